@@ -1,0 +1,50 @@
+namespace DaprOrders.Sidecar.Components.State;
+
+/// <summary>A stored value. <c>ExpiresAt</c> only where the store tells it (redis does not).</summary>
+public sealed record StateEntry(ReadOnlyMemory<byte> Value, string ETag, DateTimeOffset? ExpiresAt);
+
+/// <summary>One write of one key. <c>ETag</c> null means none was sent. Keys arrive with their prefix.</summary>
+public abstract record StateWrite(string Key, string? ETag, bool FirstWrite);
+
+/// <summary><c>TtlSeconds</c>: null leaves it to the store, -1 takes an expiry off.</summary>
+public sealed record StateUpsert(string Key, ReadOnlyMemory<byte> Value, string? ETag, bool FirstWrite, int? TtlSeconds)
+    : StateWrite(Key, ETag, FirstWrite);
+
+public sealed record StateDelete(string Key, string? ETag, bool FirstWrite) : StateWrite(Key, ETag, FirstWrite);
+
+public enum StateFailure
+{
+    /// <summary>The tag is another one: 409 / Aborted on a single write.</summary>
+    ETagMismatch,
+
+    /// <summary>The store cannot read the tag: 400 / InvalidArgument.</summary>
+    ETagInvalid,
+
+    /// <summary>Anything else: 500 / Internal. Whether the write happened is unknown to the caller.</summary>
+    Other,
+}
+
+/// <summary>What a store answers when it refuses or fails; the message is the text daprd passes on.</summary>
+public sealed class StateStoreException(StateFailure failure, string message, Exception? inner = null) : Exception(message, inner)
+{
+    public StateFailure Failure { get; } = failure;
+}
+
+/// <summary>A state store component (components-contrib/state). One instance serves every application.</summary>
+public interface IStateStore : IAsyncDisposable
+{
+    /// <summary>As the metadata API lists them: ETAG, TRANSACTIONAL, TTL, ...</summary>
+    IReadOnlyList<string> Capabilities { get; }
+
+    Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken);
+
+    /// <summary>The entries at the positions of their keys, null where there is none.</summary>
+    Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken);
+
+    /// <summary>Each write stands alone: at its position null, or why it failed. Never throws for a single write's failure.</summary>
+    Task<IReadOnlyList<StateStoreException?>> WriteAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken);
+
+    /// <summary>All or nothing, in order (except on redis, which has no rollback).</summary>
+    /// <exception cref="StateStoreException">Nothing was written.</exception>
+    Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken);
+}

@@ -1,0 +1,41 @@
+using DaprOrders.Sidecar.Resources;
+
+namespace DaprOrders.Sidecar.Hosting;
+
+/// <summary>What one sidecar is started with: the flags and the environment of a daprd.</summary>
+public sealed record SidecarOptions
+{
+    public required string AppId { get; init; }
+
+    /// <summary>0 when the application takes no calls.</summary>
+    public int AppPort { get; init; }
+
+    public string AppChannelAddress { get; init; } = "127.0.0.1";
+
+    /// <summary>0 picks a free port.</summary>
+    public int HttpPort { get; init; }
+
+    /// <summary>0 picks a free port.</summary>
+    public int GrpcPort { get; init; }
+
+    public string Namespace { get; init; } = "default";
+
+    public ResourceSet Resources { get; init; } = ResourceSet.Empty;
+
+    public ConfigurationResource Configuration { get; init; } = ConfigurationResource.Default;
+
+    /// <summary>DAPR_API_TOKEN: what callers must send as <c>dapr-api-token</c>.</summary>
+    public string? ApiToken { get; init; }
+
+    /// <summary>APP_API_TOKEN: what the sidecar sends to the application as <c>dapr-api-token</c>.</summary>
+    public string? AppApiToken { get; init; }
+
+    /// <summary>-1: no bound.</summary>
+    public int AppMaxConcurrency { get; init; } = -1;
+
+    public int MaxBodyBytes { get; init; } = 4 * 1024 * 1024;
+
+    public AppHealthCheck? AppHealthCheck { get; init; }
+}
+
+public sealed record AppHealthCheck(string Path, TimeSpan Interval, TimeSpan Timeout, int Threshold);

@@ -1,0 +1,113 @@
+namespace DaprOrders.Sidecar.Resources;
+
+/// <summary>Where a resource, or a part of it, was written: what an error message names.</summary>
+public readonly record struct SourceLocation(string File, int Line)
+{
+    public override string ToString() => $"{File}:{Line}";
+}
+
+/// <summary>Everything that the files of one or more resources folders declare.</summary>
+public sealed record ResourceSet(
+    IReadOnlyList<ComponentResource> Components,
+    IReadOnlyList<SubscriptionResource> Subscriptions,
+    IReadOnlyList<ResiliencyResource> Resiliencies,
+    IReadOnlyList<HttpEndpointResource> HttpEndpoints)
+{
+    public static ResourceSet Empty { get; } = new([], [], [], []);
+}
+
+/// <summary>A file's reference to a secret; resolved by the secret store named in the component's <c>auth.secretStore</c>.</summary>
+public sealed record SecretKeyRef(string Name, string Key);
+
+/// <summary>One metadata field. Exactly one of the three sources is set; a plain value is never null.</summary>
+public sealed record MetadataItem(string Name, string? Value, SecretKeyRef? Secret, string? EnvironmentVariable, SourceLocation Location);
+
+public sealed record ComponentResource(
+    string Name,
+    string Type,
+    string Version,
+    IReadOnlyList<MetadataItem> Metadata,
+    bool IgnoreErrors,
+    TimeSpan? InitTimeout,
+    string? SecretStore,
+    IReadOnlyList<string> Scopes,
+    SourceLocation Location);
+
+/// <summary>One CEL rule; an empty match is the default rule.</summary>
+public sealed record RouteRule(string Match, string Path);
+
+public sealed record BulkSubscribe(bool Enabled, int MaxMessagesCount, int MaxAwaitDurationMs);
+
+/// <summary>A subscription, declared by a file or by the application (pkg/runtime/pubsub/subscriptions.go).</summary>
+public sealed record SubscriptionResource(
+    string Name,
+    string PubSubName,
+    string Topic,
+    IReadOnlyList<RouteRule> Rules,
+    string? DeadLetterTopic,
+    IReadOnlyDictionary<string, string> Metadata,
+    BulkSubscribe? Bulk,
+    IReadOnlyList<string> Scopes,
+    SourceLocation Location);
+
+public enum RetryPolicyKind
+{
+    Constant,
+    Exponential,
+}
+
+/// <summary><c>MaxRetries</c> -1 means for ever. Codes as ranges, both ends included; empty means every code.</summary>
+public sealed record RetryPolicy(
+    RetryPolicyKind Kind,
+    TimeSpan Duration,
+    TimeSpan MaxInterval,
+    int MaxRetries,
+    IReadOnlyList<(int From, int To)> HttpStatusCodes,
+    IReadOnlyList<(int From, int To)> GrpcStatusCodes);
+
+/// <summary><c>Trip</c> is the CEL text; dapr's default is <c>consecutiveFailures &gt; 5</c>.</summary>
+public sealed record CircuitBreakerPolicy(int MaxRequests, TimeSpan Interval, TimeSpan Timeout, string Trip);
+
+/// <summary>Names of policies; null where a target names none.</summary>
+public sealed record PolicyNames(string? Timeout, string? Retry, string? CircuitBreaker);
+
+public sealed record ComponentPolicyNames(PolicyNames? Inbound, PolicyNames? Outbound);
+
+public sealed record ResiliencyResource(
+    string Name,
+    IReadOnlyDictionary<string, TimeSpan> Timeouts,
+    IReadOnlyDictionary<string, RetryPolicy> Retries,
+    IReadOnlyDictionary<string, CircuitBreakerPolicy> CircuitBreakers,
+    IReadOnlyDictionary<string, PolicyNames> Apps,
+    IReadOnlyDictionary<string, PolicyNames> Actors,
+    IReadOnlyDictionary<string, ComponentPolicyNames> Components,
+    IReadOnlyList<string> Scopes,
+    SourceLocation Location);
+
+public sealed record HttpEndpointResource(
+    string Name,
+    string BaseUrl,
+    IReadOnlyList<MetadataItem> Headers,
+    string? SecretStore,
+    IReadOnlyList<string> Scopes,
+    SourceLocation Location);
+
+/// <summary>The sections of a Dapr Configuration that the sidecar acts on.</summary>
+public sealed record ConfigurationResource(
+    string Name,
+    IReadOnlyList<ApiRule> AllowedApis,
+    IReadOnlyList<ApiRule> DeniedApis,
+    IReadOnlyList<string> EnabledFeatures,
+    IReadOnlyList<SecretScope> SecretScopes,
+    TracingSettings Tracing,
+    SourceLocation Location)
+{
+    public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(1, null), default);
+}
+
+/// <summary>For instance name <c>state</c>, version <c>v1</c>, protocol <c>http</c> or <c>grpc</c>; a null protocol means both.</summary>
+public sealed record ApiRule(string Name, string Version, string? Protocol);
+
+public sealed record SecretScope(string StoreName, string DefaultAccess, IReadOnlyList<string> AllowedSecrets, IReadOnlyList<string> DeniedSecrets);
+
+public sealed record TracingSettings(double SamplingRate, string? OtlpEndpoint);
