@@ -7,7 +7,7 @@ namespace DaprOrders.Sidecar.Api;
 /// An error of the Dapr API itself, answered over HTTP as <c>{"errorCode","message","details"?}</c> and over gRPC as a status with
 /// the same details (dapr pkg/api/errors).
 /// </summary>
-public sealed class ApiError(int httpStatus, StatusCode grpcStatus, string errorCode, string message) : Exception(message)
+public sealed class ApiException(int httpStatus, StatusCode grpcStatus, string errorCode, string message) : Exception(message)
 {
     public int HttpStatus { get; } = httpStatus;
 
