@@ -1,0 +1,124 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace DaprOrders.EventSourcing;
+
+/// <summary>
+/// The event types that a service writes or reads: CLR type, name and schema version. Payloads of older schema versions pass through
+/// upcasters, one per step, until they have the present shape.
+/// </summary>
+public sealed class EventTypes
+{
+    /// <summary>How payloads are written: camelCase, and a missing or null required member is an error.</summary>
+    public static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
+    {
+        RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
+    };
+
+    private readonly Dictionary<Type, EventType> _byClrType = [];
+    private readonly Dictionary<string, EventType> _byName = [];
+    private readonly Dictionary<(string Name, int From), Func<JsonObject, JsonObject>> _upcasters = [];
+
+    /// <summary>Every registered type, for contract tests.</summary>
+    public IReadOnlyCollection<EventType> All => _byName.Values;
+
+    /// <summary>Registers every sealed record that derives from <typeparamref name="TEvent"/> and lives beside it, in its present version 1.</summary>
+    public EventTypes AddFamily<TEvent>()
+    {
+        foreach (var type in typeof(TEvent).Assembly.GetTypes())
+        {
+            if (type.IsSealed && typeof(TEvent).IsAssignableFrom(type) && !_byClrType.ContainsKey(type))
+            {
+                Add(type, type.Name, 1);
+            }
+        }
+
+        return this;
+    }
+
+    /// <summary>Registers one type, or gives a registered one another name or a later schema version.</summary>
+    public EventTypes Add<TEvent>(string? name = null, int schemaVersion = 1) => Add(typeof(TEvent), name ?? typeof(TEvent).Name, schemaVersion);
+
+    /// <summary>How a payload of <paramref name="fromVersion"/> becomes one of the next version.</summary>
+    public EventTypes Upcast(string name, int fromVersion, Func<JsonObject, JsonObject> upcast)
+    {
+        _upcasters.Add((name, fromVersion), upcast);
+        return this;
+    }
+
+    /// <exception cref="UnknownEventException">The CLR type is not registered.</exception>
+    public EventType Of(object payload) => _byClrType.TryGetValue(payload.GetType(), out var type)
+        ? type
+        : throw new UnknownEventException($"The event type {payload.GetType().FullName} is not registered; add it with AddFamily or Add.");
+
+    /// <summary>The payload in its present shape.</summary>
+    /// <exception cref="UnknownEventException">The name or the version is not known here.</exception>
+    public object Read(RecordedEvent recorded)
+    {
+        if (!_byName.TryGetValue(recorded.Type, out var type))
+        {
+            throw new UnknownEventException(
+                $"Stream {recorded.Stream}, version {recorded.Version}: the event type '{recorded.Type}' is not known here.");
+        }
+
+        if (recorded.SchemaVersion == type.SchemaVersion)
+        {
+            return Deserialize(recorded, type, recorded.Data);
+        }
+
+        return Deserialize(recorded, type, JsonSerializer.SerializeToElement(Upcasted(recorded, type)));
+    }
+
+    private JsonObject Upcasted(RecordedEvent recorded, EventType type)
+    {
+        var json = JsonObject.Create(recorded.Data) ?? [];
+        for (var version = recorded.SchemaVersion; version != type.SchemaVersion; version++)
+        {
+            if (version > type.SchemaVersion || !_upcasters.TryGetValue((type.Name, version), out var upcast))
+            {
+                throw new UnknownEventException(
+                    $"Stream {recorded.Stream}, version {recorded.Version}: '{recorded.Type}' has schema version {recorded.SchemaVersion}; "
+                    + $"this service reads {type.SchemaVersion} and has no upcaster from {version}.");
+            }
+
+            json = upcast(json);
+        }
+
+        return json;
+    }
+
+    private static object Deserialize(RecordedEvent recorded, EventType type, JsonElement data)
+    {
+        try
+        {
+            return data.Deserialize(type.ClrType, Json)
+                ?? throw new UnknownEventException($"Stream {recorded.Stream}, version {recorded.Version}: the payload of '{type.Name}' is null.");
+        }
+        catch (JsonException exception)
+        {
+            throw new UnknownEventException(
+                $"Stream {recorded.Stream}, version {recorded.Version}: the payload of '{type.Name}' (schema version {recorded.SchemaVersion}) "
+                + $"does not fit: {exception.Message}",
+                exception);
+        }
+    }
+
+    private EventTypes Add(Type clrType, string name, int schemaVersion)
+    {
+        if (_byClrType.Remove(clrType, out var former))
+        {
+            _byName.Remove(former.Name);
+        }
+
+        var type = new EventType(clrType, name, schemaVersion);
+        _byClrType.Add(clrType, type);
+        _byName.Add(name, type);
+        return this;
+    }
+}
+
+public sealed record EventType(Type ClrType, string Name, int SchemaVersion);
+
+/// <summary>An event that this service cannot read. It is never skipped: a message goes to the dead letters, a load fails.</summary>
+public sealed class UnknownEventException(string message, Exception? inner = null) : Exception(message, inner);

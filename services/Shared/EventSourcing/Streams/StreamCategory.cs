@@ -1,0 +1,57 @@
+namespace DaprOrders.EventSourcing;
+
+/// <summary>All streams of one kind: how they are named, where their events are published, how a state is folded from them.</summary>
+/// <param name="Name">The first part of the stream id, for instance <c>order</c>; letters and digits.</param>
+/// <param name="Topic">The topic of every event of these streams; null when they are not published.</param>
+/// <param name="SnapshotVersion">Raise it when the shape of <typeparamref name="TState"/> changes: older snapshots are then ignored and the state is folded anew.</param>
+public sealed record StreamCategory<TState, TEvent>(
+    string Name,
+    string? Topic,
+    TState Initial,
+    Func<TState, TEvent, TState> Evolve,
+    int SnapshotVersion = 1)
+    where TEvent : class
+{
+    public string StreamOf(string id) => $"{Name}-{id}";
+}
+
+/// <summary>A stream as it was read: version 0 and the initial state when it does not exist.</summary>
+/// <param name="Positions">By source stream, the last version that was applied here.</param>
+public sealed record StreamState<TState>(
+    string Stream,
+    long Version,
+    TState State,
+    DateTimeOffset? CreatedAt,
+    DateTimeOffset? UpdatedAt,
+    IReadOnlyDictionary<string, long> Positions)
+{
+    public bool Exists => Version > 0;
+}
+
+/// <summary>How a command ended. <c>Appended</c> is empty when nothing changed; <c>Refusal</c> is set when the decider refused.</summary>
+public sealed record Handled<TState>(StreamState<TState> Stream, IReadOnlyList<RecordedEvent> Appended, Refusal? Refusal);
+
+/// <summary>What a command brings along.</summary>
+/// <param name="CorrelationId">Null takes the current trace id.</param>
+/// <param name="ExpectedVersion">From If-Match: the command is refused with <see cref="WrongVersionException"/> at any other version.</param>
+/// <param name="LikelyNew">The stream most likely does not exist: the first try saves the read.</param>
+public sealed record CommandContext(
+    string? CorrelationId = null,
+    string? CausationId = null,
+    long? ExpectedVersion = null,
+    bool LikelyNew = false);
+
+/// <summary>The stream is not at the version that the caller expected: 412.</summary>
+public sealed class WrongVersionException(string stream, long expected, long actual)
+    : Exception($"Stream {stream} is at version {actual}, not {expected}. Read it again and decide anew.")
+{
+    public long Expected { get; } = expected;
+
+    public long Actual { get; } = actual;
+}
+
+/// <summary>The event store cannot take the command now: 503 with Retry-After. Nothing was acknowledged.</summary>
+public sealed class EventStoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>An event above the limit of 1 MiB: refused before anything is stored.</summary>
+public sealed class EventTooLargeException(string message) : Exception(message);
