@@ -56,7 +56,10 @@ public enum RetryPolicyKind
     Exponential,
 }
 
-/// <summary><c>MaxRetries</c> -1 means for ever. Codes as ranges, both ends included; empty means every code.</summary>
+/// <summary>
+/// <c>Duration</c> is the interval of a constant policy; an exponential one starts at 500 ms whatever it says (kit/retry).
+/// <c>MaxRetries</c> -1 means for ever. Codes as ranges, both ends included; empty means every code.
+/// </summary>
 public sealed record RetryPolicy(
     RetryPolicyKind Kind,
     TimeSpan Duration,
@@ -103,6 +106,9 @@ public sealed record ConfigurationResource(
     SourceLocation Location)
 {
     public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(1, null), default);
+
+    /// <summary>Sections of the file that daprd would act on and this sidecar does not.</summary>
+    public IReadOnlyList<string> NotSupported { get; init; } = [];
 }
 
 /// <summary>For instance name <c>state</c>, version <c>v1</c>, protocol <c>http</c> or <c>grpc</c>; a null protocol means both.</summary>

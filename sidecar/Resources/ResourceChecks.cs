@@ -1,0 +1,74 @@
+namespace DaprOrders.Sidecar.Resources;
+
+/// <summary>Mistakes that only show when all files of an application's folders are seen together.</summary>
+internal static class ResourceChecks
+{
+    public static void Check(ResourceLoader.Found found, List<ResourceError> errors)
+    {
+        RefuseDuplicates("component", found.Components.Select(c => (c.Name, c.Location)), errors);
+        RefuseDuplicates("HTTPEndpoint", found.HttpEndpoints.Select(e => (e.Name, e.Location)), errors);
+        RefuseSecondActorStore(found.Components, errors);
+        RefuseUnknownSecretStores(found, errors);
+        RefuseUnknownPolicies(found);
+    }
+
+    private static void RefuseDuplicates(string what, IEnumerable<(string Name, SourceLocation Location)> named, List<ResourceError> errors)
+    {
+        foreach (var group in named.Where(n => n.Name.Length > 0).GroupBy(n => n.Name, StringComparer.Ordinal))
+        {
+            foreach (var (name, location) in group.Skip(1))
+                errors.Add(new(location, $"a {what} named \"{name}\" is already declared at {group.First().Location}"));
+        }
+    }
+
+    private static void RefuseSecondActorStore(List<ComponentResource> components, List<ResourceError> errors)
+    {
+        var stores = components.Where(IsActorStore).ToList();
+        for (var i = 1; i < stores.Count; i++)
+        {
+            if (stores.Take(i).FirstOrDefault(s => ShareAnApp(s, stores[i])) is { } first)
+            {
+                errors.Add(new(
+                    stores[i].Location,
+                    $"\"{stores[i].Name}\" sets actorStateStore, but \"{first.Name}\" at {first.Location} already is the actor state store"));
+            }
+        }
+    }
+
+    private static bool IsActorStore(ComponentResource component) =>
+        component.Type.StartsWith("state.", StringComparison.OrdinalIgnoreCase)
+        && component.Metadata.Any(m => m.Name.Equals("actorStateStore", StringComparison.OrdinalIgnoreCase)
+            && bool.TryParse(m.Value, out var isActorStore) && isActorStore);
+
+    private static bool ShareAnApp(ComponentResource a, ComponentResource b) =>
+        a.Scopes.Count == 0 || b.Scopes.Count == 0 || a.Scopes.Intersect(b.Scopes, StringComparer.Ordinal).Any();
+
+    private static void RefuseUnknownSecretStores(ResourceLoader.Found found, List<ResourceError> errors)
+    {
+        var stores = found.Components.Where(c => c.Type.StartsWith("secretstores.", StringComparison.OrdinalIgnoreCase))
+            .Select(c => c.Name).ToHashSet(StringComparer.Ordinal);
+        var uses = found.Components.Select(c => (c.SecretStore, c.Location)).Concat(found.HttpEndpoints.Select(e => (e.SecretStore, e.Location)));
+        foreach (var (store, location) in uses.Where(u => !string.IsNullOrEmpty(u.SecretStore) && !stores.Contains(u.SecretStore)))
+            errors.Add(new(location, $"auth.secretStore: expected the name of a secret store component of these folders, got \"{store}\""));
+    }
+
+    /// <summary>daprd runs with a missing policy: no retries, so a message that fails once is lost.</summary>
+    private static void RefuseUnknownPolicies(ResourceLoader.Found found)
+    {
+        var known = new Dictionary<string, HashSet<string>>(StringComparer.Ordinal)
+        {
+            ["timeouts"] = Names(r => r.Timeouts.Keys),
+            ["retries"] = Names(r => r.Retries.Keys.Concat(ResiliencyReader.BuiltInRetries)),
+            ["circuitBreakers"] = Names(r => r.CircuitBreakers.Keys),
+        };
+        foreach (var reference in found.PolicyReferences.Where(r => !known[r.Section].Contains(r.Name)))
+        {
+            var names = known[reference.Section].Except(ResiliencyReader.BuiltInRetries).Order(StringComparer.Ordinal).ToList();
+            var choice = names.Count == 0 ? "but there are none" : $"which are {string.Join(", ", names)}";
+            reference.Map.Error($"expected one of spec.policies.{reference.Section}, {choice}; got \"{reference.Name}\"", reference.Field);
+        }
+
+        HashSet<string> Names(Func<ResiliencyResource, IEnumerable<string>> of) =>
+            found.Resiliencies.SelectMany(of).ToHashSet(StringComparer.Ordinal);
+    }
+}

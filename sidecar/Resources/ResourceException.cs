@@ -1,0 +1,20 @@
+namespace DaprOrders.Sidecar.Resources;
+
+/// <summary>One mistake: where it stands, what was expected and what came.</summary>
+public sealed record ResourceError(SourceLocation Location, string Message)
+{
+    /// <summary><c>file:line: message</c>, without the line where the mistake is the file itself.</summary>
+    public override string ToString() => Location.Line > 0 ? $"{Location}: {Message}" : $"{Location.File}: {Message}";
+}
+
+/// <summary>Every mistake in a set of resource files. Nothing is started when there is one.</summary>
+public sealed class ResourceException(IReadOnlyList<ResourceError> errors) : Exception(string.Join(Environment.NewLine, errors))
+{
+    public IReadOnlyList<ResourceError> Errors { get; } = errors;
+
+    internal static void ThrowIfAny(IReadOnlyCollection<ResourceError> errors)
+    {
+        if (errors.Count > 0)
+            throw new ResourceException([.. errors.OrderBy(e => e.Location.File, StringComparer.Ordinal).ThenBy(e => e.Location.Line).Distinct()]);
+    }
+}
