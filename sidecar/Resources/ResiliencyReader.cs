@@ -66,7 +66,7 @@ internal static class ResiliencyReader
         {
             if (!map!.Has(name))
                 map.Error("expected a duration such as 500ms, 5s or 1m30s, got nothing", name);
-            else if (map.Duration(name) is { } timeout)
+            else if (map.Duration(name, bareMilliseconds: true) is { } timeout)
                 timeouts[name] = timeout;
         }
 
@@ -79,8 +79,8 @@ internal static class ResiliencyReader
         var matching = map.Map("matching");
         var retry = new RetryPolicy(
             kind,
-            map.Duration("duration") ?? TimeSpan.FromSeconds(5),
-            map.Duration("maxInterval") ?? TimeSpan.FromSeconds(60),
+            map.Duration("duration", bareMilliseconds: true) ?? TimeSpan.FromSeconds(5),
+            map.Duration("maxInterval", bareMilliseconds: true) ?? TimeSpan.FromSeconds(60),
             map.Integer("maxRetries", minimum: -1) ?? -1,
             ReadCodes(matching, "httpStatusCodes", 100, 599),
             ReadCodes(matching, "gRPCStatusCodes", 0, 16));
@@ -108,8 +108,8 @@ internal static class ResiliencyReader
 
     private static CircuitBreakerPolicy ReadCircuitBreaker(YamlMap map) => new(
         map.Integer("maxRequests", minimum: 0) is > 0 and var requests ? requests : 1,
-        map.Duration("interval") ?? TimeSpan.Zero,
-        map.Duration("timeout") is { Ticks: > 0 } timeout ? timeout : TimeSpan.FromSeconds(60),
+        map.Duration("interval", bareMilliseconds: true) ?? TimeSpan.Zero,
+        map.Duration("timeout", bareMilliseconds: true) is { Ticks: > 0 } timeout ? timeout : TimeSpan.FromSeconds(60),
         map.Text("trip") is { Length: > 0 } trip ? trip : "consecutiveFailures > 5");
 
     private static PolicyNames ReadActor(YamlMap map, ICollection<PolicyReference> references)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using DaprOrders.Sidecar.Formats;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
@@ -119,11 +120,14 @@ internal sealed class YamlMap
         return null;
     }
 
-    public TimeSpan? Duration(string field)
+    /// <summary>A Go duration. In resiliency files a bare whole number means milliseconds.</summary>
+    public TimeSpan? Duration(string field, bool bareMilliseconds = false)
     {
         var text = Text(field);
         if (text is null)
             return null;
+        if (bareMilliseconds && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var milliseconds))
+            return TimeSpan.FromMilliseconds(milliseconds);
         if (GoDuration.TryParse(text, out var duration) && duration >= TimeSpan.Zero)
             return duration;
         Error($"expected a duration such as 500ms, 5s or 1m30s, got \"{text}\"", field);
@@ -169,7 +173,7 @@ internal sealed class YamlMap
         foreach (var key in _node.Children.Keys.Where(k => !_known.Any(n => n.Equals(KeyText(k), _case))))
         {
             var name = KeyText(key);
-            var similar = _known.Distinct().FirstOrDefault(n => Distance(n, name) <= Math.Max(1, n.Length / 4));
+            var similar = _known.Where(n => Distance(n, name) <= Math.Max(1, n.Length / 3)).MinBy(n => Distance(n, name));
             var expected = similar is null ? $"expected one of {string.Join(", ", _known.Distinct())}" : $"did you mean {similar}?";
             _errors.Add(new(At(key), $"{PathOf(name)}: unknown field; {expected}"));
         }

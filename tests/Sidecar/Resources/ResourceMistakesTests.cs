@@ -1,0 +1,158 @@
+using DaprOrders.Sidecar.Resources;
+
+namespace DaprOrders.Sidecar.Tests.Resources;
+
+/// <summary>Every mistake in a resource file stops the start, and says where it is, what was expected and what came.</summary>
+public sealed class ResourceMistakesTests
+{
+    private const string Component = """
+        apiVersion: dapr.io/v1alpha1
+        kind: Component
+        metadata:
+          name: store
+        spec:
+          type: state.in-memory
+          version: v1
+
+        """;
+
+    private const string Subscription = """
+        apiVersion: dapr.io/v2alpha1
+        kind: Subscription
+        metadata:
+          name: orders
+        spec:
+          pubsubname: pubsub
+          topic: orders
+
+        """;
+
+    private const string Resiliency = """
+        apiVersion: dapr.io/v1alpha1
+        kind: Resiliency
+        metadata:
+          name: r
+        spec:
+
+        """;
+
+    /// <summary>What it is, the file, the line of the mistake, a part of what is said.</summary>
+    public static TheoryData<string, string, int, string> Mistakes => new()
+    {
+        { "malformed YAML", "apiVersion: dapr.io/v1alpha1\nkind: [Component\n", 3, "not well-formed YAML" },
+        { "a field twice", "kind: Component\nkind: Component\n", 2, "not well-formed YAML: Duplicate key" },
+        { "no map", "- kind: Component\n", 1, "expected a map of fields, got a list" },
+        { "no kind", "apiVersion: dapr.io/v1alpha1\n", 1, "kind: expected Component, Subscription, Resiliency, HTTPEndpoint or Configuration, got nothing" },
+        { "unknown kind", "apiVersion: dapr.io/v1alpha1\nkind: Componnt\n", 2, "got \"Componnt\"" },
+        { "kind that is not supported", "apiVersion: dapr.io/v1alpha1\nkind: MCPServer\n", 2, "MCPServer is not supported by the embedded sidecar" },
+        { "apiVersion", Component.Replace("v1alpha1", "v1"), 1, "apiVersion: expected dapr.io/v1alpha1, got \"dapr.io/v1\"" },
+        { "apiVersion of a subscription", Subscription.Replace("v2alpha1", "v2"), 1, "expected dapr.io/v2alpha1 or dapr.io/v1alpha1, got \"dapr.io/v2\"" },
+        { "unknown field at the top", Component + "scope: [ordering]\n", 8, "scope: unknown field; did you mean scopes?" },
+        { "unknown field in metadata", Component.Replace("  name: store", "  name: store\n  nam: store"), 5, "metadata.nam: unknown field; did you mean name?" },
+        { "second document", Component + "---\n" + Component.Replace("store", "other").Replace("version: v1", "version: v1\n  versoin: v1"), 16, "spec.versoin: unknown field; did you mean version?" },
+
+        { "component without name", Component.Replace("  name: store", "  labels: {}"), 1, "expected metadata.name, got nothing" },
+        { "component without spec", "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: x}\n", 1, "spec: expected a map of fields, got nothing" },
+        { "component without type", Component.Replace("  type: state.in-memory\n", ""), 6, "spec.type: expected a component type such as state.redis, got nothing" },
+        { "component type without a dot", Component.Replace("state.in-memory", "redis"), 6, "spec.type: expected a component type such as state.redis, got \"redis\"" },
+        { "component without version", Component.Replace("  version: v1\n", ""), 6, "spec.version: expected a version such as v1, got nothing" },
+        { "ignoreErrors", Component + "  ignoreErrors: maybe\n", 8, "spec.ignoreErrors: expected true or false, got \"maybe\"" },
+        { "initTimeout", Component + "  initTimeout: 5 seconds\n", 8, "spec.initTimeout: expected a duration such as 500ms, 5s or 1m30s, got \"5 seconds\"" },
+        { "initTimeout without unit", Component + "  initTimeout: 5\n", 8, "got \"5\"" },
+        { "metadata as a map", Component + "  metadata:\n    redisHost: localhost\n", 9, "spec.metadata: expected a list of maps, got a map" },
+        { "metadata item as a text", Component + "  metadata:\n  - redisHost\n", 9, "spec.metadata[0]: expected a map of fields, got \"redisHost\"" },
+        { "metadata item without name", Component + "  metadata:\n  - value: x\n", 9, "spec.metadata[0].name: expected the name of a field, got nothing" },
+        { "metadata item with an unknown field", Component + "  metadata:\n  - name: a\n    valu: x\n", 10, "spec.metadata[0].valu: unknown field; did you mean value?" },
+        { "metadata item with two sources", Component + "  metadata:\n  - name: a\n    value: x\n    envRef: A\n", 9, "expected one of value, secretKeyRef and envRef, got several" },
+        { "metadata item twice", Component + "  metadata:\n  - name: a\n    value: x\n  - name: A\n    value: y\n", 11, "spec.metadata[1].name: \"A\" is given twice" },
+        { "metadata value as a list", Component + "  metadata:\n  - name: a\n    value: [1]\n", 10, "spec.metadata[0].value: expected a text, got a list" },
+        { "secretKeyRef without store", Component + "  metadata:\n  - name: a\n    secretKeyRef: {name: s}\n", 1, "\"a\" has a secretKeyRef; expected auth.secretStore" },
+        { "unknown secret store", Component + "auth:\n  secretStore: vault\n", 1, "auth.secretStore: expected the name of a secret store component of these folders, got \"vault\"" },
+        { "denied variable", Component + "  metadata:\n  - name: a\n    envRef: DAPR_API_TOKEN\n", 10, "Dapr gives components no access to the variable \"DAPR_API_TOKEN\"" },
+        { "scopes as a text", Component + "scopes: ordering\n", 8, "scopes: expected a list of texts, got \"ordering\"" },
+        { "two components of one name", Component + "---\n" + Component, 9, "a component named \"store\" is already declared at" },
+        {
+            "two actor state stores",
+            Component + "  metadata: [{name: actorStateStore, value: true}]\n---\n"
+                + Component.Replace("store", "other") + "  metadata: [{name: actorStateStore, value: \"true\"}]\n",
+            10, "\"other\" sets actorStateStore, but \"store\" at"
+        },
+
+        { "subscription without topic", Subscription.Replace("  topic: orders\n", "  routes: {default: /x}\n"), 6, "spec.topic: expected a topic, got nothing" },
+        { "subscription without routes", Subscription, 6, "spec.routes: expected a map of fields, got nothing" },
+        { "subscription with empty routes", Subscription + "  routes: {rules: []}\n", 8, "expected routes.default or routes.rules with a path, got neither" },
+        { "route of the other version", Subscription + "  routes: {default: /x}\n  route: /x\n", 9, "spec.route: unknown field; did you mean routes?" },
+        { "rule without path", Subscription + "  routes:\n    rules:\n    - match: event.type == \"x\"\n", 10, "spec.routes.rules[0].path: expected a path such as /orders, got nothing" },
+        { "old subscription without route", Subscription.Replace("v2alpha1", "v1alpha1"), 6, "spec.route: expected a path such as /orders, got nothing" },
+        { "bulk with a wrong number", Subscription + "  routes: {default: /x}\n  bulkSubscribe:\n    enabled: true\n    maxMessagesCount: many\n", 11, "spec.bulkSubscribe.maxMessagesCount: expected a whole number of 0 or more, got \"many\"" },
+        { "bulk with an unknown field", Subscription + "  routes: {default: /x}\n  bulkSubscribe:\n    enable: true\n", 10, "spec.bulkSubscribe.enable: unknown field; did you mean enabled?" },
+
+        { "timeout", Resiliency + "  policies:\n    timeouts:\n      fast: soon\n", 8, "spec.policies.timeouts.fast: expected a duration such as 500ms, 5s or 1m30s, got \"soon\"" },
+        { "negative timeout", Resiliency + "  policies:\n    timeouts:\n      fast: -5s\n", 8, "got \"-5s\"" },
+        { "policy word", Resiliency + "  policies:\n    retries:\n      a:\n        policy: linear\n", 9, "spec.policies.retries.a.policy: expected constant or exponential, got \"linear\"" },
+        { "retry duration", Resiliency + "  policies:\n    retries:\n      a:\n        duration: 1x\n", 9, "spec.policies.retries.a.duration: expected a duration" },
+        { "retry count", Resiliency + "  policies:\n    retries:\n      a:\n        maxRetries: -2\n", 9, "expected a whole number of -1 or more, got \"-2\"" },
+        { "retry without fields", Resiliency + "  policies:\n    retries:\n      a:\n", 8, "spec.policies.retries.a: expected a map of fields, got nothing" },
+        { "unknown field in a retry", Resiliency + "  policies:\n    retries:\n      a:\n        maxRetry: 3\n", 9, "spec.policies.retries.a.maxRetry: unknown field; did you mean maxRetries?" },
+        { "matching", Resiliency + "  policies:\n    retries:\n      a:\n        matching: {httpStatusCodes: \"5xx\"}\n", 9, "expected codes from 100 to 599 such as \"104,108-599\", got \"5xx\"" },
+        { "matching of gRPC codes", Resiliency + "  policies:\n    retries:\n      a:\n        matching: {gRPCStatusCodes: \"14,20\"}\n", 9, "expected codes from 0 to 16 such as \"4,8-16\", got \"20\"" },
+        { "breaker", Resiliency + "  policies:\n    circuitBreakers:\n      cb:\n        timeout: long\n", 9, "spec.policies.circuitBreakers.cb.timeout: expected a duration" },
+        { "unknown policy", Resiliency + "  policies:\n    retries:\n      a: {maxRetries: 3}\n  targets:\n    apps:\n      two:\n        retry: b\n", 12, "spec.targets.apps.two.retry: expected one of spec.policies.retries, which are a; got \"b\"" },
+        { "unknown policy of a component", Resiliency + "  targets:\n    components:\n      pubsub:\n        inbound:\n          timeout: t\n", 10, "spec.targets.components.pubsub.inbound.timeout: expected one of spec.policies.timeouts, but there are none; got \"t\"" },
+        { "policies of a component without direction", Resiliency + "  targets:\n    components:\n      pubsub:\n        retry: x\n", 9, "spec.targets.components.pubsub.retry: unknown field" },
+        { "actor breaker without scope", Resiliency + "  policies:\n    circuitBreakers:\n      cb: {maxRequests: 1}\n  targets:\n    actors:\n      Cart:\n        circuitBreaker: cb\n", 12, "an actor's circuit breaker needs circuitBreakerScope: type, id or both" },
+        { "resiliency after another document", Component + "---\n" + Resiliency + "  policies: {}\n", 10, "kind: Dapr reads a Resiliency only where it is the first document" },
+
+        { "endpoint without address", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  headers: []\n", 5, "spec.baseUrl: expected an address such as https://api.example.com, got nothing" },
+        { "endpoint without scheme", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  baseUrl: localhost:5199\n", 5, "expected an address that starts with http:// or https://, got \"localhost:5199\"" },
+
+        { "sampling rate", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    samplingRate: all\n", 5, "spec.tracing.samplingRate: expected a number from 0 to 1, got \"all\"" },
+        { "api protocol", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  api:\n    allowed:\n    - {name: state, version: v1, protocol: tcp}\n", 6, "spec.api.allowed[0].protocol: expected http or grpc, got \"tcp\"" },
+        { "configuration section", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  trace: {}\n", 4, "spec.trace: unknown field" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Mistakes))]
+    public void A_mistake_is_named_with_file_line_and_what_was_expected(string what, string yaml, int line, string expected)
+    {
+        using var folder = new ResourceFolder().With("resource.yaml", yaml);
+
+        var e = Assert.Throws<ResourceException>(() => ResourceLoader.Load([folder.Path]));
+
+        var error = Assert.Single(e.Errors);
+        Assert.Contains(expected, error.Message, StringComparison.Ordinal);
+        Assert.True(line == error.Location.Line, $"{what}: expected line {line}, got {error}");
+        Assert.Equal(Path.Combine(folder.Path, "resource.yaml"), error.Location.File);
+    }
+
+    [Fact]
+    public void All_mistakes_of_all_files_are_shown_together()
+    {
+        using var first = new ResourceFolder().With("b.yaml", Component + "  nope: 1\n  ignoreErrors: 2\n").With("a.yml", "kind: [");
+        using var second = new ResourceFolder().With("c.yaml", Component);
+
+        var e = Assert.Throws<ResourceException>(() => ResourceLoader.Load([first.Path, second.Path, Path.Combine(first.Path, "missing")]));
+
+        Assert.Equal(5, e.Errors.Count);
+        Assert.Contains("missing: expected a folder with resource files; it does not exist", e.Message, StringComparison.Ordinal);
+        Assert.Contains($"c.yaml:1: a component named \"store\" is already declared at {Path.Combine(first.Path, "b.yaml")}:1", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_configuration_of_another_kind_is_refused()
+    {
+        using var folder = new ResourceFolder().With("config.yaml", Component);
+
+        var e = Assert.Throws<ResourceException>(() => ResourceLoader.LoadConfiguration(Path.Combine(folder.Path, "config.yaml")));
+
+        Assert.Contains("config.yaml:1: expected apiVersion dapr.io/v1alpha1 and kind Configuration, got dapr.io/v1alpha1 and Component", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_configuration_that_does_not_exist_is_refused()
+    {
+        var e = Assert.Throws<ResourceException>(() => ResourceLoader.LoadConfiguration("/nowhere/config.yaml"));
+
+        Assert.Contains("expected a file with a Configuration; it does not exist", e.Message, StringComparison.Ordinal);
+    }
+}
