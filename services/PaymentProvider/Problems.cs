@@ -1,0 +1,65 @@
+using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace DaprOrders.PaymentProvider;
+
+/// <summary>Errors as RFC 9457 problem details; <c>type</c> is <c>urn:payment-provider:{code}</c> and <c>code</c> repeats its last part.</summary>
+public static class Problems
+{
+    public static ProblemHttpResult Of(int status, string code, string title, string? detail = null) => TypedResults.Problem(
+        detail, statusCode: status, title: title, type: $"urn:payment-provider:{code}", extensions: [KeyValuePair.Create<string, object?>("code", code)]);
+
+    public static ProblemHttpResult Invalid(params IReadOnlyList<(string Field, string Error)> errors) => TypedResults.Problem(
+        statusCode: StatusCodes.Status400BadRequest,
+        title: "The request is not valid.",
+        type: "urn:payment-provider:invalid-request",
+        extensions:
+        [
+            KeyValuePair.Create<string, object?>("code", "invalid-request"),
+            KeyValuePair.Create<string, object?>("errors", errors.GroupBy(error => error.Field).ToDictionary(field => field.Key, field => field.Select(error => error.Error).ToArray())),
+        ]);
+
+    public static void AddProblemAnswers(this IServiceCollection services)
+    {
+        services.AddProblemDetails(options => options.CustomizeProblemDetails = answer =>
+        {
+            if (answer.ProblemDetails.Type?.StartsWith("urn:", StringComparison.Ordinal) != true)
+            {
+                answer.ProblemDetails.Type = $"urn:payment-provider:{CodeOf(answer.ProblemDetails.Status)}";
+            }
+        });
+        services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
+        services.AddExceptionHandler<BadRequestAnswers>();
+    }
+
+    public static void UseProblemAnswers(this WebApplication app)
+    {
+        app.UseExceptionHandler();
+        app.UseStatusCodePages();
+    }
+
+    private static string CodeOf(int? status) => status switch
+    {
+        404 => "not-found",
+        405 => "method-not-allowed",
+        413 => "too-large",
+        415 => "unsupported-media-type",
+        < 500 => "invalid-request",
+        _ => "internal-error",
+    };
+
+    private sealed class BadRequestAnswers : IExceptionHandler
+    {
+        public async ValueTask<bool> TryHandleAsync(HttpContext context, Exception exception, CancellationToken cancellationToken)
+        {
+            if (exception is not BadHttpRequestException bad)
+            {
+                return false;
+            }
+
+            var cause = bad.InnerException is System.Text.Json.JsonException json ? $"{bad.Message} {json.Message}" : bad.Message;
+            await Of(bad.StatusCode, CodeOf(bad.StatusCode), "The request cannot be read.", cause).ExecuteAsync(context);
+            return true;
+        }
+    }
+}
