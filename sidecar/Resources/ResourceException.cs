@@ -3,13 +3,24 @@ namespace DaprOrders.Sidecar.Resources;
 /// <summary>One mistake: where it stands, what was expected and what came.</summary>
 public sealed record ResourceError(SourceLocation Location, string Message)
 {
-    /// <summary><c>file:line: message</c>, without the line where the mistake is the file itself.</summary>
-    public override string ToString() => Location.Line > 0 ? $"{Location}: {Message}" : $"{Location.File}: {Message}";
+    /// <summary><c>file:line: message</c>, without the line where the mistake is the file itself, without the file where there is none.</summary>
+    public override string ToString() => Location switch
+    {
+        { File: null } => Message,
+        { Line: > 0 } => $"{Location}: {Message}",
+        _ => $"{Location.File}: {Message}",
+    };
 }
 
-/// <summary>Every mistake in a set of resource files. Nothing is started when there is one.</summary>
-public sealed class ResourceException(IReadOnlyList<ResourceError> errors) : Exception(string.Join(Environment.NewLine, errors))
+/// <summary>Every mistake found in a set of resource files. Nothing is started when there is one.</summary>
+public sealed class ResourceException(IReadOnlyList<ResourceError> errors, Exception? inner = null)
+    : Exception(string.Join(Environment.NewLine, errors), inner)
 {
+    public ResourceException(SourceLocation location, string message, Exception? inner = null)
+        : this([new ResourceError(location, message)], inner)
+    {
+    }
+
     public IReadOnlyList<ResourceError> Errors { get; } = errors;
 
     internal static void ThrowIfAny(IReadOnlyCollection<ResourceError> errors)
