@@ -1,0 +1,140 @@
+using System.Text.Json;
+using Dapr;
+using Dapr.Client;
+
+namespace DaprOrders.EventSourcing.Projections;
+
+/// <summary>
+/// JSON documents of one service in a Dapr state store, changed under their ETags: created by first-write, changed with the ETag that
+/// was read. A write whose outcome is unclear is settled by reading again, so every change must be one that may be applied twice
+/// (by version, by position, as a set).
+/// </summary>
+public sealed class Documents(DaprClient dapr, string stateStore)
+{
+    /// <summary>How often a change is tried against writers that are faster, before it fails.</summary>
+    private const int MostAttempts = 20;
+
+    /// <summary>How many reads of one bulk call a sidecar whose store has no bulk read may do at once.</summary>
+    private const int Parallelism = 16;
+
+    private static readonly StateOptions s_change = new() { Consistency = ConsistencyMode.Strong };
+    private static readonly StateOptions s_creation = new() { Concurrency = ConcurrencyMode.FirstWrite, Consistency = ConsistencyMode.Strong };
+
+    public async Task<T?> ReadAsync<T>(string key, CancellationToken cancellationToken)
+        where T : class => (await LoadAsync<T>(key, cancellationToken)).Value;
+
+    /// <summary>The documents that exist, by key.</summary>
+    public async Task<IReadOnlyDictionary<string, T>> ReadAsync<T>(IReadOnlyCollection<string> keys, CancellationToken cancellationToken)
+        where T : class
+    {
+        var loaded = await LoadAsync<T>(keys, cancellationToken);
+        return loaded.Where(document => document.Value.Value is not null).ToDictionary(document => document.Key, document => document.Value.Value!);
+    }
+
+    /// <summary>Changes one document; returns it as it then is.</summary>
+    /// <param name="change">Gets null when there is none; returning what it got writes nothing. May be called several times.</param>
+    /// <exception cref="DaprException">The store cannot be reached, or others kept changing the document.</exception>
+    public async Task<T?> ChangeAsync<T>(string key, Func<T?, T?> change, CancellationToken cancellationToken)
+        where T : class
+    {
+        var changed = await ChangeAsync<T>([key], (_, current) => change(current), cancellationToken);
+        return changed.GetValueOrDefault(key);
+    }
+
+    /// <summary>Changes many documents, each by itself: read in one call, written in one call, those that others changed meanwhile once more.</summary>
+    /// <returns>Every document that exists then, by key.</returns>
+    public async Task<IReadOnlyDictionary<string, T>> ChangeAsync<T>(
+        IReadOnlyCollection<string> keys, Func<string, T?, T?> change, CancellationToken cancellationToken)
+        where T : class
+    {
+        var settled = new Dictionary<string, T>(keys.Count);
+        var open = keys;
+        for (var attempt = 1; open.Count > 0; attempt++)
+        {
+            var loaded = await LoadAsync<T>(open, cancellationToken);
+            var writes = new List<(string Key, T Value, string ETag)>();
+            foreach (var (key, (current, etag)) in loaded)
+            {
+                var next = change(key, current);
+                if (next is not null && !ReferenceEquals(next, current))
+                    writes.Add((key, next, etag));
+                else if (next is not null)
+                    settled[key] = next;
+            }
+
+            if (await TryWriteAsync(writes, attempt, cancellationToken))
+            {
+                foreach (var (key, value, _) in writes)
+                    settled[key] = value;
+                break;
+            }
+
+            open = [.. writes.Select(write => write.Key)];
+            await BackOffAsync(attempt, cancellationToken);
+        }
+
+        return settled;
+    }
+
+    /// <summary>Removes a document, whatever it holds.</summary>
+    public Task DeleteAsync(string key, CancellationToken cancellationToken) =>
+        dapr.DeleteStateAsync(stateStore, key, cancellationToken: cancellationToken);
+
+    /// <summary>Writes a document that guards nothing, over whatever was there; it vanishes after <paramref name="timeToLive"/>.</summary>
+    public Task OverwriteAsync<T>(string key, T value, TimeSpan timeToLive, CancellationToken cancellationToken)
+        where T : class => dapr.SaveStateAsync(
+            stateStore,
+            key,
+            value,
+            metadata: new Dictionary<string, string> { ["ttlInSeconds"] = ((long)timeToLive.TotalSeconds).ToString() },
+            cancellationToken: cancellationToken);
+
+    private async Task<bool> TryWriteAsync<T>(List<(string Key, T Value, string ETag)> writes, int attempt, CancellationToken cancellationToken)
+    {
+        if (writes.Count == 0)
+            return true;
+
+        // Stores tell a lost race in different ways (Aborted, Internal, a lost connection), and a bulk save may be half done: reading
+        // again is the only answer that is right for all of them.
+        try
+        {
+            await dapr.SaveBulkStateAsync(
+                stateStore,
+                [.. writes.Select(write => new SaveStateItem<T>(
+                    write.Key,
+                    write.Value,
+                    write.ETag,
+                    write.ETag.Length > 0 ? s_change : s_creation))],
+                cancellationToken);
+            return true;
+        }
+        catch (DaprException) when (attempt < MostAttempts)
+        {
+            return false;
+        }
+    }
+
+    private static Task BackOffAsync(int attempt, CancellationToken cancellationToken) =>
+        Task.Delay(TimeSpan.FromMilliseconds(Random.Shared.Next(1, 1 << Math.Min(attempt + 1, 9))), cancellationToken);
+
+    private async Task<(T? Value, string ETag)> LoadAsync<T>(string key, CancellationToken cancellationToken)
+        where T : class
+    {
+        var (value, etag) = await dapr.GetStateAndETagAsync<T?>(stateStore, key, ConsistencyMode.Strong, cancellationToken: cancellationToken);
+        return (value, etag ?? "");
+    }
+
+    private async Task<Dictionary<string, (T? Value, string ETag)>> LoadAsync<T>(IReadOnlyCollection<string> keys, CancellationToken cancellationToken)
+        where T : class
+    {
+        if (keys.Count == 0)
+            return [];
+        if (keys.Count == 1)
+            return new() { [keys.Single()] = await LoadAsync<T>(keys.Single(), cancellationToken) };
+
+        var items = await dapr.GetBulkStateAsync(stateStore, [.. keys.Distinct()], Parallelism, cancellationToken: cancellationToken);
+        return items.ToDictionary(
+            item => item.Key,
+            item => (string.IsNullOrEmpty(item.Value) ? null : JsonSerializer.Deserialize<T>(item.Value, dapr.JsonSerializerOptions), item.ETag ?? ""));
+    }
+}

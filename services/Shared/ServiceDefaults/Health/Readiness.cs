@@ -1,0 +1,94 @@
+using System.Text.Json;
+using Dapr.Client;
+using DaprOrders.EventSourcing.Projections;
+using DaprOrders.ServiceDefaults.Topics;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace DaprOrders.ServiceDefaults.Health;
+
+internal static class Readiness
+{
+    internal const string SidecarClient = "dapr-sidecar";
+
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(3);
+
+    public static void AddReadiness(this WebApplicationBuilder builder)
+    {
+        var configuration = builder.Configuration;
+        builder.Services.AddHttpClient(SidecarClient, client =>
+        {
+            client.BaseAddress = new Uri(configuration["DAPR_HTTP_ENDPOINT"] is { Length: > 0 } endpoint
+                ? endpoint
+                : $"http://localhost:{configuration["DAPR_HTTP_PORT"] ?? "3500"}");
+            if (configuration["DAPR_API_TOKEN"] is { Length: > 0 } token)
+                client.DefaultRequestHeaders.Add("dapr-api-token", token);
+        });
+        builder.Services.AddHealthChecks()
+            .AddCheck<SidecarIsReady>("sidecar", timeout: s_patience)
+            .AddCheck<TopicsAreSubscribed>("subscriptions", timeout: s_patience)
+            .AddCheck<StoreAnswers>("store", timeout: s_patience);
+    }
+
+    public static void MapHealth(this WebApplication app)
+    {
+        app.MapHealthChecks("/healthz/live", new HealthCheckOptions { Predicate = _ => false, ResponseWriter = WriteAsync });
+        app.MapHealthChecks("/healthz/ready", new HealthCheckOptions { ResponseWriter = WriteAsync });
+    }
+
+    /// <summary>For instance <c>{"status":"Unhealthy","checks":{"sidecar":{"status":"Unhealthy","reason":"..."}}}</c>.</summary>
+    private static Task WriteAsync(HttpContext context, HealthReport report) => context.Response.WriteAsJsonAsync(new
+    {
+        Status = report.Status.ToString(),
+        Checks = report.Entries.ToDictionary(
+            entry => entry.Key,
+            entry => new { Status = entry.Value.Status.ToString(), Reason = entry.Value.Description ?? entry.Value.Exception?.Message }),
+    });
+}
+
+/// <summary>The sidecar has its components and can be called.</summary>
+internal sealed class SidecarIsReady(DaprClient dapr) : IHealthCheck
+{
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken) =>
+        await dapr.CheckOutboundHealthAsync(cancellationToken)
+            ? HealthCheckResult.Healthy()
+            : HealthCheckResult.Unhealthy("The Dapr sidecar does not answer /v1.0/healthz/outbound with success.");
+}
+
+/// <summary>The sidecar has subscribed every topic that this service handles.</summary>
+internal sealed class TopicsAreSubscribed(IHttpClientFactory clients, TopicRegistry topics, DaprSettings dapr) : IHealthCheck
+{
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken)
+    {
+        if (topics.Names.Count == 0)
+            return HealthCheckResult.Healthy();
+
+        using var client = clients.CreateClient(Readiness.SidecarClient);
+        using var metadata = JsonDocument.Parse(await client.GetByteArrayAsync("/v1.0/metadata", cancellationToken));
+        var missing = topics.Names.Except(Subscribed(metadata.RootElement)).ToList();
+        return missing.Count == 0
+            ? HealthCheckResult.Healthy()
+            : HealthCheckResult.Unhealthy(
+                $"The sidecar has no subscription of {string.Join(", ", missing)} on {dapr.PubSub} for {dapr.AppId} (yet); see its log, and the scopes in subscriptions.yaml.");
+    }
+
+    private IEnumerable<string?> Subscribed(JsonElement metadata) =>
+        metadata.TryGetProperty("subscriptions", out var subscriptions) && subscriptions.ValueKind == JsonValueKind.Array
+            ? subscriptions.EnumerateArray()
+                .Where(subscription => subscription.GetProperty("pubsubname").GetString() == dapr.PubSub)
+                .Select(subscription => subscription.GetProperty("topic").GetString())
+            : [];
+}
+
+/// <summary>The state store answers a read.</summary>
+internal sealed class StoreAnswers(Documents documents) : IHealthCheck
+{
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken)
+    {
+        await documents.ReadAsync<object>("health", cancellationToken);
+        return HealthCheckResult.Healthy();
+    }
+}

@@ -1,0 +1,92 @@
+using Dapr.Client;
+using DaprOrders.EventSourcing.Projections;
+using DaprOrders.ServiceDefaults.DeadLetters;
+using DaprOrders.ServiceDefaults.Errors;
+using DaprOrders.ServiceDefaults.Health;
+using DaprOrders.ServiceDefaults.Observability;
+using DaprOrders.ServiceDefaults.Topics;
+using Grpc.Net.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace DaprOrders.ServiceDefaults;
+
+/// <summary>What every service has alike.</summary>
+public static class Registration
+{
+    /// <summary>
+    /// Logging, telemetry, problem details, OpenAPI, health, the Dapr client, dead letters. The service listens on
+    /// <c>http://localhost:{APP_PORT}</c>; without APP_PORT where <c>urls</c> says, or on its port of the run file.
+    /// </summary>
+    /// <param name="appId">The Dapr app id, for instance <c>ordering</c>.</param>
+    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder, string appId)
+    {
+        var services = builder.Services;
+        var dapr = new DaprSettings(
+            appId,
+            builder.Configuration["Dapr:StateStore"] ?? "statestore",
+            builder.Configuration["Dapr:PubSub"] ?? "pubsub");
+
+        builder.Listen(appId);
+        builder.AddLogging(appId);
+        builder.AddTelemetry(appId);
+        builder.AddProblems();
+        services.AddOpenApi(options => options.AddDocumentTransformer((document, _, _) =>
+        {
+            document.Info.Title = $"DaprOrders {appId}";
+            document.Servers?.Clear();
+            return Task.CompletedTask;
+        }));
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton(dapr);
+        services.AddDaprClient(client => client.UseGrpcChannelOptions(new GrpcChannelOptions
+        {
+            ThrowOperationCanceledOnCancellation = true,
+            MaxReceiveMessageSize = 64 * 1024 * 1024,
+        }));
+        services.AddSingleton(provider => new Documents(provider.GetRequiredService<DaprClient>(), dapr.StateStore));
+        services.AddSingleton<TopicRegistry>();
+        services.AddSingleton<DeadLetterStore>();
+        services.AddSingleton<FailureLog>();
+        builder.AddReadiness();
+        return builder;
+    }
+
+    /// <summary>
+    /// /healthz/live, /healthz/ready, /openapi/v1.json, /dead-letters, the dead-letter subscription, errors as problem details, and the
+    /// check of APP_API_TOKEN on the routes that only the sidecar may call.
+    /// </summary>
+    public static WebApplication MapServiceDefaults(this WebApplication app)
+    {
+        app.UseExceptionHandler();
+        app.UseStatusCodePages();
+        app.UseAppToken();
+        app.MapOpenApi();
+        app.MapHealth();
+        app.MapDeadLetters();
+        return app;
+    }
+
+    private static void Listen(this WebApplicationBuilder builder, string appId)
+    {
+        var port = builder.Configuration["APP_PORT"] ?? (builder.Configuration["urls"] is null ? DefaultPort(appId) : null);
+        if (port is not null)
+            builder.WebHost.UseUrls(port == "0" ? "http://127.0.0.1:0" : $"http://localhost:{port}");
+    }
+
+    private static string? DefaultPort(string appId) => appId switch
+    {
+        "ordering" => "5101",
+        "inventory" => "5102",
+        "payments" => "5103",
+        "shipping" => "5104",
+        "reporting" => "5105",
+        "payment-provider" => "5199",
+        _ => null,
+    };
+}
+
+/// <summary>Who this service is, and which components it uses (settings <c>Dapr:StateStore</c> and <c>Dapr:PubSub</c>).</summary>
+public sealed record DaprSettings(string AppId, string StateStore, string PubSub);

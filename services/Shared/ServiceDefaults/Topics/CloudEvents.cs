@@ -1,0 +1,104 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using DaprOrders.EventSourcing;
+
+namespace DaprOrders.ServiceDefaults.Topics;
+
+/// <summary>One event of a delivery, as it came.</summary>
+/// <param name="EntryId">Its name in a bulk envelope; empty in a delivery of one.</param>
+internal readonly record struct DeliveredEvent(string EntryId, JsonElement CloudEvent);
+
+/// <summary>What a sidecar posts to a subscription's route: one CloudEvent, or a bulk envelope of many.</summary>
+internal sealed record Delivery(bool IsBulk, IReadOnlyList<DeliveredEvent> Events)
+{
+    /// <summary>Reads a body; one that is no JSON becomes one event that is a JSON string, so that it can be kept and shown.</summary>
+    public static async Task<Delivery> ReadAsync(Stream body, CancellationToken cancellationToken)
+    {
+        // Copied once, not pooled: payloads live on in documents and batches.
+        using var buffer = new MemoryStream();
+        await body.CopyToAsync(buffer, cancellationToken);
+        var root = Parse(buffer.GetBuffer().AsSpan(0, (int)buffer.Length));
+        return root.ValueKind == JsonValueKind.Object
+            && root.TryGetProperty("entries", out var entries)
+            && entries.ValueKind == JsonValueKind.Array
+            ? new Delivery(true, [.. entries.EnumerateArray().Select(Entry)])
+            : new Delivery(false, [new DeliveredEvent("", root)]);
+    }
+
+    private static JsonElement Parse(ReadOnlySpan<byte> body)
+    {
+        try
+        {
+            return JsonElement.Parse(body);
+        }
+        catch (JsonException)
+        {
+            return JsonSerializer.SerializeToElement(Encoding.UTF8.GetString(body));
+        }
+    }
+
+    private static DeliveredEvent Entry(JsonElement entry) => new(
+        entry.TryGetProperty("entryId", out var id) ? id.GetString() ?? "" : "",
+        entry.TryGetProperty("event", out var cloudEvent) ? cloudEvent : default);
+}
+
+/// <summary>A delivered event that cannot be read: it is no use to try it again.</summary>
+internal sealed class UnreadableEventException(string message) : Exception(message);
+
+/// <summary>
+/// Reads the CloudEvents that the relay makes: id <c>{stream}:{version}</c>, source the publisher's app id, the extension attributes
+/// <c>stream</c>, <c>streamversion</c>, <c>schemaversion</c>, <c>correlationid</c>, <c>causationid</c>, and the payload in <c>data</c>.
+/// </summary>
+internal static class CloudEvents
+{
+    public static IncomingEvent Read(JsonElement cloudEvent, EventTypes types)
+    {
+        if (cloudEvent.ValueKind != JsonValueKind.Object)
+            throw new UnreadableEventException($"Expected a CloudEvent as a JSON object; got {cloudEvent.ValueKind}.");
+
+        var recorded = new RecordedEvent(
+            Required(cloudEvent, "stream"),
+            Number(cloudEvent, "streamversion"),
+            Required(cloudEvent, "type"),
+            (int)Number(cloudEvent, "schemaversion"),
+            Time(cloudEvent),
+            Text(cloudEvent, "correlationid"),
+            Text(cloudEvent, "causationid"),
+            cloudEvent.TryGetProperty("data", out var data)
+                ? data
+                : throw new UnreadableEventException("The CloudEvent has no 'data'."));
+        return new IncomingEvent(Required(cloudEvent, "source"), recorded, types.Read(recorded));
+    }
+
+    public static string? Text(JsonElement cloudEvent, string attribute) =>
+        cloudEvent.ValueKind == JsonValueKind.Object
+        && cloudEvent.TryGetProperty(attribute, out var value)
+        && value.ValueKind == JsonValueKind.String
+            ? value.GetString()
+            : null;
+
+    private static string Required(JsonElement cloudEvent, string attribute) => Text(cloudEvent, attribute) is { Length: > 0 } value
+        ? value
+        : throw new UnreadableEventException($"The CloudEvent has no '{attribute}' (a text is expected).");
+
+    /// <summary>CloudEvents' JSON format has integers as numbers; some brokers hand attributes on as text.</summary>
+    private static long Number(JsonElement cloudEvent, string attribute)
+    {
+        if (cloudEvent.TryGetProperty(attribute, out var value))
+        {
+            if (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number > 0)
+                return number;
+            if (value.ValueKind == JsonValueKind.String
+                && long.TryParse(value.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out number) && number > 0)
+                return number;
+        }
+
+        throw new UnreadableEventException($"The CloudEvent has no '{attribute}' (a whole number from 1 is expected).");
+    }
+
+    private static DateTimeOffset Time(JsonElement cloudEvent) =>
+        cloudEvent.TryGetProperty("time", out var value) && value.ValueKind == JsonValueKind.String && value.TryGetDateTimeOffset(out var time)
+            ? time
+            : throw new UnreadableEventException("The CloudEvent has no 'time' (RFC 3339 is expected).");
+}

@@ -1,0 +1,102 @@
+using System.Text.Json;
+using DaprOrders.EventSourcing;
+using DaprOrders.ServiceDefaults.DeadLetters;
+using DaprOrders.ServiceDefaults.Observability;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.ServiceDefaults.Topics;
+
+/// <summary>How a topic's events reach the handler: stream by stream, or in batches.</summary>
+internal interface IHandling
+{
+    Task HandleAsync(IReadOnlyList<IncomingEvent> eventsOfOneStream, CancellationToken cancellationToken);
+}
+
+internal sealed class StreamByStream(Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle) : IHandling
+{
+    public Task HandleAsync(IReadOnlyList<IncomingEvent> eventsOfOneStream, CancellationToken cancellationToken) =>
+        handle(eventsOfOneStream, cancellationToken);
+}
+
+/// <summary>The events of one topic on their way to the handler; the same way for a delivery and for a dead letter sent through again.</summary>
+internal sealed class Topic(string name, IHandling handling, EventTypes types, FailureLog failures, ILogger<Topic> logger)
+{
+    /// <summary>Streams of one delivery at work at once. They wait for the store, not for the processor.</summary>
+    private const int MostStreamsAtOnce = 64;
+
+    public string Name { get; } = name;
+
+    /// <summary>Handles a delivery; the answer for each event, in their order.</summary>
+    public async Task<IReadOnlyList<DeliveryStatus>> DeliverAsync(IReadOnlyList<JsonElement> cloudEvents, CancellationToken cancellationToken)
+    {
+        var statuses = new DeliveryStatus[cloudEvents.Count];
+        var readable = new List<(int Index, IncomingEvent Event)>(cloudEvents.Count);
+        for (var i = 0; i < cloudEvents.Count; i++)
+        {
+            try
+            {
+                readable.Add((i, CloudEvents.Read(cloudEvents[i], types)));
+            }
+            catch (Exception exception) when (exception is UnreadableEventException or UnknownEventException)
+            {
+                statuses[i] = await FailAsync(CloudEvents.Text(cloudEvents[i], "id"), exception, cancellationToken);
+            }
+        }
+
+        var streams = readable.GroupBy(entry => (entry.Event.Publisher, entry.Event.Recorded.Stream));
+        await Parallel.ForEachAsync(
+            streams,
+            new ParallelOptions { MaxDegreeOfParallelism = MostStreamsAtOnce, CancellationToken = cancellationToken },
+            async (stream, cancellation) =>
+            {
+                var status = await HandleAsync(stream, cloudEvents, cancellation);
+                foreach (var (index, _) in stream)
+                    statuses[index] = status;
+            });
+        return statuses;
+    }
+
+    /// <summary>Handles one event; what it throws is the caller's.</summary>
+    public async Task RedriveAsync(JsonElement cloudEvent, CancellationToken cancellationToken)
+    {
+        using var activity = Telemetry.StartHandling(Name, CloudEvents.Text(cloudEvent, "traceparent"));
+        await handling.HandleAsync([CloudEvents.Read(cloudEvent, types)], cancellationToken);
+    }
+
+    private async Task<DeliveryStatus> HandleAsync(
+        IGrouping<(string Publisher, string Stream), (int Index, IncomingEvent Event)> stream,
+        IReadOnlyList<JsonElement> cloudEvents,
+        CancellationToken cancellationToken)
+    {
+        var ordered = stream.OrderBy(entry => entry.Event.Recorded.Version).DistinctBy(entry => entry.Event.Recorded.Version).ToList();
+        using var activity = Telemetry.StartHandling(Name, CloudEvents.Text(cloudEvents[ordered[0].Index], "traceparent"));
+        using var scope = logger.BeginScope(new Dictionary<string, object> { ["Stream"] = stream.Key.Stream });
+        try
+        {
+            await handling.HandleAsync([.. ordered.Select(entry => entry.Event)], cancellationToken);
+            return DeliveryStatus.Success;
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            var status = DeliveryStatus.Retry;
+            foreach (var (_, failed) in ordered)
+                status = await FailAsync(failed.Recorded.Id, exception, cancellationToken);
+            return status;
+        }
+    }
+
+    private async Task<DeliveryStatus> FailAsync(string? eventId, Exception exception, CancellationToken cancellationToken)
+    {
+        var isHopeless = exception is UnreadableEventException or UnknownEventException;
+        logger.Log(
+            isHopeless ? LogLevel.Error : LogLevel.Warning,
+            exception,
+            "Event {EventId} of topic {Topic} failed; {Outcome}",
+            eventId,
+            Name,
+            isHopeless ? "it goes to the dead letters" : "it will be delivered again");
+        if (eventId is not null)
+            await failures.RecordAsync(eventId, exception, cancellationToken);
+        return isHopeless ? DeliveryStatus.Drop : DeliveryStatus.Retry;
+    }
+}
