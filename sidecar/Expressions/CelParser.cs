@@ -217,7 +217,8 @@ internal sealed partial class CelParser
             case { Kind: TokenKind.Name }:
                 return variables => variables.TryGetValue(token.Value, out var found) ? CelValues.Unwrap(found) : throw new CelException($"there is no '{token.Value}'");
             default:
-                _next--;
+                if (token.Kind != TokenKind.End)
+                    _next--;
                 throw Unexpected("a value");
         }
     }

@@ -1,7 +1,10 @@
 namespace DaprOrders.Sidecar.Components.PubSub;
 
-/// <summary>A message as the broker keeps it: the bytes (as a rule a CloudEvent envelope) and the metadata that travels beside them.</summary>
-public sealed record BrokerMessage(ReadOnlyMemory<byte> Data, string? ContentType, IReadOnlyDictionary<string, string> Metadata);
+/// <summary>
+/// A message as the broker keeps it: the bytes (as a rule a CloudEvent envelope) and the metadata that travels beside them.
+/// Null metadata and empty metadata look different to a bulk subscriber, as on daprd.
+/// </summary>
+public sealed record BrokerMessage(ReadOnlyMemory<byte> Data, string? ContentType, IReadOnlyDictionary<string, string>? Metadata);
 
 /// <summary>Told to the broker after a delivery. What a broker does with <c>Failed</c> differs: see dapr's own components.</summary>
 public enum DeliveryResult
@@ -23,9 +26,45 @@ public interface IPubSub : IAsyncDisposable
     /// <summary>Several messages in one go: at its position null, or why it was not published.</summary>
     Task<IReadOnlyList<Exception?>> PublishManyAsync(string topic, IReadOnlyList<BrokerMessage> messages, CancellationToken cancellationToken);
 
-    /// <summary>Delivers until the answer is disposed; the handler may run many times at once, as far as the component does so.</summary>
+    /// <summary>
+    /// Makes a consumer known before its application can take deliveries, so that a broker which keeps messages keeps them from now on.
+    /// </summary>
+    Task RegisterAsync(TopicSubscription subscription, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>
+    /// Delivers until the answer is disposed, which waits for the handlers that run; the handler may run many times at once, as far as
+    /// the component does so.
+    /// </summary>
     Task<IAsyncDisposable> SubscribeAsync(
         TopicSubscription subscription,
         Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> handler,
         CancellationToken cancellationToken);
+}
+
+/// <summary>
+/// A component that hands many messages over at once by itself. For the others a batch is gathered from single deliveries, until it is
+/// full or its time is over.
+/// </summary>
+public interface IBulkPubSub : IPubSub
+{
+    /// <summary>
+    /// A batch is what is there, at most <paramref name="maxMessages"/>; no time is waited for more. The next batch comes when this one
+    /// has ended or was opened by <see cref="IMessageBatch.LetNextCome"/>.
+    /// </summary>
+    Task<IAsyncDisposable> SubscribeManyAsync(
+        TopicSubscription subscription,
+        int maxMessages,
+        Func<IMessageBatch, CancellationToken, Task> handler,
+        CancellationToken cancellationToken);
+}
+
+/// <summary>Messages handed over together. Each may be finished as soon as its fate is known; what is not finished at the end has failed.</summary>
+public interface IMessageBatch
+{
+    IReadOnlyList<BrokerMessage> Messages { get; }
+
+    void Finish(int index, DeliveryResult result);
+
+    /// <summary>Only stragglers are left (they are being retried): the next batch need not wait for them.</summary>
+    void LetNextCome();
 }

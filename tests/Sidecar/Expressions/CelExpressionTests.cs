@@ -1,0 +1,79 @@
+using System.Text.Json;
+using DaprOrders.Sidecar.Expressions;
+
+namespace DaprOrders.Sidecar.Tests.Expressions;
+
+public sealed class CelExpressionTests
+{
+    private const string Event = """
+        {"type":"OrderCreated","source":"ordering","tags":["a","b"],"data":{"amount":50.5,"count":3,"name":"O'Hara","nothing":null,"line":{"sku":"tea-001"}}}
+        """;
+
+    [Theory]
+    [InlineData("event.type == 'OrderCreated'")]
+    [InlineData("event.type == \"OrderCreated\"")]
+    [InlineData("event.type != 'x'")]
+    [InlineData("event.data.amount > 10")]
+    [InlineData("event.data.count == 3 && event.data.count == 3.0")]
+    [InlineData("event.data.count >= 3 && event.data.count <= 3 && !(event.data.count < 3)")]
+    [InlineData("event.type == 'x' || event.source == 'ordering'")]
+    [InlineData("event.type in ['OrderCreated', 'OrderPaid']")]
+    [InlineData("'a' in event.tags")]
+    [InlineData("'amount' in event.data")]
+    [InlineData("has(event.data.amount) && !has(event.data.missing)")]
+    [InlineData("has(event.data.nothing) && event.data.nothing == null")]
+    [InlineData("event.type.startsWith('Order') && event.type.endsWith('Created') && event.type.contains('rC')")]
+    [InlineData("event.data.line.sku.matches('^tea-[0-9]+$')")]
+    [InlineData("size(event.tags) == 2 && event.type.size() == 12")]
+    [InlineData("event['type'] == 'OrderCreated' && event.tags[1] == 'b'")]
+    [InlineData("event.data.name == 'O\\'Hara'")]
+    [InlineData("1 + 2 * 3 == 7 && 7 % 4 == 3 && -1 < 0 && 'a' + 'b' == 'ab'")]
+    [InlineData("event.data.count > 2 ? true : false")]
+    [InlineData("int(event.data.amount) == 50 && string(event.data.count) == '3' && double('1.5') == 1.5")]
+    [InlineData("event.data.missing == 1 || true")]
+    [InlineData("true || event.data.missing == 1")]
+    [InlineData("!(event.data.missing == 1 && false)")]
+    public void Holds(string expression) => Assert.True(Evaluate(expression));
+
+    [Theory]
+    [InlineData("event.type == 'x'")]
+    [InlineData("event.data.amount > 10 && event.type == 'x'")]
+    [InlineData("event.type == 1")]
+    [InlineData("'c' in event.tags")]
+    public void Does_not_hold(string expression) => Assert.False(Evaluate(expression));
+
+    [Theory]
+    [InlineData("event.data.missing > 10", "no such key: missing")]
+    [InlineData("event.missing.field == 1", "no such key: missing")]
+    [InlineData("event.type > 10", "cannot be compared")]
+    [InlineData("event.type", "expected true or false")]
+    [InlineData("other.type == 'x'", "there is no 'other'")]
+    [InlineData("event.data.missing == 1 && true", "no such key: missing")]
+    [InlineData("1 / 0 == 1", "zero")]
+    [InlineData("event.tags[7] == 'a'", "no such index: 7")]
+    public void Cannot_be_evaluated(string expression, string why) =>
+        Assert.Contains(why, Assert.Throws<CelException>(() => Evaluate(expression)).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("", "it is empty")]
+    [InlineData("event.type ==", "expected a value at column 14")]
+    [InlineData("event.type = 'x'", "unexpected '=' at column 12")]
+    [InlineData("event.type == 'x", "unexpected ''' at column 15")]
+    [InlineData("(event.type == 'x'", "expected ')'")]
+    [InlineData("event.type == 'x' event", "expected an operator or the end at column 19")]
+    [InlineData("event.tags.exists(t, t == 'a')", "the method 'exists'")]
+    [InlineData("now() > 1", "the function 'now'")]
+    public void Cannot_be_parsed_and_the_error_names_the_file_and_the_place(string expression, string why)
+    {
+        var message = Assert.Throws<CelException>(() => CelExpression.Parse(expression, new("subscriptions.yaml", 12))).Message;
+
+        Assert.StartsWith("subscriptions.yaml:12: ", message, StringComparison.Ordinal);
+        Assert.Contains(why, message, StringComparison.Ordinal);
+    }
+
+    private static bool Evaluate(string expression)
+    {
+        using var json = JsonDocument.Parse(Event);
+        return CelExpression.Parse(expression, default).Matches(new Dictionary<string, object?> { ["event"] = json.RootElement });
+    }
+}
