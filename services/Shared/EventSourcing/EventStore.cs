@@ -1,36 +1,158 @@
+using System.Diagnostics;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using DaprOrders.EventSourcing.Lanes;
+using DaprOrders.EventSourcing.State;
+using DaprOrders.EventSourcing.Streams;
+using Microsoft.Extensions.Logging;
+
 namespace DaprOrders.EventSourcing;
 
 /// <summary>
-/// The event store of one service, over a Dapr state store: every stream commits by one write of one key, guarded by its ETag.
+/// The event store of one service, over a Dapr state store: every stream commits by one write of one key, guarded by its ETag, and what is
+/// committed is published. Runs from <see cref="StartAsync"/> to <see cref="StopAsync"/>.
 /// </summary>
 public sealed class EventStore
 {
+    private const int ConflictsUntilBusy = 50;
+    private const int FetchedAtOnce = 200;
+
+    private readonly EventTypes _types;
+    private readonly IPublisherStreams _publishers;
+    private readonly IEventPublisher _publisher;
+    private readonly EventStoreOptions _options;
+    private readonly TimeProvider _time;
+    private readonly StreamStorage _streams;
+    private readonly LaneOwnership _ownership;
+    private readonly LogReader _log;
+    private readonly Committer _committer;
+    private readonly string _incarnation;
+    private readonly CancellationTokenSource _stop = new();
+    private Task _committing = Task.CompletedTask;
+    private Task _adopting = Task.CompletedTask;
+    private long _commits;
+
+    public EventStore(
+        IStateApi state, IEventPublisher publisher, IPublisherStreams publishers, EventTypes types, EventStoreOptions options,
+        TimeProvider time, ILogger<EventStore> logger)
+    {
+        (_types, _publishers, _publisher, _options, _time) = (types, publishers, publisher, options, time);
+        _incarnation = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
+        _streams = new StreamStorage(state, options, time);
+        var lanes = new LaneStorage(state, _streams, options, time);
+        _log = new LogReader(lanes, _streams);
+        _ownership = new LaneOwnership(lanes, _log, publisher, options, time, logger);
+        _committer = new Committer(state, _streams, lanes, _ownership, _incarnation, options, time, logger);
+    }
+
+    /// <summary>Completed when the store can take commands: the sidecar answers and a lane is ours.</summary>
+    public Task Ready { get; private set; } = Task.CompletedTask;
+
+    /// <summary>Starts the commits, the relay and the adoption of lanes left behind; does not wait for the sidecar.</summary>
+    public void Start()
+    {
+        Ready = _ownership.CurrentAsync(_stop.Token);
+        _committing = _committer.RunAsync(_stop.Token);
+        _adopting = _ownership.AdoptAsync(_stop.Token);
+    }
+
+    /// <summary>Commits what is queued, publishes what is committed and gives the lane back, as long as the token allows.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        _committer.Complete();
+        try
+        {
+            await _committing.WaitAsync(cancellationToken);
+            await _ownership.ReleaseAsync(cancellationToken);
+        }
+        finally
+        {
+            await _stop.CancelAsync();
+            await Task.WhenAll(_committing, _adopting).ContinueWith(static _ => { }, TaskScheduler.Default);
+        }
+    }
+
     /// <summary>The stream folded to its state; version 0 when it does not exist.</summary>
-    public Task<StreamState<TState>> LoadAsync<TState, TEvent>(
+    public async Task<StreamState<TState>> LoadAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category, string id, CancellationToken cancellationToken)
-        where TEvent : class => throw new NotSupportedException();
+        where TEvent : class
+    {
+        var at = await _streams.ReadTipAsync(category.StreamOf(id), cancellationToken);
+        return await FoldAsync(category, at, at.Tip.Version, cancellationToken);
+    }
 
     /// <summary>The stream as it was after event <paramref name="version"/>; null when it never had that version.</summary>
-    public Task<StreamState<TState>?> LoadAsync<TState, TEvent>(
+    public async Task<StreamState<TState>?> LoadAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category, string id, long version, CancellationToken cancellationToken)
-        where TEvent : class => throw new NotSupportedException();
+        where TEvent : class
+    {
+        var at = await _streams.ReadTipAsync(category.StreamOf(id), cancellationToken);
+        return version < 1 || version > at.Tip.Version ? null : await FoldAsync(category, at, version, cancellationToken);
+    }
 
     /// <summary>The events of a stream after <paramref name="after"/>, oldest first; empty when there are none.</summary>
-    public Task<IReadOnlyList<RecordedEvent>> ReadStreamAsync(string stream, long after, int limit, CancellationToken cancellationToken) =>
-        throw new NotSupportedException();
+    public async Task<IReadOnlyList<RecordedEvent>> ReadStreamAsync(string stream, long after, int limit, CancellationToken cancellationToken)
+    {
+        var at = await _streams.ReadTipAsync(stream, cancellationToken);
+        var stored = await _streams.ReadAsync(at, after, limit, cancellationToken);
+        return [.. stored.Select(e => e.Of(stream))];
+    }
+
+    /// <summary>The lanes of this service's event log.</summary>
+    public async Task<LogLanes> ReadLanesAsync(CancellationToken cancellationToken) => new(await _log.ListAsync(cancellationToken));
+
+    /// <summary>The events of a lane after a position, whole commits until the limit is reached; null when there is no such lane.</summary>
+    public Task<LogPage?> ReadLogAsync(string lane, long after, int limit, CancellationToken cancellationToken) =>
+        _log.ReadAsync(lane, after, limit, cancellationToken);
 
     /// <summary>
     /// Loads, decides, appends; on a conflict it loads and decides again. When it returns, what was decided is durable and will be published.
     /// </summary>
     /// <exception cref="WrongVersionException">The stream is not at the expected version.</exception>
     /// <exception cref="EventStoreUnavailableException">Nothing was acknowledged.</exception>
-    public Task<Handled<TState>> HandleAsync<TState, TEvent>(
+    public async Task<Handled<TState>> HandleAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category,
         string id,
         Func<TState, Decision<TEvent>> decide,
         CommandContext context,
         CancellationToken cancellationToken)
-        where TEvent : class => throw new NotSupportedException();
+        where TEvent : class
+    {
+        var stream = category.StreamOf(id);
+        for (var attempt = 0; attempt < ConflictsUntilBusy; attempt++)
+        {
+            var at = context.LikelyNew && attempt == 0
+                ? new TipAt(stream, Tip.Empty, null)
+                : await _streams.ReadTipAsync(stream, cancellationToken);
+            if (context.ExpectedVersion is { } expected && expected != at.Tip.Version)
+            {
+                throw new WrongVersionException(stream, expected, at.Tip.Version);
+            }
+
+            var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
+            var decision = decide(present.State);
+            if (decision.Refusal is not null || decision.Events.Count == 0)
+            {
+                // A refusal of a stream that was only thought to be new needs a look at the real one.
+                if (context.LikelyNew && attempt == 0)
+                {
+                    continue;
+                }
+
+                return new Handled<TState>(present, [], decision.Refusal);
+            }
+
+            var commit = new Commit(_incarnation, ++_commits);
+            var correlation = context.CorrelationId ?? Activity.Current?.TraceId.ToHexString();
+            var stored = Store(commit, at, [.. decision.Events.Select(e => new Caused(e, correlation, context.CausationId))]);
+            if (await TryAppendAsync(category, present, at, commit, stored, at.Tip.Positions, cancellationToken) is { } handled)
+            {
+                return handled;
+            }
+        }
+
+        throw Busy(stream);
+    }
 
     /// <summary>
     /// Applies events of one source stream to one of our streams, each exactly once: the position in the source stream is kept in the
@@ -38,15 +160,245 @@ public sealed class EventStore
     /// </summary>
     /// <param name="events">Of one source stream, in order of version.</param>
     /// <param name="decide">Called for each event that is new here; a refusal is a fault, since an event cannot be refused.</param>
-    public Task<Handled<TState>> ConsumeAsync<TState, TEvent>(
+    public async Task<Handled<TState>> ConsumeAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category,
         string id,
         IReadOnlyList<IncomingEvent> events,
         Func<TState, IncomingEvent, Decision<TEvent>> decide,
         CancellationToken cancellationToken)
-        where TEvent : class => throw new NotSupportedException();
+        where TEvent : class
+    {
+        var stream = category.StreamOf(id);
+        var source = events[0].Recorded.Stream;
+        for (var attempt = 0; attempt < ConflictsUntilBusy; attempt++)
+        {
+            var at = await _streams.ReadTipAsync(stream, cancellationToken);
+            var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
+            var position = at.Tip.Positions.GetValueOrDefault(source);
+            var fresh = await CompleteAsync(events, position, cancellationToken);
+            if (fresh.Count == 0)
+            {
+                return new Handled<TState>(present, [], null);
+            }
+
+            var state = present.State;
+            var caused = new List<Caused>();
+            foreach (var incoming in fresh)
+            {
+                var decision = decide(state, incoming);
+                if (decision.Refusal is { } refusal)
+                {
+                    throw new InvalidOperationException($"Stream {stream} cannot take {incoming.Recorded.Id} ({incoming.Recorded.Type}): {refusal.Reason}");
+                }
+
+                foreach (var happened in decision.Events)
+                {
+                    caused.Add(new Caused(happened, incoming.Recorded.CorrelationId, incoming.Recorded.Id));
+                    state = category.Evolve(state, happened);
+                }
+            }
+
+            var commit = new Commit(_incarnation, ++_commits);
+            var positions = new Dictionary<string, long>(at.Tip.Positions) { [source] = fresh[^1].Recorded.Version };
+            if (await TryAppendAsync(category, present, at, commit, Store(commit, at, caused), positions, cancellationToken) is { } handled)
+            {
+                return handled;
+            }
+        }
+
+        throw Busy(stream);
+    }
 
     /// <summary>Publishes the latest event of a stream once more: heals a message that was lost on its way.</summary>
-    public Task RepublishLatestAsync<TState, TEvent>(StreamCategory<TState, TEvent> category, string id, CancellationToken cancellationToken)
-        where TEvent : class => throw new NotSupportedException();
+    public async Task RepublishLatestAsync<TState, TEvent>(StreamCategory<TState, TEvent> category, string id, CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        var at = await _streams.ReadTipAsync(category.StreamOf(id), cancellationToken);
+        if (category.Topic is not null && at.Tip.Events.Count > 0)
+        {
+            await _publisher.PublishAsync(category.Topic, [at.Tip.Events[^1].Of(at.Stream)], cancellationToken);
+        }
+    }
+
+    private async Task<StreamState<TState>> FoldAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category, TipAt at, long version, CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        var (state, after) = SnapshotOf(category, at.Tip, version);
+        var stored = after + 1 >= at.Tip.FirstVersion
+            ? at.Tip.Events.Where(e => e.Version > after)
+            : await _streams.ReadAsync(at, after, (int)(version - after), cancellationToken);
+        DateTimeOffset? updated = null;
+        foreach (var e in stored.TakeWhile(e => e.Version <= version))
+        {
+            state = category.Evolve(state, Payload<TEvent>(e.Of(at.Stream)));
+            updated = e.OccurredAt;
+        }
+
+        return new StreamState<TState>(at.Stream, version, state, at.Tip.CreatedAt, updated, at.Tip.Positions);
+    }
+
+    private static (TState State, long After) SnapshotOf<TState, TEvent>(StreamCategory<TState, TEvent> category, Tip tip, long version)
+        where TEvent : class
+    {
+        if (tip.Snapshot is { } snapshot && snapshot.Shape == category.SnapshotVersion && snapshot.Version <= version)
+        {
+            var state = snapshot.State.Deserialize<TState>(EventTypes.Json);
+            return (state ?? category.Initial, snapshot.Version);
+        }
+
+        return (category.Initial, 0);
+    }
+
+    private async Task<Handled<TState>?> TryAppendAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category,
+        StreamState<TState> present,
+        TipAt at,
+        Commit commit,
+        IReadOnlyList<StoredEvent> stored,
+        IReadOnlyDictionary<string, long> positions,
+        CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        var tip = await NextTipAsync(category, at, commit, stored, positions, cancellationToken);
+        RecordedEvent[] appended = [.. stored.Select(e => e.Of(at.Stream))];
+        var pending = new PendingAppend(at, tip, appended, category.Topic, cancellationToken);
+        if (await _committer.CommitAsync(pending, cancellationToken) == AppendOutcome.Conflict)
+        {
+            return null;
+        }
+
+        var state = present.State;
+        foreach (var e in appended)
+        {
+            state = category.Evolve(state, Payload<TEvent>(e));
+        }
+
+        var updated = appended.Length > 0 ? appended[^1].OccurredAt : present.UpdatedAt;
+        return new Handled<TState>(
+            new StreamState<TState>(at.Stream, tip.Version, state, tip.CreatedAt, updated, positions), appended, null);
+    }
+
+    private async Task<Tip> NextTipAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category,
+        TipAt at,
+        Commit commit,
+        IReadOnlyList<StoredEvent> stored,
+        IReadOnlyDictionary<string, long> positions,
+        CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        var former = at.Tip;
+        var next = former with
+        {
+            Version = former.Version + stored.Count,
+            CommitId = commit.Id,
+            Events = [.. former.Events, .. stored],
+            Positions = positions,
+            CreatedAt = former.CreatedAt ?? stored.FirstOrDefault()?.OccurredAt,
+        };
+        while (former.Events.Count > 0 && stored.Count > 0 && IsFull(next))
+        {
+            var page = await _streams.CreatePageAsync(at.Stream, former.Pages + 1, former.Events, cancellationToken);
+            var until = page.Events[^1].Version;
+            var snapshot = await SnapshotAsync(category, at, until, cancellationToken);
+            former = former with { Pages = former.Pages + 1, Events = [.. former.Events.Where(e => e.Version > until)] };
+            next = next with { Pages = former.Pages, Events = [.. former.Events, .. stored], Snapshot = snapshot };
+        }
+
+        return next;
+    }
+
+    private bool IsFull(Tip tip) =>
+        tip.Events.Count > _options.TipEvents || tip.Events.Sum(e => e.Data.GetRawText().Length) > _options.TipBytes;
+
+    // Only a type that says all of itself to the serializer can be a snapshot; another is folded from its pages.
+    private async Task<Snapshot?> SnapshotAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category, TipAt at, long version, CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        if (!typeof(TState).IsSealed && !Attribute.IsDefined(typeof(TState), typeof(JsonDerivedTypeAttribute)))
+        {
+            return null;
+        }
+
+        var state = await FoldAsync(category, at, version, cancellationToken);
+        return new Snapshot(version, category.SnapshotVersion, JsonSerializer.SerializeToElement(state.State, EventTypes.Json));
+    }
+
+    private List<StoredEvent> Store(Commit commit, TipAt at, IReadOnlyList<Caused> events)
+    {
+        var now = _time.GetUtcNow();
+        var stored = new List<StoredEvent>(events.Count);
+        foreach (var caused in events)
+        {
+            var type = _types.Of(caused.Payload);
+            var data = JsonSerializer.SerializeToElement(caused.Payload, type.ClrType, EventTypes.Json);
+            if (data.GetRawText().Length > _options.MaxEventBytes)
+            {
+                throw new EventTooLargeException(
+                    $"Stream {at.Stream}: an event '{type.Name}' of {data.GetRawText().Length} characters is above the limit of {_options.MaxEventBytes}.");
+            }
+
+            stored.Add(new StoredEvent(
+                at.Tip.Version + stored.Count + 1, type.Name, type.SchemaVersion, now, caused.CorrelationId, caused.CausationId, commit.Id, data));
+        }
+
+        return stored;
+    }
+
+    // What is new here, complete from the position on.
+    private async Task<IReadOnlyList<IncomingEvent>> CompleteAsync(
+        IReadOnlyList<IncomingEvent> events, long position, CancellationToken cancellationToken)
+    {
+        var complete = new List<IncomingEvent>();
+        foreach (var incoming in events.Where(e => e.Recorded.Version > position))
+        {
+            while (incoming.Recorded.Version > position + 1)
+            {
+                var wanted = (int)Math.Min(incoming.Recorded.Version - position - 1, FetchedAtOnce);
+                var fetched = await _publishers.ReadAsync(incoming.Publisher, incoming.Recorded.Stream, position, wanted, cancellationToken);
+                foreach (var missing in fetched.Take(wanted))
+                {
+                    position++;
+                    if (missing.Version != position)
+                    {
+                        throw new InvalidOperationException(
+                            $"{incoming.Publisher} answered version {missing.Version} of {incoming.Recorded.Stream} where {position} was asked for.");
+                    }
+
+                    complete.Add(new IncomingEvent(incoming.Publisher, missing, _types.Read(missing)));
+                }
+
+                if (fetched.Count == 0)
+                {
+                    throw new InvalidOperationException(
+                        $"{incoming.Publisher} has no version {position + 1} of {incoming.Recorded.Stream}, though it published {incoming.Recorded.Version}.");
+                }
+            }
+
+            if (incoming.Recorded.Version == position + 1)
+            {
+                complete.Add(incoming);
+                position++;
+            }
+        }
+
+        return complete;
+    }
+
+    private TEvent Payload<TEvent>(RecordedEvent recorded)
+        where TEvent : class =>
+        _types.Read(recorded) as TEvent ?? throw new UnknownEventException(
+            $"Stream {recorded.Stream}, version {recorded.Version}: '{recorded.Type}' is not an event of this stream ({typeof(TEvent).Name}).");
+
+    private static EventStoreUnavailableException Busy(string stream) =>
+        new($"Stream {stream} was changed by others {ConflictsUntilBusy} times in a row. Try again later.");
+
+    private readonly record struct Commit(string Incarnation, long Number)
+    {
+        public string Id => $"{Incarnation}.{Number}";
+    }
+
+    private sealed record Caused(object Payload, string? CorrelationId, string? CausationId);
 }

@@ -1,5 +1,10 @@
-using Microsoft.AspNetCore.Routing;
+using DaprOrders.EventSourcing.Consuming;
+using DaprOrders.EventSourcing.Publishing;
+using DaprOrders.EventSourcing.State;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
 
 namespace DaprOrders.EventSourcing;
 
@@ -7,18 +12,47 @@ public static class Registration
 {
     /// <summary>
     /// The event store (singleton <see cref="EventStore"/>), its relay and its adoption of lanes left behind. Needs a registered DaprClient.
-    /// Settings: section <c>EventStore</c> (see <c>EventStoreOptions</c>).
+    /// Settings: sections <c>Dapr</c> (StateStore, PubSub) and <c>EventStore</c> (the properties of <see cref="EventStoreOptions"/>).
     /// </summary>
+    /// <param name="appId">The CloudEvents' source, by which consumers find this service's log.</param>
     /// <param name="types">Registers every event type that this service writes or reads.</param>
-    public static IServiceCollection AddEventStore(this IServiceCollection services, Action<EventTypes> types)
+    public static IServiceCollection AddEventStore(this IServiceCollection services, string appId, Action<EventTypes> types)
     {
         var registered = new EventTypes();
         types(registered);
         services.AddSingleton(registered);
+        services.AddSingleton(provider => Options(provider.GetRequiredService<IConfiguration>(), appId));
+        services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton<IStateApi, DaprStateApi>();
+        services.TryAddSingleton<IEventPublisher, DaprEventPublisher>();
+        services.TryAddSingleton<IPublisherStreams, InvokedPublisherStreams>();
         services.AddSingleton<EventStore>();
+        services.AddHostedService<EventStoreLifetime>();
         return services;
     }
 
-    /// <summary>GET /event-log, /event-log/{lane}?after=&amp;limit=, /event-log/streams/{stream}?after=&amp;limit=.</summary>
-    public static void MapEventLog(this IEndpointRouteBuilder routes) => ArgumentNullException.ThrowIfNull(routes);
+    private static EventStoreOptions Options(IConfiguration configuration, string appId)
+    {
+        // Only one process can listen on a port of a machine, so the pair names the instance across restarts.
+        var defaults = new EventStoreOptions
+        {
+            AppId = appId,
+            StateStore = configuration["Dapr:StateStore"] ?? "statestore",
+            PubSub = configuration["Dapr:PubSub"] ?? "pubsub",
+            Instance = $"{Environment.MachineName}:{configuration["APP_PORT"] ?? Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)}",
+        };
+        configuration.GetSection("EventStore").Bind(defaults);
+        return defaults;
+    }
+
+    private sealed class EventStoreLifetime(EventStore store) : IHostedService
+    {
+        public Task StartAsync(CancellationToken cancellationToken)
+        {
+            store.Start();
+            return Task.CompletedTask;
+        }
+
+        public Task StopAsync(CancellationToken cancellationToken) => store.StopAsync(cancellationToken);
+    }
 }

@@ -1,0 +1,49 @@
+using DaprOrders.EventSourcing.State;
+
+namespace DaprOrders.EventSourcing;
+
+/// <summary>Settings of the event store, section <c>EventStore</c>.</summary>
+public sealed record EventStoreOptions
+{
+    public string StateStore { get; init; } = "statestore";
+
+    public string PubSub { get; init; } = "pubsub";
+
+    /// <summary>The CloudEvents' source, by which consumers find the publisher's log: the app id.</summary>
+    public string AppId { get; init; } = "app";
+
+    /// <summary>Names the running instance: one that starts again under its name takes its lane back at once, without waiting for the lease.</summary>
+    public string Instance { get; init; } = Environment.MachineName;
+
+    /// <summary>Null: decided from the store's type, as the sidecar's metadata names it.</summary>
+    public BatchWrites? BatchWrites { get; init; }
+
+    /// <summary>How long an instance may be silent before another takes over its lane.</summary>
+    public TimeSpan Lease { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>One call of the sidecar; afterwards its outcome is unknown.</summary>
+    public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long a command waits for its commit before it answers "unavailable".</summary>
+    public TimeSpan CommitTimeout { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Commands that may wait for a commit; one more is refused at once.</summary>
+    public int QueueLimit { get; init; } = 10_000;
+
+    /// <summary>Streams in one commit. 1 switches group commit off.</summary>
+    public int MaxBatch { get; init; } = 256;
+
+    /// <summary>Bytes of tips in one commit: below gRPC's limit of 4 MiB with room for the segment.</summary>
+    public int MaxBatchBytes { get; init; } = 2 * 1024 * 1024;
+
+    /// <summary>Events that wait for their publication in memory; what exceeds it is read back from the log.</summary>
+    public int RelayBuffer { get; init; } = 10_000;
+
+    /// <summary>A tip with more events, or with more bytes of events than <see cref="TipBytes"/>, moves the older ones to a page.</summary>
+    public int TipEvents { get; init; } = 32;
+
+    public int TipBytes { get; init; } = 32 * 1024;
+
+    /// <summary>An event with a larger payload is refused (daprd cuts a publication at 4 MiB).</summary>
+    public int MaxEventBytes { get; init; } = 1024 * 1024;
+}

@@ -1,0 +1,308 @@
+using System.Threading.Channels;
+using DaprOrders.EventSourcing.State;
+using DaprOrders.EventSourcing.Streams;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.EventSourcing.Lanes;
+
+/// <summary>
+/// Group commit: whatever queued while the last batch was in flight goes out in one call. A batch is written under a segment of the lane that
+/// this instance owns, and the next one starts when it is decided which of its appends are committed.
+/// </summary>
+internal sealed class Committer
+{
+    private const int AttemptsTogether = 2;
+    private const int Attempts = 5;
+
+    private readonly IStateApi _state;
+    private readonly StreamStorage _streams;
+    private readonly LaneStorage _lanes;
+    private readonly LaneOwnership _ownership;
+    private readonly EventStoreOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Channel<PendingAppend> _queue;
+    private readonly List<PendingAppend> _carried = [];
+    private readonly string _incarnation;
+    private long _batches;
+
+    public Committer(
+        IStateApi state, StreamStorage streams, LaneStorage lanes, LaneOwnership ownership, string incarnation,
+        EventStoreOptions options, TimeProvider time, ILogger logger)
+    {
+        (_state, _streams, _lanes, _ownership, _incarnation) = (state, streams, lanes, ownership, incarnation);
+        (_options, _time, _logger) = (options, time, logger);
+        _queue = Channel.CreateBounded<PendingAppend>(new BoundedChannelOptions(options.QueueLimit) { SingleReader = true });
+    }
+
+    /// <summary>The append's outcome, once it is certain.</summary>
+    /// <exception cref="EventStoreUnavailableException">The queue is full, or the outcome could not be learnt in time.</exception>
+    public async Task<AppendOutcome> CommitAsync(PendingAppend append, CancellationToken cancellationToken)
+    {
+        if (!_queue.Writer.TryWrite(append))
+        {
+            throw new EventStoreUnavailableException(
+                $"{_options.QueueLimit} commands wait for their commit already; the state store is too slow or away. Try again later.");
+        }
+
+        try
+        {
+            return await append.Outcome.WaitAsync(_options.CommitTimeout, _time, cancellationToken);
+        }
+        catch (TimeoutException exception)
+        {
+            throw new EventStoreUnavailableException(
+                $"Stream {append.Stream}: the commit was not confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.",
+                exception);
+        }
+    }
+
+    /// <summary>Takes no more appends; <see cref="RunAsync"/> ends when the queue is empty.</summary>
+    public void Complete() => _queue.Writer.TryComplete();
+
+    public async Task RunAsync(CancellationToken stop)
+    {
+        var batches = await DescribeStoreAsync(stop);
+        while (_carried.Count > 0 || await _queue.Reader.WaitToReadAsync(stop))
+        {
+            var lane = await _ownership.CurrentAsync(stop);
+            var batch = TakeBatch();
+            if (batch.Count == 0)
+            {
+                continue;
+            }
+
+            if (batches == BatchWrites.Atomic)
+            {
+                await CommitAtomicallyAsync(lane, batch, stop);
+            }
+            else
+            {
+                await CommitInStepsAsync(lane, batch, stop);
+            }
+        }
+    }
+
+    private async Task<BatchWrites> DescribeStoreAsync(CancellationToken stop)
+    {
+        while (true)
+        {
+            try
+            {
+                return await _state.DescribeAsync(stop);
+            }
+            catch (Exception exception) when (exception is not InvalidOperationException && !stop.IsCancellationRequested)
+            {
+                _logger.LogDebug(exception, "The sidecar does not answer yet.");
+                await Task.Delay(LaneStorage.RetryDelay, _time, stop);
+            }
+        }
+    }
+
+    // One append per stream and batch: the second would be decided on a tip that the first replaces.
+    private List<PendingAppend> TakeBatch()
+    {
+        var batch = new List<PendingAppend>();
+        var streams = new HashSet<string>();
+        var bytes = 0;
+        var alone = _carried.Exists(append => append.Attempts > AttemptsTogether);
+        var limit = alone ? 1 : _options.MaxBatch;
+        var later = new List<PendingAppend>();
+
+        void Take(PendingAppend append)
+        {
+            if (append.Abandoned)
+            {
+                append.Fail(new OperationCanceledException());
+            }
+            else if (batch.Count < limit
+                && (batch.Count == 0 || bytes + append.Bytes.Length <= _options.MaxBatchBytes)
+                && streams.Add(append.Stream))
+            {
+                bytes += append.Bytes.Length;
+                batch.Add(append);
+            }
+            else
+            {
+                later.Add(append);
+            }
+        }
+
+        _carried.ForEach(Take);
+        while (batch.Count < limit && later.Count < _options.MaxBatch && bytes < _options.MaxBatchBytes && _queue.Reader.TryRead(out var next))
+        {
+            Take(next);
+        }
+
+        _carried.Clear();
+        _carried.AddRange(later);
+        return batch;
+    }
+
+    private Segment NextSegment(OwnedLane lane, List<PendingAppend> batch) => new(
+        lane.Epoch, $"{_incarnation}.{++_batches}", false, [.. batch.Select(append => append.Entry).OfType<SegmentEntry>()]);
+
+    private async Task CommitAtomicallyAsync(OwnedLane lane, List<PendingAppend> batch, CancellationToken stop)
+    {
+        var number = lane.Next;
+        var segment = NextSegment(lane, batch);
+        try
+        {
+            using var deadline = new CallDeadline(_options.CallTimeout, _time, stop);
+            await _state.SaveManyAsync(
+                [new StateWrite(Segment.KeyOf(lane.Name, number), segment.ToBytes(), null), .. batch.Select(WriteOf)], deadline.Token);
+        }
+        catch (Exception exception) when (!stop.IsCancellationRequested)
+        {
+            // Whoever holds the number decides: the transaction, or an empty segment after which it cannot land any more.
+            var empty = new Segment(lane.Epoch, $"{segment.BatchId}-none", false, []);
+            var standing = await _lanes.PutSegmentAsync(lane.Name, number, empty, stop);
+            if (standing.BatchId == empty.BatchId)
+            {
+                lane.Settle(number, []);
+                await SortOutAsync(batch, exception, stop);
+                return;
+            }
+
+            if (standing.BatchId != segment.BatchId)
+            {
+                lane.Lose();
+                _carried.AddRange(batch);
+                return;
+            }
+        }
+
+        Commit(lane, number, batch);
+    }
+
+    private async Task CommitInStepsAsync(OwnedLane lane, List<PendingAppend> batch, CancellationToken stop)
+    {
+        var number = lane.Next;
+        var segment = NextSegment(lane, batch);
+        var standing = await _lanes.PutSegmentAsync(lane.Name, number, segment, stop);
+        if (standing.BatchId != segment.BatchId)
+        {
+            lane.Lose();
+            _carried.AddRange(batch);
+            return;
+        }
+
+        try
+        {
+            using var deadline = new CallDeadline(_options.CallTimeout, _time, stop);
+            await _state.SaveManyAsync([.. batch.Select(WriteOf)], deadline.Token);
+        }
+        catch (Exception) when (!stop.IsCancellationRequested)
+        {
+            var committed = new List<PendingAppend>();
+            foreach (var append in batch)
+            {
+                if (await IsCommittedOrBarredAsync(append, stop))
+                {
+                    committed.Add(append);
+                }
+                else
+                {
+                    append.End(AppendOutcome.Conflict);
+                }
+            }
+
+            Commit(lane, number, committed);
+            return;
+        }
+
+        Commit(lane, number, batch);
+    }
+
+    private static StateWrite WriteOf(PendingAppend append) => new(Tip.KeyOf(append.Stream), append.Bytes, append.Former.ETag);
+
+    private static void Commit(OwnedLane lane, long number, List<PendingAppend> committed)
+    {
+        lane.Settle(number, [.. committed.SelectMany(append => append.Events.Select(e => new PublishableEvent(e, append.Topic)))]);
+        foreach (var append in committed)
+        {
+            append.End(AppendOutcome.Committed);
+        }
+    }
+
+    // Nothing of the transaction was written. Those whose tip has changed are told so; the others go with the next batch, and alone when no
+    // changed tip explains the failure.
+    private async Task SortOutAsync(List<PendingAppend> batch, Exception failure, CancellationToken stop)
+    {
+        var tips = await UntilAnsweredAsync(() => _streams.ReadTipsAsync([.. batch.Select(append => append.Stream)], stop), stop);
+        var changed = 0;
+        foreach (var (append, at) in batch.Zip(tips))
+        {
+            if (at.ETag != append.Former.ETag)
+            {
+                changed++;
+                append.End(AppendOutcome.Conflict);
+            }
+        }
+
+        foreach (var append in batch.Where(append => !append.Outcome.IsCompleted))
+        {
+            append.Attempts += changed == 0 ? 1 : 0;
+            if (append.Attempts < Attempts)
+            {
+                _carried.Add(append);
+            }
+            else
+            {
+                append.Fail(new EventStoreUnavailableException($"Stream {append.Stream}: the store refuses the commit: {failure.Message}", failure));
+            }
+        }
+
+        if (changed == 0)
+        {
+            _logger.LogWarning(failure, "A commit of {Count} streams failed and is tried again.", batch.Count);
+            await Task.Delay(LaneStorage.RetryDelay, _time, stop);
+        }
+    }
+
+    // After this the write is either in the tip or can never be.
+    private async Task<bool> IsCommittedOrBarredAsync(PendingAppend append, CancellationToken stop)
+    {
+        while (true)
+        {
+            var at = await UntilAnsweredAsync(() => _streams.ReadTipAsync(append.Stream, stop), stop);
+            if (await UntilAnsweredAsync(() => HoldsAsync(append, at, stop), stop))
+            {
+                return true;
+            }
+
+            if (at.ETag != append.Former.ETag || await _lanes.TouchAsync(at, stop))
+            {
+                return false;
+            }
+
+            await Task.Delay(LaneStorage.RetryDelay, _time, stop);
+        }
+    }
+
+    private async Task<bool> HoldsAsync(PendingAppend append, TipAt at, CancellationToken stop)
+    {
+        if (append.Entry is { } entry)
+        {
+            return await _lanes.IsCommittedAsync(entry, at, stop);
+        }
+
+        return append.Tip.Positions.All(position => at.Tip.Positions.GetValueOrDefault(position.Key) >= position.Value);
+    }
+
+    private async Task<T> UntilAnsweredAsync<T>(Func<Task<T>> call, CancellationToken stop)
+    {
+        while (true)
+        {
+            try
+            {
+                return await call();
+            }
+            catch (Exception exception) when (exception is not EventStoreUnavailableException && !stop.IsCancellationRequested)
+            {
+                _logger.LogDebug(exception, "The state store does not answer; the batch cannot be decided before it does.");
+                await Task.Delay(LaneStorage.RetryDelay, _time, stop);
+            }
+        }
+    }
+}

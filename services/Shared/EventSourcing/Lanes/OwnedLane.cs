@@ -1,0 +1,199 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.EventSourcing.Lanes;
+
+/// <summary>
+/// A lane while this instance owns it: its relay publishes what was committed, in order; its head is written when either has moved on, and to
+/// renew the lease. The lane is lost when another instance has written its head.
+/// </summary>
+internal sealed class OwnedLane(
+    HeadAt taken, LaneStorage storage, LogReader log, IEventPublisher publisher, EventStoreOptions options, TimeProvider time, ILogger logger)
+{
+    // Readers of the log wait for the head only when nothing follows; under load it is not worth a write per batch.
+    private static readonly TimeSpan HeadInterval = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan LongestPublishDelay = TimeSpan.FromSeconds(5);
+    private const int PublishedAtOnce = 500;
+
+    private readonly CancellationTokenSource _lost = new();
+    private readonly Wakeup _committed = new();
+    private readonly Wakeup _headMoved = new();
+    private readonly ConcurrentDictionary<long, IReadOnlyList<PublishableEvent>> _recent = [];
+    private HeadAt _head = taken;
+    private long _settled = taken.Head.Settled;
+    private long _published = taken.Head.Published;
+    private int _buffered;
+    private Task _running = Task.CompletedTask;
+
+    public string Name => _head.Lane;
+
+    public long Epoch { get; } = taken.Head.Epoch;
+
+    /// <summary>The number of the next segment.</summary>
+    public long Next { get; set; } = taken.Head.Settled + 1;
+
+    public bool IsLost => _lost.IsCancellationRequested;
+
+    public void Start(CancellationToken stop) => _running = RunAsync(stop);
+
+    /// <summary>The batch of this segment is decided; <paramref name="events"/> are committed and wait for their publication.</summary>
+    public void Settle(long number, IReadOnlyList<PublishableEvent> events)
+    {
+        // What does not fit is read back from the log when its turn comes.
+        if (Volatile.Read(ref _buffered) < options.RelayBuffer)
+        {
+            Interlocked.Add(ref _buffered, events.Count);
+            _recent[number] = events;
+        }
+
+        Volatile.Write(ref _settled, number);
+        Next = number + 1;
+        _committed.Set();
+        _headMoved.Set();
+    }
+
+    public void Lose()
+    {
+        if (!IsLost)
+        {
+            logger.LogWarning("Lane {Lane} (epoch {Epoch}) was taken over by another instance.", Name, Epoch);
+            _lost.Cancel();
+        }
+    }
+
+    /// <summary>Publishes what is left, as long as the token allows, and gives the lane back.</summary>
+    public async Task ReleaseAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (!IsLost && Volatile.Read(ref _published) < Volatile.Read(ref _settled))
+            {
+                await PublishNextAsync(cancellationToken);
+            }
+        }
+        finally
+        {
+            _lost.Cancel();
+            await _running;
+        }
+
+        await storage.TryWriteHeadAsync(_head, Present() with { Owner = null, LeaseUntil = default }, cancellationToken);
+    }
+
+    private async Task RunAsync(CancellationToken stop)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop, _lost.Token);
+        await Task.WhenAll(
+            UntilCancelledAsync(RelayAsync(ended.Token), ended.Token),
+            UntilCancelledAsync(KeepHeadAsync(ended.Token), ended.Token));
+    }
+
+    private static async Task UntilCancelledAsync(Task loop, CancellationToken ended)
+    {
+        try
+        {
+            await loop;
+        }
+        catch (OperationCanceledException) when (ended.IsCancellationRequested)
+        {
+            // The loop ends only so.
+        }
+    }
+
+    private async Task RelayAsync(CancellationToken ended)
+    {
+        var delay = LaneStorage.RetryDelay;
+        while (true)
+        {
+            if (_published >= Volatile.Read(ref _settled))
+            {
+                await _committed.WaitAsync(ended);
+                continue;
+            }
+
+            try
+            {
+                await PublishNextAsync(ended);
+                delay = LaneStorage.RetryDelay;
+            }
+            catch (Exception exception) when (!ended.IsCancellationRequested)
+            {
+                logger.LogWarning(
+                    exception, "Lane {Lane}: events after segment {Published} could not be published; next try in {Delay}.", Name, _published, delay);
+                await Task.Delay(delay, time, ended);
+                delay = delay < LongestPublishDelay ? delay * 2 : LongestPublishDelay;
+            }
+        }
+    }
+
+    private async Task PublishNextAsync(CancellationToken cancellationToken)
+    {
+        var first = _published + 1;
+        var last = first - 1;
+        var events = new List<PublishableEvent>();
+        while (last < Volatile.Read(ref _settled) && events.Count < PublishedAtOnce)
+        {
+            last++;
+            events.AddRange(_recent.TryGetValue(last, out var recent) ? recent : await log.ReadSegmentAsync(Name, last, cancellationToken));
+        }
+
+        foreach (var topic in events.Where(e => e.Topic is not null).GroupBy(e => e.Topic!))
+        {
+            await publisher.PublishAsync(topic.Key, [.. topic.Select(e => e.Event)], cancellationToken);
+        }
+
+        for (var number = first; number <= last; number++)
+        {
+            if (_recent.TryRemove(number, out var done))
+            {
+                Interlocked.Add(ref _buffered, -done.Count);
+            }
+        }
+
+        Volatile.Write(ref _published, last);
+        _headMoved.Set();
+    }
+
+    private async Task KeepHeadAsync(CancellationToken ended)
+    {
+        while (true)
+        {
+            await _headMoved.WaitAsync(options.Lease / 3, time, ended);
+            try
+            {
+                await WriteHeadAsync(ended);
+            }
+            catch (Exception exception) when (!ended.IsCancellationRequested)
+            {
+                logger.LogWarning(exception, "Lane {Lane}: its head could not be written.", Name);
+                await Task.Delay(LaneStorage.RetryDelay, time, ended);
+                _headMoved.Set();
+            }
+
+            await Task.Delay(HeadInterval, time, ended);
+        }
+    }
+
+    private async Task WriteHeadAsync(CancellationToken cancellationToken)
+    {
+        if (await storage.TryWriteHeadAsync(_head, Present(), cancellationToken) is { } written)
+        {
+            _head = written;
+            return;
+        }
+
+        // A write whose answer was lost, or that landed late, is still ours.
+        var present = await storage.ReadHeadAsync(Name, cancellationToken);
+        if (present is null || present.Head.Epoch != Epoch)
+        {
+            Lose();
+            return;
+        }
+
+        _head = present;
+        _headMoved.Set();
+    }
+
+    private Head Present() => new(
+        _head.Head.Owner, Epoch, time.GetUtcNow() + options.Lease, Volatile.Read(ref _settled), Volatile.Read(ref _published));
+}

@@ -1,0 +1,63 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Dapr;
+
+namespace DaprOrders.EventSourcing.Publishing;
+
+/// <summary>
+/// An event as the complete CloudEvent that is published: the SDK takes it for one by its base class, whose own form has no id.
+/// Extension attributes have lower-case letters and digits only (CloudEvents 1.0, naming conventions).
+/// </summary>
+[JsonConverter(typeof(Converter))]
+internal sealed class PublishedEvent(string publisher, RecordedEvent recorded) : CloudEvent
+{
+    private void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteString("specversion", "1.0");
+        json.WriteString("id", recorded.Id);
+        json.WriteString("source", publisher);
+        json.WriteString("type", recorded.Type);
+        json.WriteString("subject", recorded.Stream);
+        json.WriteString("time", recorded.OccurredAt);
+        json.WriteString("datacontenttype", "application/json");
+        json.WriteString("stream", recorded.Stream);
+        json.WriteString("streamversion", recorded.Version.ToString(CultureInfo.InvariantCulture));
+        json.WriteString("schemaversion", recorded.SchemaVersion.ToString(CultureInfo.InvariantCulture));
+        if (recorded.CausationId is not null)
+        {
+            json.WriteString("causationid", recorded.CausationId);
+        }
+
+        if (recorded.CorrelationId is { } correlation)
+        {
+            json.WriteString("correlationid", correlation);
+            if (correlation.Length == 32)
+            {
+                var traceparent = $"00-{correlation}-{SpanId(recorded.Id)}-01";
+                json.WriteString("traceid", traceparent);
+                json.WriteString("traceparent", traceparent);
+            }
+        }
+
+        json.WritePropertyName("data");
+        recorded.Data.WriteTo(json);
+        json.WriteEndObject();
+    }
+
+    // The same however often the event is published, so that a trace shows one publication.
+    private static string SpanId(string eventId) =>
+        BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(eventId))).ToString("x16", CultureInfo.InvariantCulture);
+
+    private sealed class Converter : JsonConverter<PublishedEvent>
+    {
+        public override PublishedEvent Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            throw new NotSupportedException("A published event is only ever written.");
+
+        public override void Write(Utf8JsonWriter writer, PublishedEvent value, JsonSerializerOptions options) => value.Write(writer);
+    }
+}

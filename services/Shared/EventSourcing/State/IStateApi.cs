@@ -1,0 +1,41 @@
+namespace DaprOrders.EventSourcing.State;
+
+/// <summary>A value with the tag that the store gave it.</summary>
+public sealed record StateValue(ReadOnlyMemory<byte> Value, string ETag);
+
+/// <summary>One write of one key: with the tag it was read with, or, where <c>ETag</c> is null, only if the key is new.</summary>
+public sealed record StateWrite(string Key, ReadOnlyMemory<byte> Value, string? ETag);
+
+/// <summary>What the store does with several writes in one call.</summary>
+public enum BatchWrites
+{
+    /// <summary>A transaction writes all or nothing (sqlite, postgresql, in-memory, ...).</summary>
+    Atomic,
+
+    /// <summary>A transaction is taken, but one refused write leaves the others written (redis).</summary>
+    WithoutRollback,
+
+    /// <summary>No transactions: several writes in one save, each on its own.</summary>
+    Separate,
+}
+
+/// <summary>
+/// What the event store needs of a Dapr state store. Every call may fail before its effect, after it, or take effect after the caller gave up:
+/// a caller never takes an exception for "not written".
+/// </summary>
+public interface IStateApi
+{
+    /// <summary>Asked once, after the sidecar is up.</summary>
+    Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken);
+
+    Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken);
+
+    /// <summary>The values at the positions of their keys, null where there is none.</summary>
+    Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken);
+
+    /// <summary>True: written. False: certainly not written, the tag is another one or the key exists.</summary>
+    Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken);
+
+    /// <summary>Several writes in one call; what a failure means is said by <see cref="BatchWrites"/>.</summary>
+    Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken);
+}

@@ -1,0 +1,118 @@
+using DaprOrders.EventSourcing.State;
+
+namespace DaprOrders.EventSourcing.Streams;
+
+/// <summary>A tip as it was read, with its tag; the tag is null where the key does not exist.</summary>
+internal sealed record TipAt(string Stream, Tip Tip, string? ETag);
+
+/// <summary>Reads tips and pages.</summary>
+internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, TimeProvider time)
+{
+    private const int PagesPerRead = 16;
+
+    public async Task<TipAt> ReadTipAsync(string stream, CancellationToken cancellationToken)
+    {
+        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
+        var value = await state.GetAsync(Tip.KeyOf(stream), deadline.Token);
+        return At(stream, value);
+    }
+
+    public async Task<IReadOnlyList<TipAt>> ReadTipsAsync(IReadOnlyList<string> streams, CancellationToken cancellationToken)
+    {
+        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
+        var values = await state.GetManyAsync([.. streams.Select(Tip.KeyOf)], deadline.Token);
+        return [.. streams.Select((stream, i) => At(stream, values[i]))];
+    }
+
+    /// <summary>Events <paramref name="after"/>+1.. of a stream, at most <paramref name="limit"/>, wherever they are kept.</summary>
+    public async Task<IReadOnlyList<StoredEvent>> ReadAsync(TipAt at, long after, int limit, CancellationToken cancellationToken)
+    {
+        var found = new List<StoredEvent>();
+        if (after + 1 < at.Tip.FirstVersion)
+        {
+            for (var page = await FirstPageWithAsync(at, after + 1, cancellationToken); page <= at.Tip.Pages && found.Count < limit; page += PagesPerRead)
+            {
+                var count = Math.Min(PagesPerRead, at.Tip.Pages - page + 1);
+                foreach (var read in await ReadPagesAsync(at.Stream, page, count, cancellationToken))
+                {
+                    found.AddRange(read.Events.Where(stored => stored.Version > after));
+                }
+            }
+        }
+
+        found.AddRange(at.Tip.Events.Where(stored => stored.Version > after));
+        return found.Count > limit ? found.GetRange(0, limit) : found;
+    }
+
+    /// <summary>
+    /// Writes the page that takes the tip's events. A page that already exists was left by an attempt that did not finish: since pages hold
+    /// committed events from the tip's first one on, it is as good as ours, if shorter.
+    /// </summary>
+    public async Task<Page> CreatePageAsync(string stream, int number, IReadOnlyList<StoredEvent> events, CancellationToken cancellationToken)
+    {
+        var key = Page.KeyOf(stream, number);
+        var page = new Page(events);
+        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
+        try
+        {
+            if (await state.TrySaveAsync(new StateWrite(key, page.ToBytes(), null), deadline.Token))
+            {
+                return page;
+            }
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+        {
+            // Unknown, or a store that says "exists" in a word of its own: what is there now decides.
+            if (await ReadPageAsync(key, cancellationToken) is { } written)
+            {
+                return written;
+            }
+
+            throw;
+        }
+
+        return await ReadPageAsync(key, cancellationToken)
+            ?? throw new EventStoreUnavailableException($"The page {key} was refused as existing, but it is not there.");
+    }
+
+    private async Task<Page?> ReadPageAsync(string key, CancellationToken cancellationToken)
+    {
+        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
+        return await state.GetAsync(key, deadline.Token) is { } value ? Page.Read(value.Value) : null;
+    }
+
+    private async Task<IReadOnlyList<Page>> ReadPagesAsync(string stream, int first, int count, CancellationToken cancellationToken)
+    {
+        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
+        var keys = Enumerable.Range(first, count).Select(number => Page.KeyOf(stream, number)).ToArray();
+        var values = await state.GetManyAsync(keys, deadline.Token);
+        return [.. values.Select((value, i) => value is null
+            ? throw new InvalidOperationException($"The page {keys[i]} is missing: the store has lost it.")
+            : Page.Read(value.Value))];
+    }
+
+    // Pages hold different numbers of events, so the page of a version is searched for: a few reads, however long the stream.
+    private async Task<int> FirstPageWithAsync(TipAt at, long version, CancellationToken cancellationToken)
+    {
+        var low = 1;
+        var high = at.Tip.Pages;
+        while (version > 1 && low < high)
+        {
+            var middle = (low + high) / 2;
+            var page = (await ReadPagesAsync(at.Stream, middle, 1, cancellationToken))[0];
+            if (page.Events[^1].Version < version)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                high = middle;
+            }
+        }
+
+        return low;
+    }
+
+    private static TipAt At(string stream, StateValue? value) =>
+        value is null ? new TipAt(stream, Tip.Empty, null) : new TipAt(stream, Tip.Read(value.Value), value.ETag);
+}
