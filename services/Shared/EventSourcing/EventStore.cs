@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using DaprOrders.EventSourcing.Lanes;
@@ -10,7 +11,7 @@ namespace DaprOrders.EventSourcing;
 
 /// <summary>
 /// The event store of one service, over a Dapr state store: every stream commits by one write of one key, guarded by its ETag, and what is
-/// committed is published. Runs from <see cref="StartAsync"/> to <see cref="StopAsync"/>.
+/// committed is published. Runs from <see cref="RunAsync"/> to <see cref="StopAsync"/>.
 /// </summary>
 public sealed class EventStore
 {
@@ -46,14 +47,15 @@ public sealed class EventStore
     }
 
     /// <summary>Completed when the store can take commands: the sidecar answers and a lane is ours.</summary>
-    public Task Ready { get; private set; } = Task.CompletedTask;
+    public Task Ready => _ownership.Acquired;
 
-    /// <summary>Starts the commits, the relay and the adoption of lanes left behind; does not wait for the sidecar.</summary>
-    public void Start()
+    /// <summary>Commits, publishes, and adopts lanes left behind, until <see cref="StopAsync"/>; waits for the sidecar as long as it takes.</summary>
+    /// <exception cref="InvalidOperationException">The state store cannot hold an event store.</exception>
+    public Task RunAsync()
     {
-        Ready = _ownership.CurrentAsync(_stop.Token);
-        _committing = _committer.RunAsync(_stop.Token);
         _adopting = _ownership.AdoptAsync(_stop.Token);
+        _committing = _committer.RunAsync(_stop.Token);
+        return UntilStopped(_committing);
     }
 
     /// <summary>Commits what is queued, publishes what is committed and gives the lane back, as long as the token allows.</summary>
@@ -68,7 +70,19 @@ public sealed class EventStore
         finally
         {
             await _stop.CancelAsync();
-            await Task.WhenAll(_committing, _adopting).ContinueWith(static _ => { }, TaskScheduler.Default);
+            await Task.WhenAll(UntilStopped(_committing), UntilStopped(_adopting));
+        }
+    }
+
+    private static async Task UntilStopped(Task loop)
+    {
+        try
+        {
+            await loop;
+        }
+        catch (OperationCanceledException)
+        {
+            // Stopped.
         }
     }
 
@@ -142,7 +156,7 @@ public sealed class EventStore
                 return new Handled<TState>(present, [], decision.Refusal);
             }
 
-            var commit = new Commit(_incarnation, ++_commits);
+            var commit = new Commit(_incarnation, Interlocked.Increment(ref _commits));
             var correlation = context.CorrelationId ?? Activity.Current?.TraceId.ToHexString();
             var stored = Store(commit, at, [.. decision.Events.Select(e => new Caused(e, correlation, context.CausationId))]);
             if (await TryAppendAsync(category, present, at, commit, stored, at.Tip.Positions, cancellationToken) is { } handled)
@@ -198,7 +212,7 @@ public sealed class EventStore
                 }
             }
 
-            var commit = new Commit(_incarnation, ++_commits);
+            var commit = new Commit(_incarnation, Interlocked.Increment(ref _commits));
             var positions = new Dictionary<string, long>(at.Tip.Positions) { [source] = fresh[^1].Recorded.Version };
             if (await TryAppendAsync(category, present, at, commit, Store(commit, at, caused), positions, cancellationToken) is { } handled)
             {
@@ -295,7 +309,7 @@ public sealed class EventStore
             CommitId = commit.Id,
             Events = [.. former.Events, .. stored],
             Positions = positions,
-            CreatedAt = former.CreatedAt ?? stored.FirstOrDefault()?.OccurredAt,
+            CreatedAt = former.CreatedAt ?? (stored.Count > 0 ? stored[0].OccurredAt : null),
         };
         while (former.Events.Count > 0 && stored.Count > 0 && IsFull(next))
         {
@@ -310,7 +324,9 @@ public sealed class EventStore
     }
 
     private bool IsFull(Tip tip) =>
-        tip.Events.Count > _options.TipEvents || tip.Events.Sum(e => e.Data.GetRawText().Length) > _options.TipBytes;
+        tip.Events.Count > _options.TipEvents || tip.Events.Sum(e => SizeOf(e.Data)) > _options.TipBytes;
+
+    private static int SizeOf(JsonElement data) => JsonMarshal.GetRawUtf8Value(data).Length;
 
     // Only a type that says all of itself to the serializer can be a snapshot; another is folded from its pages.
     private async Task<Snapshot?> SnapshotAsync<TState, TEvent>(
@@ -334,10 +350,10 @@ public sealed class EventStore
         {
             var type = _types.Of(caused.Payload);
             var data = JsonSerializer.SerializeToElement(caused.Payload, type.ClrType, EventTypes.Json);
-            if (data.GetRawText().Length > _options.MaxEventBytes)
+            if (SizeOf(data) > _options.MaxEventBytes)
             {
                 throw new EventTooLargeException(
-                    $"Stream {at.Stream}: an event '{type.Name}' of {data.GetRawText().Length} characters is above the limit of {_options.MaxEventBytes}.");
+                    $"Stream {at.Stream}: an event '{type.Name}' of {SizeOf(data)} bytes is above the limit of {_options.MaxEventBytes}.");
             }
 
             stored.Add(new StoredEvent(

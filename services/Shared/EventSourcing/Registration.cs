@@ -12,16 +12,15 @@ public static class Registration
 {
     /// <summary>
     /// The event store (singleton <see cref="EventStore"/>), its relay and its adoption of lanes left behind. Needs a registered DaprClient.
-    /// Settings: sections <c>Dapr</c> (StateStore, PubSub) and <c>EventStore</c> (the properties of <see cref="EventStoreOptions"/>).
+    /// Settings: sections <c>Dapr</c> (AppId, StateStore, PubSub) and <c>EventStore</c> (the properties of <see cref="EventStoreOptions"/>).
     /// </summary>
-    /// <param name="appId">The CloudEvents' source, by which consumers find this service's log.</param>
     /// <param name="types">Registers every event type that this service writes or reads.</param>
-    public static IServiceCollection AddEventStore(this IServiceCollection services, string appId, Action<EventTypes> types)
+    public static IServiceCollection AddEventStore(this IServiceCollection services, Action<EventTypes> types)
     {
         var registered = new EventTypes();
         types(registered);
         services.AddSingleton(registered);
-        services.AddSingleton(provider => Options(provider.GetRequiredService<IConfiguration>(), appId));
+        services.AddSingleton(provider => Options(provider.GetRequiredService<IConfiguration>()));
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<IStateApi, DaprStateApi>();
         services.TryAddSingleton<IEventPublisher, DaprEventPublisher>();
@@ -31,12 +30,12 @@ public static class Registration
         return services;
     }
 
-    private static EventStoreOptions Options(IConfiguration configuration, string appId)
+    private static EventStoreOptions Options(IConfiguration configuration)
     {
         // Only one process can listen on a port of a machine, so the pair names the instance across restarts.
         var defaults = new EventStoreOptions
         {
-            AppId = appId,
+            AppId = configuration["Dapr:AppId"] ?? configuration["APP_ID"] ?? "app",
             StateStore = configuration["Dapr:StateStore"] ?? "statestore",
             PubSub = configuration["Dapr:PubSub"] ?? "pubsub",
             Instance = $"{Environment.MachineName}:{configuration["APP_PORT"] ?? Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)}",
@@ -45,14 +44,15 @@ public static class Registration
         return defaults;
     }
 
-    private sealed class EventStoreLifetime(EventStore store) : IHostedService
+    // A store that cannot work here (no ETags, no such component) ends the host: better than a service that never becomes ready.
+    private sealed class EventStoreLifetime(EventStore store) : BackgroundService
     {
-        public Task StartAsync(CancellationToken cancellationToken)
-        {
-            store.Start();
-            return Task.CompletedTask;
-        }
+        protected override Task ExecuteAsync(CancellationToken stoppingToken) => store.RunAsync();
 
-        public Task StopAsync(CancellationToken cancellationToken) => store.StopAsync(cancellationToken);
+        public override async Task StopAsync(CancellationToken cancellationToken)
+        {
+            await store.StopAsync(cancellationToken);
+            await base.StopAsync(cancellationToken);
+        }
     }
 }

@@ -63,6 +63,7 @@ internal sealed class Committer
     public async Task RunAsync(CancellationToken stop)
     {
         var batches = await DescribeStoreAsync(stop);
+        await _ownership.CurrentAsync(stop);
         while (_carried.Count > 0 || await _queue.Reader.WaitToReadAsync(stop))
         {
             var lane = await _ownership.CurrentAsync(stop);

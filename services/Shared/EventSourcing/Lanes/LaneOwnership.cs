@@ -6,40 +6,31 @@ namespace DaprOrders.EventSourcing.Lanes;
 internal sealed class LaneOwnership(
     LaneStorage storage, LogReader log, IEventPublisher publisher, EventStoreOptions options, TimeProvider time, ILogger logger)
 {
-    private readonly SemaphoreSlim _acquiring = new(1);
+    private readonly TaskCompletionSource _acquired = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private OwnedLane? _lane;
 
-    /// <summary>The lane that this instance owns; waits until it has one.</summary>
+    /// <summary>Completed when this instance has had a lane.</summary>
+    public Task Acquired => _acquired.Task;
+
+    /// <summary>The lane that this instance owns; waits until it has one. For one caller at a time.</summary>
     public async Task<OwnedLane> CurrentAsync(CancellationToken stop)
     {
-        if (_lane is { IsLost: false } present)
+        while (_lane is null or { IsLost: true })
         {
-            return present;
-        }
-
-        await _acquiring.WaitAsync(stop);
-        try
-        {
-            while (_lane is null or { IsLost: true })
+            try
             {
-                try
-                {
-                    _lane = await TryAcquireAsync(stop);
-                    _lane?.Start(stop);
-                }
-                catch (Exception exception) when (!stop.IsCancellationRequested)
-                {
-                    logger.LogWarning(exception, "No lane of the event log could be taken; next try in {Delay}.", LaneStorage.RetryDelay);
-                    await Task.Delay(LaneStorage.RetryDelay, time, stop);
-                }
+                _lane = await TryAcquireAsync(stop);
+                _lane?.Start(stop);
             }
+            catch (Exception exception) when (!stop.IsCancellationRequested)
+            {
+                logger.LogWarning(exception, "No lane of the event log could be taken; next try in {Delay}.", LaneStorage.RetryDelay);
+                await Task.Delay(LaneStorage.RetryDelay, time, stop);
+            }
+        }
 
-            return _lane;
-        }
-        finally
-        {
-            _acquiring.Release();
-        }
+        _acquired.TrySetResult();
+        return _lane;
     }
 
     /// <summary>Adopts lanes whose leases have run out, until stopped.</summary>

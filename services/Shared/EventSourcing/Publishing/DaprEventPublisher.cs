@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Dapr.Client;
 
 namespace DaprOrders.EventSourcing.Publishing;
@@ -14,7 +15,7 @@ internal sealed class DaprEventPublisher(DaprClient dapr, EventStoreOptions opti
         var bytes = 0;
         foreach (var recorded in events)
         {
-            var size = recorded.Data.GetRawText().Length;
+            var size = JsonMarshal.GetRawUtf8Value(recorded.Data).Length;
             if (call.Count == EventsPerCall || (call.Count > 0 && bytes + size > BytesPerCall))
             {
                 await PublishAsync(topic, call, cancellationToken);

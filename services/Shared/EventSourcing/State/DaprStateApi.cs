@@ -87,11 +87,17 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
         }
     }
 
-    public Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    public async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
         if (_batches == BatchWrites.Separate)
         {
-            return Task.WhenAll(writes.Select(write => TrySaveAsync(write, cancellationToken)));
+            var written = await Task.WhenAll(writes.Select(write => TrySaveAsync(write, cancellationToken)));
+            if (written.Contains(false))
+            {
+                throw new InvalidOperationException("At least one of the writes was refused.");
+            }
+
+            return;
         }
 
         var operations = new StateTransactionRequest[writes.Count];
@@ -102,6 +108,6 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
                 write.Key, write.Value.ToArray(), StateOperationType.Upsert, write.ETag, options: write.ETag is null ? CreateOnly : null);
         }
 
-        return dapr.ExecuteStateTransactionAsync(options.StateStore, operations, cancellationToken: cancellationToken);
+        await dapr.ExecuteStateTransactionAsync(options.StateStore, operations, cancellationToken: cancellationToken);
     }
 }
