@@ -1,0 +1,97 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace DaprOrders.Sidecar.Tests.Recordings;
+
+/// <summary>The calls that the apps of one play got, in the order of their arrival.</summary>
+public sealed class AppCalls
+{
+    private readonly Lock _lock = new();
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly List<Call> _calls = [];
+    private TaskCompletionSource _changed = NewSignal();
+
+    /// <summary>Writes a call down; the returned action says what it was answered, -1 when the caller hung up.</summary>
+    public Action<int> Arrived(string app, string call, JsonObject headers, JsonNode? body)
+    {
+        var arrived = new Call(app, call, headers, body, _clock.ElapsedMilliseconds);
+        lock (_lock)
+        {
+            _calls.Add(arrived);
+            Signal();
+        }
+        return status =>
+        {
+            lock (_lock)
+            {
+                arrived.Answered = status;
+                Signal();
+            }
+        };
+    }
+
+    /// <summary>
+    /// Waits for <paramref name="count"/> calls, at most <paramref name="within"/> (for the whole of it when the count is 0), then
+    /// <paramref name="quiet"/> more for calls that should not come, and takes down what came since the last time.
+    /// </summary>
+    public async Task<JsonArray> TakeAsync(int count, TimeSpan within, TimeSpan quiet, CancellationToken cancel)
+    {
+        await WaitAsync(calls => count > 0 && calls.Count >= count, within, cancel);
+        await WaitAsync(_ => false, quiet, cancel);
+        // What is being handled is answered or hung up on within its delay; a recording tells which.
+        await WaitAsync(calls => calls.All(call => call.Answered is not null), TimeSpan.FromSeconds(3), cancel);
+        lock (_lock)
+        {
+            JsonArray taken = [.. _calls.Select(call => call.Recorded())];
+            _calls.Clear();
+            return taken;
+        }
+    }
+
+    private async Task WaitAsync(Func<List<Call>, bool> met, TimeSpan atMost, CancellationToken cancel)
+    {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        end.CancelAfter(atMost);
+        while (true)
+        {
+            Task changed;
+            lock (_lock)
+            {
+                if (met(_calls))
+                    return;
+                changed = _changed.Task;
+            }
+            try
+            {
+                await changed.WaitAsync(end.Token);
+            }
+            catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+            {
+                return;
+            }
+        }
+    }
+
+    private void Signal()
+    {
+        _changed.SetResult();
+        _changed = NewSignal();
+    }
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private sealed record Call(string App, string VerbAndPath, JsonObject Headers, JsonNode? Body, long AtMs)
+    {
+        public int? Answered { get; set; }
+
+        public JsonObject Recorded()
+        {
+            var recorded = new JsonObject { ["app"] = App, ["atMs"] = AtMs, ["call"] = VerbAndPath, ["headers"] = Headers };
+            if (Body is not null)
+                recorded["body"] = Body;
+            if (Answered is not null)
+                recorded["answered"] = Answered;
+            return recorded;
+        }
+    }
+}

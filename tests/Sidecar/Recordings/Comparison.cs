@@ -1,0 +1,229 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace DaprOrders.Sidecar.Tests.Recordings;
+
+/// <summary>One place where what came is not what was recorded. Step 0 is the start; a null stands for nothing.</summary>
+public sealed record Difference(int Step, string What, string? Recorded, string? Came)
+{
+    public override string ToString() =>
+        $"step {Step}, {What}:{Environment.NewLine}    recorded {Recorded ?? "nothing"}{Environment.NewLine}    came     {Came ?? "nothing"}";
+}
+
+/// <summary>
+/// Compares what was got with a recording: status, error, body, headers, and the calls with their answers. The order of calls within
+/// one wait, and of bulk results, counts only where the recording speaks of it; times never do, but how many calls were handled at
+/// once does.
+/// </summary>
+public sealed class Comparison(Recording recording)
+{
+    private const int ClockTick = 5;
+
+    /// <summary>The part of daprd's time that a slow answer must take at least.</summary>
+    private const double Patient = 0.6;
+
+    private readonly bool _orderCounts = recording.About.Contains("which order", StringComparison.Ordinal);
+    private readonly List<Difference> _differences = [];
+
+    /// <param name="start">The calls until the sidecars were ready.</param>
+    /// <param name="got">What each step got, in order.</param>
+    public static IReadOnlyList<Difference> Of(Recording recording, JsonArray start, IReadOnlyList<JsonObject> got)
+    {
+        var comparison = new Comparison(recording);
+        comparison.Calls(0, recording.Start, start);
+        for (var i = 0; i < recording.Steps.Count; i++)
+            comparison.Step(i + 1, "", recording.Steps[i], got[i]);
+        return comparison._differences;
+    }
+
+    private void Step(int number, string within, JsonObject step, JsonObject got)
+    {
+        if (step["parallel"]?.AsArray() is { } parallel)
+        {
+            for (var i = 0; i < parallel.Count; i++)
+                Step(number, $"parallel {i + 1} ", parallel[i]!.AsObject(), got["parallel"]![i]!.AsObject());
+            ParallelTimes(number, parallel, got["parallel"]!.AsArray());
+            return;
+        }
+        var recorded = step["got"]?.AsObject() ?? [];
+        foreach (var name in recorded.Concat(got).Select(field => field.Key).Distinct())
+        {
+            switch (name)
+            {
+                case "ms" or "elapsedMs":
+                    break;
+                case "error":
+                    // The text is the client's own.
+                    Values(number, within + name, recorded[name] is null ? null : "an error", got[name] is null ? null : "an error");
+                    break;
+                case "calls":
+                    Calls(number, recorded[name]?.AsArray() ?? [], got[name]?.AsArray() ?? []);
+                    break;
+                default:
+                    Json(number, within + name, recorded[name], got[name]);
+                    break;
+            }
+        }
+        if (within.Length == 0)
+            Patience(number, recorded, got);
+    }
+
+    /// <summary>Who had to wait: an answer that took daprd long may not come at once. Slowness is the machine's, and no difference.</summary>
+    private void Patience(int number, JsonObject recorded, JsonObject got)
+    {
+        if (recorded["ms"] is { } ms && Number(got["elapsedMs"]) < Number(ms) * Patient)
+            _differences.Add(new Difference(number, "time", $"{ms} ms", $"{got["elapsedMs"]} ms"));
+    }
+
+    /// <summary>Which of the callers is the one that waits is chance: the sorted times are compared.</summary>
+    private void ParallelTimes(int number, JsonArray parallel, JsonArray got)
+    {
+        var recordedTimes = parallel.Select(step => Number(step!["got"]?["ms"])).Order();
+        var cameTimes = got.Select(one => Number(one!["elapsedMs"])).Order();
+        foreach (var (recordedMs, cameMs) in recordedTimes.Zip(cameTimes).Where(pair => pair.Second < pair.First * Patient))
+            _differences.Add(new Difference(number, "time", $"{recordedMs} ms", $"{cameMs} ms"));
+    }
+
+    private void Calls(int number, JsonArray recorded, JsonArray came)
+    {
+        if (HandledAtOnce(recorded) is { } recordedAtOnce && HandledAtOnce(came) is { } cameAtOnce && recordedAtOnce != cameAtOnce)
+            Values(number, "calls handled at once", recordedAtOnce.ToString(CultureInfo.InvariantCulture), cameAtOnce.ToString(CultureInfo.InvariantCulture));
+        if (_orderCounts)
+        {
+            Json(number, "calls", recorded, came);
+            return;
+        }
+        // What is alike leaves first; what remains is compared in pairs of one app and path, so that the difference can be read.
+        var unmet = recorded.Select(call => call!.AsObject()).ToList();
+        var extra = new List<JsonObject>();
+        foreach (var call in came.Select(call => call!.AsObject()))
+        {
+            var alike = unmet.FindIndex(expected => Alike(expected, call));
+            if (alike < 0)
+                extra.Add(call);
+            else
+                unmet.RemoveAt(alike);
+        }
+        foreach (var call in extra)
+        {
+            var near = unmet.FindIndex(expected => (string)expected["app"]! == (string)call["app"]! && (string)expected["call"]! == (string)call["call"]!);
+            if (near < 0)
+            {
+                _differences.Add(new Difference(number, $"calls (of {recorded.Count} recorded, {came.Count} came)", null, Short(call)));
+                continue;
+            }
+            Json(number, $"call {call["call"]}", unmet[near], call);
+            unmet.RemoveAt(near);
+        }
+        foreach (var call in unmet)
+            _differences.Add(new Difference(number, $"calls (of {recorded.Count} recorded, {came.Count} came)", Short(call), null));
+    }
+
+    private bool Alike(JsonObject recorded, JsonObject came)
+    {
+        var others = new Comparison(recording);
+        others.Json(0, "", recorded, came);
+        return others._differences.Count == 0;
+    }
+
+    /// <summary>The most calls that overlapped, from their arrival and the delay of their answer; null where no answer has one.</summary>
+    private int? HandledAtOnce(JsonArray calls)
+    {
+        var handled = calls
+            .Select(call => (From: Number(call!["atMs"]), Delay: DelayOf(call.AsObject()), Finished: Number(call["answered"]) > 0))
+            .Where(call => call is { Delay: > 0, Finished: true })
+            .ToList();
+        return handled.Count == 0 ? null : handled.Max(one => handled.Count(other => other.From <= one.From && one.From < other.From + other.Delay - ClockTick));
+    }
+
+    private int DelayOf(JsonObject call)
+    {
+        var path = ((string)call["call"]!).Split('?')[0];
+        var script = recording.Apps.SingleOrDefault(app => app.Id == (string)call["app"]!);
+        return script?.Find(path)?.Value.Min(answer => answer.DelayMs) ?? 0;
+    }
+
+    private void Json(int number, string path, JsonNode? recorded, JsonNode? came)
+    {
+        switch (recorded, came)
+        {
+            case (JsonObject expected, JsonObject actual):
+                foreach (var name in expected.Concat(actual).Select(field => field.Key).Distinct().Where(name => name is not ("atMs" or "User-Agent")))
+                {
+                    if (!expected.ContainsKey(name) || !actual.ContainsKey(name))
+                        _differences.Add(new Difference(number, $"{path} {name}", Shown(expected, name), Shown(actual, name)));
+                    else
+                        Json(number, $"{path} {name}", expected[name], actual[name]);
+                }
+                break;
+            case (JsonArray expected, JsonArray actual) when expected.Count == actual.Count:
+                var (left, right) = AreResults(expected) && AreResults(actual) ? (Sorted(expected), Sorted(actual)) : (expected.ToList(), actual.ToList());
+                for (var i = 0; i < left.Count; i++)
+                    Json(number, $"{path}[{i}]", left[i], right[i]);
+                break;
+            default:
+                if (!Equal(recorded, came))
+                    _differences.Add(new Difference(number, path, recorded?.ToJsonString(Readable), came?.ToJsonString(Readable)));
+                break;
+        }
+    }
+
+    private void Values(int number, string path, string? recorded, string? came)
+    {
+        if (recorded != came)
+            _differences.Add(new Difference(number, path, recorded, came));
+    }
+
+    private static bool Equal(JsonNode? recorded, JsonNode? came)
+    {
+        if (recorded is null || came is null)
+            return recorded is null && came is null;
+        if (recorded.GetValueKind() == JsonValueKind.Number && came.GetValueKind() == JsonValueKind.Number)
+            return recorded.ToJsonString() == came.ToJsonString() || Number(recorded) == Number(came);
+        if (recorded.GetValueKind() != JsonValueKind.String || came.GetValueKind() != JsonValueKind.String)
+            return JsonNode.DeepEquals(recorded, came);
+        var (expected, actual) = ((string)recorded!, (string)came!);
+        if (expected == actual)
+            return true;
+        // Raw data: the same JSON object, whatever the order of its fields.
+        const string raw = "@base64 of ";
+        if (expected.StartsWith(raw, StringComparison.Ordinal) && actual.StartsWith(raw, StringComparison.Ordinal))
+            return JsonNode.DeepEquals(JsonNode.Parse(expected[raw.Length..]), JsonNode.Parse(actual[raw.Length..]));
+        return actual == "{time}" && DateTimeOffset.TryParse(expected.Replace(" +0000 UTC", "Z", StringComparison.Ordinal), CultureInfo.InvariantCulture, out _);
+    }
+
+    /// <summary>Bulk results, and lists of components or actor types, have no order.</summary>
+    private static bool AreResults(JsonArray items) =>
+        items.Count > 1 && items.All(item => item is JsonObject one
+            && (one.ContainsKey("key") || one.ContainsKey("entryId") || one.ContainsKey("name") || one.ContainsKey("type")));
+
+    private static List<JsonNode?> Sorted(JsonArray items) => [.. items.OrderBy(Canonical, StringComparer.Ordinal)];
+
+    private static string Canonical(JsonNode? json) => json switch
+    {
+        JsonObject fields => string.Join(',', fields.OrderBy(field => field.Key, StringComparer.Ordinal).Select(field => $"{field.Key}:{Canonical(field.Value)}")),
+        JsonArray items => string.Join(';', items.Select(Canonical)),
+        _ => json?.ToJsonString() ?? "null",
+    };
+
+    private static double Number(JsonNode? number) => number is null ? 0 : double.Parse(number.ToJsonString(), CultureInfo.InvariantCulture);
+
+    private static JsonObject WithoutTime(JsonObject call)
+    {
+        var copy = call.DeepClone().AsObject();
+        copy.Remove("atMs");
+        return copy;
+    }
+
+    private static string? Shown(JsonObject fields, string name) =>
+        fields.TryGetPropertyValue(name, out var value) ? value?.ToJsonString(Readable) ?? "null" : null;
+
+    private static string Short(JsonObject call)
+    {
+        var text = WithoutTime(call).ToJsonString(Readable);
+        return text.Length <= 600 ? text : text[..600] + "...";
+    }
+
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+}

@@ -1,0 +1,99 @@
+using System.Collections;
+using System.Text;
+using System.Text.Json.Nodes;
+using Dapr.Client.Autogen.Grpc.v1;
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+
+namespace DaprOrders.Sidecar.Tests.Recordings;
+
+/// <summary>Calls methods of dapr.proto.runtime.v1.Dapr by name, requests and answers in proto JSON, "@text x" for the bytes of x.</summary>
+public static class GrpcCalls
+{
+    private static readonly ServiceDescriptor Service = DaprReflection.Descriptor.Services.Single(service => service.Name == "Dapr");
+
+    private static readonly TypeRegistry Types = TypeRegistry.FromFiles(
+        DaprReflection.Descriptor, WrappersReflection.Descriptor, StructReflection.Descriptor, Google.Rpc.ErrorDetailsReflection.Descriptor);
+
+    private static readonly JsonParser Parser = new(JsonParser.Settings.Default.WithTypeRegistry(Types));
+    private static readonly JsonFormatter Formatter = new(JsonFormatter.Settings.Default.WithTypeRegistry(Types));
+
+    /// <summary>What was got: status, and body, or message and details; and the answer as it came.</summary>
+    public static async Task<(JsonObject Got, JsonNode? Answer)> CallAsync(
+        CallInvoker invoker, string name, JsonNode request, Metadata headers, RecordedForm form, CancellationToken cancel)
+    {
+        var descriptor = Service.FindMethodByName(name) ?? throw new InvalidOperationException($"Dapr has no gRPC method {name}.");
+        var method = new Method<IMessage, IMessage>(
+            MethodType.Unary, Service.FullName, name, MarshallerOf(descriptor.InputType), MarshallerOf(descriptor.OutputType));
+        var message = Parser.Parse(TextsAsBytes(request)!.ToJsonString(), descriptor.InputType);
+        try
+        {
+            var answer = Shown(await invoker.AsyncUnaryCall(method, null, new CallOptions(headers, cancellationToken: cancel), message));
+            return (new JsonObject { ["status"] = "OK", ["body"] = form.Json(answer) }, answer);
+        }
+        catch (RpcException refused)
+        {
+            var got = new JsonObject { ["status"] = refused.StatusCode.ToString(), ["message"] = form.Text(refused.Status.Detail) };
+            if (refused.Trailers.GetValueBytes("grpc-status-details-bin") is { } status)
+            {
+                var details = Google.Rpc.Status.Parser.ParseFrom(status).Details;
+                if (details.Count > 0)
+                    got["details"] = form.Json(new JsonArray([.. details.Select(detail => JsonNode.Parse(Formatter.Format(detail)))]));
+            }
+            return (got, null);
+        }
+    }
+
+    private static Marshaller<IMessage> MarshallerOf(MessageDescriptor type) => new(message => message.ToByteArray(), type.Parser.ParseFrom);
+
+    /// <summary>In a request a text that starts with "@text " stands wherever bytes are expected.</summary>
+    private static JsonNode? TextsAsBytes(JsonNode? json) => json switch
+    {
+        JsonObject fields => new JsonObject(fields.Select(field => KeyValuePair.Create(field.Key, TextsAsBytes(field.Value)))),
+        JsonArray items => new JsonArray([.. items.Select(TextsAsBytes)]),
+        JsonValue value when value.TryGetValue<string>(out var text) && text.StartsWith("@text ", StringComparison.Ordinal)
+            => Convert.ToBase64String(Encoding.UTF8.GetBytes(text["@text ".Length..])),
+        _ => json?.DeepClone(),
+    };
+
+    /// <summary>As proto JSON, but bytes that are text are shown as text, and an Any without a type as <c>{}</c>.</summary>
+    private static JsonNode Shown(IMessage message)
+    {
+        if (message is Any { TypeUrl: "" })
+            return new JsonObject();
+        if (message.Descriptor.File.Package == "google.protobuf")
+            return JsonNode.Parse(Formatter.Format(message))!;
+        var shown = new JsonObject();
+        foreach (var field in message.Descriptor.Fields.InDeclarationOrder())
+        {
+            var value = field.Accessor.GetValue(message);
+            if (field is { IsRepeated: false, HasPresence: true } ? field.Accessor.HasValue(message) : !IsDefault(value))
+                shown[field.JsonName] = Shown(field, value);
+        }
+        return shown;
+    }
+
+    private static JsonNode Shown(FieldDescriptor field, object value) => value switch
+    {
+        IDictionary map => new JsonObject(map.Cast<DictionaryEntry>()
+            .Select(item => KeyValuePair.Create(item.Key.ToString()!, (JsonNode?)Shown(field.MessageType.Fields[2], item.Value!)))),
+        IList items => new JsonArray([.. items.Cast<object>().Select(item => Shown(field, item))]),
+        IMessage message => Shown(message),
+        ByteString bytes => System.Text.Unicode.Utf8.IsValid(bytes.Span) ? "@text " + bytes.ToStringUtf8() : bytes.ToBase64(),
+        string text => text,
+        bool flag => flag,
+        int number => number,
+        uint number => number,
+        double number => number,
+        // Proto JSON writes 64 bits as text.
+        long or ulong => value.ToString()!,
+        System.Enum => field.EnumType.FindValueByNumber((int)value).Name,
+        _ => throw new InvalidOperationException($"{field.FullName} is of type {value.GetType()}, which this form does not write yet."),
+    };
+
+    private static bool IsDefault(object? value) =>
+        value is null or "" or 0 or 0u or 0L or 0UL or 0d or false or ByteString { Length: 0 } or ICollection { Count: 0 }
+        || (value is System.Enum && (int)value == 0);
+}

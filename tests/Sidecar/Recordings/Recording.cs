@@ -1,0 +1,77 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace DaprOrders.Sidecar.Tests.Recordings;
+
+/// <summary>One scenario as it was played against daprd 1.18.1 (data/README.md is the format).</summary>
+/// <param name="id">Component and scenario, for instance <c>in-memory/state-etag</c>: the path of the file under data.</param>
+public sealed class Recording(string id, JsonObject content)
+{
+    public string Id { get; } = id;
+
+    public JsonObject Content { get; } = content;
+
+    public static string DataFolder { get; } = Path.Combine(AppContext.BaseDirectory, "Recordings", "data");
+
+    /// <summary>The components whose recordings are played; the others are data for components that are not built.</summary>
+    public static IReadOnlySet<string> BuiltComponents { get; } = new HashSet<string> { "any", "in-memory", "sqlite" };
+
+    public static IReadOnlyList<string> AllIds { get; } =
+    [
+        .. Directory.EnumerateFiles(DataFolder, "*.json", SearchOption.AllDirectories)
+            .Select(file => Path.ChangeExtension(Path.GetRelativePath(DataFolder, file), null).Replace('\\', '/'))
+            .Order(StringComparer.Ordinal),
+    ];
+
+    public string Component => Id[..Id.IndexOf('/', StringComparison.Ordinal)];
+
+    public bool IsBuilt => BuiltComponents.Contains(Component);
+
+    public string About => (string)Content["about"]!;
+
+    public bool WithActors => (bool?)Content["actors"] ?? false;
+
+    public IReadOnlyList<AppScript> Apps { get; } = [.. content["apps"]!.AsArray().Select(app => AppScript.From(app!.AsObject()))];
+
+    public IReadOnlyList<JsonObject> Steps { get; } = [.. content["steps"]!.AsArray().Select(step => step!.AsObject())];
+
+    /// <summary>The calls that the apps got until their sidecars were ready.</summary>
+    public JsonArray Start => Content["start"]?.AsArray() ?? [];
+
+    /// <summary>What each kind of component is made of: <c>state</c> or <c>pubsub</c> to the name of its file.</summary>
+    public IEnumerable<(string Kind, string Component)> Components()
+    {
+        if ((string?)Content["over"] is "state" or "pubsub")
+            yield return ((string)Content["over"]!, Component);
+        foreach (var (kind, component) in Content["fixed"]?.AsObject() ?? [])
+            yield return (kind, (string)component!);
+    }
+
+    public static Recording Load(string id) =>
+        new(id, JsonNode.Parse(File.ReadAllBytes(Path.Combine(DataFolder, id + ".json")))!.AsObject());
+}
+
+/// <summary>An application of a scenario: what it answers, by "VERB /path".</summary>
+public sealed record AppScript(string Id, bool HasPort, TimeSpan OpensAfter, IReadOnlyDictionary<string, IReadOnlyList<AppAnswer>> Serve)
+{
+    public static AppScript From(JsonObject app) => new(
+        (string)app["id"]!,
+        !((bool?)app["noPort"] ?? false),
+        TimeSpan.FromMilliseconds((double?)app["lateMs"] ?? 0),
+        (app["serve"]?.AsObject() ?? []).ToDictionary(
+            served => served.Key,
+            served => (IReadOnlyList<AppAnswer>)[.. served.Value!.AsArray().Select(answer => answer.Deserialize<AppAnswer>(JsonSerializerOptions.Web)!)]));
+
+    /// <summary>The entry that answers a call: the exact one, or the longest that ends in a star.</summary>
+    public KeyValuePair<string, IReadOnlyList<AppAnswer>>? Find(string verbAndPath) =>
+        Serve
+            .Where(served => served.Key == verbAndPath
+                || (served.Key.EndsWith('*') && verbAndPath.StartsWith(served.Key[..^1], StringComparison.Ordinal)))
+            .OrderByDescending(served => served.Key == verbAndPath).ThenByDescending(served => served.Key.Length)
+            .Select(served => (KeyValuePair<string, IReadOnlyList<AppAnswer>>?)served)
+            .FirstOrDefault();
+}
+
+/// <summary>One answer of an application. <c>Bulk</c> answers a bulk delivery, a status by the <c>name</c> in the entry's data.</summary>
+public sealed record AppAnswer(
+    int? Status, IReadOnlyDictionary<string, string>? Headers, JsonNode? Json, string? Text, int DelayMs, IReadOnlyDictionary<string, string>? Bulk);

@@ -1,0 +1,112 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Text;
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.Sidecar.Tests.Recordings;
+
+/// <summary>An application of a scenario: answers by its script, 404 for what is not in it, and writes every call down.</summary>
+public sealed class RecordingApp(AppScript script, int port, AppCalls calls, RecordedForm form) : IAsyncDisposable
+{
+    private readonly ConcurrentDictionary<string, int> _answered = new();
+    private WebApplication? _server;
+
+    public async Task StartAsync(CancellationToken cancel)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.Listen(IPAddress.Loopback, port);
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = null;
+        });
+        _server = builder.Build();
+        _server.Run(HandleAsync);
+        await _server.StartAsync(cancel);
+    }
+
+    /// <summary>As a process that ends: the port refuses at once, and what is being handled is cut off.</summary>
+    public async Task StopAsync()
+    {
+        if (_server is not { } server)
+            return;
+        _server = null;
+        await server.StopAsync(new CancellationToken(canceled: true));
+        await server.DisposeAsync();
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync();
+
+    private async Task HandleAsync(HttpContext context)
+    {
+        var request = context.Request;
+        using var body = new MemoryStream();
+        await request.Body.CopyToAsync(body, context.RequestAborted);
+        var target = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
+        var headers = form.Headers(request.Headers.Select(header => KeyValuePair.Create(header.Key, header.Value.OfType<string>())));
+        var done = calls.Arrived(script.Id, form.Text($"{request.Method} {target}"), headers, form.Body(body.ToArray()));
+        try
+        {
+            var status = await AnswerAsync(context, body.ToArray());
+            await context.Response.CompleteAsync();
+            done(context.RequestAborted.IsCancellationRequested ? -1 : status);
+        }
+        catch (OperationCanceledException)
+        {
+            done(-1);
+        }
+    }
+
+    private async Task<int> AnswerAsync(HttpContext context, byte[] body)
+    {
+        var response = context.Response;
+        if (script.Find($"{context.Request.Method} {context.Request.Path.Value}") is not { } served)
+            return response.StatusCode = StatusCodes.Status404NotFound;
+        var turn = _answered.AddOrUpdate(served.Key, 0, (_, before) => before + 1);
+        var answer = served.Value[Math.Min(turn, served.Value.Count - 1)];
+        if (answer.DelayMs > 0)
+            await Task.Delay(answer.DelayMs, context.RequestAborted);
+        response.StatusCode = answer.Status ?? StatusCodes.Status200OK;
+        var (contentType, content) = Content(answer, body);
+        if (contentType is not null)
+            response.ContentType = contentType;
+        foreach (var (name, value) in answer.Headers ?? new Dictionary<string, string>())
+            response.Headers[name] = value;
+        if (content.Length > 0 && !HttpMethods.IsHead(context.Request.Method))
+        {
+            response.ContentLength = content.Length;
+            await response.Body.WriteAsync(content, context.RequestAborted);
+        }
+        return response.StatusCode;
+    }
+
+    private static (string? ContentType, byte[] Content) Content(AppAnswer answer, byte[] body)
+    {
+        if (answer.Bulk is { } statuses)
+            return ("application/json", BulkAnswer(statuses, body));
+        if (answer.Json is JsonValue echo && echo.TryGetValue<string>(out var text) && text == "@echo")
+            return ("application/json", body);
+        if (answer.Json is { } json)
+            return ("application/json", Encoding.UTF8.GetBytes(json.ToJsonString()));
+        return answer.Text is { } plain ? ("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(plain)) : (null, []);
+    }
+
+    private static byte[] BulkAnswer(IReadOnlyDictionary<string, string> statuses, byte[] body)
+    {
+        JsonArray answered =
+        [
+            .. from entry in JsonNode.Parse(body)!["entries"]!.AsArray()
+               let name = (string?)entry["event"]?["data"]?["name"] ?? ""
+               let status = statuses.GetValueOrDefault(name) ?? statuses["*"]
+               where status != "-"
+               select new JsonObject { ["entryId"] = (string)entry["entryId"]!, ["status"] = status },
+        ];
+        return Encoding.UTF8.GetBytes(new JsonObject { ["statuses"] = answered }.ToJsonString());
+    }
+}
