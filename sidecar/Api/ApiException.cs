@@ -1,5 +1,6 @@
 using Google.Protobuf;
-using Grpc.Core;
+using Google.Rpc;
+using StatusCode = Grpc.Core.StatusCode;
 
 namespace DaprOrders.Sidecar.Api;
 
@@ -19,8 +20,26 @@ public sealed class ApiException(int httpStatus, StatusCode grpcStatus, string e
     /// <summary>google.rpc.ErrorInfo, ResourceInfo, BadRequest, ... shown over HTTP only when <see cref="DetailsOverHttp"/>.</summary>
     public IReadOnlyList<IMessage> Details { get; init; } = [];
 
+    /// <summary>The gRPC details where they are not <see cref="Details"/>.</summary>
+    public IReadOnlyList<IMessage>? GrpcDetails { get; init; }
+
     public bool DetailsOverHttp { get; init; }
+
+    /// <summary>An ErrorInfo without metadata is written as <c>{}</c>, not as <c>null</c>: daprd does both, by API.</summary>
+    public bool EmptyMetadataAsObject { get; init; }
 
     /// <summary>The gRPC text where it is not the HTTP one.</summary>
     public string? GrpcMessage { get; init; }
+
+    /// <summary>The ErrorInfo that nearly every error carries.</summary>
+    public static ErrorInfo Info(string reason, params ReadOnlySpan<(string Name, string Value)> metadata)
+    {
+        var info = new ErrorInfo { Domain = "dapr.io", Reason = reason };
+        foreach (var (name, value) in metadata)
+        {
+            info.Metadata.Add(name, value);
+        }
+
+        return info;
+    }
 }

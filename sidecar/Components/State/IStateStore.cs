@@ -28,6 +28,9 @@ public enum StateFailure
 public sealed class StateStoreException(StateFailure failure, string message, Exception? inner = null) : Exception(message, inner)
 {
     public StateFailure Failure { get; } = failure;
+
+    /// <summary>With daprd's text for it; its transactions put more around it.</summary>
+    public static StateStoreException Mismatch() => new(StateFailure.ETagMismatch, "possible etag mismatch. error from state store");
 }
 
 /// <summary>A state store component (components-contrib/state). One instance serves every application.</summary>

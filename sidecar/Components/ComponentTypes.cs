@@ -1,0 +1,15 @@
+using DaprOrders.Sidecar.Components.State.InMemory;
+
+namespace DaprOrders.Sidecar.Components;
+
+/// <summary>Every component type of the sidecar: one line each.</summary>
+public static class ComponentTypes
+{
+    public static IReadOnlyList<ComponentType> All { get; } =
+    [
+        InMemoryStateStore.ComponentType,
+    ];
+
+    public static ComponentType? Find(string name, string version) =>
+        All.FirstOrDefault(type => type.Name == name && type.Version == version);
+}

@@ -1,0 +1,137 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace DaprOrders.Sidecar.Hosting;
+
+/// <summary>Calls from the sidecar to its application: adds the app's token, and never has more than appMaxConcurrency of them under way.</summary>
+public sealed class AppChannel : IDisposable
+{
+    private static readonly TimeSpan PortDialTimeout = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan PortPollInterval = TimeSpan.FromMilliseconds(100);
+
+    private readonly SidecarOptions _options;
+    private readonly TimeProvider _time;
+
+    public AppChannel(SidecarOptions options, TimeProvider time)
+    {
+        _options = options;
+        _time = time;
+        Address = new UriBuilder(Uri.UriSchemeHttp, options.AppChannelAddress, options.AppPort).Uri;
+        Invoker = new HttpMessageInvoker(new AppCallHandler(options));
+    }
+
+    /// <summary>For instance http://127.0.0.1:5101/.</summary>
+    public Uri Address { get; }
+
+    /// <summary>False before the app was first reached, and while its health checks fail: calls are then refused by the APIs.</summary>
+    public bool IsHealthy { get; internal set; }
+
+    /// <summary>For forwarders: every request through it gets the token and counts for appMaxConcurrency.</summary>
+    public HttpMessageInvoker Invoker { get; }
+
+    /// <summary>Sends a request whose address may be relative to <see cref="Address"/>. The body of the answer is not read yet.</summary>
+    /// <exception cref="HttpRequestException">The application cannot be reached.</exception>
+    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        if (request.RequestUri is not { IsAbsoluteUri: true })
+        {
+            request.RequestUri = new Uri(Address, request.RequestUri);
+        }
+
+        return Invoker.SendAsync(request, cancellationToken);
+    }
+
+    /// <summary>The questions of the start (GET /dapr/config, GET /dapr/subscribe) carry the app id and a JSON content type.</summary>
+    public HttpRequestMessage InitRequest(string path)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Get, new Uri(path, UriKind.Relative)) { Content = new ByteArrayContent([]) };
+        request.Content.Headers.ContentType = new("application/json");
+        request.Headers.TryAddWithoutValidation("dapr-app-id", _options.AppId);
+        return request;
+    }
+
+    /// <summary>Waits, for ever if need be, until something accepts connections on the app port.</summary>
+    public async Task WaitForPortAsync(CancellationToken cancellationToken)
+    {
+        while (!await AcceptsAsync(cancellationToken))
+        {
+            await Task.Delay(PortPollInterval, _time, cancellationToken);
+        }
+    }
+
+    public void Dispose() => Invoker.Dispose();
+
+    private async Task<bool> AcceptsAsync(CancellationToken cancellationToken)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(PortDialTimeout);
+        using var client = new TcpClient();
+        try
+        {
+            await client.ConnectAsync(_options.AppChannelAddress, _options.AppPort, timeout.Token);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return false;
+        }
+    }
+
+    private sealed class AppCallHandler : DelegatingHandler
+    {
+        private readonly string? _token;
+        private readonly SemaphoreSlim? _concurrency;
+
+        public AppCallHandler(SidecarOptions options)
+            : base(new SocketsHttpHandler
+            {
+                AllowAutoRedirect = false,
+                AutomaticDecompression = DecompressionMethods.None,
+                UseCookies = false,
+                UseProxy = false,
+                ActivityHeadersPropagator = null,
+            })
+        {
+            _token = options.AppApiToken;
+            _concurrency = options.AppMaxConcurrency > 0 ? new SemaphoreSlim(options.AppMaxConcurrency) : null;
+        }
+
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            if (!string.IsNullOrEmpty(_token))
+            {
+                request.Headers.Remove("dapr-api-token");
+                request.Headers.TryAddWithoutValidation("dapr-api-token", _token);
+            }
+
+            return _concurrency is null ? base.SendAsync(request, cancellationToken) : SendInTurnAsync(request, _concurrency, cancellationToken);
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+            {
+                _concurrency?.Dispose();
+            }
+
+            base.Dispose(disposing);
+        }
+
+        private async Task<HttpResponseMessage> SendInTurnAsync(HttpRequestMessage request, SemaphoreSlim concurrency, CancellationToken cancellationToken)
+        {
+            await concurrency.WaitAsync(cancellationToken);
+            try
+            {
+                return await base.SendAsync(request, cancellationToken);
+            }
+            finally
+            {
+                concurrency.Release();
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+using System.Net;
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.Sidecar.Hosting;
+
+/// <summary>
+/// Follows the application: waits for its port, probes its health when asked to, and each time it becomes healthy asks for GET /dapr/config and
+/// starts the parts, in daprd's order (pkg/runtime/runtime.go); when it turns unhealthy, stops them.
+/// </summary>
+internal sealed class AppLifecycle(SidecarRuntime runtime) : IAsyncDisposable
+{
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task _following = Task.CompletedTask;
+    private bool _partsStarted;
+
+    /// <summary>The application was asked all there is to ask, and the parts work; fails when one of them cannot start.</summary>
+    public Task Ready => _ready.Task;
+
+    public void Start() => _following = FollowAsync(_stopping.Token);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync();
+        await _following;
+        _ready.TrySetCanceled(_stopping.Token);
+        await StopPartsAsync(CancellationToken.None);
+        _stopping.Dispose();
+    }
+
+    private async Task FollowAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (runtime.App is { } app)
+            {
+                await app.WaitForPortAsync(cancellationToken);
+                if (runtime.Options.AppHealthCheck is { } check)
+                {
+                    await ProbeAsync(app, check, cancellationToken);
+                    return;
+                }
+            }
+
+            await BecomeHealthyAsync(cancellationToken);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            _ready.TrySetCanceled(cancellationToken);
+        }
+        catch (Exception e)
+        {
+            runtime.Logger.LogCritical(e, "The sidecar of {AppId} cannot start: {Reason}", runtime.Options.AppId, e.Message);
+            _ready.TrySetException(e);
+        }
+    }
+
+    private async Task ProbeAsync(AppChannel app, AppHealthCheck check, CancellationToken cancellationToken)
+    {
+        var failures = 0;
+        using var timer = new PeriodicTimer(check.Interval, runtime.Time);
+        do
+        {
+            if (await IsHealthyAsync(app, check, cancellationToken))
+            {
+                failures = 0;
+                if (!app.IsHealthy)
+                {
+                    runtime.Logger.LogInformation("{AppId} is healthy", runtime.Options.AppId);
+                    await BecomeHealthyAsync(cancellationToken);
+                }
+            }
+            else if (++failures == check.Threshold && app.IsHealthy)
+            {
+                runtime.Logger.LogWarning("{AppId} failed {Failures} health checks: no more deliveries until it is healthy", runtime.Options.AppId, failures);
+                app.IsHealthy = false;
+                await StopPartsAsync(cancellationToken);
+            }
+        }
+        while (await timer.WaitForNextTickAsync(cancellationToken));
+    }
+
+    private async Task<bool> IsHealthyAsync(AppChannel app, AppHealthCheck check, CancellationToken cancellationToken)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(check.Timeout);
+        try
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(check.Path, UriKind.Relative));
+            using var response = await app.SendAsync(request, timeout.Token);
+            return response.IsSuccessStatusCode;
+        }
+        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            runtime.Logger.LogDebug(e, "The health check of {AppId} got no answer", runtime.Options.AppId);
+            return false;
+        }
+    }
+
+    private async Task BecomeHealthyAsync(CancellationToken cancellationToken)
+    {
+        if (runtime.App is { } app)
+        {
+            runtime.AppConfiguration = await AskConfigurationAsync(app, cancellationToken);
+            app.IsHealthy = true;
+        }
+
+        _partsStarted = true;
+        foreach (var part in runtime.Parts)
+        {
+            await part.StartAsync(cancellationToken);
+        }
+
+        runtime.IsReady = true;
+        _ready.TrySetResult();
+    }
+
+    private async Task<JsonElement?> AskConfigurationAsync(AppChannel app, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var request = app.InitRequest("/dapr/config");
+            using var response = await app.SendAsync(request, cancellationToken);
+            if (response.StatusCode != HttpStatusCode.OK)
+            {
+                return null;
+            }
+
+            using var document = await JsonDocument.ParseAsync(await response.Content.ReadAsStreamAsync(cancellationToken), default, cancellationToken);
+            return document.RootElement.Clone();
+        }
+        catch (Exception e) when (e is HttpRequestException or JsonException)
+        {
+            runtime.Logger.LogWarning(e, "GET /dapr/config of {AppId} gave nothing to read: {Reason}. Its actors and settings are not known", runtime.Options.AppId, e.Message);
+            return null;
+        }
+    }
+
+    private async Task StopPartsAsync(CancellationToken cancellationToken)
+    {
+        if (!_partsStarted)
+        {
+            return;
+        }
+
+        _partsStarted = false;
+        foreach (var part in runtime.Parts.Reverse())
+        {
+            try
+            {
+                await part.StopAsync(cancellationToken);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                runtime.Logger.LogError(e, "{Part} of {AppId} did not stop cleanly", part.GetType().Name, runtime.Options.AppId);
+            }
+        }
+    }
+}

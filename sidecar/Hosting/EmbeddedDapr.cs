@@ -1,0 +1,82 @@
+using DaprOrders.Sidecar.Components;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DaprOrders.Sidecar.Hosting;
+
+/// <summary>What to start: the sidecars, and where logs go.</summary>
+public sealed record EmbeddedDaprOptions
+{
+    /// <summary>One sidecar each; an app id that comes twice is two replicas.</summary>
+    public required IReadOnlyList<SidecarOptions> Apps { get; init; }
+
+    public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+}
+
+/// <summary>
+/// Dapr sidecars inside this process:
+/// <code>await using var dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [new SidecarOptions { AppId = "shop", AppPort = 5000 }] });</code>
+/// </summary>
+public sealed class EmbeddedDapr : IAsyncDisposable
+{
+    private readonly SharedParts _shared;
+    private readonly List<SidecarHost> _sidecars = [];
+
+    private EmbeddedDapr(SharedParts shared) => _shared = shared;
+
+    public IReadOnlyList<SidecarHost> Sidecars => _sidecars;
+
+    /// <summary>Every sidecar has reached and asked its application.</summary>
+    public Task Ready => Task.WhenAll(_sidecars.Select(sidecar => sidecar.Ready));
+
+    /// <summary>The (first) sidecar of an application.</summary>
+    public SidecarHost this[string appId] =>
+        _sidecars.Find(sidecar => sidecar.Runtime.Options.AppId == appId)
+        ?? throw new ArgumentException($"No sidecar of '{appId}' runs here; there are {string.Join(", ", _sidecars.Select(s => s.Runtime.Options.AppId))}", nameof(appId));
+
+    /// <summary>Returns once the APIs of all sidecars answer; applications may come later (see <see cref="Ready"/>).</summary>
+    /// <exception cref="Resources.ResourceException">A mistake in a resource.</exception>
+    public static async Task<EmbeddedDapr> StartAsync(EmbeddedDaprOptions options, CancellationToken cancellationToken = default)
+    {
+        var catalog = new ComponentCatalog(options.LoggerFactory, options.Time);
+        var dapr = new EmbeddedDapr(new SharedParts(catalog, new AppDirectory(), options.LoggerFactory, options.Time));
+        try
+        {
+            foreach (var app in options.Apps)
+            {
+                await dapr.AddAsync(app, cancellationToken);
+            }
+
+            return dapr;
+        }
+        catch
+        {
+            await dapr.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>One more sidecar; it shares the components of those that run.</summary>
+    public async Task<SidecarHost> AddAsync(SidecarOptions app, CancellationToken cancellationToken = default)
+    {
+        var sidecar = await SidecarHost.StartAsync(app, _shared, cancellationToken);
+        _sidecars.Add(sidecar);
+        return sidecar;
+    }
+
+    /// <summary>Stops one sidecar and forgets it; components stay, for the others.</summary>
+    public async Task RemoveAsync(SidecarHost sidecar, CancellationToken cancellationToken = default)
+    {
+        _sidecars.Remove(sidecar);
+        await sidecar.StopAsync(cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Task.WhenAll(_sidecars.Select(sidecar => sidecar.StopAsync(CancellationToken.None)));
+        _sidecars.Clear();
+        await _shared.Components.DisposeAsync();
+    }
+}

@@ -1,0 +1,7 @@
+using DaprOrders.Sidecar.Components;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.Sidecar.Hosting;
+
+/// <summary>What all sidecars of the process share.</summary>
+public sealed record SharedParts(ComponentCatalog Components, AppDirectory Apps, ILoggerFactory LoggerFactory, TimeProvider Time);

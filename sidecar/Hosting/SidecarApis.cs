@@ -1,0 +1,23 @@
+using DaprOrders.Sidecar.Api.Health;
+using DaprOrders.Sidecar.Api.State;
+using Microsoft.AspNetCore.Routing;
+
+namespace DaprOrders.Sidecar.Hosting;
+
+/// <summary>The table of contents of a sidecar: its APIs over HTTP and gRPC, and the parts that work by themselves.</summary>
+internal static class SidecarApis
+{
+    public static void MapHttp(IEndpointRouteBuilder routes, SidecarRuntime runtime)
+    {
+        routes.MapHealth(runtime);
+        routes.MapState(runtime);
+    }
+
+    public static void BindGrpc(DaprGrpcMethods methods)
+    {
+        methods.BindState();
+    }
+
+    /// <summary>In the order in which they start.</summary>
+    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [];
+}

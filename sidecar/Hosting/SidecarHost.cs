@@ -1,0 +1,130 @@
+using System.Net;
+using Grpc.AspNetCore.Server.Model;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.Sidecar.Hosting;
+
+/// <summary>One application's sidecar: its Dapr HTTP port, its Dapr gRPC port, and the parts that call the application.</summary>
+public sealed class SidecarHost : IAsyncDisposable
+{
+    private readonly WebApplication _server;
+    private readonly AppLifecycle _lifecycle;
+    private readonly SharedParts _shared;
+    private bool _stopped;
+
+    private SidecarHost(SidecarRuntime runtime, WebApplication server, SharedParts shared)
+    {
+        Runtime = runtime;
+        _server = server;
+        _shared = shared;
+        _lifecycle = new AppLifecycle(runtime);
+    }
+
+    public SidecarRuntime Runtime { get; }
+
+    public int HttpPort => Runtime.HttpPort;
+
+    public int GrpcPort => Runtime.GrpcPort;
+
+    /// <summary>/v1.0/healthz answers 204: the application was reached and asked, its subscriptions and actors are at work. Fails when they cannot start.</summary>
+    public Task Ready => _lifecycle.Ready;
+
+    /// <summary>Returns once both ports answer; the application may come later (see <see cref="Ready"/>).</summary>
+    /// <exception cref="Resources.ResourceException">A mistake in a resource.</exception>
+    /// <exception cref="IOException">A port is taken.</exception>
+    public static async Task<SidecarHost> StartAsync(SidecarOptions options, SharedParts shared, CancellationToken cancellationToken)
+    {
+        var components = await shared.Components.LoadAsync(options.Resources.Components, options.AppId, options.Namespace, cancellationToken);
+        var runtime = new SidecarRuntime(options, shared, components);
+        ListenOptions? http = null, grpc = null;
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(SidecarHost).Assembly.GetName().Name });
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes;
+            Listen(kestrel, options.HttpPort, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1;
+                http = listen;
+            });
+            Listen(kestrel, options.GrpcPort, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http2;
+                grpc = listen;
+            });
+        });
+
+        var methods = new DaprGrpcMethods();
+        SidecarApis.BindGrpc(methods);
+        builder.Services.AddSingleton(runtime);
+        builder.Services.Replace(ServiceDescriptor.Singleton(shared.LoggerFactory));
+        builder.Services.TryAddSingleton(typeof(ILogger<>), typeof(Logger<>));
+        builder.Services.AddRouting();
+        builder.Services.AddGrpc(grpcOptions =>
+        {
+            grpcOptions.MaxReceiveMessageSize = options.MaxBodyBytes;
+            grpcOptions.MaxSendMessageSize = null;
+            grpcOptions.IgnoreUnknownServices = true;
+        });
+        builder.Services.AddSingleton<IServiceMethodProvider<SidecarRuntime>>(methods);
+
+        var server = builder.Build();
+        server.UseDaprPipeline(runtime);
+        SidecarApis.MapHttp(server, runtime);
+        server.MapGrpcService<SidecarRuntime>();
+
+        var host = new SidecarHost(runtime, server, shared);
+        try
+        {
+            await server.StartAsync(cancellationToken);
+            runtime.HttpPort = http!.IPEndPoint!.Port;
+            runtime.GrpcPort = grpc!.IPEndPoint!.Port;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            runtime.App?.Dispose();
+            throw;
+        }
+
+        shared.Apps.Join(runtime);
+        host._lifecycle.Start();
+        return host;
+    }
+
+    /// <summary>Stops taking work from brokers, lets what runs end, then closes the ports.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (_stopped)
+        {
+            return;
+        }
+
+        _stopped = true;
+        _shared.Apps.Leave(Runtime);
+        await _lifecycle.DisposeAsync();
+        await _server.StopAsync(cancellationToken);
+        await _server.DisposeAsync();
+        Runtime.App?.Dispose();
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+
+    /// <summary>A given port on both loopback addresses, since clients say "localhost"; a free one (0) on 127.0.0.1 alone.</summary>
+    private static void Listen(KestrelServerOptions kestrel, int port, Action<ListenOptions> configure)
+    {
+        if (port == 0)
+        {
+            kestrel.Listen(IPAddress.Loopback, 0, configure);
+        }
+        else
+        {
+            kestrel.ListenLocalhost(port, configure);
+        }
+    }
+}

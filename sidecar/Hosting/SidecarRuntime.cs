@@ -1,0 +1,79 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using DaprOrders.Sidecar.Api.State;
+using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Components.PubSub;
+using DaprOrders.Sidecar.Components.Secrets;
+using DaprOrders.Sidecar.Components.State;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.Sidecar.Hosting;
+
+/// <summary>What the APIs of one application's sidecar share.</summary>
+public sealed class SidecarRuntime
+{
+    /// <summary>The daprd whose behaviour is the model; the metadata API tells it.</summary>
+    public const string DaprVersion = "1.18.1";
+
+    private readonly TaskCompletionSource _shutdown = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public SidecarRuntime(SidecarOptions options, SharedParts shared, IReadOnlyList<LoadedComponent> components)
+    {
+        Options = options;
+        Shared = shared;
+        Logger = shared.LoggerFactory.CreateLogger($"DaprOrders.Sidecar.{options.AppId}");
+        Components = components;
+        StateStores = Of<IStateStore>().ToDictionary(c => c.Name, c => new StateStoreComponent(c, options));
+        PubSubs = Of<IPubSub>().ToDictionary(c => c.Name);
+        SecretStores = Of<ISecretStore>().ToDictionary(c => c.Name, c => (ISecretStore)c.Instance);
+        ApiAccess = new ApiAccess(options.Configuration);
+        App = options.AppPort > 0 ? new AppChannel(options, shared.Time) : null;
+        Parts = SidecarApis.Parts(this);
+    }
+
+    public SidecarOptions Options { get; }
+
+    public SharedParts Shared { get; }
+
+    public TimeProvider Time => Shared.Time;
+
+    public ILogger Logger { get; }
+
+    /// <summary>The components that this application may see.</summary>
+    public IReadOnlyList<LoadedComponent> Components { get; }
+
+    public IReadOnlyDictionary<string, StateStoreComponent> StateStores { get; }
+
+    /// <summary>By name; the instance of each is an <see cref="IPubSub"/>.</summary>
+    public IReadOnlyDictionary<string, LoadedComponent> PubSubs { get; }
+
+    public IReadOnlyDictionary<string, ISecretStore> SecretStores { get; }
+
+    /// <summary>Null when the application takes no calls (no app port).</summary>
+    public AppChannel? App { get; }
+
+    public ApiAccess ApiAccess { get; }
+
+    public IReadOnlyList<ISidecarPart> Parts { get; }
+
+    /// <summary>What the application answered to GET /dapr/config; null until then, and when it answered nothing of use.</summary>
+    public JsonElement? AppConfiguration { get; internal set; }
+
+    /// <summary>/v1.0/healthz: the application was asked all there is to ask, and the parts are at work.</summary>
+    public bool IsReady { get; internal set; }
+
+    /// <summary>The ports in use, known once the sidecar listens.</summary>
+    public int HttpPort { get; internal set; }
+
+    public int GrpcPort { get; internal set; }
+
+    /// <summary>PUT /v1.0/metadata/{key}.</summary>
+    public ConcurrentDictionary<string, string> ExtendedMetadata { get; } = new() { ["daprRuntimeVersion"] = DaprVersion };
+
+    /// <summary>Completes when the application asked for the end of its sidecar (POST /v1.0/shutdown).</summary>
+    public Task ShutdownRequested => _shutdown.Task;
+
+    internal void RequestShutdown() => _shutdown.TrySetResult();
+
+    private IEnumerable<LoadedComponent> Of<T>() => Components.Where(component => component.Instance is T);
+}
