@@ -1,6 +1,6 @@
 using System.Buffers;
 using System.Globalization;
-using System.Text.Encodings.Web;
+using System.Text;
 using System.Text.Json;
 
 namespace DaprOrders.Sidecar.Api;
@@ -11,79 +11,105 @@ namespace DaprOrders.Sidecar.Api;
 /// </summary>
 public static class GoJson
 {
-    private static readonly JsonWriterOptions WriterOptions = new() { Encoder = new GoEncoder(), SkipValidation = true };
+    private static readonly SearchValues<byte> Escaped = SearchValues.Create(
+        [.. Enumerable.Range(0, 0x20).Select(control => (byte)control), (byte)'"', (byte)'\\', (byte)'<', (byte)'>', (byte)'&', 0xE2]);
 
     public static byte[] Reencode(JsonElement element)
     {
-        var buffer = new ArrayBufferWriter<byte>(256);
-        using (var writer = new Utf8JsonWriter(buffer, WriterOptions))
-        {
-            Write(writer, element);
-        }
-
-        return buffer.WrittenSpan.ToArray();
+        var json = new ArrayBufferWriter<byte>(256);
+        Write(json, element);
+        return json.WrittenSpan.ToArray();
     }
 
-    public static void Write(Utf8JsonWriter writer, JsonElement element)
+    public static void Write(IBufferWriter<byte> json, JsonElement element)
     {
         switch (element.ValueKind)
         {
             case JsonValueKind.Object:
-                writer.WriteStartObject();
+                json.Write("{"u8);
+                var isFirst = true;
                 foreach (var property in Sorted(element))
                 {
-                    writer.WritePropertyName(property.Name);
-                    Write(writer, property.Value);
+                    json.Write(isFirst ? default : ","u8);
+                    WriteString(json, property.Name);
+                    json.Write(":"u8);
+                    Write(json, property.Value);
+                    isFirst = false;
                 }
 
-                writer.WriteEndObject();
+                json.Write("}"u8);
                 break;
             case JsonValueKind.Array:
-                writer.WriteStartArray();
+                json.Write("["u8);
+                var isFirstItem = true;
                 foreach (var item in element.EnumerateArray())
                 {
-                    Write(writer, item);
+                    json.Write(isFirstItem ? default : ","u8);
+                    Write(json, item);
+                    isFirstItem = false;
                 }
 
-                writer.WriteEndArray();
+                json.Write("]"u8);
                 break;
             case JsonValueKind.Number:
-                writer.WriteRawValue(Number(element.GetDouble()), skipInputValidation: true);
+                json.Write(Encoding.ASCII.GetBytes(Number(element.GetDouble())));
                 break;
             case JsonValueKind.String:
-                writer.WriteStringValue(element.GetString());
+                WriteString(json, element.GetString()!);
                 break;
-            case JsonValueKind.Undefined:
-                writer.WriteNullValue();
+            case JsonValueKind.True:
+                json.Write("true"u8);
+                break;
+            case JsonValueKind.False:
+                json.Write("false"u8);
                 break;
             default:
-                element.WriteTo(writer);
+                json.Write("null"u8);
                 break;
         }
     }
 
-    /// <summary>A double as Go's JSON writes it: plain from 1e-6 up to 1e21, with an exponent (e-07, e+21) outside.</summary>
+    public static void WriteString(IBufferWriter<byte> json, string text)
+    {
+        json.Write("\""u8);
+        var rest = Encoding.UTF8.GetBytes(text).AsSpan();
+        while (!rest.IsEmpty)
+        {
+            var plain = rest.IndexOfAny(Escaped);
+            if (plain < 0)
+            {
+                json.Write(rest);
+                break;
+            }
+
+            json.Write(rest[..plain]);
+            rest = rest[plain..];
+            rest = rest[WriteEscaped(json, rest)..];
+        }
+
+        json.Write("\""u8);
+    }
+
+    /// <summary>A double as Go's JSON writes it: plain from 1e-6 up to 1e21, with an exponent (1e-7, 1e+21) outside.</summary>
     public static string Number(double value)
     {
         var magnitude = Math.Abs(value);
-        var shortest = value.ToString("E16", CultureInfo.InvariantCulture);
+        var shortest = value.ToString("R", CultureInfo.InvariantCulture);
+        var exponent = shortest.IndexOf('E', StringComparison.Ordinal);
         if (magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21))
         {
-            shortest = value.ToString("R", CultureInfo.InvariantCulture);
-            var exponent = shortest.IndexOf('E', StringComparison.Ordinal);
             var power = int.Parse(shortest.AsSpan(exponent + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
-            return $"{shortest[..exponent]}e{(power < 0 ? '-' : '+')}{Math.Abs(power).ToString("00", CultureInfo.InvariantCulture).TrimStart('0')}";
+            return $"{shortest[..exponent]}e{(power < 0 ? '-' : '+')}{Math.Abs(power).ToString(CultureInfo.InvariantCulture)}";
         }
 
-        shortest = value.ToString("R", CultureInfo.InvariantCulture);
-        return shortest.Contains('E', StringComparison.Ordinal)
-            ? decimal.Parse(shortest, NumberStyles.Float, CultureInfo.InvariantCulture).ToString("0.#############################", CultureInfo.InvariantCulture)
-            : shortest;
+        return exponent < 0
+            ? shortest
+            : decimal.Parse(shortest, NumberStyles.Float, CultureInfo.InvariantCulture).ToString("0.#############################", CultureInfo.InvariantCulture);
     }
 
-    private static IEnumerable<JsonProperty> Sorted(JsonElement element)
+    /// <summary>Of a name that comes twice the last one counts, as in a Go map.</summary>
+    private static SortedDictionary<string, JsonProperty>.ValueCollection Sorted(JsonElement element)
     {
-        // Of a name that comes twice the last one counts, as in a Go map.
         var properties = new SortedDictionary<string, JsonProperty>(StringComparer.Ordinal);
         foreach (var property in element.EnumerateObject())
         {
@@ -93,41 +119,27 @@ public static class GoJson
         return properties.Values;
     }
 
-    private sealed class GoEncoder : JavaScriptEncoder
+    /// <summary>Writes the first character of the text, which may need an escape, and tells its length in bytes.</summary>
+    private static int WriteEscaped(IBufferWriter<byte> json, ReadOnlySpan<byte> text)
     {
-        public override int MaxOutputCharactersPerInputCharacter => 6;
-
-        public override unsafe int FindFirstCharacterToEncode(char* text, int textLength)
+        if (text[0] == 0xE2)
         {
-            for (var i = 0; i < textLength; i++)
-            {
-                if (WillEncode(text[i]))
-                {
-                    return i;
-                }
-            }
-
-            return -1;
+            var isSeparator = text.Length >= 3 && text[1] == 0x80 && text[2] is 0xA8 or 0xA9;
+            json.Write(!isSeparator ? text[..1] : text[2] == 0xA8 ? "\\u2028"u8 : "\\u2029"u8);
+            return isSeparator ? 3 : 1;
         }
 
-        public override bool WillEncode(int unicodeScalar) =>
-            unicodeScalar is < 0x20 or '"' or '\\' or '<' or '>' or '&' or 0x2028 or 0x2029;
-
-        public override unsafe bool TryEncodeUnicodeScalar(int unicodeScalar, char* buffer, int bufferLength, out int numberOfCharactersWritten)
+        json.Write(text[0] switch
         {
-            var text = unicodeScalar switch
-            {
-                '"' => "\\\"",
-                '\\' => "\\\\",
-                '\n' => "\\n",
-                '\r' => "\\r",
-                '\t' => "\\t",
-                '\b' => "\\b",
-                '\f' => "\\f",
-                _ => $"\\u{unicodeScalar:x4}",
-            };
-            numberOfCharactersWritten = text.Length;
-            return text.AsSpan().TryCopyTo(new Span<char>(buffer, bufferLength));
-        }
+            (byte)'"' => "\\\""u8,
+            (byte)'\\' => "\\\\"u8,
+            (byte)'\n' => "\\n"u8,
+            (byte)'\r' => "\\r"u8,
+            (byte)'\t' => "\\t"u8,
+            (byte)'\b' => "\\b"u8,
+            (byte)'\f' => "\\f"u8,
+            _ => Encoding.ASCII.GetBytes($"\\u{text[0]:x4}"),
+        });
+        return 1;
     }
 }

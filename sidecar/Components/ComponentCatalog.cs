@@ -1,7 +1,6 @@
 using System.Text;
 using DaprOrders.Sidecar.Components.Secrets;
 using DaprOrders.Sidecar.Resources;
-using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.Sidecar.Components;
 

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Components;
@@ -42,7 +43,7 @@ public sealed class ComponentMetadata
             ? value
             : throw new ResourceException(_resource.Location, $"component {_resource.Name} ({_resource.Type}): metadata field '{name}' is required");
 
-    public int Integer(string name, int defaultValue) =>
+    public int Number(string name, int defaultValue) =>
         !TryGet(name, out var value) || value.Length == 0 ? defaultValue
         : int.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number
         : throw Invalid(name, "a whole number");
@@ -54,7 +55,8 @@ public sealed class ComponentMetadata
     /// <summary>A Go duration ("1m30s", "500ms"), or a plain number in <paramref name="plainNumberUnit"/>.</summary>
     public TimeSpan Duration(string name, TimeSpan defaultValue, TimeSpan plainNumberUnit) =>
         !TryGet(name, out var value) || value.Length == 0 ? defaultValue
-        : GoDuration.TryParse(value, plainNumberUnit, out var duration) ? duration
+        : long.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number * plainNumberUnit
+        : GoDuration.TryParse(value, out var duration) ? duration
         : throw Invalid(name, "a duration such as \"5s\" or \"500ms\"");
 
     public ResourceException Invalid(string name, string expected) =>

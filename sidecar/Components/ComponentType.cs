@@ -1,5 +1,4 @@
 using DaprOrders.Sidecar.Resources;
-using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.Sidecar.Components;
 

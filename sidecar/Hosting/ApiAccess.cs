@@ -1,6 +1,5 @@
 using System.Collections.Frozen;
 using DaprOrders.Sidecar.Resources;
-using Microsoft.AspNetCore.Http;
 
 namespace DaprOrders.Sidecar.Hosting;
 

@@ -35,7 +35,7 @@ public sealed class AppChannel : IDisposable
     {
         if (request.RequestUri is not { IsAbsoluteUri: true })
         {
-            request.RequestUri = new Uri(Address, request.RequestUri);
+            request.RequestUri = new Uri(Address, request.RequestUri ?? throw new ArgumentException("The request has no address.", nameof(request)));
         }
 
         return Invoker.SendAsync(request, cancellationToken);

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.Json;
-using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.Sidecar.Hosting;
 

@@ -1,4 +1,3 @@
-using DaprOrders.Sidecar.Api;
 using Google.Protobuf;
 using Grpc.AspNetCore.Server.Model;
 using Grpc.Core;

@@ -1,5 +1,4 @@
 using DaprOrders.Sidecar.Components;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Hosting;

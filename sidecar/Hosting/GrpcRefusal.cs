@@ -2,7 +2,6 @@ using System.Globalization;
 using DaprOrders.Sidecar.Api;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
-using Microsoft.AspNetCore.Http;
 
 namespace DaprOrders.Sidecar.Hosting;
 

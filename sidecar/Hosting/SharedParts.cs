@@ -1,5 +1,4 @@
 using DaprOrders.Sidecar.Components;
-using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.Sidecar.Hosting;
 

@@ -1,6 +1,5 @@
 using DaprOrders.Sidecar.Api.Health;
 using DaprOrders.Sidecar.Api.State;
-using Microsoft.AspNetCore.Routing;
 
 namespace DaprOrders.Sidecar.Hosting;
 
@@ -19,5 +18,5 @@ internal static class SidecarApis
     }
 
     /// <summary>In the order in which they start.</summary>
-    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [];
+    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => runtime.App is null ? [] : [];
 }

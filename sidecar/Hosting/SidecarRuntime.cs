@@ -1,11 +1,11 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
+using DaprOrders.Sidecar.Api;
 using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.Secrets;
 using DaprOrders.Sidecar.Components.State;
-using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.Sidecar.Hosting;
 
@@ -72,6 +72,12 @@ public sealed class SidecarRuntime
 
     /// <summary>Completes when the application asked for the end of its sidecar (POST /v1.0/shutdown).</summary>
     public Task ShutdownRequested => _shutdown.Task;
+
+    /// <exception cref="ApiException">There is no such store.</exception>
+    public StateStoreComponent StateStore(string name) =>
+        StateStores.TryGetValue(name, out var store) ? store
+        : StateStores.Count == 0 ? throw StateErrors.NotConfigured(name, Options.AppId)
+        : throw StateErrors.NotFound(name, Options.AppId);
 
     internal void RequestShutdown() => _shutdown.TrySetResult();
 

@@ -1,7 +1,5 @@
 using DaprOrders.Sidecar.Hosting;
 using Grpc.Core;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Routing;
 
 namespace DaprOrders.Sidecar.Api.Health;
 

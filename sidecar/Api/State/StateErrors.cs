@@ -61,6 +61,8 @@ internal static class StateErrors
     public static ApiException Get(string store, string key, StateStoreException e) =>
         Basic(500, StatusCode.Internal, "ERR_STATE_GET", $"failed getting {key} from state store {store}: {e.Message}");
 
+    public static ApiException GetBulk(StateStoreException e) => Basic(500, StatusCode.Internal, "ERR_STATE_BULK_GET", e.Message);
+
     public static ApiException Save(string store, StateStoreException e) =>
         OfWrite(e, "ERR_STATE_SAVE", $"failed saving state in state store {store}: {e.Message}");
 
@@ -77,6 +79,7 @@ internal static class StateErrors
     public static ApiException UnknownOperation(string operation) =>
         Basic(400, StatusCode.Unimplemented, "ERR_NOT_SUPPORTED_STATE_OPERATION", $"operation type {operation} not supported");
 
+    /// <summary>Over HTTP the same is malformed: <c>"key" is a required field</c>.</summary>
     public static ApiException EmptyKey() => Basic(400, StatusCode.InvalidArgument, "ERR_STATE_SAVE", "state key cannot be empty");
 
     private static ApiException OfWrite(StateStoreException e, string code, string message) => e.Failure switch

@@ -78,7 +78,7 @@ internal static class StateGrpc
                 throw StateErrors.EmptyKey();
             }
 
-            writes[i] = Upsert(store, item, StateMetadata.IsJson(item.Metadata) ? StateMetadata.Reencode(item.Value) : item.Value.Memory);
+            writes[i] = Upsert(store, item, StateItems.IsJson(item.Metadata) ? StateItems.Reencode(item.Value) : item.Value.Memory);
         }
 
         await store.SaveAsync(writes, call.CancellationToken);
@@ -110,7 +110,7 @@ internal static class StateGrpc
 
     private static async Task<Empty> TransactAsync(SidecarRuntime runtime, ExecuteStateTransactionRequest request, ServerCallContext call)
     {
-        var store = runtime.TransactionalStateStore(request.StoreName);
+        var store = runtime.StateStore(request.StoreName).Transactional();
         var writes = new StateWrite[request.Operations.Count];
         for (var i = 0; i < writes.Length; i++)
         {
@@ -118,7 +118,7 @@ internal static class StateGrpc
             var item = operation.Request ?? new StateItem();
             writes[i] = operation.OperationType switch
             {
-                "upsert" => StateErrors.InTransaction(() => Upsert(store, item, item.Value.Memory)),
+                "upsert" => Upsert(store, item, item.Value.Memory),
                 "delete" => Delete(store, item),
                 _ => throw StateErrors.UnknownOperation(operation.OperationType),
             };
@@ -128,8 +128,8 @@ internal static class StateGrpc
         return await Done;
     }
 
-    private static StateUpsert Upsert(StateStoreComponent store, StateItem item, ReadOnlyMemory<byte> value) =>
-        new(store.FullKey(item.Key), value, Tag(item.Etag), IsFirstWrite(item.Options), store.Ttl(item.Metadata));
+    private static StateWrite Upsert(StateStoreComponent store, StateItem item, ReadOnlyMemory<byte> value) =>
+        StateItems.Upsert(store, item.Key, value, Tag(item.Etag), IsFirstWrite(item.Options), item.Metadata);
 
     private static StateDelete Delete(StateStoreComponent store, StateItem item) =>
         new(store.FullKey(item.Key), Tag(item.Etag), IsFirstWrite(item.Options));
@@ -142,7 +142,7 @@ internal static class StateGrpc
     {
         if (entry.ExpiresAt is { } expiry)
         {
-            metadata[StateMetadata.ExpireTime] = StateMetadata.Format(expiry);
+            metadata[StateItems.ExpireTime] = StateItems.Format(expiry);
         }
     }
 }

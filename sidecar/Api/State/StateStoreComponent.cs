@@ -5,7 +5,9 @@ using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Api.State;
 
-/// <summary>A state store as one application sees it: keys get the application's prefix (pkg/components/state/state_config.go).</summary>
+/// <summary>
+/// A state store as one application sees it: keys get the application's prefix (pkg/components/state/state_config.go), failures become errors of the API.
+/// </summary>
 public sealed class StateStoreComponent
 {
     private const string Separator = "||";
@@ -43,8 +45,132 @@ public sealed class StateStoreComponent
 
     public bool IsActorStore => ComponentMetadata.IsTruthy(Component.Metadata.Text(StateStoreFields.ActorStateStore, "false"));
 
+    /// <exception cref="ApiException">The store has no transactions.</exception>
+    internal StateStoreComponent Transactional() => IsTransactional ? this : throw StateErrors.TransactionsNotSupported(Name);
+
     /// <summary>The key as the store knows it.</summary>
     /// <exception cref="ApiException">The key contains <c>||</c>.</exception>
     public string FullKey(string key) =>
         key.Contains(Separator, StringComparison.Ordinal) ? throw StateErrors.IllegalKey(Name, key) : _prefix + key;
+
+    internal async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken)
+    {
+        var fullKey = FullKey(key);
+        try
+        {
+            return await Store.GetAsync(fullKey, cancellationToken);
+        }
+        catch (StateStoreException e)
+        {
+            throw StateErrors.Get(Name, key, e);
+        }
+    }
+
+    internal async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    {
+        var fullKeys = new string[keys.Count];
+        for (var i = 0; i < fullKeys.Length; i++)
+        {
+            fullKeys[i] = FullKey(keys[i]);
+        }
+
+        try
+        {
+            return await Store.GetManyAsync(fullKeys, cancellationToken);
+        }
+        catch (StateStoreException e)
+        {
+            throw StateErrors.GetBulk(e);
+        }
+    }
+
+    internal async Task SaveAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        if (await WriteAsync(writes, cancellationToken) is { } failure)
+        {
+            throw StateErrors.Save(Name, failure);
+        }
+    }
+
+    internal async Task DeleteAsync(string key, StateWrite write, CancellationToken cancellationToken)
+    {
+        if (await WriteAsync([write], cancellationToken) is { } failure)
+        {
+            throw StateErrors.Delete(key, failure);
+        }
+    }
+
+    internal async Task DeleteManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        if (writes.Count > 0 && await WriteAsync(writes, cancellationToken) is { } failure)
+        {
+            throw StateErrors.DeleteBulk(Name, failure);
+        }
+    }
+
+    internal async Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        if (writes.Count == 0)
+        {
+            return;
+        }
+
+        if (writes.OfType<RefusedWrite>().FirstOrDefault() is { } refused)
+        {
+            throw StateErrors.Transaction(refused.Reason.Message);
+        }
+
+        try
+        {
+            await Store.TransactAsync(writes, cancellationToken);
+        }
+        catch (StateStoreException e)
+        {
+            throw StateErrors.Transaction(e.Message);
+        }
+    }
+
+    /// <summary>
+    /// Every write stands alone. What failed comes back as one failure: a clash only where nothing but clashes failed
+    /// (pkg/components/state/bulk.go).
+    /// </summary>
+    private async Task<StateStoreException?> WriteAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        var failures = new List<StateStoreException>();
+        var valid = writes;
+        if (writes.Any(write => write is RefusedWrite))
+        {
+            failures.AddRange(writes.OfType<RefusedWrite>().Select(write => write.Reason));
+            valid = [.. writes.Where(write => write is not RefusedWrite)];
+        }
+
+        if (valid.Count > 0)
+        {
+            foreach (var result in await Store.WriteAsync(valid, cancellationToken))
+            {
+                if (result is not null)
+                {
+                    failures.Add(result);
+                }
+            }
+        }
+
+        if (failures.Count == 0)
+        {
+            return null;
+        }
+
+        if (writes.Count == 1)
+        {
+            return failures[0];
+        }
+
+        var texts = string.Join('\n', failures.Select(failure => failure.Message));
+        return failures.Exists(failure => failure.Failure == StateFailure.Other) ? new StateStoreException(StateFailure.Other, texts)
+            : failures.Exists(failure => failure.Failure == StateFailure.ETagInvalid) ? new StateStoreException(StateFailure.ETagInvalid, $"invalid etag value: {texts}")
+            : StateStoreException.Mismatch(texts);
+    }
 }
+
+/// <summary>A write whose options or metadata cannot be read: it fails by itself, beside others that are done.</summary>
+internal sealed record RefusedWrite(string Key, StateStoreException Reason) : StateWrite(Key, null, false);

@@ -27,10 +27,13 @@ public enum StateFailure
 /// <summary>What a store answers when it refuses or fails; the message is the text daprd passes on.</summary>
 public sealed class StateStoreException(StateFailure failure, string message, Exception? inner = null) : Exception(message, inner)
 {
+    private const string MismatchText = "possible etag mismatch. error from state store";
+
     public StateFailure Failure { get; } = failure;
 
-    /// <summary>With daprd's text for it; its transactions put more around it.</summary>
-    public static StateStoreException Mismatch() => new(StateFailure.ETagMismatch, "possible etag mismatch. error from state store");
+    /// <summary>In daprd's words; <paramref name="detail"/> only where the store gives one.</summary>
+    public static StateStoreException Mismatch(string? detail = null) =>
+        new(StateFailure.ETagMismatch, detail is null ? MismatchText : $"{MismatchText}: {detail}");
 }
 
 /// <summary>A state store component (components-contrib/state). One instance serves every application.</summary>
@@ -38,6 +41,13 @@ public interface IStateStore : IAsyncDisposable
 {
     /// <summary>As the metadata API lists them: ETAG, TRANSACTIONAL, TTL, ...</summary>
     IReadOnlyList<string> Capabilities { get; }
+
+    /// <summary>daprd's in-memory store cannot tell an empty value from none: GET answers 204.</summary>
+    bool HidesEmptyValues => false;
+
+    /// <summary>The seconds of a <c>ttlInSeconds</c>, which stores read with different rules and texts.</summary>
+    /// <exception cref="StateStoreException">It is no number that the store takes.</exception>
+    int ReadTtl(string text);
 
     Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken);
 

@@ -16,6 +16,10 @@ public sealed class InMemoryStateStore(TimeProvider time) : IStateStore
 
     public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "DELETE_WITH_PREFIX", "KEYS_LIKE"];
 
+    public bool HidesEmptyValues => true;
+
+    public int ReadTtl(string text) => StateTtl.ReadLoosely(text);
+
     public Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) => Task.FromResult(Find(key));
 
     public Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
@@ -67,10 +71,20 @@ public sealed class InMemoryStateStore(TimeProvider time) : IStateStore
 
     private bool IsExpired(StateEntry entry) => entry.ExpiresAt is { } expiry && expiry <= time.GetUtcNow();
 
-    private StateStoreException? Refusal(StateWrite write) =>
-        write.ETag is { Length: > 0 } etag
-            ? Find(write.Key)?.ETag == etag ? null : StateStoreException.Mismatch()
-            : write is StateUpsert { FirstWrite: true } && Find(write.Key) is not null ? StateStoreException.Mismatch() : null;
+    private StateStoreException? Refusal(StateWrite write)
+    {
+        var current = Find(write.Key);
+        if (write.ETag is { Length: > 0 } etag)
+        {
+            return current is null ? StateStoreException.Mismatch($"state not exist or expired for key={write.Key}")
+                : current.ETag != etag ? StateStoreException.Mismatch($"state etag not match for key={write.Key}: current={current.ETag}, expect={etag}")
+                : null;
+        }
+
+        return write is StateUpsert { FirstWrite: true } && current is not null
+            ? StateStoreException.Mismatch("item already exists and no etag was passed")
+            : null;
+    }
 
     private void Apply(StateWrite write)
     {
