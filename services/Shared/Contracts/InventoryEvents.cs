@@ -3,13 +3,11 @@ namespace DaprOrders.Contracts;
 /// <summary>What happened to an order's reservation. Stream <c>reservation-{orderId}</c>, topic <c>stock</c>.</summary>
 public abstract record ReservationEvent(string OrderId);
 
-/// <summary>The goods are asked for, SKU by SKU; nothing is promised yet.</summary>
-public sealed record ReservationRequested(string OrderId, IReadOnlyList<ReservedLine> Lines) : ReservationEvent(OrderId);
-
-public sealed record ReservedLine(string Sku, int Quantity);
-
 /// <summary>Every line is held.</summary>
 public sealed record StockReserved(string OrderId, IReadOnlyList<ReservedLine> Lines) : ReservationEvent(OrderId);
+
+/// <summary>One line per SKU, in the order of the SKUs.</summary>
+public sealed record ReservedLine(string Sku, int Quantity);
 
 /// <summary>At least one line was short; what the others held is given back.</summary>
 public sealed record StockRejected(string OrderId, IReadOnlyList<StockShortage> Shortages) : ReservationEvent(OrderId);

@@ -14,7 +14,8 @@ public sealed record OrderCreated(
 
 public sealed record OrderLine(string Sku, string Name, int Quantity, Money UnitPrice);
 
-public sealed record OrderStockReserved(string OrderId) : OrderEvent(OrderId);
+/// <summary>The goods are held: now it can be paid. Carries what the payment needs, so that Payments keeps nothing of orders that never come so far.</summary>
+public sealed record OrderStockReserved(string OrderId, string PaymentMethod, Money Total) : OrderEvent(OrderId);
 
 public sealed record OrderPaid(string OrderId, string ChargeId) : OrderEvent(OrderId);
 
