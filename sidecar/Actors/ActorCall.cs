@@ -1,5 +1,3 @@
-using Microsoft.AspNetCore.Http;
-
 namespace DaprOrders.Sidecar.Actors;
 
 /// <summary>A call of an actor: of a client, a timer or a reminder.</summary>
@@ -18,11 +16,11 @@ internal sealed class ActorCall
     /// <summary>Those of the caller; null for timers and reminders, which carry JSON and say nothing of a caller.</summary>
     public IHeaderDictionary? Headers { get; init; }
 
-    /// <summary>The host that the call came in at; null for reminders, which belong to no host.</summary>
+    /// <summary>What the sidecar that the call came in at hosts itself; null when it hosts nothing.</summary>
     public ActorHost? From { get; init; }
 
-    /// <summary>How a host bounds the time of one attempt; null when no policy does.</summary>
-    public TimeSpan? Timeout { get; init; }
+    /// <summary>True when a client called it through another sidecar than the host's.</summary>
+    public bool IsRemoteFor(ActorHost host) => Headers is not null && From != host;
 }
 
 /// <summary>What an application answered with 200. Its body is in memory: the turn is over.</summary>
@@ -55,4 +53,7 @@ internal enum ActorFailure
 internal sealed class ActorCallException(ActorFailure failure, string message, Exception? inner = null) : Exception(message, inner)
 {
     public ActorFailure Failure { get; } = failure;
+
+    /// <summary>The message as the host's own sidecar words it, when the call came through another one.</summary>
+    public string? RemoteMessage { get; init; }
 }

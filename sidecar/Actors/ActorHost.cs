@@ -1,32 +1,30 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Text;
+using DaprOrders.Sidecar.Api.Invocation;
 using DaprOrders.Sidecar.Formats;
+using Polly;
+using Polly.Timeout;
 
 namespace DaprOrders.Sidecar.Actors;
-
-/// <summary>How a host reaches its application (the app channel).</summary>
-internal interface IActorApp
-{
-    /// <summary>For instance <c>http://127.0.0.1:5101</c>.</summary>
-    Uri Address { get; }
-
-    Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken);
-}
 
 /// <summary>
 /// The active actors of one application: gives each call its turn, passes it to the application, and deactivates what is idle
 /// (dapr pkg/actors/targets/app).
 /// </summary>
-internal sealed partial class ActorHost(
+internal sealed class ActorHost(
     string appId,
     string appNamespace,
     IReadOnlyDictionary<string, ActorSettings> types,
-    IActorApp app,
+    Uri app,
+    Func<HttpRequestMessage, CancellationToken, Task<HttpResponseMessage>> send,
+    Func<string, ResiliencePipeline?> turnPolicy,
     TimeProvider time,
     ILogger logger)
 {
-    private static readonly HttpMethod Put = HttpMethod.Put;
+    private const string ReentrancyHeader = "Dapr-Reentrancy-Id";
+
     private static readonly MediaTypeHeaderValue Json = new("application/json");
     private static readonly MediaTypeHeaderValue Protobuf = new("application/x-protobuf");
 
@@ -37,7 +35,7 @@ internal sealed partial class ActorHost(
     public IReadOnlyDictionary<string, ActorSettings> Types => types;
 
     /// <summary>Tells the replicas of an application apart; the same after a restart.</summary>
-    public string Name { get; } = $"{appId}@{app.Address.Authority}";
+    public string Name { get; } = $"{appId}@{app.Authority}";
 
     public bool IsActive(ActorKey actor) => _active.ContainsKey(actor);
 
@@ -113,8 +111,8 @@ internal sealed partial class ActorHost(
     {
         try
         {
-            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(app.Address, "/healthz"));
-            using var response = await app.SendAsync(request, cancellationToken);
+            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(app, "/healthz"));
+            using var response = await send(request, cancellationToken);
             return true;
         }
         catch (HttpRequestException)
@@ -122,6 +120,84 @@ internal sealed partial class ActorHost(
             return false;
         }
     }
+
+    private async Task<ActorReply> SendAsync(ActorCall call, string? reentrancyId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return turnPolicy(call.Actor.Type) is { } policy
+                ? await policy.ExecuteAsync(
+                    static (state, attempt) => new ValueTask<ActorReply>(state.Host.SendOnceAsync(state.Call, state.ReentrancyId, attempt)),
+                    (Host: this, Call: call, ReentrancyId: reentrancyId),
+                    cancellationToken)
+                : await SendOnceAsync(call, reentrancyId, cancellationToken);
+        }
+        catch (TimeoutRejectedException e)
+        {
+            throw new ActorCallException(ActorFailure.App, "context deadline exceeded", e);
+        }
+    }
+
+    private async Task<ActorReply> SendOnceAsync(ActorCall call, string? reentrancyId, CancellationToken cancellationToken)
+    {
+        using var request = CreateRequest(call, reentrancyId);
+        HttpResponseMessage? response = null;
+        try
+        {
+            response = await send(request, cancellationToken);
+            var body = await response.Content.ReadAsByteArrayAsync(cancellationToken);
+            if (response.StatusCode == HttpStatusCode.OK)
+            {
+                var reply = new ActorReply(response, body);
+                response = null;
+                return reply;
+            }
+            throw response.StatusCode == HttpStatusCode.NotFound
+                ? new ActorCallException(
+                    ActorFailure.NoSuchMethod, $"actor method not found: actors/{call.Actor.Type}/{call.Actor.Id}/method/{call.Method}")
+                : new ActorCallException(
+                    ActorFailure.App, $"error from actor service: ({(int)response.StatusCode}) {Encoding.UTF8.GetString(body)}");
+        }
+        catch (HttpRequestException e)
+        {
+            throw new ActorCallException(
+                e.HttpRequestError == HttpRequestError.ConnectionError ? ActorFailure.AppGone : ActorFailure.App,
+                GoNetworkError.Of(request.Method, request.RequestUri!, e),
+                e);
+        }
+        finally
+        {
+            response?.Dispose();
+        }
+    }
+
+    /// <summary>Always a PUT, whatever the caller's verb was.</summary>
+    private HttpRequestMessage CreateRequest(ActorCall call, string? reentrancyId)
+    {
+        var address = Address(call.Actor, $"/method/{string.Join('/', call.Method.Split('/').Select(Uri.EscapeDataString))}{call.Query}");
+        var request = new HttpRequestMessage(HttpMethod.Put, address) { Content = new ReadOnlyMemoryContent(call.Body) };
+        if (call.Headers is null)
+        {
+            request.Content.Headers.ContentType = Json;
+            return request;
+        }
+
+        ForwardedHeaders.CopyRequest(call.Headers, request);
+        request.Headers.TryAddWithoutValidation("Dapr-Api-Call", "true");
+        request.Headers.TryAddWithoutValidation("Dapr-Caller-App-Id", appId);
+        request.Headers.TryAddWithoutValidation("Dapr-Caller-Namespace", appNamespace);
+        if (call.IsRemoteFor(this))
+            request.Headers.TryAddWithoutValidation("X-Dapr-Remote", "true");
+        if (reentrancyId is not null)
+        {
+            request.Headers.Remove(ReentrancyHeader);
+            request.Headers.TryAddWithoutValidation(ReentrancyHeader, reentrancyId);
+        }
+        return request;
+    }
+
+    private static string ReentrancyId(IHeaderDictionary headers) =>
+        headers.TryGetValue(ReentrancyHeader, out var given) && given is [{ Length: > 0 } id, ..] ? id : Guid.NewGuid().ToString();
 
     private ActiveActor Activate(ActorKey key)
     {
@@ -157,7 +233,7 @@ internal sealed partial class ActorHost(
         request.Content = new ByteArrayContent([]) { Headers = { ContentType = Protobuf } };
         try
         {
-            using var response = await app.SendAsync(request, cancellationToken);
+            using var response = await send(request, cancellationToken);
             if (response.StatusCode != HttpStatusCode.OK)
             {
                 logger.LogWarning("{AppId} answered {Status} to the deactivation of actor {ActorType} {ActorId}; expected 200",
@@ -172,5 +248,5 @@ internal sealed partial class ActorHost(
     }
 
     private Uri Address(ActorKey actor, string rest) =>
-        new(app.Address, $"/actors/{actor.Type}/{Uri.EscapeDataString(actor.Id)}{rest}");
+        new(app, $"/actors/{actor.Type}/{Uri.EscapeDataString(actor.Id)}{rest}");
 }

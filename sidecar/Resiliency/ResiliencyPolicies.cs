@@ -76,6 +76,11 @@ public sealed class ResiliencyPolicies
     /// <summary>Invocations of an app, and of an HTTPEndpoint by its name.</summary>
     public ResiliencePipeline? ForApp(string id) => _pipelines.GetOrAdd(("app", id), _ => Build("app " + id, AppNames(id)));
 
+    /// <summary>As <see cref="ForApp"/>, for a body that cannot be sent twice: without the retries.</summary>
+    public ResiliencePipeline? ForStreamToApp(string id) => _pipelines.GetOrAdd(
+        ("app stream", id),
+        _ => Build("app " + id, AppNames(id) is { } names ? names with { Retry = null } : null));
+
     /// <summary>Around a call of an actor, before it waits for its turn: retry and breaker.</summary>
     public ResiliencePipeline? ForActor(string type) => _pipelines.GetOrAdd(
         ("actor", type),

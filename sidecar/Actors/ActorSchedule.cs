@@ -1,0 +1,139 @@
+using System.Text.Json;
+using DaprOrders.Sidecar.Formats;
+
+namespace DaprOrders.Sidecar.Actors;
+
+/// <summary>When a timer or reminder fires next, and how often still.</summary>
+/// <param name="Next">The next firing.</param>
+/// <param name="Period">Between firings; none: it fires once.</param>
+/// <param name="Left">Firings left, -1: without end.</param>
+/// <param name="Expires">No firing after this; null: never.</param>
+internal sealed record ActorSchedule(DateTimeOffset Next, ActorPeriod Period, int Left, DateTimeOffset? Expires)
+{
+    /// <summary>The schedule after a firing; null when that was the last.</summary>
+    public ActorSchedule? AfterFiring()
+    {
+        var left = Left > 0 ? Left - 1 : Left;
+        if (left == 0 || Period.IsNone)
+            return null;
+        var next = Period.After(Next);
+        return next > Expires ? null : this with { Next = next, Left = left };
+    }
+
+    /// <summary>A timer: a missing due time, or one that has passed, fires at once (dapr pkg/actors/api/reminders.go).</summary>
+    /// <exception cref="FormatException">With dapr's text.</exception>
+    public static ActorSchedule OfTimer(ActorKey actor, string name, string? dueTime, string? period, string? ttl, DateTimeOffset now)
+    {
+        var next = Read(dueTime, now, "error parsing timer due time") ?? now;
+        var every = ActorPeriod.None;
+        if (period is { Length: > 0 })
+        {
+            if (!ActorPeriod.TryParse(period, out every))
+                throw new FormatException($"invalid timer period: parse error: unsupported duration format \"{period}\"");
+            if (every.Times == 0)
+                throw new FormatException("invalid timer period: has zero repetitions");
+        }
+        var expires = Read(ttl, next, "error parsing timer TTL");
+        if (expires < now || expires < next)
+            throw new FormatException($"timer {actor}||{name} has already expired: dueTime: {Rfc3339(next)} TTL: {ttl}");
+        return new(next, every, every.Times, expires);
+    }
+
+    /// <summary>A reminder, as the Scheduler service takes it: no calendar periods; without a due time it first fires after one period.</summary>
+    /// <exception cref="FormatException">With dapr's text.</exception>
+    public static ActorSchedule OfReminder(string? dueTime, string? period, string? ttl, DateTimeOffset now)
+    {
+        var every = ActorPeriod.None;
+        if (period is { Length: > 0 } && (!ActorPeriod.TryParse(period, out every) || every.HasCalendarPart || every.Times == 0))
+            throw new FormatException($"unsupported period format: {period}");
+        if (string.IsNullOrEmpty(dueTime) && string.IsNullOrEmpty(period))
+            throw Invalid("job must have either a due time or a schedule");
+        if (period is { Length: > 0 } && every.Exact <= TimeSpan.Zero)
+            throw Invalid($"schedule period must be positive: {period}");
+
+        var next = ReadReminderTime(dueTime, now, "due time format not recognized") ?? every.After(now);
+        var expires = ReadReminderTime(ttl, next, "ttl format not recognized");
+        if (expires < now || expires < next)
+            throw Invalid($"ttl has already passed: {ttl}");
+        return new(next, every, every.Times, expires);
+    }
+
+    private static DateTimeOffset? Read(string? text, DateTimeOffset from, string what)
+    {
+        try
+        {
+            return string.IsNullOrEmpty(text) ? null : ActorTimes.Parse(text, from);
+        }
+        catch (FormatException e)
+        {
+            throw new FormatException($"{what}: {e.Message}", e);
+        }
+    }
+
+    private static DateTimeOffset? ReadReminderTime(string? text, DateTimeOffset from, string problem)
+    {
+        try
+        {
+            return string.IsNullOrEmpty(text) ? null : ActorTimes.Parse(text, from);
+        }
+        catch (FormatException)
+        {
+            throw Invalid(problem);
+        }
+    }
+
+    private static FormatException Invalid(string reason) => new($"rpc error: code = Unknown desc = job failed validation: {reason}");
+
+    private static string Rfc3339(DateTimeOffset time) =>
+        time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'", System.Globalization.CultureInfo.InvariantCulture);
+
+    /// <summary>How a reminder's period reads when it is asked for.</summary>
+    public static string Describe(ActorPeriod period) => period.IsNone ? "" : $"@every {GoDuration.Format(period.Exact)}";
+}
+
+/// <summary>Waits for points in time.</summary>
+internal static class ActorClock
+{
+    /// <summary>A single wait of a runtime timer may not be longer than about 49 days.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromDays(40);
+
+    public static async Task WaitUntilAsync(this TimeProvider time, DateTimeOffset due, CancellationToken cancellationToken)
+    {
+        while (due - time.GetUtcNow() is { Ticks: > 0 } left)
+        {
+            // Rounded up to milliseconds, as timers count: never early.
+            var wait = left > LongestWait ? LongestWait : TimeSpan.FromMilliseconds(Math.Ceiling(left.TotalMilliseconds));
+            await Task.Delay(wait, time, cancellationToken);
+        }
+    }
+}
+
+/// <summary>The bodies of the calls that timers and reminders make.</summary>
+internal static class ActorCallbackBody
+{
+    public static byte[] OfTimer(string callback, ReadOnlyMemory<byte> data, string dueTime, string period) =>
+        Write(callback, data, dueTime, period);
+
+    /// <summary>What the Scheduler fires carries no times.</summary>
+    public static byte[] OfReminder(ReadOnlyMemory<byte> data) => Write(null, data, "", "");
+
+    private static byte[] Write(string? callback, ReadOnlyMemory<byte> data, string dueTime, string period)
+    {
+        var buffer = new System.Buffers.ArrayBufferWriter<byte>(128 + data.Length);
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            if (callback is not null)
+                json.WriteString("callback", callback);
+            if (!data.IsEmpty)
+            {
+                json.WritePropertyName("data");
+                json.WriteRawValue(data.Span, skipInputValidation: true);
+            }
+            json.WriteString("dueTime", dueTime);
+            json.WriteString("period", period);
+            json.WriteEndObject();
+        }
+        return buffer.WrittenSpan.ToArray();
+    }
+}

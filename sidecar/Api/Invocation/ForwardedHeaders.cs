@@ -1,0 +1,49 @@
+using System.Collections.Frozen;
+using System.Net.Http.Headers;
+
+namespace DaprOrders.Sidecar.Api.Invocation;
+
+/// <summary>Which headers travel through the sidecar: all but those of one connection, and those that the sidecar itself answers for.</summary>
+internal static class ForwardedHeaders
+{
+    private static readonly FrozenSet<string> OfTheConnection = new[]
+    {
+        "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
+        "Upgrade", "Host", "Content-Length", "Expect",
+    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>What a caller may not say about itself: the sidecar does.</summary>
+    private static readonly FrozenSet<string> OfTheSidecar = new[]
+    {
+        "dapr-caller-app-id", "dapr-caller-namespace", "dapr-callee-app-id", "dapr-api-call", "x-dapr-remote", "dapr-app-id",
+    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>The request has its content already, so that content headers find their place.</summary>
+    public static void CopyRequest(IHeaderDictionary from, HttpRequestMessage to)
+    {
+        foreach (var (name, values) in from)
+        {
+            if (name.StartsWith(':') || OfTheConnection.Contains(name) || OfTheSidecar.Contains(name))
+                continue;
+            IEnumerable<string?> all = values;
+            if (!to.Headers.TryAddWithoutValidation(name, all))
+                to.Content!.Headers.TryAddWithoutValidation(name, all);
+        }
+    }
+
+    public static void CopyResponse(HttpResponseMessage from, IHeaderDictionary to)
+    {
+        Copy(from.Headers.NonValidated, to);
+        Copy(from.Content.Headers.NonValidated, to);
+    }
+
+    private static void Copy(HttpHeadersNonValidated from, IHeaderDictionary to)
+    {
+        foreach (var (name, values) in from)
+        {
+            if (OfTheConnection.Contains(name))
+                continue;
+            to[name] = values.Count == 1 ? values.ToString() : values.ToArray();
+        }
+    }
+}
