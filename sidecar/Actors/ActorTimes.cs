@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using DaprOrders.Sidecar.Formats;
 
@@ -13,8 +14,10 @@ internal readonly record struct ActorPeriod(int Years, int Months, int Days, Tim
     /// <summary>What an empty text means: it fires once.</summary>
     public static ActorPeriod None { get; } = new(0, 0, 0, TimeSpan.Zero, -1);
 
+    [JsonIgnore]
     public bool IsNone => this is { Years: 0, Months: 0, Days: 0 } && Exact == TimeSpan.Zero;
 
+    [JsonIgnore]
     public bool HasCalendarPart => Years != 0 || Months != 0 || Days != 0;
 
     public DateTimeOffset After(DateTimeOffset time) =>

@@ -1,11 +1,10 @@
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Actors;
 
 /// <summary>The actors of one sidecar: those that its application hosts, its timers, and its way to the actors of others.</summary>
-public sealed class SidecarActors : ISidecarPart
+internal sealed class SidecarActors : ISidecarPart
 {
     private readonly SidecarRuntime _runtime;
     private readonly ActorPlacement _placement;

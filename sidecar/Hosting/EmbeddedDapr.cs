@@ -76,6 +76,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     {
         await Task.WhenAll(_sidecars.Select(sidecar => sidecar.StopAsync(CancellationToken.None)));
         _sidecars.Clear();
+        await _shared.Placement.DisposeAsync();
         await _shared.Components.DisposeAsync();
     }
 }

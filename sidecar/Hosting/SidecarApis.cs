@@ -1,4 +1,6 @@
+using DaprOrders.Sidecar.Api.Actors;
 using DaprOrders.Sidecar.Api.Health;
+using DaprOrders.Sidecar.Api.Invocation;
 using DaprOrders.Sidecar.Api.State;
 
 namespace DaprOrders.Sidecar.Hosting;
@@ -10,13 +12,17 @@ internal static class SidecarApis
     {
         routes.MapHealth(runtime);
         routes.MapState(runtime);
+        routes.MapActors(runtime);
+        routes.MapInvocation(runtime);
     }
 
     public static void BindGrpc(DaprGrpcMethods methods)
     {
         methods.BindState();
+        methods.BindActors();
+        methods.BindInvocation();
     }
 
     /// <summary>In the order in which they start.</summary>
-    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => runtime.App is null ? [] : [];
+    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [runtime.Actors];
 }

@@ -61,6 +61,7 @@ public sealed class SidecarHost : IAsyncDisposable
         builder.Services.Replace(ServiceDescriptor.Singleton(shared.LoggerFactory));
         builder.Services.TryAddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddRouting();
+        builder.Services.AddHttpForwarder();
         builder.Services.AddGrpc(grpcOptions =>
         {
             grpcOptions.MaxReceiveMessageSize = options.MaxBodyBytes;

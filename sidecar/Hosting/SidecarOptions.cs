@@ -36,6 +36,9 @@ public sealed record SidecarOptions
     public int MaxBodyBytes { get; init; } = 4 * 1024 * 1024;
 
     public AppHealthCheck? AppHealthCheck { get; init; }
+
+    /// <summary>False: as a daprd that has no placement service: no actors.</summary>
+    public bool PlacementEnabled { get; init; } = true;
 }
 
 public sealed record AppHealthCheck(string Path, TimeSpan Interval, TimeSpan Timeout, int Threshold);

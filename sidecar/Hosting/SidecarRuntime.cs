@@ -1,11 +1,13 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
+using DaprOrders.Sidecar.Actors;
 using DaprOrders.Sidecar.Api;
 using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.Secrets;
 using DaprOrders.Sidecar.Components.State;
+using DaprOrders.Sidecar.Resiliency;
 
 namespace DaprOrders.Sidecar.Hosting;
 
@@ -28,6 +30,8 @@ public sealed class SidecarRuntime
         SecretStores = Of<ISecretStore>().ToDictionary(c => c.Name, c => (ISecretStore)c.Instance);
         ApiAccess = new ApiAccess(options.Configuration);
         App = options.AppPort > 0 ? new AppChannel(options, shared.Time) : null;
+        Resiliency = new ResiliencyPolicies(options.Resources.Resiliencies.Where(r => r.Scopes.Count == 0 || r.Scopes.Contains(options.AppId)), shared.Time);
+        Actors = new SidecarActors(this, shared.Placement);
         Parts = SidecarApis.Parts(this);
     }
 
@@ -53,6 +57,11 @@ public sealed class SidecarRuntime
     public AppChannel? App { get; }
 
     public ApiAccess ApiAccess { get; }
+
+    /// <summary>The policies in scope of this application.</summary>
+    public ResiliencyPolicies Resiliency { get; }
+
+    internal SidecarActors Actors { get; }
 
     public IReadOnlyList<ISidecarPart> Parts { get; }
 

@@ -31,7 +31,7 @@ internal static class ActorsGrpc
         var headers = new HeaderDictionary();
         foreach (var (name, value) in request.Metadata)
             headers[name] = value;
-        headers.TraceParent = TraceParent.Continue(call.RequestHeaders.GetValue("traceparent"));
+        headers["traceparent"] = TraceParent.Continue(call.RequestHeaders.GetValue("traceparent"));
         using var reply = await new ActorApi(runtime).InvokeAsync(
             new(request.ActorType, request.ActorId), request.Method, "", request.Data.Memory, headers, call.CancellationToken);
         return new() { Data = UnsafeByteOperations.UnsafeWrap(reply.Body) };
