@@ -1,0 +1,29 @@
+using System.Net;
+using Dapr.Client;
+
+namespace DaprOrders.Ordering.CancellingOrders;
+
+/// <summary>Shipping, asked by Dapr invocation: it alone decides whether a shipment can still be stopped.</summary>
+public sealed class Shipping(DaprClient dapr) : IDisposable
+{
+    private readonly HttpClient _shipping = dapr.CreateInvokableHttpClient("shipping");
+
+    /// <summary>True: nothing will ever be sent for this order. False: it is on its way.</summary>
+    /// <exception cref="ServiceUnavailableException">Shipping did not say.</exception>
+    public async Task<bool> TryStopAsync(string orderId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var answer = await _shipping.PostAsync(
+                new Uri($"/shipments/{orderId}/cancellation", UriKind.Relative), new ByteArrayContent([]), cancellationToken);
+            return answer.StatusCode != HttpStatusCode.Conflict && answer.EnsureSuccessStatusCode().IsSuccessStatusCode;
+        }
+        catch (Exception exception) when (exception is HttpRequestException
+            || (exception is TaskCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            throw new ServiceUnavailableException("shipping", $"Shipping could not be asked to stop order {orderId}: {exception.Message}", exception);
+        }
+    }
+
+    public void Dispose() => _shipping.Dispose();
+}

@@ -1,0 +1,17 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using DaprOrders.Ordering.CancellingOrders;
+using DaprOrders.Ordering.FollowingOrders;
+using DaprOrders.Ordering.PlacingOrders;
+using DaprOrders.Ordering.Pricing;
+
+namespace DaprOrders.Ordering;
+
+/// <summary>Generated readers and writers for what every order passes through; numbers come as numbers, not as text.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, NumberHandling = JsonNumberHandling.Strict)]
+[JsonSerializable(typeof(PlaceOrderRequest))]
+[JsonSerializable(typeof(CancelOrderRequest))]
+[JsonSerializable(typeof(OrderView))]
+[JsonSerializable(typeof(OrderEventView[]))]
+[JsonSerializable(typeof(Product))]
+internal sealed partial class OrderingJson : JsonSerializerContext;

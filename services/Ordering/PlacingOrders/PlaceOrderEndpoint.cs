@@ -1,0 +1,109 @@
+using DaprOrders.Contracts;
+using DaprOrders.EventSourcing;
+using DaprOrders.Ordering.Deadlines;
+using DaprOrders.Ordering.FollowingOrders;
+using DaprOrders.Ordering.Orders;
+using DaprOrders.Ordering.Pricing;
+using DaprOrders.ServiceDefaults.Errors;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+
+namespace DaprOrders.Ordering.PlacingOrders;
+
+public static class PlaceOrderEndpoint
+{
+    // Ten thousand lines still fit, so that they are answered by what is wrong with them.
+    private const int MaxBodyBytes = 1024 * 1024;
+
+    public static void MapPlacingOrders(this IEndpointRouteBuilder routes) => routes.MapPost("/orders", PlaceAsync)
+        .WithName("PlaceOrder")
+        .WithSummary("Places an order; 201 means that it is durable. With an Idempotency-Key, a repeated request answers 200 and the same order.")
+        .WithTags("Orders")
+        .WithMetadata(new RequestSizeLimitAttribute(MaxBodyBytes))
+        .AnswersProblems(400, 413, 415, 422, 503);
+
+    private static async Task<Results<Created<OrderView>, Ok<OrderView>, ProblemHttpResult>> PlaceAsync(
+        PlaceOrderRequest request,
+        [FromHeader(Name = IdempotencyKey.Header)] string? idempotencyKey,
+        HttpContext http,
+        PriceList prices,
+        EventStore store,
+        DeadlineRegistrar deadlines,
+        CancellationToken cancellationToken)
+    {
+        var errors = new FieldErrors();
+        var wanted = WantedOrder.Read(request, errors);
+        if (idempotencyKey is not null)
+            errors.Require(IdempotencyKey.IsValid(idempotencyKey), IdempotencyKey.Header, IdempotencyKey.Expected);
+        if (wanted is null || errors.Any)
+            return errors.ToProblem();
+
+        var products = await prices.FindAsync([.. wanted.Lines.Select(line => line.Sku)], cancellationToken);
+        if (WhatCannotBeSold(wanted, products) is { } problem)
+            return problem;
+
+        var command = CommandOf(wanted, products!, idempotencyKey);
+
+        // Both at once: the order is acknowledged when it and its deadline are durable.
+        var registered = deadlines.RegisterAsync(command.OrderId);
+        var handled = await store.HandleAsync(
+            Order.Category,
+            command.OrderId,
+            order => OrderDecider.Decide(order, command),
+            new CommandContext(LikelyNew: true),
+            cancellationToken);
+        await registered;
+
+        if (handled.Refusal is { } refusal)
+            return Problems.Unprocessable(refusal.Code, refusal.Reason);
+
+        var view = OrderView.Of(handled.Stream)!;
+        http.Response.Headers.ETag = ETags.Of(view.Version);
+        if (handled.Appended.Count > 0)
+            return TypedResults.Created($"/orders/{view.OrderId}", view);
+
+        http.Response.Headers[IdempotencyKey.ReplayedHeader] = "true";
+        return TypedResults.Ok(view);
+    }
+
+    private static ProblemHttpResult? WhatCannotBeSold(WantedOrder wanted, Product?[] products)
+    {
+        FieldProblems? problems = null;
+        for (var i = 0; i < products.Length; i++)
+        {
+            if (products[i] is null)
+                (problems ??= []).Add(wanted.Lines[i].Field, [$"There is no product {wanted.Lines[i].Sku}."]);
+        }
+
+        if (problems is not null)
+            return problems.ToProblem("unknown-sku", "The price list has no such product; see 'errors'.");
+
+        var currency = products[0]!.Price.Currency;
+        var other = Array.FindIndex(products, product => product!.Price.Currency != currency);
+        return other < 0 ? null : new FieldProblems
+        {
+            [wanted.Lines[other].Field] = [$"It is sold in {products[other]!.Price.Currency}, {wanted.Lines[0].Sku} in {currency}."],
+        }.ToProblem("mixed-currencies", "An order has one currency; place one order for each.");
+    }
+
+    private static OrderCommand.Place CommandOf(WantedOrder wanted, Product[] products, string? idempotencyKey)
+    {
+        var lines = new OrderLine[products.Length];
+        for (var i = 0; i < lines.Length; i++)
+            lines[i] = new(products[i].Sku, products[i].Name, wanted.Lines[i].Quantity, products[i].Price);
+
+        return new(
+            idempotencyKey is null ? Guid.CreateVersion7().ToString("N") : IdempotencyKey.OrderIdOf(wanted.CustomerId, idempotencyKey),
+            wanted.CustomerId,
+            wanted.PaymentMethod,
+            lines,
+            lines.Select(line => line.UnitPrice * line.Quantity).Aggregate((sum, next) => sum + next),
+            idempotencyKey is null ? null : IdempotencyKey.FingerprintOf(wanted));
+    }
+
+    private sealed class FieldProblems : Dictionary<string, string[]>
+    {
+        public ProblemHttpResult ToProblem(string code, string detail) =>
+            Problems.Of(StatusCodes.Status422UnprocessableEntity, code, detail, new Dictionary<string, object?> { ["errors"] = this });
+    }
+}
