@@ -97,11 +97,11 @@ public sealed class DeadlineActor(
 
     private async Task<bool> VisitAsync(string orderId, int round, CancellationToken cancellationToken)
     {
-        var order = (await store.LoadAsync(Order.Category, orderId, cancellationToken)).State;
-        var visit = DeadlineVisit.Of(order, round);
+        var stream = await store.LoadAsync(Order.Category, orderId, cancellationToken);
+        var visit = DeadlineVisit.Of(stream, round);
         if (visit.Nudge)
         {
-            logger.LogInformation("Order {OrderId} is {Status} at its deadline, round {Round}: published again", orderId, order.GetType().Name, round);
+            logger.LogInformation("Order {OrderId} is {Status} at its deadline, round {Round}: published again", orderId, stream.State.GetType().Name, round);
             await store.RepublishLatestAsync(Order.Category, orderId, cancellationToken);
         }
 

@@ -1,26 +1,39 @@
 using System.Diagnostics;
+using DaprOrders.EventSourcing;
 using DaprOrders.Ordering.Orders;
 
 namespace DaprOrders.Ordering.Deadlines;
 
 /// <summary>
 /// What is done about an order at its deadline. Round 1, half-way: an order that is not finished has its last event published again, which
-/// heals a message that was lost. Round 2, at the deadline: an unpaid order is cancelled, a paid one nudged further. What has been
-/// cancelled is published once more before it is left alone, so that goods and money are given back even when that message was lost.
+/// heals a message that was lost. Round 2, at the deadline: an unpaid order is cancelled, a paid one nudged further. What was cancelled is
+/// published once more before it is left alone, and what was shipped until Inventory has booked it out, so that goods and money are
+/// right even when the last message was the one that got lost.
 /// </summary>
 /// <param name="Stays">The order is looked at again in the next round.</param>
 public readonly record struct DeadlineVisit(bool Nudge, bool Cancel, bool Stays)
 {
-    /// <summary>A paid order that has not been shipped after so many rounds waits for people, not for a message.</summary>
+    /// <summary>What is still open after so many rounds waits for people, not for a message.</summary>
     public const int LastRound = 8;
 
-    public static DeadlineVisit Of(Order order, int round) => order switch
+    // Inventory's stream of an order that was shipped: requested, reserved, fulfilled.
+    private const long BookedOut = 3;
+
+    private static readonly DeadlineVisit s_leave = new(Nudge: false, Cancel: false, Stays: false);
+    private static readonly DeadlineVisit s_nudgeAndLeave = new(Nudge: true, Cancel: false, Stays: false);
+    private static readonly DeadlineVisit s_nudge = new(Nudge: true, Cancel: false, Stays: true);
+    private static readonly DeadlineVisit s_cancel = new(Nudge: false, Cancel: true, Stays: true);
+
+    public static DeadlineVisit Of(StreamState<Order> stream, int round) => stream.State switch
     {
-        Order.NotPlaced or Order.Shipped => default,
-        Order.Created or Order.StockReserved when round == 1 => new(Nudge: true, Cancel: false, Stays: true),
-        Order.Created or Order.StockReserved => new(Nudge: false, Cancel: true, Stays: true),
-        Order.Paid => round < LastRound ? new(Nudge: true, Cancel: false, Stays: true) : default,
-        Order.Cancelled => new(Nudge: true, Cancel: false, Stays: false),
-        _ => throw new UnreachableException($"{order.GetType().Name} has no deadline rule."),
+        Order.NotPlaced => s_leave,
+        Order.Created or Order.StockReserved => round == 1 ? s_nudge : s_cancel,
+        Order.Paid => round < LastRound ? s_nudge : s_leave,
+        Order.Shipped o => IsBookedOut(stream, o) || round >= LastRound ? s_leave : s_nudge,
+        Order.Cancelled => s_nudgeAndLeave,
+        var other => throw new UnreachableException($"{other.GetType().Name} has no deadline rule."),
     };
+
+    private static bool IsBookedOut(StreamState<Order> stream, Order.Shipped order) =>
+        stream.Positions.GetValueOrDefault($"reservation-{order.Terms.OrderId}") >= BookedOut;
 }

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using DaprOrders.Contracts;
-using DaprOrders.EventSourcing;
 using Answer = DaprOrders.EventSourcing.Decision<DaprOrders.Contracts.OrderEvent>;
 
 namespace DaprOrders.Ordering.Orders;
