@@ -16,8 +16,8 @@ public readonly record struct DeadlineVisit(bool Nudge, bool Cancel, bool Stays)
     /// <summary>What is still open after so many rounds waits for people, not for a message.</summary>
     public const int LastRound = 8;
 
-    // Inventory's stream of an order that was shipped: requested, reserved, fulfilled.
-    private const long BookedOut = 3;
+    // Inventory's stream of an order that was shipped: reserved, fulfilled.
+    private const long BookedOut = 2;
 
     private static readonly DeadlineVisit s_leave = new(Nudge: false, Cancel: false, Stays: false);
     private static readonly DeadlineVisit s_nudgeAndLeave = new(Nudge: true, Cancel: false, Stays: false);

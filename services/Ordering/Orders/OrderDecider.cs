@@ -42,9 +42,7 @@ public static class OrderDecider
     {
         (_, Order.NotPlaced) => NoSuchOrder(happened.OrderId),
 
-        (ReservationRequested, Order.Placed) => Answer.Nothing,
-
-        (StockReserved, Order.Created) => new OrderStockReserved(happened.OrderId),
+        (StockReserved, Order.Created o) => new OrderStockReserved(happened.OrderId, o.Terms.PaymentMethod, o.Terms.Total),
         (StockReserved, Order.StockReserved or Order.Paid or Order.Shipped or Order.Cancelled) => Answer.Nothing,
 
         (StockRejected e, Order.Created) => new OrderCancelled(e.OrderId, CancellationReason.OutOfStock, Describe(e.Shortages)),
@@ -66,7 +64,8 @@ public static class OrderDecider
     {
         (_, Order.NotPlaced) => NoSuchOrder(happened.OrderId),
 
-        (PaymentRequested, Order.Placed) => Answer.Nothing,
+        (PaymentRequested, Order.Created) => Contradiction(order, happened, happened.OrderId),
+        (PaymentRequested, Order.StockReserved or Order.Paid or Order.Shipped or Order.Cancelled) => Answer.Nothing,
 
         (PaymentAuthorized, Order.Created) => Contradiction(order, happened, happened.OrderId),
         (PaymentAuthorized e, Order.StockReserved) => new OrderPaid(e.OrderId, e.ChargeId),

@@ -26,7 +26,7 @@ public class DeadlineVisitTests
 
     [Fact]
     public void A_shipped_order_is_left_alone_once_Inventory_has_booked_it_out() =>
-        Assert.Equal("leave", Describe(DeadlineVisit.Of(Stream("shipped", new() { [$"reservation-{TestOrders.Id}"] = 3 }), 1)));
+        Assert.Equal("leave", Describe(DeadlineVisit.Of(Stream("shipped", new() { [$"reservation-{TestOrders.Id}"] = 2 }), 1)));
 
     private static StreamState<Order> Stream(string status, Dictionary<string, long> positions) => new(
         $"order-{TestOrders.Id}", 4, TestOrders.ByStatus[status], DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch, positions);

@@ -22,18 +22,16 @@ public class OrderDeciderTests
 
     private static readonly Dictionary<string, string[]> s_table = new()
     {
-        //                               notPlaced       created                    stockReserved              paid                       shipped                    cancelled
         ["Place, the same request"] = ["OrderCreated", "-", "-", "-", "-", "-"],
         ["Place, another request"] = ["OrderCreated", "!idempotency-key-reused", "!idempotency-key-reused", "!idempotency-key-reused", "!idempotency-key-reused", "!idempotency-key-reused"],
         ["Cancel"] = [Unknown, Customer, Customer, "!shipment-not-stopped", "!order-shipped", "-"],
         ["Cancel, shipment stopped"] = [Unknown, Customer, Customer, Customer, "!order-shipped", "-"],
         ["CancelUnpaid"] = ["-", Timeout, Timeout, "-", "-", "-"],
-        ["ReservationRequested"] = [Unknown, "-", "-", "-", "-", "-"],
         ["StockReserved"] = [Unknown, Reserved, "-", "-", "-", "-"],
         ["StockRejected"] = [Unknown, OutOfStock, Wrong, Wrong, Wrong, "-"],
         ["ReservationReleased"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],
         ["ReservationFulfilled"] = [Unknown, Wrong, Wrong, Wrong, "-", Wrong],
-        ["PaymentRequested"] = [Unknown, "-", "-", "-", "-", "-"],
+        ["PaymentRequested"] = [Unknown, Wrong, "-", "-", "-", "-"],
         ["PaymentAuthorized"] = [Unknown, Wrong, Paid, "-", "-", "-"],
         ["PaymentDeclined"] = [Unknown, Wrong, Declined, Wrong, Wrong, "-"],
         ["PaymentVoided"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],

@@ -28,7 +28,6 @@ internal static class TestOrders
         ["Cancel"] = new OrderCommand.Cancel(Id, "too late", ShipmentStopped: false),
         ["Cancel, shipment stopped"] = new OrderCommand.Cancel(Id, "too late", ShipmentStopped: true),
         ["CancelUnpaid"] = new OrderCommand.CancelUnpaid(Id),
-        ["ReservationRequested"] = new ReservationRequested(Id, [new ReservedLine("tea-001", 2)]),
         ["StockReserved"] = new StockReserved(Id, [new ReservedLine("tea-001", 2)]),
         ["StockRejected"] = new StockRejected(Id, [new StockShortage("tea-001", 2, 1)]),
         ["ReservationReleased"] = new ReservationReleased(Id),
