@@ -41,9 +41,7 @@ public sealed class Comparison(Recording recording)
     {
         if (step["parallel"]?.AsArray() is { } parallel)
         {
-            for (var i = 0; i < parallel.Count; i++)
-                Step(number, $"parallel {i + 1} ", parallel[i]!.AsObject(), got["parallel"]![i]!.AsObject());
-            ParallelTimes(number, parallel, got["parallel"]!.AsArray());
+            Parallel(number, parallel, got["parallel"]!.AsArray());
             return;
         }
         var recorded = step["got"]?.AsObject() ?? [];
@@ -76,7 +74,20 @@ public sealed class Comparison(Recording recording)
             _differences.Add(new Difference(number, "time", $"{ms} ms", $"{got["elapsedMs"]} ms"));
     }
 
-    /// <summary>Which of the callers is the one that waits is chance: the sorted times are compared.</summary>
+    /// <summary>Which of several equal calls is the one that wins, or waits, is chance: their answers, and the times, are compared sorted.</summary>
+    private void Parallel(int number, JsonArray parallel, JsonArray got)
+    {
+        var steps = parallel.Select((step, i) => (Step: step!.AsObject(), Got: got[i]!.AsObject())).ToList();
+        foreach (var equal in steps.GroupBy(step => $"{step.Step["http"]}{step.Step["grpc"]}{step.Step["headers"]?.ToJsonString()}"))
+        {
+            var recorded = equal.Select(step => step.Step).OrderBy(step => Canonical(step["got"]?["status"])).ToList();
+            var came = equal.Select(step => step.Got).OrderBy(step => Canonical(step["status"])).ToList();
+            for (var i = 0; i < recorded.Count; i++)
+                Step(number, $"parallel {equal.Key} ", recorded[i], came[i]);
+        }
+        ParallelTimes(number, parallel, got);
+    }
+
     private void ParallelTimes(int number, JsonArray parallel, JsonArray got)
     {
         var recordedTimes = parallel.Select(step => Number(step!["got"]?["ms"])).Order();

@@ -77,8 +77,7 @@ public static class GrpcCalls
 
     private static JsonNode Shown(FieldDescriptor field, object value) => value switch
     {
-        IDictionary map => new JsonObject(map.Cast<DictionaryEntry>()
-            .Select(item => KeyValuePair.Create(item.Key.ToString()!, (JsonNode?)Shown(field.MessageType.Fields[2], item.Value!)))),
+        IDictionary map => Shown(field.MessageType.Fields[2], map),
         IList items => new JsonArray([.. items.Cast<object>().Select(item => Shown(field, item))]),
         IMessage message => Shown(message),
         ByteString bytes => System.Text.Unicode.Utf8.IsValid(bytes.Span) ? "@text " + bytes.ToStringUtf8() : bytes.ToBase64(),
@@ -92,6 +91,14 @@ public static class GrpcCalls
         System.Enum => field.EnumType.FindValueByNumber((int)value).Name,
         _ => throw new InvalidOperationException($"{field.FullName} is of type {value.GetType()}, which this form does not write yet."),
     };
+
+    private static JsonObject Shown(FieldDescriptor valueField, IDictionary map)
+    {
+        var shown = new JsonObject();
+        foreach (DictionaryEntry item in map)
+            shown[item.Key.ToString()!] = Shown(valueField, item.Value!);
+        return shown;
+    }
 
     private static bool IsDefault(object? value) =>
         value is null or "" or 0 or 0u or 0L or 0UL or 0d or false or ByteString { Length: 0 } or ICollection { Count: 0 }

@@ -1,0 +1,314 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Grpc.Core;
+using Grpc.Net.Client;
+
+namespace DaprOrders.Sidecar.Tests.Recordings;
+
+/// <summary>Plays one recording: a sidecar and a recording app for each of its apps, then its steps, and hands back how it differs.</summary>
+public sealed partial class Player : IAsyncDisposable
+{
+    private static readonly TimeSpan LongestPlay = TimeSpan.FromMinutes(2);
+
+    private readonly Recording _recording;
+    private readonly string _directory = Directory.CreateTempSubdirectory("recording-").FullName;
+    private readonly Dictionary<string, int> _appPorts;
+    private readonly Dictionary<string, RecordingApp> _apps;
+    private readonly Dictionary<string, string> _saved = [];
+    private readonly AppCalls _calls = new();
+    private readonly RecordedForm _form;
+    private readonly IPlayedRuntime _runtime;
+    private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ActivityHeadersPropagator = null });
+    private readonly Dictionary<Uri, GrpcChannel> _channels = [];
+
+    private Player(Recording recording)
+    {
+        _recording = recording;
+        _appPorts = recording.Apps.ToDictionary(app => app.Id, app => app.HasPort ? FreePort() : 0);
+        _form = new RecordedForm(_directory, _appPorts, TimeProvider.System);
+        _apps = recording.Apps.Where(app => app.HasPort).ToDictionary(app => app.Id, app => new RecordingApp(app, _appPorts[app.Id], _calls, _form));
+        _runtime = Environment.GetEnvironmentVariable("DAPR_RUNTIME") is { Length: > 0 } folder
+            ? new DaprdRuntime(recording, _directory, _appPorts, folder)
+            : new EmbeddedRuntime(recording, _directory, _appPorts);
+    }
+
+    public static async Task<IReadOnlyList<Difference>> PlayAsync(Recording recording, CancellationToken cancel)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        limit.CancelAfter(LongestPlay);
+        await using var player = new Player(recording);
+        var start = await player.StartAsync(limit.Token);
+        var got = new List<JsonObject>();
+        foreach (var step in recording.Steps)
+            got.Add(await player.StepAsync(step, limit.Token));
+        return Comparison.Of(recording, start, got);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _runtime.DisposeAsync();
+        foreach (var app in _apps.Values)
+            await app.DisposeAsync();
+        foreach (var channel in _channels.Values)
+            channel.Dispose();
+        _http.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private async Task<JsonArray> StartAsync(CancellationToken cancel)
+    {
+        WriteResources();
+        foreach (var app in _recording.Apps.Where(app => app is { HasPort: true, OpensAfter: { Ticks: 0 } }))
+            await _apps[app.Id].StartAsync(cancel);
+        var late = Task.WhenAll(_recording.Apps.Where(app => app is { HasPort: true, OpensAfter.Ticks: > 0 }).Select(async app =>
+        {
+            await Task.Delay(app.OpensAfter, cancel);
+            await _apps[app.Id].StartAsync(cancel);
+        }));
+        await Task.WhenAll(late, _runtime.StartAsync(cancel));
+        foreach (var app in _recording.Apps)
+            await ReadyAsync(app.Id, cancel);
+        return await _calls.TakeAsync(_recording.Start.Count, TimeSpan.FromMilliseconds(300), TimeSpan.Zero, cancel);
+    }
+
+    private async Task ReadyAsync(string app, CancellationToken cancel)
+    {
+        while (true)
+        {
+            try
+            {
+                using var answer = await _http.GetAsync(new Uri(_runtime.Http(app), "/v1.0/healthz"), cancel);
+                if (answer.StatusCode == HttpStatusCode.NoContent)
+                    return;
+            }
+            catch (HttpRequestException)
+            {
+                // Not listening yet.
+            }
+            await Task.Delay(TimeSpan.FromMilliseconds(20), cancel);
+        }
+    }
+
+    private async Task<JsonObject> StepAsync(JsonObject recorded, CancellationToken cancel)
+    {
+        if (recorded["parallel"]?.AsArray() is { } parallel)
+        {
+            var got = await Task.WhenAll(parallel.Select(async step =>
+            {
+                if ((double?)step!["after"] is { } seconds)
+                    await Task.Delay(TimeSpan.FromSeconds(seconds), cancel);
+                return await StepAsync(step.AsObject(), cancel);
+            }));
+            return new JsonObject { ["parallel"] = new JsonArray([.. got]) };
+        }
+        var step = Filled(recorded).AsObject();
+        var app = (string?)step["app"] ?? _recording.Apps[0].Id;
+        if (step["http"] is { } http)
+            return await HttpAsync(app, (string)http!, step, cancel);
+        if (step["grpc"] is { } grpc)
+            return await GrpcAsync(app, (string)grpc!, step, cancel);
+        if (step["calls"] is { } calls)
+            return await CallsAsync(calls.AsObject(), recorded, cancel);
+        if (step["sleep"] is { } seconds)
+            await Task.Delay(TimeSpan.FromSeconds((double)seconds), cancel);
+        else if (step["restart"] is { } restarted)
+            await RestartAsync((string)restarted!, cancel);
+        else if (step["stopSidecar"] is { } stopped)
+            await _runtime.StopAsync((string)stopped!, cancel);
+        else if (step["startSidecar"] is { } started)
+            await StartSidecarAsync((string)started!, cancel);
+        else if (step["kill"] is { } killed)
+            await KillAsync((string)killed!, cancel);
+        else if (step["stopApp"] is { } appStopped)
+            await _apps[(string)appStopped!].StopAsync();
+        else if (step["startApp"] is { } appStarted)
+            await _apps[(string)appStarted!].StartAsync(cancel);
+        else
+            throw new InvalidOperationException($"{_recording.Id} has a step that this player does not know: {recorded.ToJsonString()}");
+        return [];
+    }
+
+    private async Task<JsonObject> CallsAsync(JsonObject calls, JsonObject recorded, CancellationToken cancel)
+    {
+        var count = (int?)calls["count"] ?? 0;
+        // A count of 0 watches for the whole time. Where more came than was waited for, it is waited for as much: the machine may be slow.
+        var awaited = count == 0 ? 0 : Math.Max(count, recorded["got"]?["calls"]?.AsArray().Count ?? 0);
+        var quiet = TimeSpan.FromSeconds((double?)calls["quiet"] ?? 0.3);
+        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel);
+        return taken.Count == 0 ? [] : new JsonObject { ["calls"] = taken };
+    }
+
+    private async Task<JsonObject> HttpAsync(string app, string verbAndPath, JsonObject step, CancellationToken cancel)
+    {
+        var (verb, path) = (verbAndPath.Split(' ', 2)[0], verbAndPath.Split(' ', 2)[1]);
+        var uri = new Uri(_runtime.Http(app).GetLeftPart(UriPartial.Authority) + path, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        using var request = new HttpRequestMessage(new HttpMethod(verb), uri);
+        if (BodyOf(step) is { } body)
+        {
+            request.Content = new ByteArrayContent(body);
+            if (step["text"] is null)
+                request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        }
+        foreach (var (name, value) in step["headers"]?.AsObject() ?? [])
+            SetHeader(request, name, HeaderValue((string)value!));
+        var clock = Stopwatch.StartNew();
+        try
+        {
+            using var answer = await _http.SendAsync(request, cancel);
+            var content = await answer.Content.ReadAsByteArrayAsync(cancel);
+            Save(step, content, answer);
+            var got = new JsonObject { ["status"] = (int)answer.StatusCode, ["elapsedMs"] = clock.ElapsedMilliseconds };
+            if (_form.Headers(answer.Headers.Concat(answer.Content.Headers)) is { Count: > 0 } headers)
+                got["headers"] = headers;
+            if (_form.Body(content) is { } recorded)
+                got["body"] = recorded;
+            return got;
+        }
+        catch (HttpRequestException cut)
+        {
+            return new JsonObject { ["error"] = _form.Text(cut.Message), ["elapsedMs"] = clock.ElapsedMilliseconds };
+        }
+    }
+
+    private async Task<JsonObject> GrpcAsync(string app, string method, JsonObject step, CancellationToken cancel)
+    {
+        var address = _runtime.Grpc(app);
+        if (!_channels.TryGetValue(address, out var channel))
+            _channels[address] = channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions { MaxReceiveMessageSize = null, MaxSendMessageSize = null });
+        var metadata = new Metadata();
+        foreach (var (name, value) in step["headers"]?.AsObject() ?? [])
+            metadata.Add(name, HeaderValue((string)value!));
+        var clock = Stopwatch.StartNew();
+        var (got, answer) = await GrpcCalls.CallAsync(channel.CreateCallInvoker(), method, step["request"]!, metadata, _form, cancel);
+        if (answer is not null)
+            SaveFields(step, answer);
+        got["elapsedMs"] = clock.ElapsedMilliseconds;
+        return got;
+    }
+
+    private static byte[]? BodyOf(JsonObject step)
+    {
+        if ((int?)step["size"] is { } size)
+            return Encoding.UTF8.GetBytes($"\"{new string('x', size - 2)}\"");
+        if (step.TryGetPropertyValue("json", out var json))
+            return Encoding.UTF8.GetBytes(json?.ToJsonString() ?? "null");
+        return step["text"] is { } text ? Encoding.UTF8.GetBytes((string)text!) : null;
+    }
+
+    private static void SetHeader(HttpRequestMessage request, string name, string value)
+    {
+        if (name.Equals("Transfer-Encoding", StringComparison.OrdinalIgnoreCase))
+        {
+            request.Headers.TransferEncodingChunked = true;
+            return;
+        }
+        if (request.Headers.TryAddWithoutValidation(name, value))
+            return;
+        request.Content ??= new ByteArrayContent([]);
+        request.Content.Headers.Remove(name);
+        request.Content.Headers.TryAddWithoutValidation(name, value);
+    }
+
+    private static string HeaderValue(string value) =>
+        value.StartsWith("@repeat ", StringComparison.Ordinal) ? new string('x', int.Parse(value["@repeat ".Length..])) : value;
+
+    /// <summary>Keeps parts of an answer for later steps: <c>header:Name</c>, or the path of a field in the body.</summary>
+    private void Save(JsonObject step, byte[] content, HttpResponseMessage answer)
+    {
+        foreach (var (name, from) in step["save"]?.AsObject() ?? [])
+        {
+            var source = (string)from!;
+            if (source.StartsWith("header:", StringComparison.Ordinal) && answer.Headers.TryGetValues(source["header:".Length..], out var values))
+                _saved[name] = string.Join(", ", values);
+        }
+        if (step["save"] is not null && _form.Body(content) is JsonObject)
+            SaveFields(step, JsonNode.Parse(content)!);
+    }
+
+    private void SaveFields(JsonObject step, JsonNode answer)
+    {
+        foreach (var (name, from) in step["save"]?.AsObject() ?? [])
+        {
+            var source = (string)from!;
+            if (!source.StartsWith("header:", StringComparison.Ordinal) && answer[source] is { } value)
+                _saved[name] = value.ToString();
+        }
+    }
+
+    private async Task RestartAsync(string app, CancellationToken cancel)
+    {
+        await _runtime.StopAsync(app, cancel);
+        await StartSidecarAsync(app, cancel);
+    }
+
+    private async Task KillAsync(string app, CancellationToken cancel)
+    {
+        await _runtime.KillAsync(app, cancel);
+        await StartSidecarAsync(app, cancel);
+    }
+
+    private async Task StartSidecarAsync(string app, CancellationToken cancel)
+    {
+        await _runtime.StartAgainAsync(app, cancel);
+        await ReadyAsync(app, cancel);
+    }
+
+    /// <summary>{{name}} in any text of a step or a file is a saved value, the port of an app, or the folder of this play.</summary>
+    private JsonNode Filled(JsonNode node) => node switch
+    {
+        JsonObject fields => new JsonObject(fields.Where(field => field.Key != "got").Select(field =>
+            KeyValuePair.Create(field.Key, field.Value is null ? null : (JsonNode?)Filled(field.Value)))),
+        JsonArray items => new JsonArray([.. items.Select(item => item is null ? null : Filled(item))]),
+        JsonValue value when value.TryGetValue<string>(out var text) => Filled(text),
+        _ => node.DeepClone(),
+    };
+
+    private string Filled(string text) => Placeholder().Replace(text, match => match.Groups[1].Value switch
+    {
+        "dir" => _directory.Replace('\\', '/'),
+        "worker" => "0",
+        ['a', 'p', 'p', 'P', 'o', 'r', 't', ':', .. var app] => _appPorts[app].ToString(),
+        var name => _saved.GetValueOrDefault(name, ""),
+    });
+
+    private void WriteResources()
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(_directory, "resources")).FullName;
+        foreach (var (kind, component) in _recording.Components())
+        {
+            var text = File.ReadAllText(Path.Combine(Recording.DataFolder, "components", kind, component + ".yaml"));
+            File.WriteAllText(Path.Combine(folder, $"{kind}.yaml"), Filled(text) + Metadata(kind));
+        }
+        foreach (var (name, lines) in _recording.Content["resources"]?.AsObject() ?? [])
+            File.WriteAllText(Path.Combine(folder, name), Filled(Lines(lines!)));
+        if (_recording.Content["config"] is { } config)
+            File.WriteAllText(Path.Combine(_directory, "config.yaml"), Filled(Lines(config)));
+    }
+
+    /// <summary>The further metadata fields of a component, as the end of its file, where its metadata stands.</summary>
+    private string Metadata(string kind)
+    {
+        var name = kind == "state" ? "store" : kind;
+        var fields = (_recording.Content["metadata"]?[name]?.AsObject() ?? []).ToDictionary(field => field.Key, field => (string)field.Value!);
+        if (kind == "state" && _recording.WithActors)
+            fields["actorStateStore"] = "true";
+        return string.Concat(fields.Select(field => $"    - name: {field.Key}\n      value: \"{field.Value}\"\n"));
+    }
+
+    private static string Lines(JsonNode lines) => string.Join('\n', lines.AsArray().Select(line => (string)line!)) + "\n";
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    [GeneratedRegex(@"\{\{([A-Za-z0-9:]+)\}\}")]
+    private static partial Regex Placeholder();
+}

@@ -1,0 +1,99 @@
+using System.Globalization;
+using System.Text;
+using DaprOrders.Sidecar.Resources;
+
+namespace DaprOrders.Sidecar.Tests.Recordings;
+
+/// <summary>How one recording went.</summary>
+public sealed record Outcome(IReadOnlyList<Difference> Differences, Exception? Failure)
+{
+    public bool IsAlike => Differences.Count == 0 && Failure is null;
+
+    public override string ToString() => Failure switch
+    {
+        null => string.Join(Environment.NewLine, Differences),
+        // The sidecar did not start, and says why.
+        ResourceException => Failure.Message,
+        _ => Failure.ToString(),
+    };
+}
+
+/// <summary>
+/// Plays the recordings, a bounded number at a time, the longest first, and sums up by name in artifacts/recordings.md.
+/// The variable RECORDINGS narrows the run to the names that contain it.
+/// </summary>
+public sealed class RecordingPlays : IAsyncLifetime
+{
+    private const int AtOnce = 4;
+
+    private readonly CancellationTokenSource _end = new();
+    private readonly SemaphoreSlim _places = new(AtOnce);
+    private Dictionary<string, Task<Outcome>> _plays = [];
+
+    public static Expectations Expectations { get; } =
+        string.IsNullOrEmpty(Environment.GetEnvironmentVariable("DAPR_RUNTIME")) ? Expectations.OfTheEmbeddedSidecar : Expectations.OfDaprd;
+
+    public static IReadOnlyList<string> Chosen { get; } =
+        [.. Recording.AllIds.Where(id => id.Contains(Environment.GetEnvironmentVariable("RECORDINGS") ?? "", StringComparison.Ordinal))];
+
+    public static IReadOnlyList<string> Played { get; } = [.. Chosen.Where(id => Expectations.WhyNotPlayed(Recording.Load(id)) is null)];
+
+    public Task<Outcome> OutcomeOf(string id) => _plays[id];
+
+    public ValueTask InitializeAsync()
+    {
+        _plays = Played.Select(Recording.Load).OrderByDescending(LastCall).ToDictionary(recording => recording.Id, PlayAsync);
+        return ValueTask.CompletedTask;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _end.CancelAsync();
+        var outcomes = new Dictionary<string, Outcome>();
+        foreach (var (id, play) in _plays.OrderBy(play => play.Key, StringComparer.Ordinal))
+            outcomes[id] = await play;
+        await WriteSummaryAsync(outcomes);
+        _end.Dispose();
+        _places.Dispose();
+    }
+
+    private async Task<Outcome> PlayAsync(Recording recording)
+    {
+        await _places.WaitAsync();
+        try
+        {
+            return new Outcome(await Player.PlayAsync(Expectations.Expected(recording), _end.Token), null);
+        }
+        catch (Exception failure)
+        {
+            return new Outcome([], failure);
+        }
+        finally
+        {
+            _places.Release();
+        }
+    }
+
+    private static long LastCall(Recording recording) =>
+        recording.Steps.SelectMany(step => step["got"]?["calls"]?.AsArray() ?? []).Select(call => (long)call!["atMs"]!).DefaultIfEmpty().Max();
+
+    private static async Task WriteSummaryAsync(Dictionary<string, Outcome> outcomes)
+    {
+        var notPlayed = Chosen.Except(Played).ToList();
+        var differing = outcomes.Where(outcome => !outcome.Value.IsAlike).ToList();
+        var text = new StringBuilder();
+        text.AppendLine(CultureInfo.InvariantCulture, $"{outcomes.Count - differing.Count} alike, {differing.Count} differing, {notPlayed.Count} not played");
+        foreach (var (id, outcome) in differing)
+            text.AppendLine().AppendLine(CultureInfo.InvariantCulture, $"## {id}: {outcome.Differences.Count} differences").AppendLine(outcome.ToString());
+        text.AppendLine().AppendLine("## Alike");
+        foreach (var id in outcomes.Keys.Except(differing.Select(outcome => outcome.Key)))
+            text.AppendLine(id);
+        text.AppendLine().AppendLine("## Not played");
+        foreach (var id in notPlayed)
+            text.AppendLine(CultureInfo.InvariantCulture, $"{id}: {Expectations.WhyNotPlayed(Recording.Load(id))}");
+        // The test program runs in artifacts/bin/{project}/{configuration}.
+        var artifacts = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Parent!.Parent!.FullName;
+        await File.WriteAllTextAsync(Path.Combine(artifacts, "recordings.md"), text.ToString());
+        TestContext.Current.SendDiagnosticMessage(text.ToString().Split(Environment.NewLine)[0]);
+    }
+}
