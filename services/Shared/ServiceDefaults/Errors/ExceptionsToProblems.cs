@@ -1,32 +1,13 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using DaprOrders.EventSourcing;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
-using Microsoft.AspNetCore.Routing;
-using Microsoft.Extensions.DependencyInjection;
+using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.Errors;
-
-internal static class ProblemRegistration
-{
-    public static void AddProblems(this WebApplicationBuilder builder)
-    {
-        builder.Services.AddProblemDetails();
-        builder.Services.AddExceptionHandler<ExceptionsToProblems>();
-        // A body that cannot be bound reaches the handler below, in every environment.
-        builder.Services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
-        builder.Services.ConfigureHttpJsonOptions(options =>
-        {
-            options.SerializerOptions.RespectNullableAnnotations = true;
-            options.SerializerOptions.RespectRequiredConstructorParameters = true;
-            options.SerializerOptions.AllowDuplicateProperties = false;
-        });
-    }
-}
 
 /// <summary>Every exception that leaves an endpoint, as problem details; only the unexpected ones are logged as errors.</summary>
 internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems> logger) : IExceptionHandler
@@ -77,9 +58,7 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
 
     private static ProblemHttpResult BadRequest(BadHttpRequestException bad) => bad.StatusCode switch
     {
-        StatusCodes.Status413PayloadTooLarge => Problems.Of(bad.StatusCode, "too-large", bad.Message),
-        StatusCodes.Status415UnsupportedMediaType => Problems.Of(
-            bad.StatusCode, "unsupported-media-type", "Expected a JSON body: send Content-Type application/json."),
+        not StatusCodes.Status400BadRequest => TypedResults.Problem(ProblemRegistration.Named(new ProblemDetails { Status = bad.StatusCode })),
         // "Failed to bind parameter "int limit" from "x"." names the parameter; "Required parameter ..." does too.
         _ when Parameter().Match(bad.Message) is { Success: true } match =>
             new FieldErrors().Add(match.Groups["name"].Value, bad.Message).ToProblem(),
@@ -103,16 +82,17 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
 
     private static string Join(string path, string name) => path.Length == 0 ? name : $"{path}.{name}";
 
-    /// <summary>The first sentence: what follows names CLR types and byte offsets.</summary>
-    private static string Sentence(JsonException exception)
+    /// <summary>The reader's messages are for people; the others name CLR types, which are none of the client's business.</summary>
+    private static string Sentence(JsonException exception) => exception.Message switch
     {
-        var message = exception.Message;
-        var end = message.IndexOf(" Path: ", StringComparison.Ordinal);
-        message = end < 0 ? message : message[..end];
-        return message.StartsWith("The JSON value could not be converted to", StringComparison.Ordinal)
-            ? "The JSON value has the wrong type."
-            : message;
-    }
+        var message when message.Contains("could not be converted", StringComparison.Ordinal) => "The JSON value has the wrong type.",
+        var message when message.Contains("doesn't allow null", StringComparison.Ordinal)
+            || message.Contains("does not allow null", StringComparison.Ordinal)
+            || message.Contains("Nullable", StringComparison.Ordinal) => "The value must not be null.",
+        var message when message.StartsWith("Duplicate property", StringComparison.Ordinal) => "The property comes twice.",
+        _ when exception.InnerException is JsonException malformed => malformed.Message,
+        _ => "The JSON value does not fit here.",
+    };
 
     [GeneratedRegex("""missing required properties including: (?:'(?<name>[^']+)'(?:, |\.|;)?)+""")]
     private static partial Regex MissingMembers();

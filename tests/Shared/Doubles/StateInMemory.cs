@@ -1,0 +1,125 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using System.Text.Json;
+using Dapr;
+using Dapr.Client;
+using Grpc.Core;
+using Moq;
+
+namespace DaprOrders.Doubles;
+
+/// <summary>
+/// A DaprClient whose state lives in memory, with ETags, first-write and bulk saves that are half done, as a sidecar has them.
+/// </summary>
+internal sealed class StateInMemory
+{
+    private readonly ConcurrentDictionary<string, (string Json, string ETag)> _items = [];
+    private readonly Lock _lock = new();
+    private int _writes;
+
+    public StateInMemory()
+    {
+        Mock.SetupGet(client => client.JsonSerializerOptions).Returns(Json);
+        Mock.Setup(client => client.GetStateAndETagAsync<It.IsAnyType>(
+                It.IsAny<string>(), It.IsAny<string>(), It.IsAny<ConsistencyMode?>(), It.IsAny<IReadOnlyDictionary<string, string>>(), It.IsAny<CancellationToken>()))
+            .Returns(new InvocationFunc(call => Call(nameof(Get), call, call.Arguments[1])));
+        Mock.Setup(client => client.GetBulkStateAsync(
+                It.IsAny<string>(), It.IsAny<IReadOnlyList<string>>(), It.IsAny<int?>(), It.IsAny<IReadOnlyDictionary<string, string>>(), It.IsAny<CancellationToken>()))
+            .Returns((string _, IReadOnlyList<string> keys, int? _, IReadOnlyDictionary<string, string> _, CancellationToken _) => GetMany(keys));
+        Mock.Setup(client => client.SaveBulkStateAsync(
+                It.IsAny<string>(), It.IsAny<IReadOnlyList<SaveStateItem<It.IsAnyType>>>(), It.IsAny<CancellationToken>()))
+            .Returns(new InvocationFunc(call => Call(nameof(SaveMany), call, call.Arguments[1])));
+        Mock.Setup(client => client.SaveStateAsync(
+                It.IsAny<string>(), It.IsAny<string>(), It.IsAny<It.IsAnyType>(), It.IsAny<StateOptions>(), It.IsAny<IReadOnlyDictionary<string, string>>(), It.IsAny<CancellationToken>()))
+            .Returns(new InvocationFunc(call => Save((string)call.Arguments[1]!, call.Arguments[2]!)));
+        Mock.Setup(client => client.DeleteStateAsync(
+                It.IsAny<string>(), It.IsAny<string>(), It.IsAny<StateOptions>(), It.IsAny<IReadOnlyDictionary<string, string>>(), It.IsAny<CancellationToken>()))
+            .Returns((string _, string key, StateOptions _, IReadOnlyDictionary<string, string> _, CancellationToken _) => Delete(key));
+        Mock.Setup(client => client.CheckOutboundHealthAsync(It.IsAny<CancellationToken>())).ReturnsAsync(() => !IsDown);
+    }
+
+    public Mock<DaprClient> Mock { get; } = new();
+
+    public DaprClient Client => Mock.Object;
+
+    public JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web);
+
+    public IReadOnlyCollection<string> Keys => [.. _items.Keys];
+
+    /// <summary>Every call fails as one to a sidecar that is not there.</summary>
+    public bool IsDown { get; set; }
+
+    /// <summary>Called before each bulk save: the place where another writer, or a failure, comes between.</summary>
+    public Action<IReadOnlyList<string>> BeforeSave { get; set; } = _ => { };
+
+    /// <summary>Called after each bulk save: an answer that gets lost on its way.</summary>
+    public Action AfterSave { get; set; } = () => { };
+
+    /// <summary>Writes as another instance would.</summary>
+    public void Put<T>(string key, T value) => _items[key] = (JsonSerializer.Serialize(value, Json), Interlocked.Increment(ref _writes).ToString());
+
+    /// <summary>The method of this class with the type argument of the call: Moq has no callback for open generics.</summary>
+    private object Call(string method, IInvocation call, params object?[] arguments) => typeof(StateInMemory)
+        .GetMethod(method, BindingFlags.Instance | BindingFlags.NonPublic)!
+        .MakeGenericMethod(call.Method.GetGenericArguments())
+        .Invoke(this, BindingFlags.DoNotWrapExceptions, null, arguments, null)!;
+
+    private Task<(T? Value, string ETag)> Get<T>(string key)
+    {
+        ThrowWhenDown();
+        return Task.FromResult(_items.TryGetValue(key, out var item) ? (JsonSerializer.Deserialize<T>(item.Json, Json), item.ETag) : (default, ""));
+    }
+
+    private Task<IReadOnlyList<BulkStateItem>> GetMany(IReadOnlyList<string> keys)
+    {
+        ThrowWhenDown();
+        return Task.FromResult<IReadOnlyList<BulkStateItem>>(
+            [.. keys.Select(key => _items.TryGetValue(key, out var item) ? new BulkStateItem(key, item.Json, item.ETag) : new BulkStateItem(key, "", ""))]);
+    }
+
+    private Task SaveMany<T>(IReadOnlyList<SaveStateItem<T>> items)
+    {
+        ThrowWhenDown();
+        BeforeSave([.. items.Select(item => item.Key)]);
+        var refused = new List<string>();
+        lock (_lock)
+        {
+            foreach (var item in items)
+            {
+                var exists = _items.TryGetValue(item.Key, out var current);
+                var isRefused = item.ETag.Length > 0
+                    ? !exists || current.ETag != item.ETag
+                    : exists && item.StateOptions?.Concurrency == ConcurrencyMode.FirstWrite;
+                if (isRefused)
+                    refused.Add(item.Key);
+                else
+                    Put(item.Key, item.Value);
+            }
+        }
+
+        AfterSave();
+        return refused.Count == 0 ? Task.CompletedTask : Task.FromException(Failed(StatusCode.Aborted, $"possible etag mismatch: {string.Join(", ", refused)}"));
+    }
+
+    private Task Save(string key, object value)
+    {
+        ThrowWhenDown();
+        Put(key, value);
+        return Task.CompletedTask;
+    }
+
+    private Task Delete(string key)
+    {
+        ThrowWhenDown();
+        _items.TryRemove(key, out _);
+        return Task.CompletedTask;
+    }
+
+    private void ThrowWhenDown()
+    {
+        if (IsDown)
+            throw Failed(StatusCode.Unavailable, "connection refused");
+    }
+
+    private static DaprException Failed(StatusCode code, string text) => new(text, new RpcException(new Status(code, text)));
+}

@@ -1,0 +1,41 @@
+using System.Net;
+using DaprOrders.ServiceDefaults.Topics;
+using static DaprOrders.ServiceDefaults.Tests.ServiceHost;
+
+namespace DaprOrders.ServiceDefaults.Tests.Health;
+
+public sealed class ReadinessTests
+{
+    [Fact]
+    public async Task A_service_is_ready_when_sidecar_subscriptions_and_store_are()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        host.Sidecar.Subscribed.Add("letters");
+
+        Assert.Equal("Healthy", (await host.GetAsync("/healthz/ready")).GetProperty("status").GetString());
+    }
+
+    [Fact]
+    public async Task A_topic_that_is_not_subscribed_is_named()
+    {
+        await using var host = await StartAsync(app => app.MapTopicsInBatches(["letters", "parcels"], (_, _) => Task.CompletedTask));
+        host.Sidecar.Subscribed.Add("letters");
+
+        var report = await host.GetAsync("/healthz/ready", HttpStatusCode.ServiceUnavailable);
+
+        var reason = report.GetProperty("checks").GetProperty("subscriptions").GetProperty("reason").GetString();
+        Assert.StartsWith("The sidecar has no subscription of parcels on pubsub for letters", reason);
+    }
+
+    [Fact]
+    public async Task Without_sidecar_and_store_a_service_is_alive_but_not_ready()
+    {
+        await using var host = await StartAsync(_ => { });
+        host.State.IsDown = true;
+
+        await host.GetAsync("/healthz/live");
+        var checks = (await host.GetAsync("/healthz/ready", HttpStatusCode.ServiceUnavailable)).GetProperty("checks");
+        Assert.Equal("Unhealthy", checks.GetProperty("sidecar").GetProperty("status").GetString());
+        Assert.Equal("Unhealthy", checks.GetProperty("store").GetProperty("status").GetString());
+    }
+}
