@@ -1,1 +1,23 @@
-WebApplication.CreateBuilder(args).Build().Run();
+using DaprOrders.Contracts;
+using DaprOrders.EventSourcing;
+using DaprOrders.ServiceDefaults;
+using DaprOrders.ServiceDefaults.Topics;
+using DaprOrders.Shipping;
+using DaprOrders.Shipping.CancellingShipments;
+using DaprOrders.Shipping.DispatchingShipments;
+using DaprOrders.Shipping.Shipments;
+
+var builder = WebApplication.CreateBuilder(args);
+builder.AddServiceDefaults("shipping");
+builder.Services.AddEventStore(types => types.AddFamily<ShipmentEvent>().AddFamily<OrderEvent>());
+builder.Services.AddOptions<ShippingOptions>().BindConfiguration("Shipping");
+builder.Services.AddSingleton<PaidOrders>();
+
+var app = builder.Build();
+app.MapServiceDefaults();
+app.MapEventLog();
+app.MapShipments();
+app.MapDispatching();
+app.MapCancelling();
+app.MapTopic("orders", app.Services.GetRequiredService<PaidOrders>().HandleAsync);
+app.Run();
