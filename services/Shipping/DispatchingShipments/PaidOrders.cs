@@ -8,8 +8,14 @@ namespace DaprOrders.Shipping.DispatchingShipments;
 /// <summary>Topic <c>orders</c>: a paid order is sent off, or waits for somebody to do it.</summary>
 public sealed class PaidOrders(EventStore store, IOptions<ShippingOptions> options)
 {
-    public Task HandleAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken) => store.ConsumeAsync(
-        Shipment.Category, ((OrderEvent)events[0].Payload).OrderId, events, Decide, cancellationToken);
+    public async Task HandleAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    {
+        // Follows from our own event and ends the order's stream: not worth the write that notes it as seen.
+        if (!events.All(incoming => incoming.Payload is OrderShipped))
+        {
+            await store.ConsumeAsync(Shipment.Category, ((OrderEvent)events[0].Payload).OrderId, events, Decide, cancellationToken);
+        }
+    }
 
     private Decision<ShipmentEvent> Decide(Shipment shipment, IncomingEvent incoming) => incoming.Payload switch
     {

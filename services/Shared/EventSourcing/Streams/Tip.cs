@@ -9,6 +9,9 @@ namespace DaprOrders.EventSourcing.Streams;
 /// </summary>
 internal sealed record Tip
 {
+    // Before Empty, which takes it: static members are initialised from top to bottom.
+    private static readonly Dictionary<string, long> s_noPositions = [];
+
     public static Tip Empty { get; } = new();
 
     [JsonPropertyName("v")]
@@ -31,15 +34,13 @@ internal sealed record Tip
 
     /// <summary>By source stream, the last version applied here.</summary>
     [JsonPropertyName("x")]
-    public IReadOnlyDictionary<string, long> Positions { get; init; } = NoPositions;
+    public IReadOnlyDictionary<string, long> Positions { get; init; } = s_noPositions;
 
     [JsonPropertyName("t")]
     public DateTimeOffset? CreatedAt { get; init; }
 
     [JsonIgnore]
     public long FirstVersion => Version - Events.Count + 1;
-
-    private static Dictionary<string, long> NoPositions { get; } = [];
 
     public static string KeyOf(string stream) => $"stream|{stream}";
 

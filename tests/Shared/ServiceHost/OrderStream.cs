@@ -1,0 +1,58 @@
+using System.Text.Json;
+using DaprOrders.Contracts;
+using DaprOrders.EventSourcing;
+
+namespace DaprOrders.Tests;
+
+/// <summary>An order as Ordering would publish it.</summary>
+public sealed class OrderStream
+{
+    private readonly List<OrderEvent> _events = [];
+
+    public string OrderId { get; } = $"order-{Guid.NewGuid():N}";
+
+    public static Money Total { get; } = new(19.00m, "EUR");
+
+    public IReadOnlyList<RecordedEvent> Recorded => [.. _events.Select(Record)];
+
+    public OrderStream Created(params (string Sku, int Quantity)[] lines) => Then(new OrderCreated(
+        OrderId, "c-42", "pm_card_ok", [.. lines.Select(line => new OrderLine(line.Sku, line.Sku, line.Quantity, new Money(9.50m, "EUR")))], Total, null));
+
+    public OrderStream StockReserved(string paymentMethod = "pm_card_ok") => Then(new OrderStockReserved(OrderId, paymentMethod, Total));
+
+    public OrderStream Paid() => Then(new OrderPaid(OrderId, "ch_1"));
+
+    public OrderStream Shipped() => Then(new OrderShipped(OrderId, "T-1"));
+
+    public OrderStream Cancelled(string reason = "customer") => Then(new OrderCancelled(OrderId, reason, null));
+
+    /// <summary>The event of this version as the sidecar delivers it.</summary>
+    public object CloudEvent(int version)
+    {
+        var recorded = Record(_events[version - 1], version - 1);
+        return new
+        {
+            specversion = "1.0",
+            id = recorded.Id,
+            source = "ordering",
+            type = recorded.Type,
+            subject = recorded.Stream,
+            time = recorded.OccurredAt,
+            datacontenttype = "application/json",
+            stream = recorded.Stream,
+            streamversion = $"{recorded.Version}",
+            schemaversion = $"{recorded.SchemaVersion}",
+            data = recorded.Data,
+        };
+    }
+
+    private OrderStream Then(OrderEvent happened)
+    {
+        _events.Add(happened);
+        return this;
+    }
+
+    private RecordedEvent Record(OrderEvent happened, int index) => new(
+        $"order-{OrderId}", index + 1, happened.GetType().Name, 1, DateTimeOffset.UnixEpoch, null, null,
+        JsonSerializer.SerializeToElement(happened, happened.GetType(), EventTypes.Json));
+}

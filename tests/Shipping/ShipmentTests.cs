@@ -1,0 +1,118 @@
+using DaprOrders.Shipping.Shipments;
+using DaprOrders.Tests;
+
+namespace DaprOrders.Shipping.Tests;
+
+public sealed class ShipmentTests : IDisposable
+{
+    private readonly OrderStream _order = new OrderStream().Created(("tea", 1)).StockReserved().Paid();
+    private ServiceHost<Program> _shipping = new();
+
+    public void Dispose() => _shipping.Dispose();
+
+    [Fact]
+    public async Task A_paid_order_leaves_at_once()
+    {
+        Assert.Equal(["SUCCESS", "SUCCESS", "SUCCESS"], await _shipping.DeliverAsync(_order, 1, 2, 3));
+
+        var (status, shipment) = await _shipping.GetAsync($"/shipments/{_order.OrderId}");
+        Assert.Equal(200, status);
+        Assert.Equal("dispatched", shipment.GetProperty("status").GetString());
+        Assert.Equal(TrackingNumber.Of(_order.OrderId), shipment.GetProperty("trackingNumber").GetString());
+        await Eventually.IsAsync(() => Task.FromResult(!_shipping.Published.IsEmpty));
+        Assert.Equal("ShipmentDispatched", Assert.Single(_shipping.Published).Type);
+    }
+
+    [Fact]
+    public async Task Duplicates_lost_and_reordered_messages_change_nothing()
+    {
+        await _shipping.DeliverAsync(_order, 3);
+        await _shipping.DeliverAsync(_order, 2, 1, 3, 3);
+        await _shipping.DeliverAsync(_order.Shipped(), 4, 4);
+
+        Assert.Equal(["ShipmentDispatched"], await _shipping.EventsOfAsync($"shipment-{_order.OrderId}"));
+    }
+
+    [Fact]
+    public async Task A_cancellation_that_comes_first_stops_the_shipment_for_good()
+    {
+        var (status, shipment) = await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation");
+        Assert.Equal((200, "cancelled"), (status, shipment.GetProperty("status").GetString()));
+
+        Assert.Equal(["SUCCESS"], await _shipping.DeliverAsync(_order, 3));
+        Assert.Equal(200, (await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation")).Status);
+        Assert.Equal(["ShipmentCancelled"], await _shipping.EventsOfAsync($"shipment-{_order.OrderId}"));
+    }
+
+    [Fact]
+    public async Task What_has_left_cannot_be_cancelled()
+    {
+        await _shipping.DeliverAsync(_order, 3);
+
+        var (status, problem) = await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation");
+        Assert.Equal((409, "shipment-dispatched"), (status, problem.Code()));
+    }
+
+    [Fact]
+    public async Task Many_cancellations_against_many_deliveries_end_in_one_answer()
+    {
+        var cancellations = Enumerable.Range(0, 10).Select(_ => _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation")).ToList();
+        await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => _shipping.DeliverAsync(_order, 3)));
+        var answers = (await Task.WhenAll(cancellations)).Select(answer => answer.Status).Distinct().ToList();
+
+        var happened = Assert.Single(await _shipping.EventsOfAsync($"shipment-{_order.OrderId}"));
+        Assert.Equal(happened == "ShipmentDispatched" ? [409] : [200], answers);
+    }
+
+    [Fact]
+    public async Task Without_auto_dispatch_it_waits_until_somebody_dispatches_it()
+    {
+        _shipping.Dispose();
+        _shipping = new ServiceHost<Program>(settings: new Dictionary<string, string> { ["Shipping:AutoDispatch"] = "false" });
+
+        var (early, problem) = await _shipping.PostAsync($"/shipments/{_order.OrderId}/dispatch");
+        Assert.Equal((404, "shipment-not-found"), (early, problem.Code()));
+        await _shipping.DeliverAsync(_order, 3);
+        Assert.Equal("requested", (await _shipping.GetAsync($"/shipments/{_order.OrderId}")).Body.GetProperty("status").GetString());
+        for (var call = 0; call < 2; call++)
+        {
+            var (status, shipment) = await _shipping.PostAsync($"/shipments/{_order.OrderId}/dispatch");
+            Assert.Equal((200, "dispatched"), (status, shipment.GetProperty("status").GetString()));
+        }
+
+        Assert.Equal(["ShipmentRequested", "ShipmentDispatched"], await _shipping.EventsOfAsync($"shipment-{_order.OrderId}"));
+    }
+
+    [Fact]
+    public async Task What_was_cancelled_cannot_be_dispatched()
+    {
+        await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation");
+
+        var (status, problem) = await _shipping.PostAsync($"/shipments/{_order.OrderId}/dispatch");
+        Assert.Equal((409, "shipment-cancelled"), (status, problem.Code()));
+    }
+
+    [Theory]
+    [InlineData("GET", "/shipments/unknown", 404, "shipment-not-found")]
+    [InlineData("GET", "/shipments/no%20id", 400, "invalid-request")]
+    [InlineData("POST", "/shipments/no%20id/dispatch", 400, "invalid-request")]
+    [InlineData("POST", "/shipments/no%20id/cancellation", 400, "invalid-request")]
+    public async Task A_bad_request_is_refused(string method, string path, int expected, string code)
+    {
+        var (status, problem) = await _shipping.SendAsync(new HttpMethod(method), path, null);
+        Assert.Equal((expected, code), (status, problem.Code()));
+    }
+
+    [Fact]
+    public async Task The_openapi_document_describes_every_answer()
+    {
+        var paths = (await _shipping.GetAsync("/openapi/v1.json")).Body.GetProperty("paths");
+
+        Assert.Equal(["200", "400", "404", "503"], Answers("/shipments/{orderId}", "get"));
+        Assert.Equal(["200", "400", "404", "409", "503"], Answers("/shipments/{orderId}/dispatch", "post"));
+        Assert.Equal(["200", "400", "409", "503"], Answers("/shipments/{orderId}/cancellation", "post"));
+
+        IEnumerable<string> Answers(string path, string method) =>
+            paths.GetProperty(path).GetProperty(method).GetProperty("responses").EnumerateObject().Select(answer => answer.Name).Order();
+    }
+}
