@@ -69,7 +69,7 @@ public sealed class EventStore
         }
         finally
         {
-            await _stop.CancelAsync();
+            _stop.Cancel();
             await Task.WhenAll(UntilStopped(_committing), UntilStopped(_adopting));
         }
     }

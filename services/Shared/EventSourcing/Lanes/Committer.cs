@@ -45,16 +45,12 @@ internal sealed class Committer
                 $"{_options.QueueLimit} commands wait for their commit already; the state store is too slow or away. Try again later.");
         }
 
-        try
-        {
-            return await append.Outcome.WaitAsync(_options.CommitTimeout, _time, cancellationToken);
-        }
-        catch (TimeoutException exception)
-        {
-            throw new EventStoreUnavailableException(
-                $"Stream {append.Stream}: the commit was not confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.",
-                exception);
-        }
+        using var limit = new CallDeadline(_options.CommitTimeout, _time, cancellationToken);
+        using var unconfirmed = limit.Token.Register(() => append.Fail(cancellationToken.IsCancellationRequested
+            ? new OperationCanceledException(cancellationToken)
+            : new EventStoreUnavailableException(
+                $"Stream {append.Stream}: the commit was not confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.")));
+        return await append.Outcome;
     }
 
     /// <summary>Takes no more appends; <see cref="RunAsync"/> ends when the queue is empty.</summary>
@@ -115,8 +111,10 @@ internal sealed class Committer
             if (append.Abandoned)
             {
                 append.Fail(new OperationCanceledException());
+                return;
             }
-            else if (batch.Count < limit
+
+            if (batch.Count < limit
                 && (batch.Count == 0 || bytes + append.Bytes.Length <= _options.MaxBatchBytes)
                 && streams.Add(append.Stream))
             {

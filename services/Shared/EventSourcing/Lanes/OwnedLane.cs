@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using DaprOrders.EventSourcing.State;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.EventSourcing.Lanes;
@@ -17,6 +18,7 @@ internal sealed class OwnedLane(
 
     private readonly CancellationTokenSource _lost = new();
     private readonly Wakeup _committed = new();
+    private readonly Wakeup _relayed = new();
     private readonly Wakeup _headMoved = new();
     private readonly ConcurrentDictionary<long, IReadOnlyList<PublishableEvent>> _recent = [];
     private HeadAt _head = taken;
@@ -68,7 +70,7 @@ internal sealed class OwnedLane(
         {
             while (!IsLost && Volatile.Read(ref _published) < Volatile.Read(ref _settled))
             {
-                await PublishNextAsync(cancellationToken);
+                await _relayed.WaitAsync(LaneStorage.RetryDelay, time, cancellationToken);
             }
         }
         finally
@@ -139,7 +141,8 @@ internal sealed class OwnedLane(
 
         foreach (var topic in events.Where(e => e.Topic is not null).GroupBy(e => e.Topic!))
         {
-            await publisher.PublishAsync(topic.Key, [.. topic.Select(e => e.Event)], cancellationToken);
+            using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
+            await publisher.PublishAsync(topic.Key, [.. topic.Select(e => e.Event)], deadline.Token);
         }
 
         for (var number = first; number <= last; number++)
@@ -151,6 +154,7 @@ internal sealed class OwnedLane(
         }
 
         Volatile.Write(ref _published, last);
+        _relayed.Set();
         _headMoved.Set();
     }
 

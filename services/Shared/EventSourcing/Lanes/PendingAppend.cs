@@ -30,7 +30,7 @@ internal sealed class PendingAppend(TipAt former, Tip tip, IReadOnlyList<Recorde
     /// <summary>Commits that failed without this append being at fault.</summary>
     public int Attempts { get; set; }
 
-    public bool Abandoned => cancellationToken.IsCancellationRequested;
+    public bool Abandoned => cancellationToken.IsCancellationRequested || _outcome.Task.IsCompleted;
 
     public Task<AppendOutcome> Outcome => _outcome.Task;
 

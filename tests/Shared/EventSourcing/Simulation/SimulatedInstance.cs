@@ -1,0 +1,190 @@
+using DaprOrders.EventSourcing.State;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DaprOrders.EventSourcing.Tests.Simulation;
+
+/// <summary>How often which fault strikes a call; all zero once the run is to come to rest.</summary>
+internal sealed class Faults
+{
+    public double FailBefore { get; set; }
+
+    public double FailAfter { get; set; }
+
+    public double NeverAnswer { get; set; }
+
+    public double LandLate { get; set; }
+
+    public void End() => FailBefore = FailAfter = NeverAnswer = LandLate = 0;
+}
+
+/// <summary>A running service: its event store, and calls that the seed may fail, delay, hold back or never answer.</summary>
+internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisherStreams
+{
+    private readonly World _world;
+    private readonly SimulatedStore _store;
+    private readonly Faults _faults;
+    private readonly List<RecordedEvent> _published;
+    private readonly TaskCompletionSource _never = new();
+    private DateTimeOffset _pausedUntil;
+
+    public SimulatedInstance(
+        World world, SimulatedStore store, Faults faults, List<RecordedEvent> published, string name, Func<IStateApi, IStateApi> mutate)
+    {
+        (_world, _store, _faults, _published) = (world, store, faults, published);
+        var types = new EventTypes().Add<Marked>();
+        var options = new EventStoreOptions
+        {
+            Instance = name,
+            Lease = TimeSpan.FromSeconds(10),
+            CallTimeout = TimeSpan.FromSeconds(2),
+            CommitTimeout = TimeSpan.FromSeconds(6),
+            MaxBatch = 4,
+            QueueLimit = 16,
+            RelayBuffer = 6,
+            TipEvents = 4,
+        };
+        Store = new EventStore(mutate(this), this, this, types, options, world, NullLogger<EventStore>.Instance);
+    }
+
+    public EventStore Store { get; }
+
+    public bool Killed { get; private set; }
+
+    public void Start() => _ = Store.RunAsync();
+
+    public void Kill() => Killed = true;
+
+    public void Pause(TimeSpan duration) => _pausedUntil = _world.GetUtcNow() + duration;
+
+    public Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken) => CallAsync(
+        () => _store.Kind switch
+        {
+            StoreClass.Redis => BatchWrites.WithoutRollback,
+            StoreClass.Separate => BatchWrites.Separate,
+            _ => BatchWrites.Atomic,
+        },
+        cancellationToken);
+
+    public Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) =>
+        CallAsync(() => _store.Get(key), cancellationToken);
+
+    public Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
+        CallAsync<IReadOnlyList<StateValue?>>(() => [.. keys.Select(_store.Get)], cancellationToken);
+
+    public Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken) =>
+        CallAsync(() => _store.TrySave(write), cancellationToken);
+
+    public async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        if (_store.Kind != StoreClass.Separate)
+        {
+            await CallAsync<bool>(
+                () =>
+                {
+                    _store.Transact(writes);
+                    return true;
+                },
+                cancellationToken);
+            return;
+        }
+
+        var written = await Task.WhenAll(writes.Select(write => TrySaveAsync(write, cancellationToken)));
+        if (written.Contains(false))
+        {
+            throw new StoreFault("one of the writes was refused");
+        }
+    }
+
+    public Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken) => CallAsync<bool>(
+        () =>
+        {
+            _published.AddRange(events);
+            return true;
+        },
+        cancellationToken);
+
+    public Task<IReadOnlyList<RecordedEvent>> ReadAsync(
+        string publisher, string stream, long after, int limit, CancellationToken cancellationToken) =>
+        throw new InvalidOperationException("Nothing is consumed in this simulation.");
+
+    private async Task<T> CallAsync<T>(Func<T> effect, CancellationToken cancellationToken)
+    {
+        await RunningAsync();
+        await _world.DelayAsync(5);
+        var fate = _world.Random.NextDouble();
+        if ((fate -= _faults.FailBefore) < 0)
+        {
+            await RunningAsync();
+            throw new StoreFault("failed before its effect");
+        }
+
+        if ((fate -= _faults.FailAfter) < 0)
+        {
+            effect();
+            await RunningAsync();
+            throw new StoreFault("failed after its effect");
+        }
+
+        if ((fate -= _faults.NeverAnswer) < 0)
+        {
+            if (_world.Chance(0.5))
+            {
+                effect();
+            }
+
+            await Task.Delay(Timeout.InfiniteTimeSpan, _world, cancellationToken);
+        }
+
+        if (fate - _faults.LandLate < 0)
+        {
+            _ = LandLateAsync(effect);
+            await Task.Delay(Timeout.InfiniteTimeSpan, _world, cancellationToken);
+        }
+
+        var result = effect();
+        await _world.DelayAsync(5);
+        await RunningAsync();
+        cancellationToken.ThrowIfCancellationRequested();
+        return result;
+    }
+
+    private async Task LandLateAsync<T>(Func<T> effect)
+    {
+        await _world.DelayAsync(30_000);
+        try
+        {
+            effect();
+        }
+        catch (StoreFault)
+        {
+            // Refused, and nobody is there any more to be told.
+        }
+    }
+
+    // A killed instance goes no further, a paused one only later.
+    private async Task RunningAsync()
+    {
+        while (_pausedUntil > _world.GetUtcNow())
+        {
+            // Task.Delay cuts fractions of a millisecond off.
+            await Task.Delay(_pausedUntil - _world.GetUtcNow() + TimeSpan.FromMilliseconds(1), _world);
+        }
+
+        if (Killed)
+        {
+            await _never.Task;
+        }
+    }
+}
+
+/// <summary>The only event of the simulation; its marker says which command made it and as the how manieth.</summary>
+internal sealed record Marked(string Command, int Part, int Parts);
+
+/// <summary>A state that depends on every event and on their order.</summary>
+internal sealed record Marks(long Count, long Digest)
+{
+    public static Marks None { get; } = new(0, 17);
+
+    public static Marks After(Marks state, Marked marked) => new(
+        state.Count + 1, unchecked((state.Digest * 31) + marked.Command.Sum(c => (long)c) + marked.Part));
+}
