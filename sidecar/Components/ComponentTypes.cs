@@ -1,4 +1,5 @@
 using DaprOrders.Sidecar.Components.State.InMemory;
+using DaprOrders.Sidecar.Components.State.Sqlite;
 
 namespace DaprOrders.Sidecar.Components;
 
@@ -8,6 +9,7 @@ public static class ComponentTypes
     public static IReadOnlyList<ComponentType> All { get; } =
     [
         InMemoryStateStore.ComponentType,
+        SqliteStateStore.ComponentType,
     ];
 
     public static ComponentType? Find(string name, string version) =>
