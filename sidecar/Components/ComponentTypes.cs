@@ -1,3 +1,5 @@
+using DaprOrders.Sidecar.Components.Secrets.LocalEnv;
+using DaprOrders.Sidecar.Components.Secrets.LocalFile;
 using DaprOrders.Sidecar.Components.State.InMemory;
 using DaprOrders.Sidecar.Components.State.Sqlite;
 
@@ -8,6 +10,8 @@ public static class ComponentTypes
 {
     public static IReadOnlyList<ComponentType> All { get; } =
     [
+        LocalFileSecretStore.ComponentType,
+        LocalEnvSecretStore.ComponentType,
         InMemoryStateStore.ComponentType,
         SqliteStateStore.ComponentType,
     ];

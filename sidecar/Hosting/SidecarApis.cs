@@ -1,6 +1,9 @@
 using DaprOrders.Sidecar.Api.Actors;
 using DaprOrders.Sidecar.Api.Health;
 using DaprOrders.Sidecar.Api.Invocation;
+using DaprOrders.Sidecar.Api.Metadata;
+using DaprOrders.Sidecar.Api.NotConfigured;
+using DaprOrders.Sidecar.Api.Secrets;
 using DaprOrders.Sidecar.Api.State;
 
 namespace DaprOrders.Sidecar.Hosting;
@@ -11,6 +14,9 @@ internal static class SidecarApis
     public static void MapHttp(IEndpointRouteBuilder routes, SidecarRuntime runtime)
     {
         routes.MapHealth(runtime);
+        routes.MapMetadata(runtime);
+        routes.MapSecrets(runtime);
+        routes.MapNotConfigured();
         routes.MapState(runtime);
         routes.MapActors(runtime);
         routes.MapInvocation(runtime);
@@ -18,6 +24,9 @@ internal static class SidecarApis
 
     public static void BindGrpc(DaprGrpcMethods methods)
     {
+        methods.BindMetadata();
+        methods.BindSecrets();
+        methods.BindNotConfigured();
         methods.BindState();
         methods.BindActors();
         methods.BindInvocation();

@@ -66,7 +66,6 @@ public sealed class SidecarHost : IAsyncDisposable
         {
             grpcOptions.MaxReceiveMessageSize = options.MaxBodyBytes;
             grpcOptions.MaxSendMessageSize = null;
-            grpcOptions.IgnoreUnknownServices = true;
         });
         builder.Services.AddSingleton<IServiceMethodProvider<SidecarRuntime>>(methods);
 

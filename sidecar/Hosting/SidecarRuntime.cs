@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using DaprOrders.Sidecar.Actors;
 using DaprOrders.Sidecar.Api;
+using DaprOrders.Sidecar.Api.Secrets;
 using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.PubSub;
@@ -25,12 +26,14 @@ public sealed class SidecarRuntime
         Shared = shared;
         Logger = shared.LoggerFactory.CreateLogger($"DaprOrders.Sidecar.{options.AppId}");
         Components = components;
-        StateStores = Of<IStateStore>().ToDictionary(c => c.Name, c => new StateStoreComponent(c, options));
+        Resiliency = new ResiliencyPolicies(options.Resources.Resiliencies.Where(r => r.Scopes.Count == 0 || r.Scopes.Contains(options.AppId)), shared.Time);
+        StateStores = Of<IStateStore>().ToDictionary(
+            c => c.Name, c => new StateStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Statestore)));
         PubSubs = Of<IPubSub>().ToDictionary(c => c.Name);
-        SecretStores = Of<ISecretStore>().ToDictionary(c => c.Name, c => (ISecretStore)c.Instance);
+        SecretStores = Of<ISecretStore>().ToDictionary(
+            c => c.Name, c => new SecretStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Secretstore)));
         ApiAccess = new ApiAccess(options.Configuration);
         App = options.AppPort > 0 ? new AppChannel(options, shared.Time) : null;
-        Resiliency = new ResiliencyPolicies(options.Resources.Resiliencies.Where(r => r.Scopes.Count == 0 || r.Scopes.Contains(options.AppId)), shared.Time);
         Actors = new SidecarActors(this, shared.Placement);
         Parts = SidecarApis.Parts(this);
     }
@@ -51,7 +54,7 @@ public sealed class SidecarRuntime
     /// <summary>By name; the instance of each is an <see cref="IPubSub"/>.</summary>
     public IReadOnlyDictionary<string, LoadedComponent> PubSubs { get; }
 
-    public IReadOnlyDictionary<string, ISecretStore> SecretStores { get; }
+    public IReadOnlyDictionary<string, SecretStoreComponent> SecretStores { get; }
 
     /// <summary>Null when the application takes no calls (no app port).</summary>
     public AppChannel? App { get; }

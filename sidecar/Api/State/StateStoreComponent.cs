@@ -1,7 +1,10 @@
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.State;
 using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resiliency;
 using DaprOrders.Sidecar.Resources;
+using Polly;
+using Polly.Timeout;
 
 namespace DaprOrders.Sidecar.Api.State;
 
@@ -13,9 +16,11 @@ public sealed class StateStoreComponent
     private const string Separator = "||";
 
     private readonly string _prefix;
+    private readonly ResiliencePipeline? _policy;
 
-    public StateStoreComponent(LoadedComponent component, SidecarOptions app)
+    public StateStoreComponent(LoadedComponent component, SidecarOptions app, ResiliencePipeline? policy)
     {
+        _policy = policy;
         Component = component;
         Store = (IStateStore)component.Instance;
         var strategy = component.Metadata.Text(StateStoreFields.KeyPrefix, "appid").ToLowerInvariant();
@@ -58,7 +63,7 @@ public sealed class StateStoreComponent
         var fullKey = FullKey(key);
         try
         {
-            return await Store.GetAsync(fullKey, cancellationToken);
+            return await UnderPolicyAsync(token => Store.GetAsync(fullKey, token), cancellationToken);
         }
         catch (StateStoreException e)
         {
@@ -76,7 +81,7 @@ public sealed class StateStoreComponent
 
         try
         {
-            return await Store.GetManyAsync(fullKeys, cancellationToken);
+            return await UnderPolicyAsync(token => Store.GetManyAsync(fullKeys, token), cancellationToken);
         }
         catch (StateStoreException e)
         {
@@ -122,7 +127,13 @@ public sealed class StateStoreComponent
 
         try
         {
-            await Store.TransactAsync(writes, cancellationToken);
+            await UnderPolicyAsync(
+                async token =>
+                {
+                    await Store.TransactAsync(writes, token);
+                    return true;
+                },
+                cancellationToken);
         }
         catch (StateStoreException e)
         {
@@ -146,7 +157,7 @@ public sealed class StateStoreComponent
 
         if (valid.Count > 0)
         {
-            foreach (var result in await Store.WriteAsync(valid, cancellationToken))
+            foreach (var result in await WriteUnderPolicyAsync(valid, cancellationToken))
             {
                 if (result is not null)
                 {
@@ -169,6 +180,54 @@ public sealed class StateStoreComponent
         return failures.Exists(failure => failure.Failure == StateFailure.Other) ? new StateStoreException(StateFailure.Other, texts)
             : failures.Exists(failure => failure.Failure == StateFailure.ETagInvalid) ? new StateStoreException(StateFailure.ETagInvalid, $"invalid etag value: {texts}")
             : StateStoreException.Mismatch(texts);
+    }
+
+    /// <summary>Tries again only what failed, and never what the store refused.</summary>
+    private async Task<IReadOnlyList<StateStoreException?>> WriteUnderPolicyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        if (_policy is null)
+            return await Store.WriteAsync(writes, cancellationToken);
+
+        var results = new StateStoreException?[writes.Count];
+        List<int> open = [.. Enumerable.Range(0, writes.Count)];
+        try
+        {
+            return await UnderPolicyAsync<IReadOnlyList<StateStoreException?>>(
+                async token =>
+                {
+                    var answers = await Store.WriteAsync([.. open.Select(position => writes[position])], token);
+                    for (var i = 0; i < answers.Count; i++)
+                        results[open[i]] = answers[i];
+                    open.RemoveAll(position => results[position]?.Failure != StateFailure.Other);
+                    return open.Count == 0 ? results : throw results[open[0]]!;
+                },
+                cancellationToken);
+        }
+        catch (StateStoreException e)
+        {
+            // A timeout or an open breaker has left no result.
+            foreach (var position in open)
+                results[position] ??= e;
+            return results;
+        }
+    }
+
+    private async Task<T> UnderPolicyAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
+    {
+        if (_policy is null)
+            return await call(cancellationToken);
+        try
+        {
+            return await _policy.ExecuteAsync(async token => await call(token), cancellationToken);
+        }
+        catch (TimeoutRejectedException e)
+        {
+            throw new StateStoreException(StateFailure.Other, "context deadline exceeded", e);
+        }
+        catch (CircuitBreakerOpenException e)
+        {
+            throw new StateStoreException(StateFailure.Other, e.Message, e);
+        }
     }
 }
 
