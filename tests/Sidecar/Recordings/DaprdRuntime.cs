@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
@@ -9,10 +7,10 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 /// </summary>
 public sealed class DaprdRuntime(Recording recording, string directory, IReadOnlyDictionary<string, int> appPorts, string folder) : IPlayedRuntime
 {
-    private readonly Dictionary<string, (int Http, int Grpc)> _ports = appPorts.Keys.ToDictionary(app => app, _ => (FreePort(), FreePort()));
+    private readonly Dictionary<string, (int Http, int Grpc)> _ports = appPorts.Keys.ToDictionary(app => app, _ => (Player.FreePort(), Player.FreePort()));
     private readonly Dictionary<string, Process> _sidecars = [];
     private readonly List<Process> _controlPlane = [];
-    private readonly (int Placement, int Scheduler) _controlPorts = (FreePort(), FreePort());
+    private readonly (int Placement, int Scheduler) _controlPorts = (Player.FreePort(), Player.FreePort());
 
     public Uri Http(string app) => new($"http://127.0.0.1:{_ports[app].Http}");
 
@@ -64,7 +62,7 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
         List<string> arguments =
         [
             "--app-id", app, "--app-channel-address", "127.0.0.1", "--dapr-http-port", $"{_ports[app].Http}", "--dapr-grpc-port", $"{_ports[app].Grpc}",
-            "--dapr-internal-grpc-port", $"{FreePort()}", "--resources-path", Path.Combine(directory, "resources"), "--config", Path.Combine(directory, "config.yaml"),
+            "--dapr-internal-grpc-port", $"{Player.FreePort()}", "--resources-path", Path.Combine(directory, "resources"), "--config", Path.Combine(directory, "config.yaml"),
             "--enable-metrics=false", "--log-level", "error",
         ];
         if (appPorts[app] != 0)
@@ -79,10 +77,10 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
     private void StartControlPlane()
     {
         _controlPlane.Add(Run("placement",
-            ["--port", $"{_controlPorts.Placement}", "--healthz-port", $"{FreePort()}", "--initial-cluster", $"dapr-placement-0=127.0.0.1:{FreePort()}", "--enable-metrics=false"]));
+            ["--port", $"{_controlPorts.Placement}", "--healthz-port", $"{Player.FreePort()}", "--initial-cluster", $"dapr-placement-0=127.0.0.1:{Player.FreePort()}", "--enable-metrics=false"]));
         _controlPlane.Add(Run("scheduler",
-            ["--port", $"{_controlPorts.Scheduler}", "--healthz-port", $"{FreePort()}", "--etcd-data-dir", Path.Combine(directory, "etcd"),
-                "--etcd-client-port", $"{FreePort()}", "--etcd-initial-cluster", $"dapr-scheduler-server-0=http://localhost:{FreePort()}", "--enable-metrics=false"]));
+            ["--port", $"{_controlPorts.Scheduler}", "--healthz-port", $"{Player.FreePort()}", "--etcd-data-dir", Path.Combine(directory, "etcd"),
+                "--etcd-client-port", $"{Player.FreePort()}", "--etcd-initial-cluster", $"dapr-scheduler-server-0=http://localhost:{Player.FreePort()}", "--enable-metrics=false"]));
     }
 
     private Process Run(string program, IEnumerable<string> arguments)
@@ -104,11 +102,4 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
 
     /// <summary>appMaxConcurrency is --app-max-concurrency.</summary>
     private static string Flag(string setting) => string.Concat(setting.Select(letter => char.IsUpper(letter) ? $"-{char.ToLowerInvariant(letter)}" : $"{letter}"));
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 }

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
 /// <summary>
-/// What is expected of the embedded sidecar where it is not "as recorded" (expectations.json). A recording is on one list at most,
+/// What is expected of the embedded sidecar where it is not "as recorded" (expectations.json). A recording that is not built is on that list only,
 /// and each entry says why.
 /// </summary>
 /// <param name="NotBuilt">Recordings of a built kind that need a component which is not.</param>
@@ -31,11 +31,23 @@ public sealed record Expectations(
         if (!Deliberate.TryGetValue(recording.Id, out var difference))
             return recording;
         var content = recording.Content.DeepClone().AsObject();
-        foreach (var (step, instead) in difference.Instead)
+        foreach (var (step, instead) in difference.Instead ?? new Dictionary<int, JsonObject>())
             content["steps"]![step - 1]!["got"] = instead.DeepClone();
+        foreach (var step in content["steps"]!.AsArray().Where(step => difference.Texts is not null && step!["got"] is not null))
+            step!["got"] = WithTexts(step["got"]!, difference.Texts!);
         return new Recording(recording.Id, content);
     }
+
+    private static JsonNode? WithTexts(JsonNode? node, IReadOnlyDictionary<string, string> texts) => node switch
+    {
+        JsonObject fields => new JsonObject(fields.Select(field => KeyValuePair.Create(field.Key, WithTexts(field.Value, texts)))),
+        JsonArray items => new JsonArray([.. items.Select(item => WithTexts(item, texts))]),
+        JsonValue value when value.TryGetValue<string>(out var text) && texts.TryGetValue(text, out var instead) => instead,
+        _ => node?.DeepClone(),
+    };
 }
 
 /// <param name="Instead">By the number of the step: the whole of what it gets.</param>
-public sealed record DeliberateDifference(string Reason, IReadOnlyDictionary<int, JsonObject> Instead);
+/// <param name="Texts">Texts of daprd in what any step gets, and ours.</param>
+public sealed record DeliberateDifference(
+    string Reason, IReadOnlyDictionary<int, JsonObject>? Instead, IReadOnlyDictionary<string, string>? Texts);

@@ -195,9 +195,7 @@ public sealed partial class Player : IAsyncDisposable
     {
         if ((int?)step["size"] is { } size)
             return Encoding.UTF8.GetBytes($"\"{new string('x', size - 2)}\"");
-        if (step.TryGetPropertyValue("json", out var json))
-            return Encoding.UTF8.GetBytes(json?.ToJsonString() ?? "null");
-        return step["text"] is { } text ? Encoding.UTF8.GetBytes((string)text!) : null;
+        return (step["raw"] ?? step["text"]) is { } text ? Encoding.UTF8.GetBytes((string)text!) : null;
     }
 
     private static void SetHeader(HttpRequestMessage request, string name, string value)
@@ -302,7 +300,7 @@ public sealed partial class Player : IAsyncDisposable
 
     private static string Lines(JsonNode lines) => string.Join('\n', lines.AsArray().Select(line => (string)line!)) + "\n";
 
-    private static int FreePort()
+    internal static int FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();

@@ -1,203 +1,66 @@
+using System.Net;
 using System.Text;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
-/// <summary>The player must not take different for alike.</summary>
-public sealed class ComparisonTests
+/// <summary>A player that plays nothing, or hears nothing, would find everything alike.</summary>
+public sealed class PlayerTests
 {
-    public static TheoryData<string> All => [.. Recording.AllIds];
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    [Theory]
-    [MemberData(nameof(All))]
-    public void A_recording_is_alike_itself(string id)
+    [Fact]
+    public async Task An_altered_recording_is_told_by_step_with_what_was_recorded_and_what_came()
     {
-        var recording = Recording.Load(id);
+        var altered = Recording.Load("in-memory/state-etag");
+        altered.Steps[4]["got"]!["status"] = 204;
 
-        Assert.Empty(Comparison.Of(recording, Start(recording), Got(recording)));
-    }
+        var difference = Assert.Single(await Player.PlayAsync(altered, Cancel));
 
-    [Theory]
-    [MemberData(nameof(All))]
-    public void Every_part_of_every_answer_counts(string id)
-    {
-        foreach (var recording in StepByStep(Recording.Load(id)))
-        {
-            var got = Got(recording)[0];
-            for (var i = 0; i < Leaves(got).Count(); i++)
-            {
-                var altered = got.DeepClone().AsObject();
-                var leaf = Leaves(altered).ElementAt(i);
-                leaf.Alter();
-                var differences = Comparison.Of(recording, [], [altered]);
-                Assert.True(differences.Count > 0, $"{id}: nobody noticed that {leaf.Name} was altered in {recording.Steps[0].ToJsonString()}");
-            }
-        }
-    }
-
-    [Theory]
-    [MemberData(nameof(All))]
-    public void A_call_too_few_or_too_many_is_seen(string id)
-    {
-        var recording = Recording.Load(id);
-        for (var i = 0; i < recording.Steps.Count; i++)
-        {
-            if (recording.Steps[i]["calls"] is null)
-                continue;
-            var more = Got(recording);
-            var calls = more[i]["calls"]?.AsArray() ?? [];
-            more[i]["calls"] = new JsonArray([.. calls.Append(Call("GET /surprise")).Select(call => call!.DeepClone())]);
-            Assert.NotEmpty(Comparison.Of(recording, Start(recording), more));
-            if (calls.Count == 0)
-                continue;
-            var fewer = Got(recording);
-            fewer[i]["calls"]!.AsArray().RemoveAt(0);
-            Assert.NotEmpty(Comparison.Of(recording, Start(recording), fewer));
-        }
+        Assert.Equal(new Difference(5, "status", "204", "409"), difference);
     }
 
     [Fact]
-    public void A_call_at_the_start_that_was_not_recorded_is_seen()
+    public async Task A_call_that_the_app_did_not_get_is_told()
     {
-        var recording = Recording.Load("any/sidecar-start");
-        var start = Start(recording);
-        start.Add(Call("GET /surprise"));
+        var altered = Recording.Load("any/invoke-basics");
+        altered.Steps[1]["got"]!["calls"]![0]!["call"] = "GET /hello?a=2";
 
-        Assert.NotEmpty(Comparison.Of(recording, start, Got(recording)));
+        var differences = await Player.PlayAsync(altered, Cancel);
+
+        Assert.Equal([2, 2], differences.Select(difference => difference.Step));
     }
 
     [Fact]
-    public void The_order_of_calls_counts_where_the_recording_speaks_of_it()
+    public async Task An_app_answers_by_its_script_in_turn_and_its_calls_are_written_down()
     {
-        Assert.NotEmpty(Reversed("in-memory/pubsub-order"));
-        Assert.Empty(Reversed("any/invoke-answers"));
+        var script = AppScript.From(JsonNode.Parse("""
+            {"id": "one", "serve": {
+                "GET /turns/*": [{"status": 503}, {"raw": "{\"a\": 1}"}],
+                "GET /turns/own": [{"text": "own"}],
+                "POST /bulk": [{"bulk": {"*": "SUCCESS", "n1": "RETRY", "n2": "-"}}]}}
+            """)!.AsObject());
+        var calls = new AppCalls();
+        var port = Player.FreePort();
+        var form = new RecordedForm("/nowhere", new Dictionary<string, int> { ["one"] = port }, TimeProvider.System);
+        await using var app = new RecordingApp(script, port, calls, form);
+        await app.StartAsync(Cancel);
+        using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
 
-        static IReadOnlyList<Difference> Reversed(string id)
-        {
-            var recording = Recording.Load(id);
-            var got = Got(recording);
-            var last = got.FindLastIndex(step => step["calls"] is not null);
-            var times = got[last]["calls"]!.AsArray().Select(call => call!["atMs"]!.DeepClone()).ToList();
-            var calls = new JsonArray([.. got[last]["calls"]!.AsArray().Reverse().Select(call => call!.DeepClone())]);
-            for (var i = 0; i < times.Count; i++)
-                calls[i]!["atMs"] = times[i];
-            got[last]["calls"] = calls;
-            return Comparison.Of(recording, Start(recording), got);
-        }
-    }
-
-    [Fact]
-    public void Handling_at_once_what_daprd_handles_one_after_another_is_seen()
-    {
-        var recording = Recording.Load("any/actors-turns");
-        var got = Got(recording);
-        foreach (var call in got[3]["calls"]!.AsArray())
-            call!["atMs"] = 2203;
-
-        Assert.Contains(Comparison.Of(recording, Start(recording), got), difference => difference is { Step: 4, What: "calls handled at once", Recorded: "1", Came: "4" });
-    }
-
-    [Fact]
-    public void An_answer_at_once_where_daprd_waited_is_seen()
-    {
-        var recording = Recording.Load("any/resiliency-invoke");
-        var got = Got(recording);
-        got[7]["elapsedMs"] = 20;
-
-        Assert.Contains(Comparison.Of(recording, Start(recording), got), difference => difference is { Step: 8, What: "time" });
-    }
-
-    private static IEnumerable<Recording> StepByStep(Recording recording) => recording.Steps.Select(step =>
-    {
-        var content = recording.Content.DeepClone().AsObject();
-        content["steps"] = new JsonArray(step.DeepClone());
-        content.Remove("start");
-        return new Recording(recording.Id, content);
-    });
-
-    private static JsonObject Call(string call) => new() { ["app"] = "one", ["atMs"] = 1, ["call"] = call, ["headers"] = new JsonObject(), ["answered"] = 404 };
-
-    private static JsonArray Start(Recording recording) => recording.Start.DeepClone().AsArray();
-
-    /// <summary>What a perfect sidecar would get.</summary>
-    private static List<JsonObject> Got(Recording recording) => [.. recording.Steps.Select(Got)];
-
-    private static JsonObject Got(JsonObject step)
-    {
-        if (step["parallel"]?.AsArray() is { } parallel)
-            return new JsonObject { ["parallel"] = new JsonArray([.. parallel.Select(one => Got(one!.AsObject()))]) };
-        var got = step["got"]?.DeepClone().AsObject() ?? [];
-        got["elapsedMs"] = got["ms"]?.DeepClone() ?? 5;
-        return got;
-    }
-
-    /// <summary>Times do not count, nor the client's text of a cut connection, nor its name.</summary>
-    private static IEnumerable<Leaf> Leaves(JsonNode node, string name = "") => node switch
-    {
-        JsonObject fields => fields
-            .Where(field => field.Key is not ("ms" or "elapsedMs" or "atMs" or "error" or "User-Agent"))
-            .SelectMany(field => field.Value is JsonObject { Count: > 0 } or JsonArray { Count: > 0 }
-                ? Leaves(field.Value, field.Key)
-                : [new Leaf(field.Key, field.Value, altered => fields[field.Key] = altered)]),
-        JsonArray items => items
-            .SelectMany((item, i) => item is JsonObject { Count: > 0 } or JsonArray { Count: > 0 }
-                ? Leaves(item, name)
-                : [new Leaf(name, item, altered => items[i] = altered)]),
-        _ => [],
-    };
-
-    private sealed record Leaf(string Name, JsonNode? Value, Action<JsonNode> Replace)
-    {
-        public void Alter() => Replace(Value?.GetValueKind() == JsonValueKind.Number ? 77777 : "altered");
-    }
-}
-
-/// <summary>What came is written down as the recordings have it.</summary>
-public sealed class RecordedFormTests
-{
-    private readonly RecordedForm _form = new("/some/folder", new Dictionary<string, int> { ["one"] = 40001, ["two"] = 0 }, TimeProvider.System);
-
-    [Fact]
-    public void What_differs_from_run_to_run_has_a_name()
-    {
-        Assert.Equal("{uuid} at {time}", _form.Text($"{Guid.NewGuid()} at {DateTimeOffset.UtcNow:yyyy-MM-ddTHH:mm:ssZ}"));
-        Assert.Equal("{traceparent}", _form.Text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
-        Assert.Equal("http://127.0.0.1:{appPort:one}/x in {dir}/y", _form.Text("http://127.0.0.1:40001/x in /some/folder/y"));
-        Assert.Equal("""{"port":"{appPort:one}","n":4}""", _form.Json(JsonNode.Parse("""{"port":40001,"n":4}"""))!.ToJsonString());
-    }
-
-    [Fact]
-    public void A_time_that_the_publisher_wrote_stays() =>
-        Assert.Equal("2026-01-02T03:04:05.678Z", _form.Text("2026-01-02T03:04:05.678Z"));
-
-    [Theory]
-    [InlineData("", null)]
-    [InlineData("null", "\"@json null\"")]
-    [InlineData("\"text\"", """{"jsonString":"text"}""")]
-    [InlineData("text", "\"text\"")]
-    [InlineData("[1.10]", "[1.10]")]
-    public void Bodies_are_json_where_they_are(string body, string? recorded) =>
-        Assert.Equal(recorded, _form.Body(Encoding.UTF8.GetBytes(body))?.ToJsonString());
-
-    [Fact]
-    public void Bodies_that_are_no_text_are_base64() =>
-        Assert.Equal("AAEC/w==", (string)_form.Body([0, 1, 2, 255])!["base64"]!);
-
-    [Fact]
-    public void Raw_data_is_shown_decoded_when_it_is_an_object()
-    {
-        var data = Convert.ToBase64String(Encoding.UTF8.GetBytes("""{"id":"0af76519-16cd-43dd-8448-eb211c80319c"}"""));
-
-        Assert.Equal("""@base64 of {"id":"{uuid}"}""", (string)_form.Json(new JsonObject { ["data_base64"] = data })!["data_base64"]!);
-        Assert.Equal("Ynl0ZXM=", (string)_form.Json(new JsonObject { ["data_base64"] = "Ynl0ZXM=" })!["data_base64"]!);
-    }
-
-    [Fact]
-    public void Headers_of_the_transport_are_left_out_and_names_are_written_as_go_does()
-    {
-        var headers = _form.Headers([KeyValuePair.Create("dapr-api-token", (IEnumerable<string>)["in"]), KeyValuePair.Create("content-length", (IEnumerable<string>)["2"])]);
-
-        Assert.Equal("""{"Dapr-Api-Token":"in"}""", headers.ToJsonString());
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await client.GetAsync("/turns/1", Cancel)).StatusCode);
+        Assert.Equal("""{"a": 1}""", await client.GetStringAsync("/turns/2", Cancel));
+        Assert.Equal("""{"a": 1}""", await client.GetStringAsync("/turns/3", Cancel));
+        Assert.Equal("own", await client.GetStringAsync("/turns/own", Cancel));
+        Assert.Equal(HttpStatusCode.NotFound, (await client.GetAsync("/unknown", Cancel)).StatusCode);
+        using var entries = new StringContent(
+            """{"entries":[{"entryId":"a","event":{"data":{"name":"n0"}}},{"entryId":"b","event":{"data":{"name":"n1"}}},{"entryId":"c","event":{"data":{"name":"n2"}}}]}""",
+            Encoding.UTF8, "application/json");
+        var bulk = await client.PostAsync("/bulk", entries, Cancel);
+        Assert.Equal(
+            """{"statuses":[{"entryId":"a","status":"SUCCESS"},{"entryId":"b","status":"RETRY"}]}""", await bulk.Content.ReadAsStringAsync(Cancel));
+        var taken = await calls.TakeAsync(6, TimeSpan.FromSeconds(5), TimeSpan.Zero, Cancel);
+        Assert.Equal(
+            ["GET /turns/1 503", "GET /turns/2 200", "GET /turns/3 200", "GET /turns/own 200", "GET /unknown 404", "POST /bulk 200"],
+            taken.Select(call => $"{call!["call"]} {call["answered"]}"));
     }
 }

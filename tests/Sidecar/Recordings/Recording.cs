@@ -47,8 +47,21 @@ public sealed class Recording(string id, JsonObject content)
             yield return (kind, (string)component!);
     }
 
-    public static Recording Load(string id) =>
-        new(id, JsonNode.Parse(File.ReadAllBytes(Path.Combine(DataFolder, id + ".json")))!.AsObject());
+    public static Recording Load(string id)
+    {
+        using var file = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(DataFolder, id + ".json")));
+        return new Recording(id, WithRawBodies(file.RootElement)!.AsObject());
+    }
+
+    /// <summary>Bodies were sent as the file writes them, white space included: <c>raw</c> beside <c>json</c>.</summary>
+    private static JsonNode? WithRawBodies(JsonElement element) => element.ValueKind switch
+    {
+        JsonValueKind.Object => new JsonObject(element.EnumerateObject().SelectMany(field => field.Name == "json"
+            ? [KeyValuePair.Create(field.Name, WithRawBodies(field.Value)), KeyValuePair.Create("raw", (JsonNode?)field.Value.GetRawText())]
+            : new[] { KeyValuePair.Create(field.Name, WithRawBodies(field.Value)) })),
+        JsonValueKind.Array => new JsonArray([.. element.EnumerateArray().Select(WithRawBodies)]),
+        _ => JsonSerializer.SerializeToNode(element),
+    };
 }
 
 /// <summary>An application of a scenario: what it answers, by "VERB /path".</summary>
@@ -72,6 +85,6 @@ public sealed record AppScript(string Id, bool HasPort, TimeSpan OpensAfter, IRe
             .FirstOrDefault();
 }
 
-/// <summary>One answer of an application. <c>Bulk</c> answers a bulk delivery, a status by the <c>name</c> in the entry's data.</summary>
+/// <summary>One answer of an application. <c>Raw</c> is its JSON; <c>Bulk</c> answers a bulk delivery, a status by the <c>name</c> in the entry's data.</summary>
 public sealed record AppAnswer(
-    int? Status, IReadOnlyDictionary<string, string>? Headers, JsonNode? Json, string? Text, int DelayMs, IReadOnlyDictionary<string, string>? Bulk);
+    int? Status, IReadOnlyDictionary<string, string>? Headers, string? Raw, string? Text, int DelayMs, IReadOnlyDictionary<string, string>? Bulk);

@@ -90,10 +90,8 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
     {
         if (answer.Bulk is { } statuses)
             return ("application/json", BulkAnswer(statuses, body));
-        if (answer.Json is JsonValue echo && echo.TryGetValue<string>(out var text) && text == "@echo")
-            return ("application/json", body);
-        if (answer.Json is { } json)
-            return ("application/json", Encoding.UTF8.GetBytes(json.ToJsonString()));
+        if (answer.Raw is { } json)
+            return ("application/json", json == "\"@echo\"" ? body : Encoding.UTF8.GetBytes(json));
         return answer.Text is { } plain ? ("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(plain)) : (null, []);
     }
 
