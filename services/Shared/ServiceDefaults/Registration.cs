@@ -29,6 +29,7 @@ public static class Registration
             builder.Configuration["Dapr:StateStore"] ?? "statestore",
             builder.Configuration["Dapr:PubSub"] ?? "pubsub");
 
+        builder.Configuration["Dapr:AppId"] = appId;
         builder.Listen(appId);
         builder.AddLogging(appId);
         builder.AddTelemetry(appId);

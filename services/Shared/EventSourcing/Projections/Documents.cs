@@ -14,6 +14,9 @@ public sealed class Documents(DaprClient dapr, string stateStore)
     /// <summary>How often a change is tried against writers that are faster, before it fails.</summary>
     private const int MostAttempts = 20;
 
+    /// <summary>Documents in one call: keeps a call of large ones below gRPC's 4 MiB.</summary>
+    private const int MostInCall = 128;
+
     /// <summary>How many reads of one bulk call a sidecar whose store has no bulk read may do at once.</summary>
     private const int Parallelism = 16;
 
@@ -98,14 +101,14 @@ public sealed class Documents(DaprClient dapr, string stateStore)
         // again is the only answer that is right for all of them.
         try
         {
-            await dapr.SaveBulkStateAsync(
+            await Task.WhenAll(writes.Chunk(MostInCall).Select(chunk => dapr.SaveBulkStateAsync(
                 stateStore,
-                [.. writes.Select(write => new SaveStateItem<T>(
+                [.. chunk.Select(write => new SaveStateItem<T>(
                     write.Key,
                     write.Value,
                     write.ETag,
                     write.ETag.Length > 0 ? s_change : s_creation))],
-                cancellationToken);
+                cancellationToken)));
             return true;
         }
         catch (DaprException) when (attempt < MostAttempts)
@@ -132,8 +135,9 @@ public sealed class Documents(DaprClient dapr, string stateStore)
         if (keys.Count == 1)
             return new() { [keys.Single()] = await LoadAsync<T>(keys.Single(), cancellationToken) };
 
-        var items = await dapr.GetBulkStateAsync(stateStore, [.. keys.Distinct()], Parallelism, cancellationToken: cancellationToken);
-        return items.ToDictionary(
+        var chunks = await Task.WhenAll(keys.Distinct().Chunk(MostInCall).Select(chunk =>
+            dapr.GetBulkStateAsync(stateStore, chunk, Parallelism, cancellationToken: cancellationToken)));
+        return chunks.SelectMany(items => items).ToDictionary(
             item => item.Key,
             item => (string.IsNullOrEmpty(item.Value) ? null : JsonSerializer.Deserialize<T>(item.Value, dapr.JsonSerializerOptions), item.ETag ?? ""));
     }

@@ -28,14 +28,16 @@ internal sealed record DeadLetter(
 internal sealed record DeadLetterList(IReadOnlyList<DeadLetter> Items, string? Next);
 
 /// <summary>
-/// The dead letters of one service. Dapr state cannot be listed, so pages of ids are the index; a page names a letter before the letter
-/// is written and until after it is gone, and a letter counts only where it says itself that it is listed.
+/// The dead letters of one service. A letter is listed before it is written and until after it is gone, and counts only where it says
+/// itself that it is listed.
 /// </summary>
 internal sealed class DeadLetterStore(Documents documents, FailureLog failures, TimeProvider time)
 {
     internal const int IdsInPage = 100;
 
-    private const string HeadKey = "dead-letters|index";
+    private const string List = "dead-letters|index";
+
+    private readonly PagedLists _lists = new(documents, IdsInPage);
 
     public static string IdOf(string eventId) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(eventId)).AsSpan(0, 16));
 
@@ -45,7 +47,7 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
         var id = IdOf(eventId ?? message.GetRawText());
         var failure = eventId is null ? null : await failures.FindAsync(eventId, cancellationToken);
         var known = await FindAsync(id, cancellationToken);
-        var page = known?.Page ?? await ListAsync(id, cancellationToken);
+        var page = known?.Page ?? (await _lists.AddAsync([(List, new ListEntry(id))], cancellationToken))[0];
         var kept = await documents.ChangeAsync<DeadLetter>(
             KeyOf(id),
             current => new DeadLetter(
@@ -83,34 +85,22 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
         await documents.DeleteAsync(KeyOf(letter.Id), cancellationToken);
         if (letter.EventId is not null)
             await failures.ForgetAsync(letter.EventId, cancellationToken);
-        var page = await documents.ChangeAsync<IndexPage>(
-            PageKey(letter.Page),
-            current => current is null || !current.Ids.Contains(letter.Id) ? current : new IndexPage([.. current.Ids.Where(id => id != letter.Id)]),
-            cancellationToken);
-        if (page is { Ids.Count: 0 })
-        {
-            await documents.ChangeAsync<IndexHead>(
-                HeadKey,
-                head => head is not null && head.First == letter.Page && head.First < head.Last ? head with { First = head.First + 1 } : head,
-                cancellationToken);
-        }
+        await _lists.RemoveAsync(new ListPlace(List, letter.Page), letter.Id, cancellationToken);
     }
 
     /// <summary>Oldest first, from the cursor that the page before gave; null when the cursor is none of ours.</summary>
     public async Task<DeadLetterList?> ReadAsync(string? cursor, int limit, CancellationToken cancellationToken)
     {
-        var head = await documents.ReadAsync<IndexHead>(HeadKey, cancellationToken);
         if (!TryReadCursor(cursor, out var number, out var after))
             return null;
-        if (head is null)
-            return new DeadLetterList([], null);
 
+        var (first, last) = await _lists.ReadBoundsAsync(List, cancellationToken);
         var items = new List<DeadLetter>();
-        for (number = Math.Max(number, head.First); number <= head.Last; number++, after = null)
+        for (number = Math.Max(number, first); number <= last; number++, after = null)
         {
-            var page = await documents.ReadAsync<IndexPage>(PageKey(number), cancellationToken);
+            var ids = (await _lists.ReadPageAsync(List, number, cancellationToken)).Select(entry => entry.Id).ToList();
             // When the letter of the cursor is gone, its page is shown again rather than a part of it left out.
-            var open = page?.Ids.Skip(after is null ? 0 : page.Ids.IndexOf(after) + 1).ToList() ?? [];
+            var open = ids.Skip(after is null ? 0 : ids.IndexOf(after) + 1).ToList();
             var letters = await documents.ReadAsync<DeadLetter>([.. open.Select(KeyOf)], cancellationToken);
             foreach (var id in open)
             {
@@ -123,28 +113,6 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
         }
 
         return new DeadLetterList(items, null);
-    }
-
-    private async Task<long> ListAsync(string id, CancellationToken cancellationToken)
-    {
-        var head = await documents.ChangeAsync<IndexHead>(HeadKey, current => current ?? new IndexHead(1, 1), cancellationToken);
-        for (var number = head!.Last; ; number++)
-        {
-            var isFull = false;
-            await documents.ChangeAsync<IndexPage>(
-                PageKey(number),
-                current =>
-                {
-                    isFull = current is not null && current.Ids.Count >= IdsInPage && !current.Ids.Contains(id);
-                    return isFull || (current?.Ids.Contains(id) ?? false) ? current : new IndexPage([.. current?.Ids ?? [], id]);
-                },
-                cancellationToken);
-            if (!isFull)
-                return number;
-
-            await documents.ChangeAsync<IndexHead>(
-                HeadKey, current => current!.Last > number ? current : current with { Last = number + 1 }, cancellationToken);
-        }
     }
 
     private static bool TryReadCursor(string? cursor, out long page, out string? after)
@@ -161,10 +129,4 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
     }
 
     private static string KeyOf(string id) => $"dead-letters|letter|{id}";
-
-    private static string PageKey(long number) => $"dead-letters|index|{number}";
-
-    private sealed record IndexHead(long First, long Last);
-
-    private sealed record IndexPage(List<string> Ids);
 }

@@ -1,0 +1,22 @@
+using DaprOrders.EventSourcing.Consuming;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace DaprOrders.EventSourcing.Projections;
+
+public static class Registration
+{
+    /// <summary>
+    /// For a service that keeps read models and no streams: the event types that it reads, and the way to its publishers' streams and
+    /// logs. Needs a registered DaprClient.
+    /// </summary>
+    public static IServiceCollection AddProjections(this IServiceCollection services, Action<EventTypes> types)
+    {
+        var registered = new EventTypes();
+        types(registered);
+        services.AddSingleton(registered);
+        services.TryAddSingleton<IPublisherStreams, InvokedPublisherStreams>();
+        services.TryAddSingleton<IPublisherLogs, InvokedPublisherLogs>();
+        return services;
+    }
+}
