@@ -20,6 +20,7 @@ internal sealed class Run
     private readonly SimulatedStore _store;
     private readonly Faults _faults;
     private readonly Func<IStateApi, IStateApi> _mutate;
+    private readonly EventStore _reader;
     private readonly List<RecordedEvent> _published = [];
     private readonly Dictionary<string, (string Stream, long From, int Parts)> _acknowledged = [];
     private readonly HashSet<string> _refused = [];
@@ -30,13 +31,14 @@ internal sealed class Run
     private int _commands;
     private bool _resting;
 
-    public Run(int seed, StoreClass kind, Func<IStateApi, IStateApi>? mutate = null)
+    public Run(int seed, StoreClass kind, Func<IStateApi, IStateApi>? mutate = null, Func<IStateApi, IStateApi>? mutateReader = null)
     {
         _world = new World(seed);
         _store = new SimulatedStore(kind);
         _mutate = mutate ?? (api => api);
         var level = _world.Random.NextDouble() * 0.08;
         _faults = new Faults { FailBefore = level, FailAfter = level, NeverAnswer = level / 2, LandLate = level };
+        _reader = new SimulatedInstance(_world, _store, _faults, _published, "reader", mutateReader ?? (api => api)).Store;
     }
 
     public int Committed => _seen.Count;
@@ -61,7 +63,7 @@ internal sealed class Run
 
         // Late writes land, leases run out, the last lanes are adopted.
         await Task.Delay(TimeSpan.FromMinutes(2), _world);
-        await ReadLogAsync(_instances[0].Store);
+        await ReadLogAsync();
         await CheckAsync(_instances[0].Store);
     }
 
@@ -109,7 +111,7 @@ internal sealed class Run
             var store = _instances[_world.Random.Next(Instances)].Store;
             try
             {
-                await ReadLogAsync(store).WaitAsync(TimeSpan.FromSeconds(10), _world);
+                await ReadLogAsync().WaitAsync(TimeSpan.FromSeconds(10), _world);
                 var stream = Category.StreamOf($"s{_world.Random.Next(Streams)}");
                 See(await store.ReadStreamAsync(stream, 0, int.MaxValue, default).WaitAsync(TimeSpan.FromSeconds(10), _world));
             }
@@ -120,14 +122,14 @@ internal sealed class Run
         }
     }
 
-    private async Task ReadLogAsync(EventStore store)
+    private async Task ReadLogAsync()
     {
-        foreach (var lane in (await store.ReadLanesAsync(default)).Lanes)
+        foreach (var lane in (await _reader.ReadLanesAsync(default)).Lanes)
         {
             while (true)
             {
                 var position = _positions.GetValueOrDefault(lane.Name);
-                var page = await store.ReadLogAsync(lane.Name, position, 5, default);
+                var page = await _reader.ReadLogAsync(lane.Name, position, 5, default);
 
                 // Another read may have passed this one while it waited.
                 if (page is null || page.Next == position || _positions.GetValueOrDefault(lane.Name) != position)

@@ -7,6 +7,7 @@ namespace DaprOrders.EventSourcing.Tests.Simulation;
 public sealed class SimulationTests
 {
     private const int DefaultSeeds = 250;
+    private const int SeedsPerMutant = 100;
 
     [Theory]
     [InlineData(StoreClass.Sqlite)]
@@ -31,6 +32,38 @@ public sealed class SimulationTests
         }
 
         Assert.NotEqual(0, committed);
+    }
+
+    public static TheoryData<string> Rules => [.. MutantOf.Keys];
+
+    private static Dictionary<string, Func<int, Run>> MutantOf { get; } = new()
+    {
+        ["segment before tip"] = seed => new Run(seed, StoreClass.Redis, api => new SegmentAfterTips(api)),
+        ["ETag on the tip"] = seed => new Run(seed, StoreClass.Redis, api => new TipsWithoutETag(api)),
+        ["commit id decides"] = seed => new Run(seed, StoreClass.Redis, api => new VersionInsteadOfCommitId(api)),
+        ["touch before a write is called failed"] = seed => new Run(seed, StoreClass.Redis, api => new NoTouch(api)),
+        ["fence on adoption"] = seed => new Run(seed, StoreClass.Sqlite, api => new NoFence(api)),
+        ["settled position"] = seed => new Run(seed, StoreClass.Redis, mutateReader: api => new NoSettledPosition(api)),
+    };
+
+    [Theory]
+    [MemberData(nameof(Rules))]
+    public void Without_this_rule_a_promise_is_broken(string rule)
+    {
+        for (var seed = 1; seed <= SeedsPerMutant; seed++)
+        {
+            try
+            {
+                MutantOf[rule](seed).Execute();
+            }
+            catch (Exception exception) when (exception is PromiseBrokenException or InvalidOperationException or ArgumentException)
+            {
+                TestContext.Current.SendDiagnosticMessage($"Without '{rule}', seed {seed}: {exception.Message}");
+                return;
+            }
+        }
+
+        Assert.Fail($"{SeedsPerMutant} seeds did not notice that the rule '{rule}' was gone.");
     }
 
     private static IEnumerable<int> Seeds()

@@ -1,0 +1,154 @@
+using System.Text.Json.Nodes;
+using DaprOrders.EventSourcing.Lanes;
+using DaprOrders.EventSourcing.State;
+using DaprOrders.EventSourcing.Streams;
+
+namespace DaprOrders.EventSourcing.Tests.Simulation;
+
+/// <summary>
+/// Each takes one rule of the protocol away, between the event store and its state store, so that the shipped code needs no switches.
+/// </summary>
+internal abstract class Mutant(IStateApi inner) : IStateApi
+{
+    protected IStateApi Inner { get; } = inner;
+
+    public Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken) => Inner.DescribeAsync(cancellationToken);
+
+    public virtual Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) => Inner.GetAsync(key, cancellationToken);
+
+    public virtual Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
+        Inner.GetManyAsync(keys, cancellationToken);
+
+    public virtual Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken) => Inner.TrySaveAsync(write, cancellationToken);
+
+    public virtual Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken) =>
+        Inner.SaveManyAsync(writes, cancellationToken);
+
+    protected static bool IsTip(string key) => key.StartsWith("stream|", StringComparison.Ordinal) && !key.Contains("|page|", StringComparison.Ordinal);
+
+    protected static bool IsSegment(string key) => key.StartsWith("lane|", StringComparison.Ordinal) && key.Count(c => c == '|') == 2;
+
+    protected async Task<StateWrite> UnderPresentTagAsync(StateWrite write, CancellationToken cancellationToken) =>
+        write with { ETag = (await Inner.GetAsync(write.Key, cancellationToken))?.ETag };
+
+    protected async Task<IReadOnlyList<StateWrite>> UnderPresentTagsAsync(
+        IReadOnlyList<StateWrite> writes, Func<string, bool> which, CancellationToken cancellationToken)
+    {
+        var changed = new List<StateWrite>();
+        foreach (var write in writes)
+        {
+            changed.Add(which(write.Key) ? await UnderPresentTagAsync(write, cancellationToken) : write);
+        }
+
+        return changed;
+    }
+}
+
+/// <summary>Rule: the segment is written before, or together with, the tips of its batch. Here: after them.</summary>
+internal sealed class SegmentAfterTips(IStateApi inner) : Mutant(inner)
+{
+    private StateWrite? _held;
+
+    public override async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken)
+    {
+        if (IsSegment(write.Key) && !Segment.Read(write.Value).Fence)
+        {
+            _held = write;
+            return true;
+        }
+
+        return await base.TrySaveAsync(write, cancellationToken);
+    }
+
+    public override async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        var segment = writes.FirstOrDefault(write => IsSegment(write.Key)) ?? _held;
+        await base.SaveManyAsync([.. writes.Where(write => !IsSegment(write.Key))], cancellationToken);
+        if (segment is not null)
+        {
+            await Inner.TrySaveAsync(segment, cancellationToken);
+        }
+    }
+}
+
+/// <summary>Rule: a tip is written under the ETag that it was read with. Here: under whatever it has now.</summary>
+internal sealed class TipsWithoutETag(IStateApi inner) : Mutant(inner)
+{
+    public override async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken) =>
+        await base.TrySaveAsync(IsTip(write.Key) ? await UnderPresentTagAsync(write, cancellationToken) : write, cancellationToken);
+
+    public override async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken) =>
+        await base.SaveManyAsync(await UnderPresentTagsAsync(writes, IsTip, cancellationToken), cancellationToken);
+}
+
+/// <summary>Rule: a write whose answer was lost counts only if the tip holds its commit id. Here: if the tip has its versions.</summary>
+internal sealed class VersionInsteadOfCommitId(IStateApi inner) : Mutant(inner)
+{
+    private readonly Dictionary<(string Key, long Version), string> _tried = [];
+
+    public override async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) =>
+        Mistaken(key, await base.GetAsync(key, cancellationToken));
+
+    public override async Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
+        [.. keys.Zip(await base.GetManyAsync(keys, cancellationToken), Mistaken)];
+
+    public override Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        foreach (var write in writes.Where(write => IsTip(write.Key)))
+        {
+            var tip = Tip.Read(write.Value);
+            foreach (var stored in tip.Events.Where(stored => stored.CommitId == tip.CommitId))
+            {
+                _tried[(write.Key, stored.Version)] = stored.CommitId;
+            }
+        }
+
+        return base.SaveManyAsync(writes, cancellationToken);
+    }
+
+    private StateValue? Mistaken(string key, StateValue? value)
+    {
+        if (value is null || !IsTip(key))
+        {
+            return value;
+        }
+
+        var tip = Tip.Read(value.Value);
+        var events = tip.Events.Select(stored => stored with { CommitId = _tried.GetValueOrDefault((key, stored.Version), stored.CommitId) });
+        return value with { Value = (tip with { Events = [.. events] }).ToBytes() };
+    }
+}
+
+/// <summary>Rule: a write that timed out is barred, by touching its tip, before it is called failed. Here: nothing is touched.</summary>
+internal sealed class NoTouch(IStateApi inner) : Mutant(inner)
+{
+    public override async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken) =>
+        IsTip(write.Key) || await base.TrySaveAsync(write, cancellationToken);
+}
+
+/// <summary>Rule: a new owner's fence stands where the former owner's next segment would. Here: segments replace one another.</summary>
+internal sealed class NoFence(IStateApi inner) : Mutant(inner)
+{
+    public override async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken) =>
+        await base.TrySaveAsync(IsSegment(write.Key) ? await UnderPresentTagAsync(write, cancellationToken) : write, cancellationToken);
+
+    public override async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken) =>
+        await base.SaveManyAsync(await UnderPresentTagsAsync(writes, IsSegment, cancellationToken), cancellationToken);
+}
+
+/// <summary>Rule: a reader of the log stops at what is settled. Here: it takes every segment that it finds.</summary>
+internal sealed class NoSettledPosition(IStateApi inner) : Mutant(inner)
+{
+    public override async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken)
+    {
+        var value = await base.GetAsync(key, cancellationToken);
+        if (value is null || !key.StartsWith("lane|", StringComparison.Ordinal) || IsSegment(key))
+        {
+            return value;
+        }
+
+        var head = JsonNode.Parse(value.Value.Span)!;
+        head["s"] = int.MaxValue;
+        return value with { Value = System.Text.Encoding.UTF8.GetBytes(head.ToJsonString()) };
+    }
+}
