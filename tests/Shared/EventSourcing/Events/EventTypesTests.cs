@@ -1,0 +1,47 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using DaprOrders.EventSourcing.Tests.Store;
+
+namespace DaprOrders.EventSourcing.Tests.Events;
+
+public sealed class EventTypesTests
+{
+    private static RecordedEvent Recorded(string type, int schemaVersion, string data) => new(
+        "ledger-a", 3, type, schemaVersion, DateTimeOffset.UnixEpoch, null, null, JsonElement.Parse(data));
+
+    [Fact]
+    public void An_older_schema_version_passes_through_every_upcaster_on_its_way()
+    {
+        var types = new EventTypes().Add<Booked>(schemaVersion: 3)
+            .Upcast("Booked", 1, json => new JsonObject { ["amount"] = json["sum"]!.DeepClone() })
+            .Upcast("Booked", 2, json =>
+            {
+                json["text"] = "unknown";
+                return json;
+            });
+
+        Assert.Equal(new Booked(5, "unknown"), types.Read(Recorded("Booked", 1, """{"sum":5}""")));
+        Assert.Equal(new Booked(5, "unknown"), types.Read(Recorded("Booked", 2, """{"amount":5}""")));
+        Assert.Equal(new Booked(5, "x"), types.Read(Recorded("Booked", 3, """{"amount":5,"text":"x"}""")));
+    }
+
+    [Theory]
+    [InlineData("Unheard", 1, "{}", "'Unheard' is not known")]
+    [InlineData("Booked", 2, """{"amount":5,"text":""}""", "has schema version 2")]
+    [InlineData("Booked", 1, """{"amount":5}""", "does not fit")]
+    [InlineData("Booked", 1, """{"amount":"five","text":""}""", "does not fit")]
+    public void What_cannot_be_read_is_an_error_that_names_stream_version_and_type(string type, int version, string data, string expected)
+    {
+        var error = Assert.Throws<UnknownEventException>(() => new EventTypes().AddFamily<LedgerEvent>().Read(Recorded(type, version, data)));
+
+        Assert.Contains("ledger-a", error.Message, StringComparison.Ordinal);
+        Assert.Contains("version 3", error.Message, StringComparison.Ordinal);
+        Assert.Contains(expected, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_event_type_that_was_not_registered_cannot_be_written()
+    {
+        Assert.Throws<UnknownEventException>(() => new EventTypes().Of(new Booked(1, "")));
+    }
+}

@@ -1,0 +1,117 @@
+using DaprOrders.EventSourcing.State;
+using DaprOrders.EventSourcing.Tests.Simulation;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DaprOrders.EventSourcing.Tests.Store;
+
+/// <summary>An event store over a simulated state store that never fails, with what it published and what other services would answer.</summary>
+internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams, IAsyncDisposable
+{
+    public static StreamCategory<Ledger, LedgerEvent> Category { get; } = new("ledger", "ledgers", Ledger.Empty, Ledger.After);
+
+    private readonly Lock _lock = new();
+    private readonly SimulatedStore _store = new(StoreClass.Sqlite);
+
+    public CalmStore(EventStoreOptions? options = null)
+    {
+        Types = new EventTypes().AddFamily<LedgerEvent>();
+        Store = new EventStore(this, this, this, Types, options ?? new EventStoreOptions(), TimeProvider.System, NullLogger<EventStore>.Instance);
+        _ = Store.RunAsync();
+    }
+
+    public EventTypes Types { get; }
+
+    public EventStore Store { get; }
+
+    public List<RecordedEvent> Published { get; } = [];
+
+    public List<RecordedEvent> ElsewhereRecorded { get; } = [];
+
+    public int Fetches { get; private set; }
+
+    public int KeysRead { get; private set; }
+
+    public int PagesWritten => _store.Keys.Count(key => key.Contains("|page|", StringComparison.Ordinal));
+
+    public Task<Handled<Ledger>> BookAsync(string id, params int[] amounts) => Store.HandleAsync(
+        Category, id, _ => new Decision<LedgerEvent>([.. amounts.Select(amount => new Booked(amount, ""))], null), new CommandContext(), default);
+
+    public static IncomingEvent Incoming(long version) =>
+        new("elsewhere", Recorded(version), new Booked((int)version, ""));
+
+    public static RecordedEvent Recorded(long version) => new(
+        "account-1", version, nameof(Booked), 1, DateTimeOffset.UnixEpoch, null, null,
+        System.Text.Json.JsonSerializer.SerializeToElement(new Booked((int)version, ""), EventTypes.Json));
+
+    public Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken) => Task.FromResult(BatchWrites.Atomic);
+
+    public Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) => Locked(() =>
+    {
+        KeysRead++;
+        return _store.Get(key);
+    });
+
+    public Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
+        Locked<IReadOnlyList<StateValue?>>(() =>
+        {
+            KeysRead += keys.Count;
+            return [.. keys.Select(_store.Get)];
+        });
+
+    public Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken) => Locked(() => _store.TrySave(write));
+
+    public Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken) => Locked(() =>
+    {
+        _store.Transact(writes);
+        return true;
+    });
+
+    public Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken) => Locked(() =>
+    {
+        Published.AddRange(events);
+        return true;
+    });
+
+    public Task<IReadOnlyList<RecordedEvent>> ReadAsync(
+        string publisher, string stream, long after, int limit, CancellationToken cancellationToken) =>
+        Locked<IReadOnlyList<RecordedEvent>>(() =>
+        {
+            Fetches++;
+            return [.. ElsewhereRecorded.Where(e => e.Stream == stream && e.Version > after).Take(limit)];
+        });
+
+    public async ValueTask DisposeAsync() => await Store.StopAsync(default);
+
+    private Task<T> Locked<T>(Func<T> effect)
+    {
+        lock (_lock)
+        {
+            try
+            {
+                return Task.FromResult(effect());
+            }
+            catch (StoreFault fault)
+            {
+                return Task.FromException<T>(fault);
+            }
+        }
+    }
+}
+
+internal abstract record LedgerEvent;
+
+internal sealed record Booked(int Amount, string Text) : LedgerEvent;
+
+internal sealed record Closed : LedgerEvent;
+
+internal sealed record Ledger(int Balance, int Bookings, bool IsClosed)
+{
+    public static Ledger Empty { get; } = new(0, 0, false);
+
+    public static Ledger After(Ledger ledger, LedgerEvent happened) => happened switch
+    {
+        Booked booked => ledger with { Balance = ledger.Balance + booked.Amount, Bookings = ledger.Bookings + 1 },
+        Closed => ledger with { IsClosed = true },
+        _ => throw new InvalidOperationException($"Unknown event {happened}."),
+    };
+}

@@ -1,0 +1,81 @@
+namespace DaprOrders.EventSourcing.Tests.Store;
+
+public sealed class ConsumingTests
+{
+    private static Task<Handled<Ledger>> ConsumeAsync(CalmStore calm, params long[] versions) => calm.Store.ConsumeAsync(
+        CalmStore.Category,
+        "a",
+        [.. versions.Select(CalmStore.Incoming)],
+        (_, incoming) => new Booked(((Booked)incoming.Payload).Amount, ""),
+        TestContext.Current.CancellationToken);
+
+    [Fact]
+    public async Task Events_of_a_source_stream_are_applied_once_however_often_they_come()
+    {
+        await using var calm = new CalmStore();
+
+        await ConsumeAsync(calm, 1, 2);
+        await ConsumeAsync(calm, 1);
+        var handled = await ConsumeAsync(calm, 2, 3);
+
+        Assert.Equal(new Ledger(1 + 2 + 3, 3, false), handled.Stream.State);
+        Assert.Equal(3, handled.Stream.Positions["account-1"]);
+        Assert.Equal(0, calm.Fetches);
+    }
+
+    [Fact]
+    public async Task Missing_events_are_fetched_from_the_publisher_and_applied_first()
+    {
+        await using var calm = new CalmStore();
+        calm.ElsewhereRecorded.AddRange(Enumerable.Range(1, 5).Select(version => CalmStore.Recorded(version)));
+
+        var handled = await ConsumeAsync(calm, 4);
+
+        Assert.Equal([1, 2, 3, 4], handled.Appended.Select(e => ((Booked)calm.Types.Read(e)).Amount));
+        Assert.Equal(4, handled.Stream.Positions["account-1"]);
+    }
+
+    [Fact]
+    public async Task An_event_that_the_publisher_does_not_have_is_never_jumped_over()
+    {
+        await using var calm = new CalmStore();
+
+        await Assert.ThrowsAsync<InvalidOperationException>(() => ConsumeAsync(calm, 2));
+
+        Assert.False((await calm.Store.LoadAsync(CalmStore.Category, "a", TestContext.Current.CancellationToken)).Exists);
+    }
+
+    [Fact]
+    public async Task An_event_that_changes_nothing_still_moves_the_position()
+    {
+        await using var calm = new CalmStore();
+        await calm.Store.ConsumeAsync(
+            CalmStore.Category, "a", [CalmStore.Incoming(1)], (_, _) => Decision<LedgerEvent>.Nothing, TestContext.Current.CancellationToken);
+
+        var handled = await ConsumeAsync(calm, 2);
+
+        Assert.Equal(0, calm.Fetches);
+        Assert.Equal(new Ledger(2, 1, false), handled.Stream.State);
+        Assert.Equal(1, handled.Stream.Version);
+    }
+
+    [Fact]
+    public async Task What_an_event_leads_to_names_it_as_its_cause()
+    {
+        await using var calm = new CalmStore();
+
+        var handled = await ConsumeAsync(calm, 1);
+
+        Assert.Equal("account-1:1", Assert.Single(handled.Appended).CausationId);
+    }
+
+    [Fact]
+    public async Task Concurrent_deliveries_of_the_same_events_take_effect_once()
+    {
+        await using var calm = new CalmStore();
+
+        await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => ConsumeAsync(calm, 1, 2, 3)));
+
+        Assert.Equal(new Ledger(6, 3, false), (await calm.Store.LoadAsync(CalmStore.Category, "a", TestContext.Current.CancellationToken)).State);
+    }
+}
