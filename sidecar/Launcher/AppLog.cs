@@ -1,0 +1,85 @@
+using System.Globalization;
+using System.Text;
+
+namespace DaprOrders.Sidecar.Launcher;
+
+/// <summary>
+/// What an app writes: into {appDirPath}/.dapr/logs/{appID}_app_{time}.log as the Dapr CLI does, and onto the console as far as
+/// <c>appLogDestination</c> says; without it only what reads like an error.
+/// </summary>
+internal sealed class AppLog : IDisposable
+{
+    private const int KeptLines = 20;
+
+    private readonly RunApp _app;
+    private readonly LaunchConsole _console;
+    private readonly StreamWriter? _file;
+    private readonly Queue<string> _last = new();
+    private readonly Lock _writing = new();
+
+    public AppLog(RunApp app, LaunchConsole console, TimeProvider time)
+    {
+        _app = app;
+        _console = console;
+        if (app.AppLogDestination == LogDestination.Console)
+            return;
+
+        var folder = Directory.CreateDirectory(Path.Combine(app.AppDirPath, ".dapr", "logs")).FullName;
+        var now = time.GetLocalNow().ToString("yyyyMMddHHmmss", CultureInfo.InvariantCulture);
+        FilePath = Path.Combine(folder, $"{app.AppId}_app_{now}.log");
+        _file = new StreamWriter(new FileStream(FilePath, FileMode.Append, FileAccess.Write, FileShare.ReadWrite), new UTF8Encoding(false)) { AutoFlush = true };
+    }
+
+    /// <summary>Null when the app writes to the console only.</summary>
+    public string? FilePath { get; }
+
+    /// <summary>The last lines, for the message about a death.</summary>
+    public IReadOnlyList<string> Last
+    {
+        get
+        {
+            lock (_writing)
+                return [.. _last];
+        }
+    }
+
+    public void Write(string line, bool isStandardError)
+    {
+        lock (_writing)
+        {
+            _file?.WriteLine(line);
+            _last.Enqueue(line);
+            if (_last.Count > KeptLines)
+                _last.Dequeue();
+        }
+
+        var shown = _app.AppLogDestination switch
+        {
+            LogDestination.Console or LogDestination.FileAndConsole => true,
+            LogDestination.File => false,
+            _ => isStandardError || ReadsLikeAnError(line),
+        };
+        if (shown)
+            _console.App(_app.AppId, line);
+    }
+
+    /// <summary>A new process of the same app: the last lines are its own.</summary>
+    public void StartOver()
+    {
+        lock (_writing)
+            _last.Clear();
+    }
+
+    public void Dispose()
+    {
+        lock (_writing)
+            _file?.Dispose();
+    }
+
+    /// <summary>The marks of Serilog (text and compact JSON), Microsoft's console logger and an unhandled exception.</summary>
+    private static bool ReadsLikeAnError(string line) =>
+        line.Contains(" ERR]", StringComparison.Ordinal) || line.Contains(" FTL]", StringComparison.Ordinal)
+        || line.Contains("\"@l\":\"Error\"", StringComparison.Ordinal) || line.Contains("\"@l\":\"Fatal\"", StringComparison.Ordinal)
+        || line.StartsWith("fail: ", StringComparison.Ordinal) || line.StartsWith("crit: ", StringComparison.Ordinal)
+        || line.StartsWith("Unhandled exception", StringComparison.Ordinal);
+}

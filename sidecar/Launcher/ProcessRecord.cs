@@ -1,0 +1,93 @@
+using System.Text.Json;
+
+namespace DaprOrders.Sidecar.Launcher;
+
+/// <summary>
+/// The processes of a run, on disk, so that the next start can end what a killed one left behind; and a lock that only a living
+/// launcher holds, so that two never share a data folder.
+/// </summary>
+internal sealed class ProcessRecord : IDisposable
+{
+    private readonly string _file;
+    private readonly FileStream _lock;
+    private readonly Dictionary<int, Entry> _entries = [];
+    private readonly Lock _writing = new();
+
+    private ProcessRecord(string file, FileStream @lock)
+    {
+        _file = file;
+        _lock = @lock;
+    }
+
+    /// <summary>Takes the folder for this process, or null when another launcher runs there.</summary>
+    public static ProcessRecord? TryOpen(string folder)
+    {
+        Directory.CreateDirectory(folder);
+        try
+        {
+            // The system lets go of it however the process ends.
+            var @lock = new FileStream(Path.Combine(folder, "launcher.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            return new ProcessRecord(Path.Combine(folder, "processes.json"), @lock);
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Ends what an earlier run left behind; answers whom.</summary>
+    public IReadOnlyList<string> EndLeftovers()
+    {
+        if (!File.Exists(_file))
+            return [];
+        var ended = Read().Where(e => new ProcessMark(e.Id, e.StartedUtc).Kill()).Select(e => $"{e.Name} (process {e.Id})").ToList();
+        File.Delete(_file);
+        return ended;
+    }
+
+    public void Add(string name, ProcessMark process)
+    {
+        lock (_writing)
+        {
+            _entries[process.Id] = new(name, process.Id, process.StartedUtc);
+            Write();
+        }
+    }
+
+    public void Remove(ProcessMark process)
+    {
+        lock (_writing)
+        {
+            _entries.Remove(process.Id);
+            Write();
+        }
+    }
+
+    public void Dispose()
+    {
+        if (_entries.Count == 0)
+            File.Delete(_file);
+        _lock.Dispose();
+    }
+
+    private List<Entry> Read()
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<List<Entry>>(File.ReadAllText(_file)) ?? [];
+        }
+        catch (JsonException)
+        {
+            // Killed while writing it, which is made unlikely by the move below.
+            return [];
+        }
+    }
+
+    private void Write()
+    {
+        File.WriteAllText(_file + ".new", JsonSerializer.Serialize(_entries.Values));
+        File.Move(_file + ".new", _file, overwrite: true);
+    }
+
+    private sealed record Entry(string Name, int Id, DateTime StartedUtc);
+}

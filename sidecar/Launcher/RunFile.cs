@@ -1,0 +1,60 @@
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+
+namespace DaprOrders.Sidecar.Launcher;
+
+/// <summary>A multi-app run file of the Dapr CLI, with <c>common</c> merged into each app and every path absolute.</summary>
+public sealed record RunFile(string Path, string? Name, IReadOnlyList<RunApp> Apps)
+{
+    public string Folder { get; } = System.IO.Path.GetDirectoryName(Path)!;
+}
+
+public enum LogDestination
+{
+    /// <summary>Not said: a file, and errors on the console.</summary>
+    Unset,
+    Console,
+    File,
+    FileAndConsole,
+}
+
+/// <summary>One app of a run file. Ports: 0 is none for the app, a free one for Dapr.</summary>
+public sealed record RunApp
+{
+    public required string AppId { get; init; }
+
+    /// <summary>Absolute; the working directory of <see cref="Command"/>.</summary>
+    public required string AppDirPath { get; init; }
+
+    public required SourceLocation Location { get; init; }
+
+    /// <summary>Program and arguments; empty when the app is started by somebody else and only wants its sidecar.</summary>
+    public IReadOnlyList<string> Command { get; init; } = [];
+
+    public IReadOnlyDictionary<string, string> Env { get; init; } = new Dictionary<string, string>();
+
+    public int AppPort { get; init; }
+
+    public int DaprHttpPort { get; init; }
+
+    public int DaprGrpcPort { get; init; }
+
+    public int MetricsPort { get; init; }
+
+    public string AppChannelAddress { get; init; } = "";
+
+    public string AppProtocol { get; init; } = "http";
+
+    public IReadOnlyList<string> ResourcesPaths { get; init; } = [];
+
+    /// <summary>Null where no file was named and <c>~/.dapr/config.yaml</c> does not exist.</summary>
+    public string? ConfigFilePath { get; init; }
+
+    public int AppMaxConcurrency { get; init; } = -1;
+
+    public int MaxBodyBytes { get; init; }
+
+    public AppHealthCheck? AppHealthCheck { get; init; }
+
+    public LogDestination AppLogDestination { get; init; }
+}

@@ -1,0 +1,253 @@
+using System.Globalization;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+
+namespace DaprOrders.Sidecar.Launcher;
+
+/// <summary>
+/// Reads dapr.yaml with the rules of the Dapr CLI 1.18 (pkg/runfileconfig), but strictly: the CLI ignores what it does not know.
+/// Merge: an app's value wins, an empty, zero or false one takes the value of <c>common</c>; <c>env</c> is merged by key. Paths in
+/// <c>common</c>, and <c>appDirPath</c>, start at the run file's folder, other paths of an app at its <c>appDirPath</c>.
+/// </summary>
+internal static class RunFileReader
+{
+    /// <summary>Valid, without a meaning here: the control plane, containers, profiling and logging of a daprd process.</summary>
+    private static readonly string[] SharedWithoutEffect =
+    [
+        "apiListenAddresses", "enableProfiling", "logLevel", "placementHostAddress", "schedulerHostAddress", "appSSL", "readBufferSize",
+        "enableApiLogging", "runtimePath", "daprHTTPMaxRequestSize", "daprHTTPReadBufferSize",
+    ];
+
+    private static readonly string[] AppWithoutEffect =
+        ["daprInternalGRPCPort", "profilePort", "containerImage", "containerImagePullPolicy", "createService"];
+
+    /// <exception cref="ResourceException">Every mistake found.</exception>
+    public static RunFile Read(string path)
+    {
+        var errors = new List<ResourceError>();
+        var runFile = Read(path, errors);
+        ResourceException.ThrowIfAny(errors);
+        return runFile!;
+    }
+
+    public static RunFile? Read(string path, List<ResourceError> errors)
+    {
+        path = Path.GetFullPath(path);
+        if (Directory.Exists(path))
+            path = Path.Combine(path, "dapr.yaml");
+        if (!File.Exists(path))
+        {
+            errors.Add(new(new(path, 0), "expected a run file; it does not exist"));
+            return null;
+        }
+
+        if (YamlMap.Documents(path, File.ReadAllText(path), errors, StringComparison.Ordinal) is not [var document, ..])
+        {
+            if (errors.Count == 0)
+                errors.Add(new(new(path, 0), "expected a run file with version and apps, got an empty file"));
+            return null;
+        }
+
+        return Read(path, document);
+    }
+
+    private static RunFile Read(string path, YamlMap document)
+    {
+        var folder = Path.GetDirectoryName(path)!;
+        if (document.Integer("version", minimum: 1) is null && !document.Has("version"))
+            document.Error("expected version: 1, got nothing", "version");
+        var name = document.Text("name");
+        var commonMap = document.Map("common");
+        var common = commonMap is null ? new Shared() : ReadShared(commonMap, folder);
+        commonMap?.EndOfFields();
+
+        var apps = new List<RunApp>();
+        var ports = new Dictionary<int, string>();
+        foreach (var map in document.Maps("apps"))
+        {
+            if (ReadApp(map, folder, common, ports) is { } app)
+                apps.Add(app);
+            map.EndOfFields();
+        }
+
+        if (!document.Has("apps"))
+            document.Error("expected a list of apps, got nothing", "apps");
+        document.EndOfFields();
+        return new(path, name, apps);
+    }
+
+    private static RunApp? ReadApp(YamlMap map, string folder, Shared common, Dictionary<int, string> ports)
+    {
+        map.Skip(AppWithoutEffect);
+        if (map.Has("unixDomainSocket"))
+            map.Error("Unix domain sockets are not supported by the embedded sidecar", "unixDomainSocket");
+
+        var written = map.RequiredText("appDirPath", "the folder of the app");
+        var appDir = written.Length == 0 ? folder : Existing(map, "appDirPath", folder, written, Directory.Exists, "a folder");
+        var own = ReadShared(map, appDir);
+        var appId = map.Text("appID") is { Length: > 0 } id ? id : Path.GetFileName(Path.TrimEndingDirectorySeparator(appDir));
+        var env = new Dictionary<string, string>(common.Env, StringComparer.Ordinal);
+        foreach (var (key, value) in own.Env)
+            env[key] = value;
+
+        return new RunApp
+        {
+            AppId = appId,
+            AppDirPath = appDir,
+            Location = map.Location,
+            Command = map.Texts("command"),
+            Env = env,
+            AppPort = Port("appPort"),
+            DaprHttpPort = Port("daprHTTPPort"),
+            DaprGrpcPort = Port("daprGRPCPort"),
+            MetricsPort = Port("metricsPort"),
+            AppChannelAddress = map.Text("appChannelAddress") ?? "",
+            AppProtocol = Or(own.AppProtocol, common.AppProtocol) ?? "http",
+            ResourcesPaths = ResourcesPaths(own, common, appDir),
+            ConfigFilePath = ConfigFilePath(own, common, appDir),
+            AppMaxConcurrency = OrZero(own.AppMaxConcurrency, common.AppMaxConcurrency) is >= 1 and var bound ? bound : -1,
+            MaxBodyBytes = OrZero(own.MaxBodyBytes, common.MaxBodyBytes) is > 0 and var bytes ? bytes : 4 << 20,
+            AppHealthCheck = HealthCheck(own, common),
+            AppLogDestination = own.AppLogDestination == LogDestination.Unset ? common.AppLogDestination : own.AppLogDestination,
+        };
+
+        int Port(string field)
+        {
+            var port = map.Integer(field, maximum: ushort.MaxValue) ?? 0;
+            if (port <= 0)
+                return 0;
+            if (!ports.TryAdd(port, $"{field} of {appId}"))
+                map.Error($"port {port} is already the {ports[port]}", field);
+            return port;
+        }
+    }
+
+    private static Shared ReadShared(YamlMap map, string folder)
+    {
+        map.Skip(SharedWithoutEffect);
+        var resources = map.Texts("resourcesPaths").Select(p => Existing(map, "resourcesPaths", folder, p, Directory.Exists, "a folder")).ToList();
+        if (map.Text("resourcesPath") is { Length: > 0 } deprecated)
+            resources.Add(Existing(map, "resourcesPath", folder, deprecated, Directory.Exists, "a folder"));
+        if (map.Text("appProtocol")?.ToUpperInvariant() is { Length: > 0 } and not "HTTP")
+            map.Error($"the embedded sidecar speaks http with apps, got \"{map.Text("appProtocol")}\"", "appProtocol");
+        Destination(map, "daprdLogDestination");
+
+        return new Shared
+        {
+            ConfigFilePath = map.Text("configFilePath") is { Length: > 0 } config
+                ? Existing(map, "configFilePath", folder, config, File.Exists, "a file")
+                : null,
+            ResourcesPaths = resources,
+            AppProtocol = map.Text("appProtocol"),
+            AppMaxConcurrency = map.Integer("appMaxConcurrency") ?? 0,
+            MaxBodyBytes = Bytes(map, "maxBodySize"),
+            EnableAppHealthCheck = map.Flag("enableAppHealthCheck") ?? false,
+            AppHealthCheckPath = map.Text("appHealthCheckPath"),
+            AppHealthProbeInterval = map.Integer("appHealthProbeInterval", minimum: 0) ?? 0,
+            AppHealthProbeTimeout = map.Integer("appHealthProbeTimeout", minimum: 0) ?? 0,
+            AppHealthThreshold = map.Integer("appHealthThreshold", minimum: 0) ?? 0,
+            Env = map.TextMap("env"),
+            AppLogDestination = Destination(map, "appLogDestination"),
+        };
+    }
+
+    private static List<string> ResourcesPaths(Shared own, Shared common, string appDir)
+    {
+        if (own.ResourcesPaths.Count > 0)
+            return [.. own.ResourcesPaths];
+        var beside = Path.Combine(appDir, ".dapr", "resources");
+        if (Directory.Exists(beside))
+            return [beside];
+        if (common.ResourcesPaths.Count > 0)
+            return [.. common.ResourcesPaths];
+        var installed = Path.Combine(DaprFolder(), "components");
+        return Directory.Exists(installed) ? [installed] : [];
+    }
+
+    private static string? ConfigFilePath(Shared own, Shared common, string appDir)
+    {
+        if (own.ConfigFilePath is not null)
+            return own.ConfigFilePath;
+        var beside = Path.Combine(appDir, ".dapr", "config.yaml");
+        if (File.Exists(beside))
+            return beside;
+        if (common.ConfigFilePath is not null)
+            return common.ConfigFilePath;
+        var installed = Path.Combine(DaprFolder(), "config.yaml");
+        return File.Exists(installed) ? installed : null;
+    }
+
+    /// <summary>With daprd's defaults: /healthz every 5 s, 500 ms, three failures.</summary>
+    private static AppHealthCheck? HealthCheck(Shared own, Shared common) => !own.EnableAppHealthCheck && !common.EnableAppHealthCheck
+        ? null
+        : new(
+            Or(own.AppHealthCheckPath, common.AppHealthCheckPath) ?? "/healthz",
+            TimeSpan.FromSeconds(OrZero(own.AppHealthProbeInterval, common.AppHealthProbeInterval) is > 0 and var interval ? interval : 5),
+            TimeSpan.FromMilliseconds(OrZero(own.AppHealthProbeTimeout, common.AppHealthProbeTimeout) is > 0 and var timeout ? timeout : 500),
+            OrZero(own.AppHealthThreshold, common.AppHealthThreshold) is > 0 and var threshold ? threshold : 3);
+
+    private static string Existing(YamlMap map, string field, string folder, string path, Func<string, bool> exists, string what)
+    {
+        var full = Path.GetFullPath(path is "~" || path.StartsWith("~/", StringComparison.Ordinal) ? Home() + path[1..] : path, folder);
+        if (!exists(full))
+            map.Error($"expected {what}, got \"{path}\", and {full} does not exist", field);
+        return full;
+    }
+
+    private static LogDestination Destination(YamlMap map, string field) => map.OneOf(field, "console", "file", "fileAndConsole") switch
+    {
+        "console" => LogDestination.Console,
+        "file" => LogDestination.File,
+        "fileAndConsole" => LogDestination.FileAndConsole,
+        _ => LogDestination.Unset,
+    };
+
+    /// <summary>A Kubernetes quantity: 4Mi, 16M, 1048576.</summary>
+    private static int Bytes(YamlMap map, string field)
+    {
+        var text = map.Text(field);
+        if (string.IsNullOrEmpty(text))
+            return 0;
+        var digits = text.TrimEnd('K', 'k', 'M', 'G', 'i');
+        var unit = text[digits.Length..] switch { "" => 1L, "k" => 1000, "M" => 1_000_000, "G" => 1_000_000_000, "Ki" => 1 << 10, "Mi" => 1 << 20, "Gi" => 1 << 30, _ => 0 };
+        if (unit > 0 && int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number * unit <= int.MaxValue)
+            return (int)(number * unit);
+        map.Error($"expected a size such as 4Mi or 512Ki, below 2Gi, got \"{text}\"", field);
+        return 0;
+    }
+
+    private static string? Or(string? own, string? common) => string.IsNullOrEmpty(own) ? string.IsNullOrEmpty(common) ? null : common : own;
+
+    private static int OrZero(int own, int common) => own == 0 ? common : own;
+
+    private static string Home() => Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+
+    private static string DaprFolder() => Path.Combine(Environment.GetEnvironmentVariable("DAPR_RUNTIME_PATH") ?? Home(), ".dapr");
+
+    private sealed record Shared
+    {
+        public string? ConfigFilePath { get; init; }
+
+        public List<string> ResourcesPaths { get; init; } = [];
+
+        public string? AppProtocol { get; init; }
+
+        public int AppMaxConcurrency { get; init; }
+
+        public int MaxBodyBytes { get; init; }
+
+        public bool EnableAppHealthCheck { get; init; }
+
+        public string? AppHealthCheckPath { get; init; }
+
+        public int AppHealthProbeInterval { get; init; }
+
+        public int AppHealthProbeTimeout { get; init; }
+
+        public int AppHealthThreshold { get; init; }
+
+        public IReadOnlyDictionary<string, string> Env { get; init; } = new Dictionary<string, string>();
+
+        public LogDestination AppLogDestination { get; init; }
+    }
+}
