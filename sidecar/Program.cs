@@ -1,1 +1,3 @@
-WebApplication.CreateBuilder(args).Build().Run();
+using DaprOrders.Sidecar.Launcher;
+
+return args is [Guard.Argument] ? Guard.Run(Console.In) : await CommandLine.RunAsync(args);

@@ -66,21 +66,8 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
         IReadOnlyList<LoadedComponent> loaded,
         CancellationToken cancellationToken)
     {
-        var type = ComponentTypes.Find(resource.Type, resource.Version)
-            ?? throw new ResourceException(
-                resource.Location,
-                $"component {resource.Name}: type '{resource.Type}' version '{resource.Version}' is not known here; known are "
-                + string.Join(", ", ComponentTypes.All.Select(known => $"{known.Name} {known.Version}")));
-        foreach (var item in resource.Metadata)
-        {
-            if (!type.Fields.Contains(item.Name, StringComparer.OrdinalIgnoreCase))
-            {
-                throw new ResourceException(
-                    item.Location,
-                    $"component {resource.Name}: {resource.Type} has no metadata field '{item.Name}'; it knows {string.Join(", ", type.Fields)}");
-            }
-        }
-
+        ResourceException.ThrowIfAny([.. ComponentTypes.Check(resource)]);
+        var type = ComponentTypes.Find(resource.Type, resource.Version)!;
         var values = new List<MetadataValue>(resource.Metadata.Count);
         foreach (var item in resource.Metadata)
         {

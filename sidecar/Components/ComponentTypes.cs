@@ -2,6 +2,7 @@ using DaprOrders.Sidecar.Components.Secrets.LocalEnv;
 using DaprOrders.Sidecar.Components.Secrets.LocalFile;
 using DaprOrders.Sidecar.Components.State.InMemory;
 using DaprOrders.Sidecar.Components.State.Sqlite;
+using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Components;
 
@@ -18,4 +19,18 @@ public static class ComponentTypes
 
     public static ComponentType? Find(string name, string version) =>
         All.FirstOrDefault(type => type.Name == name && type.Version == version);
+
+    /// <summary>What can be said against a component before its values are known: an unknown type, unknown fields.</summary>
+    public static IEnumerable<ResourceError> Check(ComponentResource resource)
+    {
+        if (Find(resource.Type, resource.Version) is not { } type)
+        {
+            var known = string.Join(", ", All.Select(t => $"{t.Name} {t.Version}"));
+            return [new(resource.Location, $"component {resource.Name}: type '{resource.Type}' version '{resource.Version}' is not known here; known are {known}")];
+        }
+
+        return resource.Metadata.Where(item => !type.Fields.Contains(item.Name, StringComparer.OrdinalIgnoreCase)).Select(item => new ResourceError(
+            item.Location,
+            $"component {resource.Name}: {resource.Type} has no metadata field '{item.Name}'; it knows {string.Join(", ", type.Fields)}"));
+    }
 }

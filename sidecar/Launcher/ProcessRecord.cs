@@ -45,6 +45,18 @@ internal sealed class ProcessRecord : IDisposable
         return ended;
     }
 
+    /// <summary>Deletes all that the folder holds, this record's own files excepted.</summary>
+    public void EmptyFolder()
+    {
+        foreach (var entry in new DirectoryInfo(Path.GetDirectoryName(_file)!).EnumerateFileSystemInfos().Where(e => e.FullName != _lock.Name))
+        {
+            if (entry is DirectoryInfo folder)
+                folder.Delete(recursive: true);
+            else
+                entry.Delete();
+        }
+    }
+
     public void Add(string name, ProcessMark process)
     {
         lock (_writing)

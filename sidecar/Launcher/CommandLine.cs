@@ -1,0 +1,59 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+
+namespace DaprOrders.Sidecar.Launcher;
+
+/// <summary>The options and commands of <c>dotnet run --project sidecar --</c>.</summary>
+internal static class CommandLine
+{
+    /// <summary>How long the end may take after Ctrl-C; then this process goes, and its guard ends what is left.</summary>
+    private static readonly TimeSpan EndWithin = TimeSpan.FromSeconds(10);
+
+    private static readonly Option<string?> RunFile = new("--run-file", "-f")
+    {
+        Description = "Runs another multi-app run file, or the dapr.yaml of a folder, as it is written. Default: this repository's dapr.yaml",
+        HelpName = "PATH",
+        Recursive = true,
+    };
+
+    private static readonly Option<string?> ResourcesPath = new("--resources-path", "-d")
+    {
+        Description = "The folder that takes the place of components/redis. Default: components/local",
+        HelpName = "PATH",
+        Recursive = true,
+    };
+
+    private static readonly Option<bool> Reset = new("--reset") { Description = "Empties data/ first", Recursive = true };
+
+    private static readonly Option<bool> NoBuild = new("--no-build") { Description = "Starts what was built last", Recursive = true };
+
+    public static Task<int> RunAsync(string[] arguments)
+    {
+        var demo = new Command("demo", "Places orders of every kind, shows how each travelled, and ends");
+        demo.SetAction((parsed, token) => WithSignalsAsync(t => Demo.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
+
+        var root = new RootCommand("Runs a Dapr multi-app run file with embedded sidecars: nothing to install, for development and tests") { RunFile, ResourcesPath, Reset, NoBuild, demo };
+        root.SetAction((parsed, token) => WithSignalsAsync(t => Launch.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
+        return root.Parse(arguments).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = EndWithin });
+    }
+
+    private static LaunchOptions OptionsOf(ParseResult parsed) => new()
+    {
+        RunFile = parsed.GetValue(RunFile),
+        ResourcesPath = parsed.GetValue(ResourcesPath),
+        Reset = parsed.GetValue(Reset),
+        NoBuild = parsed.GetValue(NoBuild),
+    };
+
+    /// <summary>Ctrl-C and SIGTERM cancel the token already; a closed terminal must too.</summary>
+    private static async Task<int> WithSignalsAsync(Func<CancellationToken, Task<int>> run, CancellationToken cancellationToken)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+        {
+            context.Cancel = true;
+            stop.Cancel();
+        });
+        return await run(stop.Token);
+    }
+}

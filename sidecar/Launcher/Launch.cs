@@ -1,0 +1,130 @@
+using System.Diagnostics;
+using DaprOrders.Sidecar.Resources;
+
+namespace DaprOrders.Sidecar.Launcher;
+
+/// <summary>A run from the command line: everything that can be wrong is looked for before anything is started.</summary>
+internal static class Launch
+{
+    /// <summary>Runs until Ctrl-C, SIGTERM, or the failure of an app; answers the exit code.</summary>
+    public static Task<int> RunAsync(LaunchOptions options, LaunchConsole console, CancellationToken cancellationToken) =>
+        GuardAsync(console, async () =>
+        {
+            await StartAndAsync(options, console, async (system, plan) =>
+            {
+                if (plan.IsOwnRunFile)
+                    await SampleStock.EnsureAsync(plan.RunFile, console, cancellationToken);
+                ShowAddresses(plan, console);
+                await system.Failed.WaitAsync(cancellationToken);
+            }, cancellationToken);
+            return 0;
+        }, cancellationToken);
+
+    /// <summary>Starts the system, waits until all of it is ready, runs <paramref name="use"/>, and ends it.</summary>
+    public static async Task StartAndAsync(
+        LaunchOptions options, LaunchConsole console, Func<RunningSystem, LaunchPlan, Task> use, CancellationToken cancellationToken)
+    {
+        var time = TimeProvider.System;
+        var began = time.GetTimestamp() - (long)((DateTime.Now - Process.GetCurrentProcess().StartTime).TotalSeconds * time.TimestampFrequency);
+        RefuseProduction();
+        var plan = LaunchPlan.Read(options);
+        foreach (var warning in plan.Warnings)
+            console.Warning(warning);
+        if (options.Reset && !plan.IsOwnRunFile)
+            throw new LaunchException("--reset empties data/ of this repository; what another run file keeps, and where, its components say.");
+
+        using var record = ProcessRecord.TryOpen(plan.DataFolder)
+            ?? throw new LaunchException($"A launcher already runs with {plan.DataFolder}. Stop it first (Ctrl-C there).");
+        foreach (var leftover in record.EndLeftovers())
+            console.Warning($"ended {leftover}, left behind by a run that was killed");
+        if (options.Reset)
+            record.EmptyFolder();
+        if (Ports.FindTaken(plan.RunFile) is { Count: > 0 } taken)
+            throw new LaunchException($"{string.Join(Environment.NewLine, taken)}{Environment.NewLine}Stop what has them, or give other ports in {plan.RunFile.Path}.");
+        if (!options.NoBuild && plan.IsOwnRunFile)
+            began = await BuildAsync(plan.RunFile, console, time, began, cancellationToken);
+
+        // Relative paths in components start here, as they do for a daprd that `dapr run -f .` starts.
+        Environment.CurrentDirectory = plan.RunFile.Folder;
+        using var log = new SidecarLog(Path.Combine(plan.DataFolder, "sidecar.log"), console, time);
+        using var loggerFactory = new LoggerFactory([log]);
+        await using var system = await RunningSystem.StartAsync(plan, record, console, loggerFactory, time, began, cancellationToken);
+        try
+        {
+            await (await Task.WhenAny(system.Ready, system.Failed)).WaitAsync(cancellationToken);
+            await use(system, plan);
+        }
+        finally
+        {
+            console.Line("stopping ...");
+        }
+    }
+
+    /// <summary>Turns what can go wrong into words and an exit code.</summary>
+    public static async Task<int> GuardAsync(LaunchConsole console, Func<Task<int>> run, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await run();
+        }
+        catch (ResourceException e)
+        {
+            console.Error($"nothing was started: {(e.Errors.Count == 1 ? "there is a mistake" : $"there are {e.Errors.Count} mistakes")}");
+            foreach (var error in e.Errors)
+                console.Line($"  {error}");
+            return 1;
+        }
+        catch (LaunchException e)
+        {
+            console.Error(e.Message);
+            return 1;
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return 0;
+        }
+    }
+
+    /// <summary>A development and test runtime: it has neither Dapr's security nor its availability.</summary>
+    internal static void RefuseProduction()
+    {
+        foreach (var name in new[] { "DOTNET_ENVIRONMENT", "ASPNETCORE_ENVIRONMENT" })
+        {
+            if ("Production".Equals(Environment.GetEnvironmentVariable(name), StringComparison.OrdinalIgnoreCase))
+                throw new LaunchException($"The embedded sidecar is for development and tests and does not start with {name}=Production. Run Dapr there: dapr run -f .");
+        }
+
+        if (Environment.GetEnvironmentVariable("KUBERNETES_SERVICE_HOST") is { Length: > 0 })
+            throw new LaunchException("The embedded sidecar is for development and tests and does not start inside Kubernetes. Install Dapr there.");
+    }
+
+    private static async Task<long> BuildAsync(RunFile runFile, LaunchConsole console, TimeProvider time, long began, CancellationToken cancellationToken)
+    {
+        var build = new ServicesBuild(runFile);
+        if (!build.Applies || build.IsUpToDate)
+            return began;
+        console.Line("building the services (Release) ...");
+        var before = time.GetTimestamp();
+        await build.BuildAsync(cancellationToken);
+        console.Good("built", $"in {time.GetElapsedTime(before).TotalSeconds:0} s");
+        // Times are told without the build.
+        return began + (time.GetTimestamp() - before);
+    }
+
+    private static void ShowAddresses(LaunchPlan plan, LaunchConsole console)
+    {
+        console.Line();
+        foreach (var app in plan.RunFile.Apps.Where(a => a.AppPort > 0 && a.DaprHttpPort > 0))
+            console.Line($"  {app.AppId,-18} http://localhost:{app.DaprHttpPort}/v1.0/invoke/{app.AppId}/method/    http://localhost:{app.AppPort}/openapi/v1.json");
+        console.Line($"  logs               {{app}}/.dapr/logs, {Path.Combine(plan.DataFolder, "sidecar.log")}");
+        if (plan.IsOwnRunFile && SampleStock.CurlLine(plan.RunFile) is { } curl)
+        {
+            console.Line();
+            console.Line("Place an order:");
+            console.Line($"  {curl}");
+        }
+
+        console.Line();
+        console.Line("Ctrl-C ends everything.");
+    }
+}

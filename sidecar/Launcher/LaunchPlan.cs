@@ -1,0 +1,118 @@
+using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+
+namespace DaprOrders.Sidecar.Launcher;
+
+/// <summary>What the command line asks for. Paths start at the working directory.</summary>
+internal sealed record LaunchOptions
+{
+    /// <summary>Null: this repository's dapr.yaml.</summary>
+    public string? RunFile { get; init; }
+
+    /// <summary>Null: components/local for this repository's run file, nothing replaced in another.</summary>
+    public string? ResourcesPath { get; init; }
+
+    public bool Reset { get; init; }
+
+    public bool NoBuild { get; init; }
+}
+
+/// <summary>A run file with all that it names, read and found free of mistakes.</summary>
+internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions> Sidecars, bool IsOwnRunFile, IReadOnlyList<string> Warnings)
+{
+    /// <summary>The folder that dapr.yaml names for a machine with Redis, and that another broker's folder takes the place of.</summary>
+    private const string Replaced = "components/redis";
+
+    private const string Local = "components/local";
+
+    /// <summary>What the components and the launcher keep between runs: data/ here, .dapr/ beside another's run file.</summary>
+    public string DataFolder => Path.Combine(RunFile.Folder, IsOwnRunFile ? "data" : ".dapr");
+
+    /// <exception cref="ResourceException">Every mistake in the run file and in the files that it names.</exception>
+    public static LaunchPlan Read(LaunchOptions options)
+    {
+        var errors = new List<ResourceError>();
+        var isOwn = options.RunFile is null;
+        var runFile = RunFileReader.Read(options.RunFile ?? FindRunFile(), errors);
+        if (runFile is null)
+            throw new ResourceException(errors);
+
+        runFile = WithBroker(runFile, options, isOwn);
+        var warnings = new List<string>();
+        var resources = new Dictionary<string, ResourceSet>(StringComparer.Ordinal);
+        var configurations = new Dictionary<string, ConfigurationResource>(StringComparer.Ordinal);
+        var sidecars = new List<SidecarOptions>();
+        foreach (var app in runFile.Apps)
+        {
+            var key = string.Join('\n', app.ResourcesPaths);
+            if (!resources.TryGetValue(key, out var set))
+                resources[key] = set = ResourceLoader.Load(app.ResourcesPaths, errors);
+            if (app.ConfigFilePath is { } file && !configurations.ContainsKey(file))
+            {
+                configurations[file] = ResourceLoader.LoadConfiguration(file, errors);
+                warnings.AddRange(configurations[file].NotSupported.Select(s => $"{file}: {s} has no effect in the embedded sidecar"));
+            }
+
+            errors.AddRange(set.Components.Where(c => c.Scopes.Count == 0 || c.Scopes.Contains(app.AppId)).SelectMany(ComponentTypes.Check));
+            sidecars.Add(OptionsOf(app, set, app.ConfigFilePath is null ? ConfigurationResource.Default : configurations[app.ConfigFilePath]));
+        }
+
+        ResourceException.ThrowIfAny(errors);
+        return new(runFile, sidecars, isOwn, warnings);
+    }
+
+    /// <summary>The dapr.yaml of the working directory or a folder above it, else of a folder above this program.</summary>
+    private static string FindRunFile()
+    {
+        foreach (var start in new[] { Environment.CurrentDirectory, AppContext.BaseDirectory })
+        {
+            for (var folder = new DirectoryInfo(start); folder is not null; folder = folder.Parent)
+            {
+                var file = Path.Combine(folder.FullName, "dapr.yaml");
+                if (File.Exists(file))
+                    return file;
+            }
+        }
+
+        throw new LaunchException($"No dapr.yaml in {Environment.CurrentDirectory} or a folder above it; name a run file with --run-file PATH.");
+    }
+
+    private static RunFile WithBroker(RunFile runFile, LaunchOptions options, bool isOwn)
+    {
+        var replaced = Path.GetFullPath(Replaced, runFile.Folder);
+        var local = Path.GetFullPath(Local, runFile.Folder);
+        var replacement = options.ResourcesPath is { } path ? Path.GetFullPath(path) : isOwn && Directory.Exists(local) ? local : null;
+        if (replacement is null)
+            return runFile;
+        if (!runFile.Apps.Any(a => a.ResourcesPaths.Contains(replaced)))
+        {
+            return options.ResourcesPath is null
+                ? runFile
+                : throw new LaunchException($"--resources-path takes the place of {Replaced}, which {runFile.Path} does not name.");
+        }
+
+        return runFile with
+        {
+            Apps = [.. runFile.Apps.Select(a => a with { ResourcesPaths = [.. a.ResourcesPaths.Select(p => p == replaced ? replacement : p)] })],
+        };
+    }
+
+    private static SidecarOptions OptionsOf(RunApp app, ResourceSet resources, ConfigurationResource configuration) => new()
+    {
+        AppId = app.AppId,
+        AppPort = app.AppPort,
+        AppChannelAddress = app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : "127.0.0.1",
+        HttpPort = app.DaprHttpPort,
+        GrpcPort = app.DaprGrpcPort,
+        Namespace = Environment.GetEnvironmentVariable("NAMESPACE") is { Length: > 0 } name ? name : "default",
+        Resources = resources,
+        Configuration = configuration,
+        // As with the CLI, tokens come from the environment that starts the run, not from env of the run file, which is the app's alone.
+        ApiToken = Environment.GetEnvironmentVariable("DAPR_API_TOKEN") is { Length: > 0 } apiToken ? apiToken : null,
+        AppApiToken = Environment.GetEnvironmentVariable("APP_API_TOKEN") is { Length: > 0 } appToken ? appToken : null,
+        AppMaxConcurrency = app.AppMaxConcurrency,
+        MaxBodyBytes = app.MaxBodyBytes,
+        AppHealthCheck = app.AppHealthCheck,
+    };
+}

@@ -1,0 +1,199 @@
+using System.Globalization;
+using DaprOrders.Sidecar.Hosting;
+
+namespace DaprOrders.Sidecar.Launcher;
+
+/// <summary>
+/// A started run file: a sidecar and a process for each app. All processes are started at once, in the order of the file, once every
+/// sidecar answers: services wait for each other by their own means, and so the slowest start is the whole start.
+/// </summary>
+internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
+{
+    private static readonly TimeSpan SidecarGrace = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan AppGrace = TimeSpan.FromSeconds(5);
+
+    private readonly LaunchPlan _plan;
+    private readonly ProcessRecord _record;
+    private readonly LaunchConsole _console;
+    private readonly TimeProvider _time;
+    private readonly long _began;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(2) };
+    private readonly List<AppSupervisor> _supervisors = [];
+    private Guard? _guard;
+    private EmbeddedDapr? _dapr;
+
+    private RunningSystem(LaunchPlan plan, ProcessRecord record, LaunchConsole console, TimeProvider time, long began) =>
+        (_plan, _record, _console, _time, _began) = (plan, record, console, time, began);
+
+    /// <summary>Every app can take work.</summary>
+    public Task Ready { get; private set; } = Task.CompletedTask;
+
+    /// <summary>Fails with the reason when an app or a sidecar cannot live; never ends otherwise.</summary>
+    public Task Failed { get; private set; } = Task.CompletedTask;
+
+    public IReadOnlyList<AppSupervisor> Supervisors => _supervisors;
+
+    public EmbeddedDapr Dapr => _dapr!;
+
+    /// <param name="plan">What to start.</param>
+    /// <param name="record">Where the processes are written down.</param>
+    /// <param name="console">Where each app's readiness and death is told.</param>
+    /// <param name="loggerFactory">The sidecars' log.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="began">When the start began, a timestamp of <paramref name="time"/>.</param>
+    /// <param name="cancellationToken">Gives the start up.</param>
+    /// <exception cref="LaunchException">A port is taken, a program cannot be started.</exception>
+    /// <exception cref="Resources.ResourceException">A component cannot be started.</exception>
+    public static async Task<RunningSystem> StartAsync(
+        LaunchPlan plan, ProcessRecord record, LaunchConsole console, ILoggerFactory loggerFactory, TimeProvider time, long began, CancellationToken cancellationToken)
+    {
+        var system = new RunningSystem(plan, record, console, time, began);
+        try
+        {
+            await system.StartAsync(loggerFactory, cancellationToken);
+            return system;
+        }
+        catch
+        {
+            await system.DisposeAsync();
+            throw;
+        }
+    }
+
+    public void Started(string appId, ProcessMark process)
+    {
+        _record.Add(appId, process);
+        _guard?.Watch(process);
+    }
+
+    public void Ended(ProcessMark process)
+    {
+        _record.Remove(process);
+        _guard?.Forget(process);
+    }
+
+    /// <summary>The sidecars first, so that no message is delivered to an app that is ending; then the apps, all at once.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync();
+        if (_dapr is not null)
+        {
+            try
+            {
+                await _dapr.DisposeAsync().AsTask().WaitAsync(SidecarGrace);
+            }
+            catch (TimeoutException)
+            {
+                _console.Warning($"the sidecars did not stop within {SidecarGrace.TotalSeconds:0} s; the apps are ended all the same");
+            }
+        }
+
+        await Task.WhenAll(_supervisors.Select(s => s.StopAsync(AppGrace)));
+        foreach (var supervisor in _supervisors)
+            await supervisor.DisposeAsync();
+        if (_guard is not null)
+        {
+            _record.Remove(_guard.Mark);
+            _guard.Dispose();
+        }
+
+        _http.Dispose();
+        _stopping.Dispose();
+    }
+
+    private async Task StartAsync(ILoggerFactory loggerFactory, CancellationToken cancellationToken)
+    {
+        if (_plan.RunFile.Apps.Any(a => a.Command.Count > 0))
+        {
+            _guard = Guard.Start();
+            _record.Add("the launcher's guard", _guard.Mark);
+        }
+
+        try
+        {
+            _dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = _plan.Sidecars, LoggerFactory = loggerFactory, Time = _time }, cancellationToken);
+        }
+        catch (IOException e)
+        {
+            var taken = Ports.FindTaken(_plan.RunFile);
+            throw new LaunchException(taken.Count > 0 ? string.Join(Environment.NewLine, taken) : e.Message, e);
+        }
+
+        var waits = new List<Task>();
+        var lives = new List<Task>();
+        foreach (var (app, sidecar) in _plan.RunFile.Apps.Zip(_dapr.Sidecars))
+        {
+            AppSupervisor? supervisor = null;
+            if (app.Command.Count > 0)
+            {
+                supervisor = new AppSupervisor(app, EnvironmentOf(app, sidecar), this, _console, RestartPolicy.Default, _time)
+                {
+                    AfterRestart = async token =>
+                    {
+                        await WaitForAppAsync(app, token);
+                        _console.Good("ready", $"{app.AppId} again");
+                    },
+                };
+                _supervisors.Add(supervisor);
+                await supervisor.Started;
+                lives.Add(supervisor.Running);
+            }
+
+            waits.Add(TellWhenReadyAsync(app, sidecar, supervisor, _stopping.Token));
+        }
+
+        Ready = Task.WhenAll(waits);
+        Failed = FirstFailureAsync([.. lives, .. _dapr.Sidecars.Select(s => s.Ready)]);
+    }
+
+    private async Task TellWhenReadyAsync(RunApp app, SidecarHost sidecar, AppSupervisor? supervisor, CancellationToken cancellationToken)
+    {
+        if (supervisor is null && app.AppPort > 0)
+            _console.Line($"waiting for {app.AppId}, which has no command: start it on port {app.AppPort}");
+        await WaitForAppAsync(app, cancellationToken);
+        await sidecar.Ready.WaitAsync(cancellationToken);
+        var seconds = _time.GetElapsedTime(_began).TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture);
+        var address = app.AppPort > 0 ? $"http://localhost:{app.AppPort}" : "no app port";
+        _console.Good("ready", $"{app.AppId,-18} {seconds,5} s  {address,-22} Dapr http://localhost:{sidecar.HttpPort}, gRPC {sidecar.GrpcPort}");
+    }
+
+    private async Task WaitForAppAsync(RunApp app, CancellationToken cancellationToken)
+    {
+        if (app.AppPort > 0)
+            await AppReadiness.WaitAsync(_http, app.AppPort, app.AppChannelAddress, why => _console.Warning($"{app.AppId} is not ready yet: {why}"), cancellationToken);
+    }
+
+    private static async Task FirstFailureAsync(List<Task> lives)
+    {
+        while (lives.Count > 0)
+        {
+            var ended = await Task.WhenAny(lives);
+            if (ended.IsFaulted)
+                await ended;
+            lives.Remove(ended);
+        }
+
+        await Task.Delay(Timeout.Infinite);
+    }
+
+    /// <summary>As <c>dapr run</c> gives it (cli pkg/standalone/run.go), on top of this process's own.</summary>
+    private static Dictionary<string, string> EnvironmentOf(RunApp app, SidecarHost sidecar)
+    {
+        var environment = new Dictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["APP_ID"] = app.AppId,
+            ["APP_CHANNEL_ADDRESS"] = app.AppChannelAddress,
+            ["APP_PROTOCOL"] = app.AppProtocol,
+            ["DAPR_HTTP_PORT"] = sidecar.HttpPort.ToString(CultureInfo.InvariantCulture),
+            ["DAPR_GRPC_PORT"] = sidecar.GrpcPort.ToString(CultureInfo.InvariantCulture),
+        };
+        if (app.AppPort > 0)
+            environment["APP_PORT"] = app.AppPort.ToString(CultureInfo.InvariantCulture);
+        if (app.MetricsPort > 0)
+            environment["DAPR_METRICS_PORT"] = app.MetricsPort.ToString(CultureInfo.InvariantCulture);
+        foreach (var (name, value) in app.Env)
+            environment[name] = value;
+        return environment;
+    }
+}
