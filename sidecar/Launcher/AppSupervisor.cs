@@ -12,6 +12,8 @@ internal sealed record RestartPolicy(TimeSpan AtOnce, int DeathsAtOnce, TimeSpan
 /// </summary>
 internal sealed class AppSupervisor : IAsyncDisposable
 {
+    private static readonly TimeSpan CtrlCNotice = TimeSpan.FromMilliseconds(100);
+
     private readonly RunApp _app;
     private readonly IReadOnlyDictionary<string, string> _environment;
     private readonly IProcessWatch _watch;
@@ -49,6 +51,9 @@ internal sealed class AppSupervisor : IAsyncDisposable
     /// <summary>Runs after each restart, until the app ends: tells when it is ready again.</summary>
     public Func<CancellationToken, Task> AfterRestart { get; init; } = _ => Task.CompletedTask;
 
+    /// <summary>From now on the app is not started again.</summary>
+    public Task LetGoAsync() => _stopping.CancelAsync();
+
     /// <summary>Asks the app to end; ends it with all it has started when the time is over.</summary>
     public async Task StopAsync(TimeSpan grace)
     {
@@ -72,7 +77,8 @@ internal sealed class AppSupervisor : IAsyncDisposable
         while (!_stopping.IsCancellationRequested)
         {
             var (exitCode, lived) = await RunOnceAsync();
-            if (_stopping.IsCancellationRequested)
+            // Ctrl-C reaches the app at the same moment as the launcher: such an end is no death.
+            if (!await ElapsesAsync(CtrlCNotice))
                 return;
             if (exitCode == 0 && _app.AppPort == 0)
             {
@@ -84,18 +90,26 @@ internal sealed class AppSupervisor : IAsyncDisposable
             var died = $"{_app.AppId} died with exit code {exitCode} after {lived.TotalSeconds:0.0} s";
             deathsAtOnce = lived < _restart.AtOnce ? deathsAtOnce + 1 : 0;
             if (deathsAtOnce == _restart.DeathsAtOnce)
-                throw new LaunchException($"{died}, for the {deathsAtOnce}. time in a row: giving up. Its last lines ({_log.FilePath ?? "console"}):{last}");
+                throw new LaunchException($"{died}: it died at once {deathsAtOnce} times in a row, giving up. Its last lines ({_log.FilePath ?? "console"}):{last}");
 
             var delay = _restart.FirstDelay * Math.Pow(2, Math.Max(0, deathsAtOnce - 1));
             _console.Error($"{died}; starting it again in {delay.TotalSeconds:0.##} s. Its last lines ({_log.FilePath ?? "console"}):{last}");
-            try
-            {
-                await Task.Delay(delay, _time, _stopping.Token);
-            }
-            catch (OperationCanceledException)
-            {
+            if (!await ElapsesAsync(delay))
                 return;
-            }
+        }
+    }
+
+    /// <summary>False when the supervisor is stopped meanwhile.</summary>
+    private async Task<bool> ElapsesAsync(TimeSpan delay)
+    {
+        try
+        {
+            await Task.Delay(delay, _time, _stopping.Token);
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
         }
     }
 

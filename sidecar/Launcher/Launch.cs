@@ -54,9 +54,10 @@ internal static class Launch
             await (await Task.WhenAny(system.Ready, system.Failed)).WaitAsync(cancellationToken);
             await use(system, plan);
         }
-        finally
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             console.Line("stopping ...");
+            throw;
         }
     }
 

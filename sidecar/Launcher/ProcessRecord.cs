@@ -40,9 +40,17 @@ internal sealed class ProcessRecord : IDisposable
     {
         if (!File.Exists(_file))
             return [];
-        var ended = Read().Where(e => new ProcessMark(e.Id, e.StartedUtc).Kill()).Select(e => $"{e.Name} (process {e.Id})").ToList();
+        var ended = Read().Where(e => new ProcessMark(e.Id, e.StartedUtc).Kill()).ToList();
+        // What was killed may hold ports and files for a moment yet.
+        var until = Environment.TickCount64 + 2_000;
+        foreach (var entry in ended)
+        {
+            using var process = new ProcessMark(entry.Id, entry.StartedUtc).Find();
+            process?.WaitForExit((int)Math.Max(0, until - Environment.TickCount64));
+        }
+
         File.Delete(_file);
-        return ended;
+        return [.. ended.Select(e => $"{e.Name} (process {e.Id})")];
     }
 
     /// <summary>Deletes all that the folder holds, this record's own files excepted.</summary>

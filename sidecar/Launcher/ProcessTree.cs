@@ -32,7 +32,7 @@ internal sealed record ProcessMark(int Id, DateTime StartedUtc)
         return null;
     }
 
-    /// <summary>Ends the process and all its descendants at once.</summary>
+    /// <summary>Ends the process and all its descendants at once; false when there was none.</summary>
     public bool Kill()
     {
         using var process = Find();
@@ -41,13 +41,13 @@ internal sealed record ProcessMark(int Id, DateTime StartedUtc)
         try
         {
             process.Kill(entireProcessTree: true);
+            return true;
         }
         catch (Exception e) when (e is InvalidOperationException or Win32Exception or AggregateException)
         {
-            // It ended by itself meanwhile, as the answer tells.
+            // It ended by itself meanwhile.
+            return false;
         }
-
-        return process.WaitForExit(TimeSpan.FromSeconds(5));
     }
 }
 

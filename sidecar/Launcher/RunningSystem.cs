@@ -77,6 +77,7 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     public async ValueTask DisposeAsync()
     {
         await _stopping.CancelAsync();
+        await Task.WhenAll(_supervisors.Select(s => s.LetGoAsync()));
         if (_dapr is not null)
         {
             try

@@ -1,0 +1,118 @@
+using System.Net;
+using System.Net.Sockets;
+using DaprOrders.Sidecar.Launcher;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DaprOrders.Sidecar.Tests.Launcher;
+
+/// <summary>A temporary folder with a run file, its apps' folders and an in-memory component; gone when disposed.</summary>
+internal sealed class Workspace : IDisposable
+{
+    private readonly StringWriter _console = new();
+
+    public Workspace()
+    {
+        Directory.CreateDirectory(PathOf("components"));
+        Write("components/store.yaml", "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: statestore}\nspec: {type: state.in-memory, version: v1}\n");
+        Console = new LaunchConsole(TextWriter.Synchronized(_console));
+    }
+
+    /// <summary>The tiny application of these tests, as a command of a run file.</summary>
+    public static string TinyApp { get; } = $"dotnet, \"{Path.Combine(AppContext.BaseDirectory, "DaprOrders.TinyApp.dll").Replace("\\", "\\\\", StringComparison.Ordinal)}\"";
+
+    public string Folder { get; } = Directory.CreateTempSubdirectory("launcher-").FullName;
+
+    public string RunFile => PathOf("dapr.yaml");
+
+    public LaunchConsole Console { get; }
+
+    public string Shown
+    {
+        get
+        {
+            lock (_console)
+                return _console.ToString();
+        }
+    }
+
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    public string PathOf(string relative) => Path.Combine(Folder, relative.Replace('/', Path.DirectorySeparatorChar));
+
+    public Workspace Write(string file, string text)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(PathOf(file))!);
+        File.WriteAllText(PathOf(file), text);
+        return this;
+    }
+
+    /// <summary>A run file with these apps; the in-memory component is common to them.</summary>
+    public Workspace WithApps(string apps)
+    {
+        foreach (var folder in new[] { "one", "two" })
+            Directory.CreateDirectory(PathOf(folder));
+        return Write("dapr.yaml", $"version: 1\ncommon:\n  resourcesPaths: [components]\napps:\n{apps}");
+    }
+
+    public LaunchPlan Plan() => LaunchPlan.Read(new LaunchOptions { RunFile = RunFile });
+
+    public async Task<(RunningSystem System, ProcessRecord Record)> StartAsync()
+    {
+        var plan = Plan();
+        var record = ProcessRecord.TryOpen(plan.DataFolder)!;
+        var began = TimeProvider.System.GetTimestamp();
+        var system = await RunningSystem.StartAsync(plan, record, Console, NullLoggerFactory.Instance, TimeProvider.System, began, TestContext.Current.CancellationToken);
+        return (system, record);
+    }
+
+    public void Dispose()
+    {
+        try
+        {
+            Directory.Delete(Folder, recursive: true);
+        }
+        catch (IOException)
+        {
+            // Windows: a process that was killed a moment ago still holds its folder; the system's temporary folder may keep it.
+        }
+    }
+}
+
+internal static class Eventually
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
+    /// <summary>Waits until it holds; fails after 20 s with what was waited for.</summary>
+    public static async Task HoldsAsync(Func<bool> condition, string what)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
+        var started = TimeProvider.System.GetTimestamp();
+        while (!condition())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < Limit, $"not seen within {Limit.TotalSeconds} s: {what}");
+            await timer.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+        }
+    }
+
+    /// <summary>A killed orphan stays in the table as a zombie where nobody collects it: it has ended all the same.</summary>
+    public static bool HasEnded(ProcessMark mark)
+    {
+        using var process = mark.Find();
+        if (process is null)
+            return true;
+        try
+        {
+            return OperatingSystem.IsLinux() && File.ReadAllText($"/proc/{mark.Id}/stat").Contains(") Z ", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            // Gone between the two looks.
+            return true;
+        }
+    }
+}
