@@ -17,13 +17,13 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
     where TProgram : class
 {
     private readonly Action<IServiceCollection> _configure;
-    private readonly IReadOnlyDictionary<string, string> _settings;
+    private readonly IEnumerable<KeyValuePair<string, string>> _settings;
     private readonly ConcurrentDictionary<string, OrderStream> _orders = new();
 
-    public ServiceHost(Action<IServiceCollection>? configure = null, IReadOnlyDictionary<string, string>? settings = null, MemoryState? state = null)
+    public ServiceHost(Action<IServiceCollection>? configure = null, IEnumerable<KeyValuePair<string, string>>? settings = null, MemoryState? state = null)
     {
         _configure = configure ?? (_ => { });
-        _settings = settings ?? new Dictionary<string, string>();
+        _settings = settings ?? [];
         State = state ?? new MemoryState();
     }
 

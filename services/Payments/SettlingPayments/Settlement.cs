@@ -1,0 +1,66 @@
+using System.Collections.Concurrent;
+using DaprOrders.EventSourcing;
+using DaprOrders.Payments.ChargingOrders;
+using DaprOrders.Payments.Payments;
+using DaprOrders.Payments.RefundingOrders;
+
+namespace DaprOrders.Payments.SettlingPayments;
+
+/// <summary>
+/// Calls the provider for what a payment owes and appends the outcome, until it owes nothing. Any instance may do so at any time, and again
+/// after a crash: the provider acts once under a key, and the stream takes an outcome once.
+/// </summary>
+public sealed class Settlement(EventStore store, Charging charging, Refunding refunding, IHostApplicationLifetime lifetime)
+{
+    private readonly ConcurrentDictionary<string, Lazy<Task<Payment>>> _running = new();
+
+    /// <summary>Runs on when the caller no longer waits; callers for the same order share one run.</summary>
+    public async Task SettleAsync(string orderId, Payment payment)
+    {
+        while (payment.IsUnsettled)
+        {
+            var ours = new Lazy<Task<Payment>>(() => RunAsync(orderId, payment, lifetime.ApplicationStopping));
+            var running = _running.GetOrAdd(orderId, ours);
+            try
+            {
+                payment = await running.Value;
+            }
+            finally
+            {
+                _running.TryRemove(KeyValuePair.Create(orderId, ours));
+            }
+
+            if (running != ours)
+            {
+                // The run may have ended just before what we came for was appended.
+                payment = (await store.LoadAsync(Payment.Category, orderId, lifetime.ApplicationStopping)).State;
+            }
+        }
+    }
+
+    private async Task<Payment> RunAsync(string orderId, Payment payment, CancellationToken cancellationToken)
+    {
+        while (payment.IsUnsettled)
+        {
+            var outcome = await CallProviderAsync(orderId, payment, cancellationToken);
+            var handled = await store.HandleAsync(
+                Payment.Category, orderId, present => PaymentDecider.Decide(present, outcome), new CommandContext(), cancellationToken);
+            if (handled.Refusal is { } refusal)
+            {
+                throw new InvalidOperationException(refusal.Reason);
+            }
+
+            payment = handled.Stream.State;
+        }
+
+        return payment;
+    }
+
+    private Task<PaymentCommand> CallProviderAsync(string orderId, Payment payment, CancellationToken cancellationToken) => payment switch
+    {
+        Payment.Requested p => charging.ChargeAsync(orderId, p.Amount, p.PaymentMethod, cancellationToken),
+        Payment.CancelledWhileCharging p => charging.ChargeAsync(orderId, p.Amount, p.PaymentMethod, cancellationToken),
+        Payment.RefundDue p => refunding.RefundAsync(orderId, p.ChargeId, cancellationToken),
+        _ => throw new InvalidOperationException($"A payment that is {payment.GetType().Name} owes no call."),
+    };
+}

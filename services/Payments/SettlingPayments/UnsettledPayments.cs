@@ -1,0 +1,64 @@
+using System.Security.Cryptography;
+using System.Text;
+using DaprOrders.EventSourcing;
+using DaprOrders.Payments.Provider;
+using Microsoft.Extensions.Options;
+
+namespace DaprOrders.Payments.SettlingPayments;
+
+/// <summary>What happened to the list of payments that nobody's message waits for any more. Streams <c>unsettled-{shard}</c>, not published.</summary>
+public abstract record UnsettledEvent(string OrderId);
+
+public sealed record PaymentLeftUnsettled(string OrderId) : UnsettledEvent(OrderId);
+
+public sealed record PaymentSettled(string OrderId) : UnsettledEvent(OrderId);
+
+/// <summary>The payments whose charge or refund took too long for the message that asked for it. Durable, so that a restart takes them up again.</summary>
+public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions> options)
+{
+    /// <summary>Streams that share the list, so that its writers seldom meet.</summary>
+    private const int Shards = 16;
+
+    private static readonly StreamCategory<IReadOnlyList<string>, UnsettledEvent> s_category = new("unsettled", null, [], Evolve);
+
+    /// <summary>When it returns, the payment will be settled whatever happens to this process.</summary>
+    /// <exception cref="UnclearOutcomeException">The list is full.</exception>
+    public async Task AddAsync(string orderId, CancellationToken cancellationToken)
+    {
+        var most = (options.Value.MaxUnsettled + Shards - 1) / Shards;
+        var handled = await store.HandleAsync(
+            s_category,
+            ShardOf(orderId),
+            open => open.Contains(orderId) ? Decision<UnsettledEvent>.Nothing
+                : open.Count < most ? new PaymentLeftUnsettled(orderId)
+                : Decision<UnsettledEvent>.Refuse("too-many-unsettled", "Too many payments wait for the payment provider; their messages stay with the broker."),
+            new CommandContext(),
+            cancellationToken);
+        if (handled.Refusal is { } refusal)
+        {
+            throw new UnclearOutcomeException(refusal.Reason);
+        }
+    }
+
+    public Task RemoveAsync(string orderId, CancellationToken cancellationToken) => store.HandleAsync(
+        s_category,
+        ShardOf(orderId),
+        open => open.Contains(orderId) ? new PaymentSettled(orderId) : Decision<UnsettledEvent>.Nothing,
+        new CommandContext(),
+        cancellationToken);
+
+    public async Task<IReadOnlyList<string>> ReadAsync(CancellationToken cancellationToken)
+    {
+        var shards = await Task.WhenAll(Enumerable.Range(0, Shards).Select(shard => store.LoadAsync(s_category, $"{shard}", cancellationToken)));
+        return [.. shards.SelectMany(shard => shard.State)];
+    }
+
+    private static IReadOnlyList<string> Evolve(IReadOnlyList<string> open, UnsettledEvent happened) => happened switch
+    {
+        PaymentLeftUnsettled => [.. open, happened.OrderId],
+        PaymentSettled => [.. open.Where(orderId => orderId != happened.OrderId)],
+        _ => throw new UnknownEventException($"The list of unsettled payments knows no {happened.GetType().Name}."),
+    };
+
+    private static string ShardOf(string orderId) => $"{SHA256.HashData(Encoding.UTF8.GetBytes(orderId))[0] % Shards}";
+}

@@ -1,0 +1,229 @@
+using System.Text.Json;
+using DaprOrders.PaymentProvider;
+using DaprOrders.Tests;
+using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace DaprOrders.Payments.Tests;
+
+/// <summary>Payments with the real provider behind it.</summary>
+public sealed class PaymentTests : IDisposable
+{
+    private readonly Provider _provider = new();
+    private readonly OrderStream _order = new OrderStream().Created(("tea", 1));
+    private ServiceHost<PaymentsOptions> _payments;
+
+    public PaymentTests() => _payments = Host();
+
+    public void Dispose()
+    {
+        _payments.Dispose();
+        _provider.Dispose();
+    }
+
+    [Fact]
+    public async Task An_order_whose_goods_are_held_is_charged_once()
+    {
+        _order.StockReserved();
+        Assert.Equal(["SUCCESS", "SUCCESS"], await _payments.DeliverAsync(_order, 1, 2));
+
+        var (status, payment) = await _payments.GetAsync($"/payments/{_order.OrderId}");
+        Assert.Equal((200, "authorized"), (status, payment.GetProperty("status").GetString()));
+        Assert.Equal(19.00m, payment.GetProperty("amount").GetProperty("amount").GetDecimal());
+        Assert.Equal(["PaymentRequested", "PaymentAuthorized"], payment.GetProperty("history").EnumerateArray().Select(entry => entry.GetProperty("type").GetString()));
+        await Eventually.IsAsync(() => Task.FromResult(_payments.Published.Count == 2));
+        Assert.Equal(["charge"], await LedgerAsync());
+    }
+
+    [Theory]
+    [InlineData(PaymentMethods.Flaky, "authorized", "charge")]
+    [InlineData(PaymentMethods.NeverAnswers, "authorized", "charge")]
+    [InlineData(PaymentMethods.Slow, "authorized", "charge")]
+    [InlineData(PaymentMethods.Declined, "declined", "")]
+    [InlineData("pm_unheard_of", "declined", "")]
+    public async Task Every_payment_method_ends_in_one_clear_outcome(string paymentMethod, string outcome, string ledger)
+    {
+        Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order.StockReserved(paymentMethod)));
+
+        await BecomesAsync(outcome);
+        Assert.Equal(ledger, string.Join(',', await LedgerAsync()));
+    }
+
+    [Fact]
+    public async Task Duplicates_at_once_and_lost_messages_charge_once()
+    {
+        _order.StockReserved();
+        await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => _payments.DeliverAsync(_order, 2)));
+        await _payments.DeliverAsync(_order, 1, 2);
+
+        Assert.Equal(["charge"], await LedgerAsync());
+        Assert.Equal(["PaymentRequested", "PaymentAuthorized"], await _payments.EventsOfAsync($"payment-{_order.OrderId}"));
+    }
+
+    [Fact]
+    public async Task A_cancellation_before_the_goods_were_held_charges_nothing()
+    {
+        await _payments.DeliverAsync(_order.Cancelled(), 2, 1);
+
+        Assert.Equal("voided", await StatusAsync());
+        Assert.Empty(await LedgerAsync());
+    }
+
+    [Fact]
+    public async Task A_paid_order_that_is_cancelled_is_refunded_once()
+    {
+        await _payments.DeliverAsync(_order.StockReserved().Paid(), 1, 2, 3);
+        _order.Cancelled();
+        await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => _payments.DeliverAsync(_order, 4)));
+
+        Assert.Equal("refunded", await StatusAsync());
+        Assert.Equal(["charge", "refund"], await LedgerAsync());
+    }
+
+    [Fact]
+    public async Task A_charge_that_arrives_after_the_cancellation_is_refunded_once()
+    {
+        // The charge is made, its answer never comes; meanwhile the customer cancels.
+        await Task.WhenAll(
+            _payments.DeliverAsync(_order.StockReserved(PaymentMethods.NeverAnswers), 2),
+            CancelWhenChargedAsync());
+
+        await BecomesAsync("refunded");
+        Assert.Equal(["charge", "refund"], await LedgerAsync());
+        Assert.Equal(
+            ["PaymentRequested", "RefundRequested", "PaymentAuthorized", "PaymentRefunded"],
+            await _payments.EventsOfAsync($"payment-{_order.OrderId}"));
+
+        async Task CancelWhenChargedAsync()
+        {
+            await Eventually.IsAsync(async () => (await LedgerAsync()).Count == 1);
+            await _payments.DeliverAsync(_order.Cancelled(), 3);
+        }
+    }
+
+    [Fact]
+    public async Task A_declined_charge_that_was_cancelled_meanwhile_owes_nothing()
+    {
+        _order.StockReserved(PaymentMethods.Declined).Cancelled();
+        await _payments.DeliverAsync(_order, 3);
+
+        Assert.Equal("voided", await StatusAsync());
+        Assert.Empty(await LedgerAsync());
+    }
+
+    [Fact]
+    public async Task A_slow_charge_does_not_hold_up_the_other_orders_of_its_delivery()
+    {
+        Restart(("Payments:ProviderTimeout", "00:01:00"));
+        var slow = new OrderStream().Created(("tea", 1)).StockReserved(PaymentMethods.NeverAnswers);
+        _order.StockReserved();
+
+        Assert.Equal(["SUCCESS", "SUCCESS"], await _payments.DeliverAsync([(slow, 2), (_order, 2)]));
+
+        Assert.Equal("authorized", await StatusAsync());
+        Assert.Equal("requested", (await _payments.GetAsync($"/payments/{slow.OrderId}")).Body.GetProperty("status").GetString());
+    }
+
+    [Fact]
+    public async Task A_charge_whose_message_was_acknowledged_goes_on_after_a_restart()
+    {
+        Restart(("Payments:ProviderTimeout", "00:01:00"));
+        Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order.StockReserved(PaymentMethods.NeverAnswers), 2));
+
+        Restart();
+        await BecomesAsync("authorized");
+        Assert.Equal(["charge"], await LedgerAsync());
+    }
+
+    [Fact]
+    public async Task A_provider_that_is_down_leaves_the_message_with_the_broker_when_too_many_wait()
+    {
+        Restart(("Payments:MaxUnsettled", "0"));
+        _order.StockReserved();
+        _provider.IsDown = true;
+        Assert.Equal(["RETRY"], await _payments.DeliverAsync(_order, 2));
+        Assert.Equal("requested", await StatusAsync());
+
+        _provider.IsDown = false;
+        Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order, 2));
+        Assert.Equal("authorized", await StatusAsync());
+        Assert.Equal(["charge"], await LedgerAsync());
+    }
+
+    [Theory]
+    [InlineData("/payments/unknown", 404, "payment-not-found")]
+    [InlineData("/payments/no%20id", 400, "invalid-request")]
+    public async Task A_bad_request_is_refused(string path, int expected, string code)
+    {
+        var (status, problem) = await _payments.GetAsync(path);
+        Assert.Equal((expected, code), (status, problem.Code()));
+    }
+
+    [Fact]
+    public async Task The_openapi_document_describes_every_answer()
+    {
+        var responses = (await _payments.GetAsync("/openapi/v1.json")).Body
+            .GetProperty("paths").GetProperty("/payments/{orderId}").GetProperty("get").GetProperty("responses");
+
+        Assert.Equal(["200", "400", "404", "503"], responses.EnumerateObject().Select(answer => answer.Name).Order());
+    }
+
+    private ServiceHost<PaymentsOptions> Host(MemoryState? state = null, params (string Name, string Value)[] settings) => new(
+        services => services.AddSingleton(_ => new HttpClient(_provider, disposeHandler: false) { BaseAddress = new Uri("http://provider") }),
+        [
+            new("Payments:ProviderTimeout", "00:00:00.200"),
+            new("Payments:ProviderBackoff", "00:00:00.005"),
+            new("Payments:SlowAfter", "00:00:00.100"),
+            new("Payments:SettleEvery", "00:00:00.050"),
+            new("EventStore:Lease", "00:00:01"),
+            .. settings.Select(setting => KeyValuePair.Create(setting.Name, setting.Value)),
+        ],
+        state);
+
+    /// <summary>The service begins again on what it has stored.</summary>
+    private void Restart(params (string Name, string Value)[] settings)
+    {
+        var state = _payments.State;
+        _payments.Dispose();
+        _payments = Host(state, settings);
+        _ = _payments.Client;
+    }
+
+    private async Task<string?> StatusAsync() => (await _payments.GetAsync($"/payments/{_order.OrderId}")).Body.GetProperty("status").GetString();
+
+    private Task BecomesAsync(string status) => Eventually.IsAsync(async () => await StatusAsync() == status);
+
+    private async Task<IReadOnlyList<string?>> LedgerAsync()
+    {
+        using var client = new HttpClient(_provider, disposeHandler: false) { BaseAddress = new Uri("http://provider") };
+        var ledger = JsonElement.Parse(await client.GetStringAsync("/ledger", TestContext.Current.CancellationToken));
+        return [.. ledger.GetProperty("entries").EnumerateArray()
+            .Where(entry => entry.GetProperty("reference").GetString() == _order.OrderId)
+            .Select(entry => entry.GetProperty("kind").GetString())];
+    }
+
+    /// <summary>The payment company on a journal of its own; a switch takes it off the net.</summary>
+    private sealed class Provider : DelegatingHandler
+    {
+        private readonly string _journal = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName() + ".journal");
+        private readonly WebApplicationFactory<Ledger> _company;
+
+        public Provider()
+        {
+            _company = new WebApplicationFactory<Ledger>().WithWebHostBuilder(host => host.UseSetting("PaymentProvider:JournalPath", _journal));
+            InnerHandler = _company.Server.CreateHandler();
+        }
+
+        public bool IsDown { get; set; }
+
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
+            IsDown ? throw new HttpRequestException("The provider is down.") : base.SendAsync(request, cancellationToken);
+
+        protected override void Dispose(bool disposing)
+        {
+            base.Dispose(disposing);
+            _company.Dispose();
+            File.Delete(_journal);
+        }
+    }
+}
