@@ -1,3 +1,4 @@
+using DaprOrders.Sidecar.Components.Bindings.Cron;
 using DaprOrders.Sidecar.Components.Secrets.LocalEnv;
 using DaprOrders.Sidecar.Components.Secrets.LocalFile;
 using DaprOrders.Sidecar.Components.State.InMemory;
@@ -13,6 +14,7 @@ public static class ComponentTypes
     [
         LocalFileSecretStore.ComponentType,
         LocalEnvSecretStore.ComponentType,
+        CronSchedule.ComponentType,
         InMemoryStateStore.ComponentType,
         SqliteStateStore.ComponentType,
     ];

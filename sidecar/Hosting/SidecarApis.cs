@@ -1,4 +1,5 @@
 using DaprOrders.Sidecar.Api.Actors;
+using DaprOrders.Sidecar.Api.Bindings;
 using DaprOrders.Sidecar.Api.Health;
 using DaprOrders.Sidecar.Api.Invocation;
 using DaprOrders.Sidecar.Api.Metadata;
@@ -33,5 +34,5 @@ internal static class SidecarApis
     }
 
     /// <summary>In the order in which they start.</summary>
-    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [runtime.Actors];
+    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [runtime.Actors, new CronBindings(runtime)];
 }

@@ -23,6 +23,11 @@ internal static class InvocationHttp
 
     private static async Task InvokeAsync(HttpContext context, SidecarRuntime runtime, AppInvoker invoker)
     {
+        if (context.Request.ContentType?.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase) == true)
+        {
+            await RefuseGrpcAsync(context, runtime);
+            return;
+        }
         var target = InvocationTarget.Find(context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget, context.Request.Headers)
             ?? throw new ApiException(
                 404,
@@ -52,6 +57,36 @@ internal static class InvocationHttp
         context.Response.Headers.TraceParent = traceParent;
         throw AppInvoker.Describe(route, new HttpMethod(context.Request.Method), address, exception)
             ?? AppInvoker.Failed(route.Id, route.Word(exception?.Message ?? error.ToString()));
+    }
+
+    /// <summary>What no API has bound. Applications behind a gRPC port are not supported, so neither is proxying to them.</summary>
+    private static Task RefuseGrpcAsync(HttpContext context, SidecarRuntime runtime)
+    {
+        var method = context.Request.Path.Value ?? "";
+        string message;
+        if (method.StartsWith("/dapr.proto.", StringComparison.Ordinal))
+        {
+            message = $"the embedded sidecar does not support {method[1..]}";
+            runtime.Logger.LogWarning("{AppId} called {GrpcMethod}, which the embedded sidecar does not support", runtime.Options.AppId, method);
+        }
+        else if (!context.Request.Headers.ContainsKey("dapr-app-id") && !context.Request.Headers.ContainsKey("dapr-callee-app-id"))
+        {
+            return GrpcStatus(context, Grpc.Core.StatusCode.Unknown, "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found");
+        }
+        else
+        {
+            message = $"the embedded sidecar does not proxy gRPC calls such as {method[1..]} to applications";
+            runtime.Logger.LogWarning("{AppId} called {GrpcMethod}: the embedded sidecar does not proxy gRPC to applications", runtime.Options.AppId, method);
+        }
+        return GrpcStatus(context, Grpc.Core.StatusCode.Unimplemented, message);
+    }
+
+    private static Task GrpcStatus(HttpContext context, Grpc.Core.StatusCode code, string message)
+    {
+        context.Response.ContentType = "application/grpc";
+        context.Response.Headers["grpc-status"] = ((int)code).ToString(System.Globalization.CultureInfo.InvariantCulture);
+        context.Response.Headers["grpc-message"] = Uri.EscapeDataString(message);
+        return Task.CompletedTask;
     }
 
     /// <summary>daprd cuts the body at the limit and fails on the difference; the text is the same.</summary>

@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Net;
+using DaprOrders.Sidecar.Actors;
+using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Components.Bindings.Cron;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resiliency;
+
+namespace DaprOrders.Sidecar.Api.Bindings;
+
+/// <summary>
+/// The cron input bindings of an application: a POST to the route of each at its times. An application that does not want one answers
+/// OPTIONS on the route with 404 or 405, unless the component says <c>direction: input</c>.
+/// </summary>
+internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
+{
+    private readonly List<Task> _running = [];
+    private CancellationTokenSource _stopping = new();
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        if (runtime.App is not { } app)
+            return;
+        _stopping = new();
+        foreach (var component in runtime.Components.Where(component => component.Instance is CronSchedule))
+        {
+            var route = "/" + component.Metadata.Text(CronSchedule.Route, component.Name).TrimStart('/');
+            if (await IsWantedAsync(app, component, route, cancellationToken))
+                _running.Add(TickAsync(app, component, route, _stopping.Token));
+        }
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        await Task.WhenAll(_running).WaitAsync(cancellationToken);
+        _running.Clear();
+    }
+
+    private async Task<bool> IsWantedAsync(AppChannel app, LoadedComponent component, string route, CancellationToken cancellationToken)
+    {
+        if (component.Metadata.Text(CronSchedule.Direction) is { Length: > 0 } direction)
+            return direction.Contains("input", StringComparison.OrdinalIgnoreCase);
+        using var request = Request(HttpMethod.Options, route);
+        using var answer = await app.SendAsync(request, cancellationToken);
+        if (answer.StatusCode is not (HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed))
+            return true;
+        runtime.Logger.LogInformation("{AppId} does not want the binding {Binding}: OPTIONS {Route} answered {Status}",
+            runtime.Options.AppId, component.Name, route, (int)answer.StatusCode);
+        return false;
+    }
+
+    private async Task TickAsync(AppChannel app, LoadedComponent component, string route, CancellationToken cancellationToken)
+    {
+        var schedule = (CronSchedule)component.Instance;
+        try
+        {
+            for (var due = schedule.Next(runtime.Time.GetUtcNow()); due is not null; due = schedule.Next(Later(due.Value, runtime.Time.GetUtcNow())))
+            {
+                await runtime.Time.WaitUntilAsync(due.Value, cancellationToken);
+                await CallAsync(app, component.Name, route, cancellationToken);
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // The sidecar stops, or the application is not healthy.
+        }
+    }
+
+    /// <summary>Keeps the rhythm unless a call took longer than that.</summary>
+    private static DateTimeOffset Later(DateTimeOffset due, DateTimeOffset now) => now - due > TimeSpan.FromSeconds(1) ? now : due;
+
+    private async Task CallAsync(AppChannel app, string binding, string route, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (runtime.Resiliency.ForComponentInbound(binding, ComponentKind.Binding) is { } policy)
+                await policy.ExecuteAsync(async attempt => await PostAsync(app, route, attempt), cancellationToken);
+            else
+                await PostAsync(app, route, cancellationToken);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            runtime.Logger.LogWarning("{AppId} failed the tick of binding {Binding}: {Reason}", runtime.Options.AppId, binding, e.Message);
+        }
+    }
+
+    private async Task PostAsync(AppChannel app, string route, CancellationToken cancellationToken)
+    {
+        using var request = Request(HttpMethod.Post, route);
+        request.Headers.TryAddWithoutValidation("traceparent", TraceParent.Continue(null));
+        request.Headers.TryAddWithoutValidation(
+            "readTimeUTC", runtime.Time.GetUtcNow().ToString("yyyy-MM-dd HH:mm:ss.FFFFFFF '+0000 UTC'", CultureInfo.InvariantCulture));
+        request.Headers.TryAddWithoutValidation("timeZone", "UTC");
+        using var answer = await app.SendAsync(request, cancellationToken);
+        var status = (int)answer.StatusCode;
+        if (status is < 200 or >= 300)
+            throw new AttemptFailedException($"the application answered {status}", status);
+    }
+
+    private static HttpRequestMessage Request(HttpMethod method, string route) => new(method, new Uri(route, UriKind.Relative))
+    {
+        Content = new ByteArrayContent([]) { Headers = { ContentType = new("application/json") } },
+    };
+}
