@@ -36,9 +36,7 @@ public sealed class ApiException(int httpStatus, StatusCode grpcStatus, string e
     {
         var info = new ErrorInfo { Domain = "dapr.io", Reason = reason };
         foreach (var (name, value) in metadata)
-        {
             info.Metadata.Add(name, value);
-        }
 
         return info;
     }

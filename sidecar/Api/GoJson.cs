@@ -112,9 +112,7 @@ public static class GoJson
     {
         var properties = new SortedDictionary<string, JsonProperty>(StringComparer.Ordinal);
         foreach (var property in element.EnumerateObject())
-        {
             properties[property.Name] = property;
-        }
 
         return properties.Values;
     }

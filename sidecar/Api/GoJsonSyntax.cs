@@ -22,9 +22,7 @@ internal ref struct GoJsonSyntax
     {
         SkipSpace();
         if (AtEnd(out var end))
-        {
             return end;
-        }
 
         switch (_text[_at])
         {
@@ -52,9 +50,7 @@ internal ref struct GoJsonSyntax
         _at++;
         SkipSpace();
         if (AtEnd(out var end))
-        {
             return end;
-        }
 
         if (_text[_at] == '}')
         {
@@ -66,25 +62,17 @@ internal ref struct GoJsonSyntax
         {
             SkipSpace();
             if (AtEnd(out end))
-            {
                 return end;
-            }
 
             if (_text[_at] != '"')
-            {
                 return Invalid("looking for beginning of object key string");
-            }
 
             if ((Text() ?? Expect(':', "after object key") ?? Value("looking for beginning of value")) is { } problem)
-            {
                 return problem;
-            }
 
             SkipSpace();
             if (AtEnd(out end))
-            {
                 return end;
-            }
 
             switch (_text[_at])
             {
@@ -105,9 +93,7 @@ internal ref struct GoJsonSyntax
         _at++;
         SkipSpace();
         if (AtEnd(out var end))
-        {
             return end;
-        }
 
         if (_text[_at] == ']')
         {
@@ -118,15 +104,11 @@ internal ref struct GoJsonSyntax
         while (true)
         {
             if (Value("looking for beginning of value") is { } problem)
-            {
                 return problem;
-            }
 
             SkipSpace();
             if (AtEnd(out end))
-            {
                 return end;
-            }
 
             switch (_text[_at])
             {
@@ -154,9 +136,7 @@ internal ref struct GoJsonSyntax
                 case (byte)'\\':
                     _at++;
                     if (_at < _text.Length && !"\"\\/bfnrtu"u8.Contains(_text[_at]))
-                    {
                         return Invalid("in string escape code");
-                    }
 
                     break;
                 case < 0x20:
@@ -172,14 +152,10 @@ internal ref struct GoJsonSyntax
         for (var i = 0; i < word.Length; i++, _at++)
         {
             if (AtEnd(out var end))
-            {
                 return end;
-            }
 
             if (_text[_at] != word[i])
-            {
                 return Invalid($"in literal {word} (expecting '{word[i]}')");
-            }
         }
 
         return null;
@@ -191,20 +167,14 @@ internal ref struct GoJsonSyntax
         {
             _at++;
             if (AtEnd(out var end))
-            {
                 return end;
-            }
 
             if (!char.IsAsciiDigit((char)_text[_at]))
-            {
                 return Invalid("in numeric literal");
-            }
         }
 
         while (_at < _text.Length && "0123456789+-.eE"u8.Contains(_text[_at]))
-        {
             _at++;
-        }
 
         return null;
     }
@@ -213,14 +183,10 @@ internal ref struct GoJsonSyntax
     {
         SkipSpace();
         if (AtEnd(out var end))
-        {
             return end;
-        }
 
         if (_text[_at] != wanted)
-        {
             return Invalid(context);
-        }
 
         _at++;
         return null;
@@ -229,9 +195,7 @@ internal ref struct GoJsonSyntax
     private void SkipSpace()
     {
         while (_at < _text.Length && " \t\r\n"u8.Contains(_text[_at]))
-        {
             _at++;
-        }
     }
 
     private readonly bool AtEnd(out string? problem)

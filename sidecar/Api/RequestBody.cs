@@ -1,29 +1,39 @@
 using System.Text.Json;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace DaprOrders.Sidecar.Api;
 
 /// <summary>Reads request bodies whole.</summary>
 public static class RequestBody
 {
+    /// <summary>What is sent beyond the limit is read all the same, up to this many times the limit, so that the caller gets to read the answer.</summary>
+    private const int PatienceFactor = 16;
+
     /// <exception cref="BadHttpRequestException">The body is larger than the sidecar's limit (413), or broke off.</exception>
     public static async Task<ReadOnlyMemory<byte>> ReadAsync(HttpContext context)
     {
+        var size = context.Features.Get<IHttpMaxRequestBodySizeFeature>();
+        var limit = size?.MaxRequestBodySize ?? long.MaxValue;
+        if (size is { IsReadOnly: false })
+            size.MaxRequestBodySize = limit < long.MaxValue / PatienceFactor ? limit * PatienceFactor : null;
         var reader = context.Request.BodyReader;
-        var expected = context.Request.ContentLength ?? 0;
-        using var buffer = new MemoryStream((int)Math.Min(expected, 1 << 20));
-        while (true)
+        using var buffer = new MemoryStream((int)Math.Min(context.Request.ContentLength ?? 0, 1 << 20));
+        for (var length = 0L; ;)
         {
             var result = await reader.ReadAsync(context.RequestAborted);
-            foreach (var segment in result.Buffer)
+            length += result.Buffer.Length;
+            if (length <= limit)
             {
-                buffer.Write(segment.Span);
+                foreach (var segment in result.Buffer)
+                    buffer.Write(segment.Span);
             }
 
             reader.AdvanceTo(result.Buffer.End);
-            if (result.IsCompleted)
-            {
-                return new ReadOnlyMemory<byte>(buffer.GetBuffer(), 0, (int)buffer.Length);
-            }
+            if (!result.IsCompleted)
+                continue;
+            return length <= limit
+                ? new ReadOnlyMemory<byte>(buffer.GetBuffer(), 0, (int)buffer.Length)
+                : throw new BadHttpRequestException($"the body has {length} bytes, the limit is {limit}", StatusCodes.Status413PayloadTooLarge);
         }
     }
 
@@ -35,9 +45,7 @@ public static class RequestBody
         foreach (var (name, values) in context.Request.Query)
         {
             if (name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase))
-            {
                 metadata[name[Prefix.Length..]] = values.ToString();
-            }
         }
 
         return metadata;

@@ -52,9 +52,7 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
     public async ValueTask DisposeAsync()
     {
         foreach (var instance in _instances.Values)
-        {
             await instance.DisposeAsync();
-        }
 
         _instances.Clear();
         _creating.Dispose();
@@ -90,9 +88,7 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
         try
         {
             if (_instances.TryGetValue(identity, out var instance))
-            {
                 return instance;
-            }
 
             using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             var limit = resource.InitTimeout ?? DefaultInitTimeout;
@@ -124,9 +120,7 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
     {
         var identity = new StringBuilder().AppendJoin('\n', resource.Name, resource.Type, resource.Version, resource.Location.ToString());
         foreach (var value in metadata.Values.OrderBy(value => value.Name, StringComparer.OrdinalIgnoreCase))
-        {
             identity.Append('\n').Append(value.Name).Append('=').Append(value.Value);
-        }
 
         return identity.ToString();
     }

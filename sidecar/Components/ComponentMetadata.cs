@@ -20,9 +20,7 @@ public sealed class ComponentMetadata
         foreach (var value in values)
         {
             if (!_values.TryAdd(value.Name, value))
-            {
                 throw new ResourceException(value.Location, $"component {resource.Name}: metadata field '{value.Name}' is given twice; keep one of them");
-            }
         }
     }
 

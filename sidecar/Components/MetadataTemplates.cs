@@ -6,9 +6,7 @@ internal sealed class MetadataTemplates(string appId, string @namespace)
     public string Expand(string value)
     {
         if (!value.Contains('{', StringComparison.Ordinal))
-        {
             return value;
-        }
 
         value = value.Replace("{appID}", appId, StringComparison.Ordinal).Replace("{namespace}", $"{@namespace}.{appId}", StringComparison.Ordinal);
         return value.Contains("{uuid}", StringComparison.Ordinal) ? value.Replace("{uuid}", Guid.NewGuid().ToString(), StringComparison.Ordinal) : value;

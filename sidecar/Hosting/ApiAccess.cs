@@ -39,9 +39,7 @@ public sealed class ApiAccess(ConfigurationResource configuration)
     public bool Allows(PathString path)
     {
         if (_allowedHttp.Count == 0 && _deniedHttp.Count == 0)
-        {
             return true;
-        }
 
         var segments = path.Value!.Split('/', 4);
         var api = segments.Length > 2 ? $"{segments[2]}.{segments[1]}" : "";
@@ -52,9 +50,7 @@ public sealed class ApiAccess(ConfigurationResource configuration)
     public bool AllowsGrpc(PathString path)
     {
         if ((_allowedGrpc.Count == 0 && _deniedGrpc.Count == 0) || !path.Value!.StartsWith(MethodPrefix, StringComparison.Ordinal))
-        {
             return true;
-        }
 
         var group = GrpcGroups.GetValueOrDefault(path.Value[MethodPrefix.Length..], "");
         return !_deniedGrpc.Contains(group) && (_allowedGrpc.Count == 0 || _allowedGrpc.Contains(group));

@@ -79,9 +79,7 @@ internal static class ApiErrors
             {
                 writer.WriteStartArray("details");
                 foreach (var detail in error.Details)
-                {
                     WriteDetail(writer, detail, error.EmptyMetadataAsObject);
-                }
 
                 writer.WriteEndArray();
             }
@@ -117,9 +115,7 @@ internal static class ApiErrors
                 {
                     writer.WriteStartObject("metadata");
                     foreach (var (name, value) in info.Metadata)
-                    {
                         writer.WriteString(name, value);
-                    }
 
                     writer.WriteEndObject();
                 }
@@ -138,7 +134,8 @@ internal static class ApiErrors
                 {
                     writer.WriteStartObject();
                     writer.WriteString("description", violation.Description);
-                    writer.WriteString("field", violation.Field);
+                    if (violation.Field.Length > 0)
+                        writer.WriteString("field", violation.Field);
                     writer.WriteEndObject();
                 }
 

@@ -34,9 +34,7 @@ public sealed class AppChannel : IDisposable
     public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         if (request.RequestUri is not { IsAbsoluteUri: true })
-        {
             request.RequestUri = new Uri(Address, request.RequestUri ?? throw new ArgumentException("The request has no address.", nameof(request)));
-        }
 
         return Invoker.SendAsync(request, cancellationToken);
     }
@@ -54,9 +52,7 @@ public sealed class AppChannel : IDisposable
     public async Task WaitForPortAsync(CancellationToken cancellationToken)
     {
         while (!await AcceptsAsync(cancellationToken))
-        {
             await Task.Delay(PortPollInterval, _time, cancellationToken);
-        }
     }
 
     public void Dispose() => Invoker.Dispose();
@@ -114,9 +110,7 @@ public sealed class AppChannel : IDisposable
         protected override void Dispose(bool disposing)
         {
             if (disposing)
-            {
                 _concurrency?.Dispose();
-            }
 
             base.Dispose(disposing);
         }

@@ -7,7 +7,7 @@ namespace DaprOrders.Sidecar.Hosting;
 /// Follows the application: waits for its port, probes its health when asked to, and each time it becomes healthy asks for GET /dapr/config and
 /// starts the parts, in daprd's order (pkg/runtime/runtime.go); when it turns unhealthy, stops them.
 /// </summary>
-internal sealed class AppLifecycle(SidecarRuntime runtime) : IAsyncDisposable
+internal sealed class AppLifecycle(SidecarRuntime runtime)
 {
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -19,12 +19,13 @@ internal sealed class AppLifecycle(SidecarRuntime runtime) : IAsyncDisposable
 
     public void Start() => _following = FollowAsync(_stopping.Token);
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Called once.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
     {
         await _stopping.CancelAsync();
         await _following;
         _ready.TrySetCanceled(_stopping.Token);
-        await StopPartsAsync(CancellationToken.None);
+        await StopPartsAsync(cancellationToken);
         _stopping.Dispose();
     }
 
@@ -107,9 +108,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime) : IAsyncDisposable
 
         _partsStarted = true;
         foreach (var part in runtime.Parts)
-        {
             await part.StartAsync(cancellationToken);
-        }
 
         runtime.IsReady = true;
         _ready.TrySetResult();
@@ -122,9 +121,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime) : IAsyncDisposable
             using var request = app.InitRequest("/dapr/config");
             using var response = await app.SendAsync(request, cancellationToken);
             if (response.StatusCode != HttpStatusCode.OK)
-            {
                 return null;
-            }
 
             using var document = await JsonDocument.ParseAsync(await response.Content.ReadAsStreamAsync(cancellationToken), default, cancellationToken);
             return document.RootElement.Clone();
@@ -139,9 +136,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime) : IAsyncDisposable
     private async Task StopPartsAsync(CancellationToken cancellationToken)
     {
         if (!_partsStarted)
-        {
             return;
-        }
 
         _partsStarted = false;
         foreach (var part in runtime.Parts.Reverse())
@@ -150,7 +145,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime) : IAsyncDisposable
             {
                 await part.StopAsync(cancellationToken);
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            catch (Exception e)
             {
                 runtime.Logger.LogError(e, "{Part} of {AppId} did not stop cleanly", part.GetType().Name, runtime.Options.AppId);
             }

@@ -75,9 +75,7 @@ public sealed class DaprGrpcMethods : IServiceMethodProvider<SidecarRuntime>
     public void OnServiceMethodDiscovery(ServiceMethodProviderContext<SidecarRuntime> context)
     {
         foreach (var add in _methods)
-        {
             add(context);
-        }
     }
 
     private static Method<TRequest, TResponse> Describe<TRequest, TResponse>(MethodType type, string name)

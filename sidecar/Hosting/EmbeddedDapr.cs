@@ -1,4 +1,5 @@
 using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Resources;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Hosting;
@@ -8,6 +9,9 @@ public sealed record EmbeddedDaprOptions
 {
     /// <summary>One sidecar each; an app id that comes twice is two replicas.</summary>
     public required IReadOnlyList<SidecarOptions> Apps { get; init; }
+
+    /// <summary>Folders with resource files for all of the sidecars, beside what each has of its own.</summary>
+    public IReadOnlyList<string> ResourcesPaths { get; init; } = [];
 
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
 
@@ -21,9 +25,14 @@ public sealed record EmbeddedDaprOptions
 public sealed class EmbeddedDapr : IAsyncDisposable
 {
     private readonly SharedParts _shared;
+    private readonly ResourceSet _resources;
     private readonly List<SidecarHost> _sidecars = [];
 
-    private EmbeddedDapr(SharedParts shared) => _shared = shared;
+    private EmbeddedDapr(SharedParts shared, ResourceSet resources)
+    {
+        _shared = shared;
+        _resources = resources;
+    }
 
     public IReadOnlyList<SidecarHost> Sidecars => _sidecars;
 
@@ -36,17 +45,16 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         ?? throw new ArgumentException($"No sidecar of '{appId}' runs here; there are {string.Join(", ", _sidecars.Select(s => s.Runtime.Options.AppId))}", nameof(appId));
 
     /// <summary>Returns once the APIs of all sidecars answer; applications may come later (see <see cref="Ready"/>).</summary>
-    /// <exception cref="Resources.ResourceException">A mistake in a resource.</exception>
+    /// <exception cref="ResourceException">A mistake in a resource.</exception>
     public static async Task<EmbeddedDapr> StartAsync(EmbeddedDaprOptions options, CancellationToken cancellationToken = default)
     {
+        var resources = ResourceLoader.Load(options.ResourcesPaths);
         var catalog = new ComponentCatalog(options.LoggerFactory, options.Time);
-        var dapr = new EmbeddedDapr(new SharedParts(catalog, new AppDirectory(), options.LoggerFactory, options.Time));
+        var dapr = new EmbeddedDapr(new SharedParts(catalog, new AppDirectory(), options.LoggerFactory, options.Time), resources);
         try
         {
             foreach (var app in options.Apps)
-            {
                 await dapr.AddAsync(app, cancellationToken);
-            }
 
             return dapr;
         }
@@ -60,7 +68,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     /// <summary>One more sidecar; it shares the components of those that run.</summary>
     public async Task<SidecarHost> AddAsync(SidecarOptions app, CancellationToken cancellationToken = default)
     {
-        var sidecar = await SidecarHost.StartAsync(app, _shared, cancellationToken);
+        var sidecar = await SidecarHost.StartAsync(app with { Resources = _resources.With(app.Resources) }, _shared, cancellationToken);
         _sidecars.Add(sidecar);
         return sidecar;
     }

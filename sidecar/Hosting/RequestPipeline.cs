@@ -1,4 +1,6 @@
 
+using Microsoft.AspNetCore.Http.Features;
+
 namespace DaprOrders.Sidecar.Hosting;
 
 /// <summary>What happens to a request before it reaches an API.</summary>
@@ -17,9 +19,7 @@ internal static class RequestPipeline
     {
         var value = path.Value!;
         if (!value.Contains("//", StringComparison.Ordinal) && (value.Length <= 1 || value[^1] != '/'))
-        {
             return path;
-        }
 
         return new PathString("/" + string.Join('/', value.Split('/', StringSplitOptions.RemoveEmptyEntries)));
     }
@@ -35,14 +35,10 @@ internal static class RequestPipeline
         {
             context.Response.Headers["traceparent"] = TraceParent.Of(context);
             if (runtime.Options.ApiToken is { Length: > 0 } token && !TokenMatches(context, token))
-            {
                 return PlainTextAsync(context, StatusCodes.Status401Unauthorized, "invalid api token\n");
-            }
 
             if (!runtime.ApiAccess.Allows(context.Request.Path))
-            {
                 return PlainTextAsync(context, StatusCodes.Status404NotFound, "404 page not found\n");
-            }
         }
 
         return ApiErrors.TranslateAsync(context, next, runtime);
@@ -50,6 +46,9 @@ internal static class RequestPipeline
 
     private static Task GuardGrpcAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
     {
+        // gRPC has its own limit, per message, and its own answer to what is larger.
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+            limit.MaxRequestBodySize = null;
         if (runtime.Options.ApiToken is { Length: > 0 } token && !TokenMatches(context, token))
         {
             var problem = context.Request.Headers.ContainsKey(TokenHeader) ? "authentication error: api token mismatch" : "missing api token in request metadata";
@@ -64,9 +63,7 @@ internal static class RequestPipeline
     private static bool TokenMatches(HttpContext context, string token)
     {
         if (context.Request.Headers[TokenHeader] != token)
-        {
             return false;
-        }
 
         context.Request.Headers.Remove(TokenHeader);
         return true;

@@ -8,10 +8,13 @@ namespace DaprOrders.Sidecar.Hosting;
 /// <summary>One application's sidecar: its Dapr HTTP port, its Dapr gRPC port, and the parts that call the application.</summary>
 public sealed class SidecarHost : IAsyncDisposable
 {
+    private static readonly TimeSpan GracefulStop = TimeSpan.FromSeconds(5);
+
     private readonly WebApplication _server;
     private readonly AppLifecycle _lifecycle;
     private readonly SharedParts _shared;
-    private bool _stopped;
+    private readonly Lock _stopping = new();
+    private Task? _stop;
 
     private SidecarHost(SidecarRuntime runtime, WebApplication server, SharedParts shared)
     {
@@ -29,6 +32,13 @@ public sealed class SidecarHost : IAsyncDisposable
 
     /// <summary>/v1.0/healthz answers 204: the application was reached and asked, its subscriptions and actors are at work. Fails when they cannot start.</summary>
     public Task Ready => _lifecycle.Ready;
+
+    /// <summary>The application asked for the end (POST /v1.0/shutdown), and the sidecar has stopped.</summary>
+    public async Task ShutdownAsync()
+    {
+        await Runtime.ShutdownRequested;
+        await StopAsync(CancellationToken.None);
+    }
 
     /// <summary>Returns once both ports answer; the application may come later (see <see cref="Ready"/>).</summary>
     /// <exception cref="Resources.ResourceException">A mistake in a resource.</exception>
@@ -93,23 +103,27 @@ public sealed class SidecarHost : IAsyncDisposable
         return host;
     }
 
-    /// <summary>Stops taking work from brokers, lets what runs end, then closes the ports.</summary>
-    public async Task StopAsync(CancellationToken cancellationToken)
+    /// <summary>
+    /// Stops taking work from brokers, lets what runs end (for daprd's five seconds, or until the token is cancelled), then closes the ports.
+    /// </summary>
+    public Task StopAsync(CancellationToken cancellationToken)
     {
-        if (_stopped)
-        {
-            return;
-        }
-
-        _stopped = true;
-        _shared.Apps.Leave(Runtime);
-        await _lifecycle.DisposeAsync();
-        await _server.StopAsync(cancellationToken);
-        await _server.DisposeAsync();
-        Runtime.App?.Dispose();
+        lock (_stopping)
+            return _stop ??= StopOnceAsync(cancellationToken);
     }
 
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+
+    private async Task StopOnceAsync(CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(GracefulStop);
+        _shared.Apps.Leave(Runtime);
+        await _lifecycle.StopAsync(limit.Token);
+        await _server.StopAsync(limit.Token);
+        await _server.DisposeAsync();
+        Runtime.App?.Dispose();
+    }
 
     /// <summary>A given port on both loopback addresses, since clients say "localhost"; a free one (0) on 127.0.0.1 alone.</summary>
     private static void Listen(KestrelServerOptions kestrel, int port, Action<ListenOptions> configure)

@@ -14,9 +14,7 @@ public static class TraceParent
     public static string Of(HttpContext context)
     {
         if (context.Items.TryGetValue(typeof(TraceParent), out var known) && known is string value)
-        {
             return value;
-        }
 
         var traceParent = Continue(context.Request.Headers[Header]);
         context.Items[typeof(TraceParent)] = traceParent;

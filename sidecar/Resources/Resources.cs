@@ -14,6 +14,12 @@ public sealed record ResourceSet(
     IReadOnlyList<HttpEndpointResource> HttpEndpoints)
 {
     public static ResourceSet Empty { get; } = new([], [], [], []);
+
+    public ResourceSet With(ResourceSet more) => new(
+        [.. Components, .. more.Components],
+        [.. Subscriptions, .. more.Subscriptions],
+        [.. Resiliencies, .. more.Resiliencies],
+        [.. HttpEndpoints, .. more.HttpEndpoints]);
 }
 
 /// <summary>A file's reference to a secret; resolved by the secret store named in the component's <c>auth.secretStore</c>.</summary>

@@ -13,15 +13,15 @@ internal static class StateErrors
     public static ApiException NotFound(string store, string appId) => Lookup(
         400, StatusCode.InvalidArgument, "ERR_STATE_STORE_NOT_FOUND", $"state store {store} is not found", "DAPR_STATE_NOT_FOUND", appId);
 
-    /// <summary>Over HTTP daprd wraps the text of its own error once more.</summary>
-    public static ApiException IllegalKey(string store, string key)
+    /// <summary>Over HTTP daprd wraps the text of its own error once more; in its HTTP transactions it has forgotten which key it was.</summary>
+    public static ApiException IllegalKey(string store, string key, bool namesKey = true)
     {
         var text = $"input key/keyPrefix '{key}' can't contain '||'";
         var wrapped = $"api error: code = InvalidArgument desc = {text}";
         return new ApiException(400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", wrapped)
         {
             GrpcMessage = text,
-            Details = [Violation(key, wrapped), Resource(store), ApiException.Info("DAPR_STATE_ILLEGAL_KEY")],
+            Details = [Violation(namesKey ? key : "", wrapped), Resource(store), ApiException.Info("DAPR_STATE_ILLEGAL_KEY")],
             GrpcDetails = [Violation(key, text), Resource(store), ApiException.Info("DAPR_STATE_ILLEGAL_KEY")],
             DetailsOverHttp = true,
         };

@@ -65,18 +65,14 @@ internal static class StateGrpc
     {
         var store = runtime.StateStore(request.StoreName);
         if (request.States.Count == 0)
-        {
             return await Done;
-        }
 
         var writes = new StateWrite[request.States.Count];
         for (var i = 0; i < writes.Length; i++)
         {
             var item = request.States[i];
             if (item.Key.Length == 0)
-            {
                 throw StateErrors.EmptyKey();
-            }
 
             writes[i] = Upsert(store, item, StateItems.IsJson(item.Metadata) ? StateItems.Reencode(item.Value) : item.Value.Memory);
         }
@@ -100,9 +96,7 @@ internal static class StateGrpc
         var store = runtime.StateStore(request.StoreName);
         var writes = new StateWrite[request.States.Count];
         for (var i = 0; i < writes.Length; i++)
-        {
             writes[i] = Delete(store, request.States[i]);
-        }
 
         await store.DeleteManyAsync(writes, call.CancellationToken);
         return await Done;
@@ -141,8 +135,6 @@ internal static class StateGrpc
     private static void AddExpiry(MapField<string, string> metadata, StateEntry entry)
     {
         if (entry.ExpiresAt is { } expiry)
-        {
             metadata[StateItems.ExpireTime] = StateItems.Format(expiry);
-        }
     }
 }

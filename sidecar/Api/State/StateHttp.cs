@@ -34,9 +34,7 @@ internal static class StateHttp
 
         context.Response.Headers.ETag = entry.ETag;
         if (entry.ExpiresAt is { } expiry)
-        {
             context.Response.Headers["metadata." + StateItems.ExpireTime] = StateItems.Format(expiry);
-        }
 
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = entry.Value.Length;
@@ -72,17 +70,13 @@ internal static class StateHttp
         for (var i = 0; i < writes.Length; i++)
         {
             if (items[i].Key.Length == 0)
-            {
                 throw StateErrors.Malformed("\"key\" is a required field");
-            }
 
             writes[i] = items[i].ToUpsert(store);
         }
 
         if (writes.Length > 0)
-        {
             await store.SaveAsync(writes, context.RequestAborted);
-        }
 
         ApiErrors.NoContent(context);
     }
@@ -95,6 +89,8 @@ internal static class StateHttp
         for (var i = 0; i < writes.Length; i++)
         {
             var (operation, item) = operations[i];
+            if (operation is "upsert" or "delete" && !StateStoreComponent.IsLegal(item.Key))
+                throw StateErrors.IllegalKey(store.Name, item.Key, namesKey: false);
             writes[i] = operation switch
             {
                 "upsert" => item.ToUpsert(store),
@@ -127,14 +123,16 @@ internal static class StateHttp
             }
 
             if (body is not null)
-            {
                 writer.WriteEndArray();
-            }
         }
 
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = body?.WrittenCount ?? 0;
-        if (body is not null)
+        if (body is null)
+        {
+            context.Response.Headers.Remove("traceparent");
+        }
+        else
         {
             await context.Response.Body.WriteAsync(body.WrittenMemory, context.RequestAborted);
         }

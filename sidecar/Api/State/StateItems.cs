@@ -61,9 +61,7 @@ internal static class StateItems
             foreach (var (name, value) in metadata)
             {
                 if (name.Equals(StateTtl.MetadataName, StringComparison.OrdinalIgnoreCase) && value.Length > 0)
-                {
                     return store.ReadTtl(value);
-                }
             }
         }
 

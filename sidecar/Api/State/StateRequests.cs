@@ -41,21 +41,15 @@ internal static class StateRequests
         using var document = await ParseAsync(context, prefix: "");
         var root = document.RootElement;
         if (root.ValueKind == JsonValueKind.Null)
-        {
             return [];
-        }
 
         if (root.ValueKind != JsonValueKind.Array)
-        {
             throw StateErrors.Malformed($"json: cannot unmarshal {GoKind(root)} into Go value of type []state.SetRequest");
-        }
 
         var metadata = RequestBody.QueryMetadata(context);
         var items = new List<StateRequestItem>(root.GetArrayLength());
         foreach (var element in root.EnumerateArray())
-        {
             items.Add(ReadItem(element, metadata, prefix: ""));
-        }
 
         return items;
     }
@@ -66,9 +60,7 @@ internal static class StateRequests
         var root = document.RootElement;
         var operations = new List<(string, StateRequestItem)>();
         if (!TryGetArray(root, "operations", out var list))
-        {
             return operations;
-        }
 
         // URL metadata reaches the operations only when the body has a metadata object, or the URL has some.
         var metadata = RequestBody.QueryMetadata(context);
@@ -111,14 +103,10 @@ internal static class StateRequests
     private static StateRequestItem ReadItem(JsonElement element, Dictionary<string, string> urlMetadata, string prefix)
     {
         if (element.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
-        {
             return new StateRequestItem("", Null, null, null, null, urlMetadata);
-        }
 
         if (element.ValueKind != JsonValueKind.Object)
-        {
             throw WrongType(element, "state.SetRequest", prefix);
-        }
 
         var metadata = urlMetadata;
         if (element.TryGetProperty("metadata", out var own) && own.ValueKind == JsonValueKind.Object)
@@ -127,9 +115,7 @@ internal static class StateRequests
                 property => property.Name,
                 property => property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : throw WrongType(property.Value, "string", prefix));
             foreach (var (name, value) in urlMetadata)
-            {
                 metadata[name] = value;
-            }
         }
 
         var options = element.TryGetProperty("options", out var found) && found.ValueKind == JsonValueKind.Object ? found : default;

@@ -55,8 +55,9 @@ public sealed class StateStoreComponent
 
     /// <summary>The key as the store knows it.</summary>
     /// <exception cref="ApiException">The key contains <c>||</c>.</exception>
-    public string FullKey(string key) =>
-        key.Contains(Separator, StringComparison.Ordinal) ? throw StateErrors.IllegalKey(Name, key) : _prefix + key;
+    public string FullKey(string key) => IsLegal(key) ? _prefix + key : throw StateErrors.IllegalKey(Name, key);
+
+    public static bool IsLegal(string key) => !key.Contains(Separator, StringComparison.Ordinal);
 
     internal async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken)
     {
@@ -75,9 +76,7 @@ public sealed class StateStoreComponent
     {
         var fullKeys = new string[keys.Count];
         for (var i = 0; i < fullKeys.Length; i++)
-        {
             fullKeys[i] = FullKey(keys[i]);
-        }
 
         try
         {
@@ -92,38 +91,28 @@ public sealed class StateStoreComponent
     internal async Task SaveAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
         if (await WriteAsync(writes, cancellationToken) is { } failure)
-        {
             throw StateErrors.Save(Name, failure);
-        }
     }
 
     internal async Task DeleteAsync(string key, StateWrite write, CancellationToken cancellationToken)
     {
         if (await WriteAsync([write], cancellationToken) is { } failure)
-        {
             throw StateErrors.Delete(key, failure);
-        }
     }
 
     internal async Task DeleteManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
         if (writes.Count > 0 && await WriteAsync(writes, cancellationToken) is { } failure)
-        {
             throw StateErrors.DeleteBulk(Name, failure);
-        }
     }
 
     internal async Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
         if (writes.Count == 0)
-        {
             return;
-        }
 
         if (writes.OfType<RefusedWrite>().FirstOrDefault() is { } refused)
-        {
             throw StateErrors.Transaction(refused.Reason.Message);
-        }
 
         try
         {
@@ -160,21 +149,15 @@ public sealed class StateStoreComponent
             foreach (var result in await WriteUnderPolicyAsync(valid, cancellationToken))
             {
                 if (result is not null)
-                {
                     failures.Add(result);
-                }
             }
         }
 
         if (failures.Count == 0)
-        {
             return null;
-        }
 
         if (writes.Count == 1)
-        {
             return failures[0];
-        }
 
         var texts = string.Join('\n', failures.Select(failure => failure.Message));
         return failures.Exists(failure => failure.Failure == StateFailure.Other) ? new StateStoreException(StateFailure.Other, texts)

@@ -20,14 +20,10 @@ internal static class SecretReferences
         }
 
         if (item.Secret is not { } secret)
-        {
             return item.Value ?? "";
-        }
 
         if (secretStore is null)
-        {
             throw new ResourceException(item.Location, $"metadata field '{item.Name}' has a secretKeyRef, but the component names no auth.secretStore");
-        }
 
         if (loaded.FirstOrDefault(component => component.Name == secretStore)?.Instance is not ISecretStore store)
         {

@@ -18,9 +18,7 @@ public static class StateTtl
     {
         const string Problem = "error parsing TTL: incorrect value for metadata 'ttlInSeconds': ";
         if (!int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seconds))
-        {
             throw Refusal($"{Problem}strconv.ParseInt: parsing \"{text}\": invalid syntax");
-        }
 
         return seconds >= -1 ? seconds : throw Refusal($"{Problem}must be -1 or greater");
     }

@@ -34,9 +34,7 @@ public sealed class InMemoryStateStore(TimeProvider time) : IStateStore
             {
                 results[i] = Refusal(writes[i]);
                 if (results[i] is null)
-                {
                     Apply(writes[i]);
-                }
             }
         }
 
@@ -51,15 +49,11 @@ public sealed class InMemoryStateStore(TimeProvider time) : IStateStore
             foreach (var write in writes)
             {
                 if (Refusal(write) is { } refusal)
-                {
                     return Task.FromException(refusal);
-                }
             }
 
             foreach (var write in writes)
-            {
                 Apply(write);
-            }
         }
 
         return Task.CompletedTask;

@@ -32,7 +32,7 @@ public sealed class SqliteStateStore : IStateStore
         SqliteStateOptions.Fields,
         (metadata, context, _) => Task.FromResult<IAsyncDisposable>(new SqliteStateStore(SqliteStateOptions.Read(metadata), context.Time, context.Logger)));
 
-    public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "DELETE_WITH_PREFIX", "KEYS_LIKE"];
+    public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
 
     public int ReadTtl(string text) => StateTtl.ReadStrictly(text);
 

@@ -1,0 +1,199 @@
+using System.Net;
+using Dapr.Client.Autogen.Grpc.v1;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+using Google.Protobuf;
+using Grpc.Core;
+using Microsoft.AspNetCore.Http;
+
+namespace DaprOrders.Sidecar.Tests.Hosting;
+
+public sealed class SidecarHostTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task The_application_is_asked_for_its_configuration_once_its_port_is_open()
+    {
+        await using var app = await TestApp.StartAsync(context => context.Response.WriteAsync("""{"entities":["Cart"]}"""));
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { AppPort = app.Port, AppApiToken = "out" });
+        await dapr.Ready.WaitAsync(Cancellation);
+
+        Assert.Equal("GET /dapr/config", await app.NextCallAsync());
+        Assert.Equal("one", app.LastHeaders["dapr-app-id"]);
+        Assert.Equal("out", app.LastHeaders["dapr-api-token"]);
+        Assert.Equal("Cart", dapr["one"].Runtime.AppConfiguration!.Value.GetProperty("entities")[0].GetString());
+    }
+
+    [Fact]
+    public async Task An_application_may_come_late_and_can_wait_for_its_sidecar_meanwhile()
+    {
+        int port;
+        await using (var reserved = await TestApp.StartAsync())
+            port = reserved.Port;
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { AppPort = port });
+
+        Assert.Equal(HttpStatusCode.NoContent, await StatusAsync(dapr, "/v1.0/healthz/outbound"));
+        Assert.Equal(HttpStatusCode.InternalServerError, await StatusAsync(dapr, "/v1.0/healthz"));
+        await using var app = await TestApp.StartAsync(port: port);
+        await dapr.Ready.WaitAsync(Cancellation);
+
+        Assert.Equal(HttpStatusCode.NoContent, await StatusAsync(dapr, "/v1.0/healthz"));
+    }
+
+    [Fact]
+    public async Task An_application_that_fails_its_health_checks_gets_no_work_until_it_is_healthy()
+    {
+        var failures = 0;
+        await using var app = await TestApp.StartAsync(context =>
+        {
+            context.Response.StatusCode = context.Request.Path != "/live" ? 404 : Interlocked.Decrement(ref failures) >= 0 ? 500 : 200;
+            return Task.CompletedTask;
+        });
+        var check = new AppHealthCheck("/live", TimeSpan.FromMilliseconds(20), TimeSpan.FromSeconds(5), 2);
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { AppPort = app.Port, AppHealthCheck = check });
+        await dapr.Ready.WaitAsync(Cancellation);
+        var channel = dapr["one"].Runtime.App!;
+        Assert.True(channel.IsHealthy);
+
+        Volatile.Write(ref failures, 5);
+        while (channel.IsHealthy)
+            await app.NextCallAsync();
+        while (!channel.IsHealthy)
+            await app.NextCallAsync();
+
+        Assert.True(Volatile.Read(ref failures) < 0);
+    }
+
+    [Fact]
+    public async Task No_more_calls_than_appMaxConcurrency_are_under_way_at_once()
+    {
+        var underWay = 0;
+        var most = 0;
+        await using var app = await TestApp.StartAsync(async context =>
+        {
+            var now = Interlocked.Increment(ref underWay);
+            InterlockedMax(ref most, now);
+            await Task.Yield();
+            Interlocked.Decrement(ref underWay);
+            context.Response.StatusCode = 200;
+        });
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { AppPort = app.Port, AppMaxConcurrency = 2 });
+        await dapr.Ready.WaitAsync(Cancellation);
+        var channel = dapr["one"].Runtime.App!;
+
+        await Task.WhenAll(Enumerable.Range(0, 50).Select(async _ =>
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/work", UriKind.Relative));
+            using var response = await channel.SendAsync(request, Cancellation);
+        }));
+
+        Assert.InRange(most, 1, 2);
+    }
+
+    [Fact]
+    public async Task Without_the_api_token_everything_but_health_is_refused()
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { ApiToken = "in" });
+        await dapr.Ready.WaitAsync(Cancellation);
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        var client = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
+
+        Assert.Equal(HttpStatusCode.NoContent, await StatusAsync(dapr, "/v1.0/healthz"));
+        Assert.Equal(HttpStatusCode.Unauthorized, await StatusAsync(dapr, "/v1.0/metadata"));
+        Assert.Equal(HttpStatusCode.OK, await StatusAsync(dapr, "/v1.0/metadata", "in"));
+        var refusal = await Assert.ThrowsAsync<RpcException>(async () => await client.GetMetadataAsync(new GetMetadataRequest(), cancellationToken: Cancellation));
+        Assert.Equal(StatusCode.Unauthenticated, refusal.StatusCode);
+        Assert.Equal("one", (await client.GetMetadataAsync(new GetMetadataRequest(), new Metadata { { "dapr-api-token", "in" } }, cancellationToken: Cancellation)).Id);
+    }
+
+    [Fact]
+    public async Task Apis_that_are_not_allowed_do_not_exist()
+    {
+        var configuration = ConfigurationResource.Default with { AllowedApis = [new ApiRule("metadata", "v1.0", "http"), new ApiRule("state", "v1", "grpc")] };
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Sidecars.Component("store", "state.in-memory")) with { Configuration = configuration });
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        var client = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
+
+        Assert.Equal(HttpStatusCode.OK, await StatusAsync(dapr, "/v1.0/metadata"));
+        Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(dapr, "/v1.0/state/store/a"));
+        await client.GetStateAsync(new GetStateRequest { StoreName = "store", Key = "a" }, cancellationToken: Cancellation);
+        var refusal = await Assert.ThrowsAsync<RpcException>(async () => await client.GetMetadataAsync(new GetMetadataRequest(), cancellationToken: Cancellation));
+        Assert.Equal(StatusCode.Unimplemented, refusal.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_message_larger_than_the_limit_is_refused_by_grpc_and_the_connection_lives_on()
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Sidecars.Component("store", "state.in-memory")));
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        var client = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
+        var large = new SaveStateRequest { StoreName = "store", States = { new StateItem { Key = "a", Value = ByteString.CopyFrom(new byte[5 * 1024 * 1024]) } } };
+
+        var refusal = await Assert.ThrowsAsync<RpcException>(async () => await client.SaveStateAsync(large, cancellationToken: Cancellation));
+
+        Assert.Equal(StatusCode.ResourceExhausted, refusal.StatusCode);
+        Assert.Empty((await client.GetStateAsync(new GetStateRequest { StoreName = "store", Key = "a" }, cancellationToken: Cancellation)).Data);
+    }
+
+    [Fact]
+    public async Task A_method_that_does_not_exist_is_unimplemented()
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one"));
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        var client = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
+
+        var refusal = await Assert.ThrowsAsync<RpcException>(async () => await client.SubtleGetKeyAlpha1Async(new SubtleGetKeyRequest(), cancellationToken: Cancellation));
+
+        Assert.Equal(StatusCode.Unimplemented, refusal.StatusCode);
+    }
+
+    [Fact]
+    public async Task The_application_can_end_its_sidecar()
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one"));
+        using var client = Sidecars.Http(dapr["one"]);
+        var ended = dapr["one"].ShutdownAsync();
+
+        using var answer = await client.PostAsync(new Uri("/v1.0/shutdown", UriKind.Relative), null, Cancellation);
+
+        Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);
+        await ended.WaitAsync(Cancellation);
+        await Assert.ThrowsAsync<HttpRequestException>(() => StatusAsync(dapr, "/v1.0/healthz"));
+    }
+
+    [Theory]
+    [InlineData("//v1.0//healthz/", "/v1.0/healthz")]
+    [InlineData("/v1.0/healthz", "/v1.0/healthz")]
+    [InlineData("/", "/")]
+    [InlineData("//", "/")]
+    public void Slashes_in_a_row_are_one(string sent, string expected) => Assert.Equal(expected, RequestPipeline.Clean(sent));
+
+    [Fact]
+    public void A_trace_goes_on_under_a_span_of_the_sidecar()
+    {
+        const string Caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+        var continued = TraceParent.Continue(Caller).Split('-');
+
+        Assert.Equal(["00", "0af7651916cd43dd8448eb211c80319c", "01"], [continued[0], continued[1], continued[3]]);
+        Assert.NotEqual("b7ad6b7169203331", continued[2]);
+        Assert.Matches("^00-[0-9a-f]{32}-[0-9a-f]{16}-01$", TraceParent.Continue("nonsense"));
+    }
+
+    private static async Task<HttpStatusCode> StatusAsync(EmbeddedDapr dapr, string path, string? token = null)
+    {
+        using var client = Sidecars.Http(dapr["one"]);
+        if (token is not null)
+            client.DefaultRequestHeaders.Add("dapr-api-token", token);
+        using var answer = await client.GetAsync(new Uri(path, UriKind.Relative), Cancellation);
+        return answer.StatusCode;
+    }
+
+    private static void InterlockedMax(ref int location, int value)
+    {
+        var seen = Volatile.Read(ref location);
+        while (value > seen && Interlocked.CompareExchange(ref location, value, seen) is var current && current != seen)
+            seen = current;
+    }
+}
