@@ -1,0 +1,127 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+
+namespace DaprOrders.EndToEnd.Tests;
+
+/// <summary>What a client does with the system, over HTTP: the services through their sidecars, the payment provider directly.</summary>
+public sealed class Shop(Func<string, Uri> daprOf, Uri paymentProvider) : IDisposable
+{
+    private static readonly string[] Services = ["ordering", "inventory", "payments", "shipping", "reporting"];
+
+    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(30) };
+
+    public static IReadOnlyList<string> Apps => Services;
+
+    public Task<HttpResponseMessage> SendAsync(
+        HttpMethod method, string app, string path, object? body = null, params (string Name, string Value)[] headers)
+    {
+        var request = new HttpRequestMessage(method, new Uri(daprOf(app), $"/v1.0/invoke/{app}/method/{path}"));
+        if (body is not null)
+        {
+            request.Content = JsonContent.Create(body);
+        }
+
+        foreach (var (name, value) in headers)
+        {
+            request.Headers.TryAddWithoutValidation(name, value);
+        }
+
+        return _http.SendAsync(request, TestContext.Current.CancellationToken);
+    }
+
+    public async Task<JsonNode> GetAsync(string app, string path)
+    {
+        using var answer = await SendAsync(HttpMethod.Get, app, path);
+        return await ReadAsync(answer, HttpStatusCode.OK);
+    }
+
+    public static async Task<JsonNode> ReadAsync(HttpResponseMessage answer, params HttpStatusCode[] expected)
+    {
+        var text = await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+        Assert.True(expected.Contains(answer.StatusCode), $"{answer.RequestMessage?.RequestUri} answered {(int)answer.StatusCode}: {text}");
+        return JsonNode.Parse(text)!;
+    }
+
+    public async Task<bool> IsReadyAsync()
+    {
+        foreach (var app in Services)
+        {
+            try
+            {
+                using var answer = await SendAsync(HttpMethod.Get, app, "healthz/ready");
+                if (!answer.IsSuccessStatusCode)
+                {
+                    return false;
+                }
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>A product of its own for each test, so that tests share a system without meeting.</summary>
+    public async Task<string> StockAsync(int quantity, decimal price = 9.50m)
+    {
+        var sku = $"sku-{Guid.NewGuid():N}";
+        using var put = await SendAsync(
+            HttpMethod.Put, "inventory", $"products/{sku}", new { name = "Tea", price = new { amount = price, currency = "EUR" } });
+        await ReadAsync(put, HttpStatusCode.Created);
+        if (quantity > 0)
+        {
+            using var receipt = await SendAsync(
+                HttpMethod.Post, "inventory", $"products/{sku}/receipts", new { quantity }, ("Idempotency-Key", Guid.NewGuid().ToString("N")));
+            await ReadAsync(receipt, HttpStatusCode.OK);
+        }
+
+        return sku;
+    }
+
+    public Task<HttpResponseMessage> PlaceAsync(
+        string sku, int quantity, string paymentMethod = "pm_card_ok", string customer = "c-1", params (string, string)[] headers) =>
+        SendAsync(
+            HttpMethod.Post, "ordering", "orders", new { customerId = customer, paymentMethod, lines = new[] { new { sku, quantity } } }, headers);
+
+    /// <summary>Places an order that must be accepted; its id.</summary>
+    public async Task<string> OrderAsync(
+        string sku, int quantity, string paymentMethod = "pm_card_ok", string customer = "c-1", string? idempotencyKey = null)
+    {
+        (string, string)[] headers = idempotencyKey is null ? [] : [("Idempotency-Key", idempotencyKey)];
+        using var answer = await PlaceAsync(sku, quantity, paymentMethod, customer, headers);
+        return (await ReadAsync(answer, HttpStatusCode.Created, HttpStatusCode.OK))["orderId"]!.GetValue<string>();
+    }
+
+    public Task<JsonNode> OrderAsync(string id) => GetAsync("ordering", $"orders/{id}");
+
+    public static bool IsFinal(JsonNode order) => Status(order) is "shipped" or "cancelled";
+
+    public static string Status(JsonNode order) => order["status"]!.GetValue<string>();
+
+    public Task<JsonNode> FinalAsync(string id) => Until.Async(() => OrderAsync(id), IsFinal, $"order {id} to be shipped or cancelled");
+
+    public Task<JsonNode> ProductAsync(string sku) => GetAsync("inventory", $"products/{sku}");
+
+    /// <summary>Every charge and refund that the provider ever made.</summary>
+    public async Task<IReadOnlyList<JsonNode>> LedgerAsync()
+    {
+        var entries = new List<JsonNode>();
+        for (var after = 0L; ;)
+        {
+            var page = JsonNode.Parse(await _http.GetStringAsync(
+                new Uri(paymentProvider, $"ledger?limit=1000&after={after}"), TestContext.Current.CancellationToken))!;
+            if (page["entries"]!.AsArray().Count == 0)
+            {
+                return entries;
+            }
+
+            entries.AddRange(page["entries"]!.AsArray().Select(entry => entry!));
+            after = page["next"]!.GetValue<long>();
+        }
+    }
+
+    public void Dispose() => _http.Dispose();
+}
