@@ -1,4 +1,6 @@
 using DaprOrders.Sidecar.Components.Bindings.Cron;
+using DaprOrders.Sidecar.Components.PubSub.InMemory;
+using DaprOrders.Sidecar.Components.PubSub.Sqlite;
 using DaprOrders.Sidecar.Components.Secrets.LocalEnv;
 using DaprOrders.Sidecar.Components.Secrets.LocalFile;
 using DaprOrders.Sidecar.Components.State.InMemory;
@@ -17,6 +19,8 @@ public static class ComponentTypes
         CronSchedule.ComponentType,
         InMemoryStateStore.ComponentType,
         SqliteStateStore.ComponentType,
+        InMemoryPubSub.ComponentType,
+        SqlitePubSub.ComponentType,
     ];
 
     public static ComponentType? Find(string name, string version) =>

@@ -20,7 +20,7 @@ public sealed class CelExpression
 
     /// <param name="text">The expression.</param>
     /// <param name="location">Where it was written: what the error names.</param>
-    /// <exception cref="CelException">It is no expression, or uses what is not supported here.</exception>
+    /// <exception cref="ResourceException">It is no expression, or uses what is not supported here.</exception>
     public static CelExpression Parse(string text, SourceLocation location)
     {
         try
@@ -29,7 +29,7 @@ public sealed class CelExpression
         }
         catch (CelException error)
         {
-            throw new CelException($"{location}: the expression '{text}' cannot be used: {error.Message}");
+            throw new ResourceException(location, $"the expression '{text}' cannot be used: {error.Message}", error);
         }
     }
 

@@ -44,7 +44,7 @@ public sealed class ResiliencyPolicies
 
     /// <param name="resources">Those in scope of the sidecar's app. Of two policies or targets with one name the later wins, as in daprd.</param>
     /// <param name="time">Measures delays, timeouts and open breakers.</param>
-    /// <exception cref="CelException">A trip expression cannot be used.</exception>
+    /// <exception cref="ResourceException">A trip expression cannot be used.</exception>
     public ResiliencyPolicies(IEnumerable<ResiliencyResource> resources, TimeProvider time)
     {
         _time = time;
@@ -125,9 +125,11 @@ public sealed class ResiliencyPolicies
         }
         catch (CelException error)
         {
-            throw new CelException(
-                $"{location}: the trip expression '{text}' cannot be evaluated: {error.Message}. It knows requests, totalSuccesses, "
-                + "totalFailures, consecutiveSuccesses and consecutiveFailures.");
+            throw new ResourceException(
+                location,
+                $"the trip expression '{text}' cannot be evaluated: {error.Message}. It knows requests, totalSuccesses, totalFailures, "
+                + "consecutiveSuccesses and consecutiveFailures",
+                error);
         }
 
         return trip;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DaprOrders.Sidecar.Expressions;
+using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Expressions;
 
@@ -65,7 +66,7 @@ public sealed class CelExpressionTests
     [InlineData("now() > 1", "the function 'now'")]
     public void Cannot_be_parsed_and_the_error_names_the_file_and_the_place(string expression, string why)
     {
-        var message = Assert.Throws<CelException>(() => CelExpression.Parse(expression, new("subscriptions.yaml", 12))).Message;
+        var message = Assert.Throws<ResourceException>(() => CelExpression.Parse(expression, new("subscriptions.yaml", 12))).Message;
 
         Assert.StartsWith("subscriptions.yaml:12: ", message, StringComparison.Ordinal);
         Assert.Contains(why, message, StringComparison.Ordinal);

@@ -9,13 +9,19 @@ namespace DaprOrders.Sidecar.Components.PubSub.InMemory;
 /// Unlike daprd's it spans the applications of one process, and so a publisher never waits for a busy subscriber: two applications
 /// that answer each other's events would wait for each other for ever.
 /// </summary>
-public sealed class InMemoryPubSub(ILogger<InMemoryPubSub> logger) : IPubSub
+public sealed class InMemoryPubSub(ILogger logger) : IPubSub
 {
     private static readonly Task<IReadOnlyList<Exception?>> NoFailures = Task.FromResult<IReadOnlyList<Exception?>>([]);
 
     private readonly CancellationTokenSource _stopping = new();
     private readonly Lock _lock = new();
     private ImmutableArray<ConsumerQueue> _queues = [];
+
+    public static ComponentType ComponentType { get; } = new(
+        "pubsub.in-memory",
+        "v1",
+        PubSubFields.Common,
+        (_, context, _) => Task.FromResult<IAsyncDisposable>(new InMemoryPubSub(context.Logger)));
 
     public IReadOnlyList<string> Capabilities { get; } = ["SUBSCRIBE_WILDCARDS"];
 

@@ -25,7 +25,7 @@ public sealed class SqlitePubSub : IBulkPubSub
     private static readonly TimeSpan CompactionInterval = TimeSpan.FromSeconds(1);
 
     private readonly SqlitePubSubOptions _options;
-    private readonly ILogger<SqlitePubSub> _logger;
+    private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly MessageStore _store;
     private readonly BlockingCollection<Work> _work = [];
@@ -37,7 +37,7 @@ public sealed class SqlitePubSub : IBulkPubSub
     private long _lastCompaction;
     private int _lastTopicNumber;
 
-    public SqlitePubSub(SqlitePubSubOptions options, ILogger<SqlitePubSub> logger, TimeProvider time)
+    public SqlitePubSub(SqlitePubSubOptions options, ILogger logger, TimeProvider time)
     {
         (_options, _logger, _time) = (options, logger, time);
         _store = new(options.Path);
@@ -51,6 +51,12 @@ public sealed class SqlitePubSub : IBulkPubSub
         _acknowledging = time.CreateTimer(_ => _ = EnqueueAsync(new Acknowledgements()), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _writing = Task.Factory.StartNew(Write, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
+
+    public static ComponentType ComponentType { get; } = new(
+        "pubsub.sqlite",
+        "v1",
+        [.. PubSubFields.Common, "connectionString", "concurrency", "redeliverInterval"],
+        (metadata, context, _) => Task.FromResult<IAsyncDisposable>(new SqlitePubSub(SqlitePubSubOptions.Read(metadata), context.Logger, context.Time)));
 
     public IReadOnlyList<string> Capabilities { get; } = ["BULK_SUBSCRIBE_IMMEDIATE"];
 

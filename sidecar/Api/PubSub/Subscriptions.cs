@@ -1,0 +1,165 @@
+using System.Net;
+using System.Text.Json;
+using Dapr.Client.Autogen.Grpc.v1;
+using DaprOrders.Sidecar.Components.PubSub;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+
+namespace DaprOrders.Sidecar.Api.PubSub;
+
+/// <summary>
+/// The subscriptions of one application: those of Subscription files in its scope, and those that it names itself at GET
+/// /dapr/subscribe. Of two for one topic the application's own counts.
+/// </summary>
+public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
+{
+    /// <summary>How long running deliveries may go on when the sidecar stops.</summary>
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
+
+    private readonly List<IAsyncDisposable> _running = [];
+    private IReadOnlyList<(SubscriptionResource Subscription, PubsubSubscriptionType Type)> _known = [];
+    private CancellationTokenSource? _stopping;
+
+    private IEnumerable<SubscriptionResource> Declared => runtime.App is null
+        ? []
+        : runtime.Options.Resources.Subscriptions.Where(one => one.Scopes.Count == 0 || one.Scopes.Contains(runtime.Options.AppId));
+
+    /// <summary>
+    /// Makes the declared subscriptions known to brokers that keep messages, before any application runs: what is published while an
+    /// application is still starting waits for it.
+    /// </summary>
+    /// <exception cref="ResourceException">A rule of a declared subscription cannot be used.</exception>
+    public async Task RegisterAsync(CancellationToken cancellationToken)
+    {
+        foreach (var subscription in Declared)
+        {
+            _ = new RouteRules(subscription);
+            if (runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component) && component.Scopes.MaySubscribe(subscription.Topic))
+                await component.Broker.RegisterAsync(new(subscription.Topic, component.ConsumerId, subscription.Metadata), cancellationToken);
+        }
+    }
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        if (runtime.App is not { } app)
+            return;
+
+        _stopping = new();
+        _known = Merge([.. Declared], await AskAsync(app, cancellationToken));
+        foreach (var (subscription, _) in _known)
+        {
+            if (!runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component))
+            {
+                runtime.Logger.LogError(
+                    "{AppId} subscribes to topic {Topic} of pubsub {PubSub}, which is no pub/sub component here", runtime.Options.AppId, subscription.Topic, subscription.PubSubName);
+            }
+            else if (!component.Scopes.MaySubscribe(subscription.Topic))
+            {
+                runtime.Logger.LogError(
+                    "{AppId} may not subscribe to topic {Topic} of pubsub {PubSub}: its scopes do not allow it", runtime.Options.AppId, subscription.Topic, component.Name);
+            }
+            else
+            {
+                _running.Add(await SubscribeAsync(app, component, subscription, _stopping.Token, cancellationToken));
+            }
+        }
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (_stopping is not { } stopping)
+            return;
+
+        _stopping = null;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(DrainLimit);
+        await using (limit.Token.Register(stopping.Cancel))
+            await Task.WhenAll(_running.Select(subscription => subscription.DisposeAsync().AsTask()));
+        _running.Clear();
+        stopping.Dispose();
+    }
+
+    public void Describe(GetMetadataResponse metadata)
+    {
+        foreach (var (subscription, type) in _known)
+        {
+            var described = new PubsubSubscription
+            {
+                PubsubName = subscription.PubSubName,
+                Topic = subscription.Topic,
+                DeadLetterTopic = subscription.DeadLetterTopic ?? "",
+                Rules = new(),
+                Type = type,
+            };
+            described.Metadata.Add(subscription.Metadata.ToDictionary());
+            described.Rules.Rules.AddRange(subscription.Rules.Select(rule => new PubsubSubscriptionRule { Match = rule.Match, Path = rule.Path }));
+            metadata.Subscriptions.Add(described);
+        }
+    }
+
+    /// <summary>A topic that the application declares itself takes the place of the file's.</summary>
+    private static List<(SubscriptionResource Subscription, PubsubSubscriptionType Type)> Merge(
+        IReadOnlyList<SubscriptionResource> declared, IReadOnlyList<SubscriptionResource> programmatic)
+    {
+        var merged = new List<(SubscriptionResource Subscription, PubsubSubscriptionType Type)>();
+        foreach (var subscription in declared)
+            merged.Add((subscription, PubsubSubscriptionType.Declarative));
+        foreach (var own in programmatic)
+        {
+            var at = merged.FindIndex(one => one.Subscription.PubSubName == own.PubSubName && one.Subscription.Topic == own.Topic);
+            if (at < 0)
+                merged.Add((own, PubsubSubscriptionType.Programmatic));
+            else
+                merged[at] = (own, PubsubSubscriptionType.Programmatic);
+        }
+
+        return merged;
+    }
+
+    private async Task<IReadOnlyList<SubscriptionResource>> AskAsync(AppChannel app, CancellationToken cancellationToken)
+    {
+        using var request = app.InitRequest("/dapr/subscribe");
+        using var answer = await app.SendAsync(request, cancellationToken);
+        if (answer.StatusCode == HttpStatusCode.NotFound)
+            return [];
+        if (answer.StatusCode != HttpStatusCode.OK)
+        {
+            runtime.Logger.LogError("GET /dapr/subscribe of {AppId} answered {Status}: it gets no subscriptions of its own", runtime.Options.AppId, (int)answer.StatusCode);
+            return [];
+        }
+
+        var body = await answer.Content.ReadAsByteArrayAsync(cancellationToken);
+        if (body.Length == 0)
+            return [];
+
+        try
+        {
+            using var json = JsonDocument.Parse(body);
+            var (usable, withoutRoute) = AppSubscriptions.Read(json.RootElement);
+            foreach (var topic in withoutRoute)
+                runtime.Logger.LogWarning("{AppId} subscribes to topic {Topic} without a route; that subscription is left out", runtime.Options.AppId, topic);
+            return usable;
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidOperationException($"GET /dapr/subscribe of {runtime.Options.AppId} must answer a JSON list of subscriptions: {error.Message}", error);
+        }
+    }
+
+    private async Task<IAsyncDisposable> SubscribeAsync(
+        AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
+    {
+        var topic = new TopicSubscription(subscription.Topic, component.ConsumerId, subscription.Metadata);
+        if (subscription.Bulk is not { Enabled: true } bulk)
+        {
+            var delivery = new TopicDelivery(runtime, app, component, subscription, stopping);
+            return await component.Broker.SubscribeAsync(topic, (message, _) => delivery.DeliverAsync(message, stopping), cancellationToken);
+        }
+
+        var batches = new BatchDelivery(runtime, app, component, subscription, stopping);
+        return component.Broker is IBulkPubSub broker
+            ? await broker.SubscribeManyAsync(topic, bulk.MaxMessagesCount, (batch, _) => batches.DeliverAsync(batch, stopping), cancellationToken)
+            : await GatheredBatches.SubscribeAsync(
+                component.Broker, topic, bulk.MaxMessagesCount, TimeSpan.FromMilliseconds(bulk.MaxAwaitDurationMs), runtime.Time, batches.DeliverAsync, stopping);
+    }
+}
