@@ -34,6 +34,8 @@ internal static class RequestPipeline
         if (!isHealth)
         {
             context.Response.Headers["traceparent"] = TraceParent.Of(context);
+            if (TraceParent.StateOf(context) is { Length: > 0 } traceState)
+                context.Response.Headers["tracestate"] = traceState;
             if (runtime.Options.ApiToken is { Length: > 0 } token && !TokenMatches(context, token))
                 return PlainTextAsync(context, StatusCodes.Status401Unauthorized, "invalid api token\n");
 

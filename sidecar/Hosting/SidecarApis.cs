@@ -4,6 +4,7 @@ using DaprOrders.Sidecar.Api.Health;
 using DaprOrders.Sidecar.Api.Invocation;
 using DaprOrders.Sidecar.Api.Metadata;
 using DaprOrders.Sidecar.Api.NotConfigured;
+using DaprOrders.Sidecar.Api.PubSub;
 using DaprOrders.Sidecar.Api.Secrets;
 using DaprOrders.Sidecar.Api.State;
 
@@ -19,6 +20,7 @@ internal static class SidecarApis
         routes.MapSecrets(runtime);
         routes.MapNotConfigured();
         routes.MapState(runtime);
+        routes.MapPublish(runtime);
         routes.MapActors(runtime);
         routes.MapInvocation(runtime);
     }
@@ -29,10 +31,11 @@ internal static class SidecarApis
         methods.BindSecrets();
         methods.BindNotConfigured();
         methods.BindState();
+        methods.BindPublish();
         methods.BindActors();
         methods.BindInvocation();
     }
 
     /// <summary>In the order in which they start.</summary>
-    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [runtime.Actors, new CronBindings(runtime)];
+    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [runtime.Actors, runtime.Subscriptions, new CronBindings(runtime)];
 }

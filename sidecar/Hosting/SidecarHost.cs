@@ -47,6 +47,7 @@ public sealed class SidecarHost : IAsyncDisposable
     {
         var components = await shared.Components.LoadAsync(options.Resources.Components, options.AppId, options.Namespace, cancellationToken);
         var runtime = new SidecarRuntime(options, shared, components);
+        await runtime.Subscriptions.RegisterAsync(cancellationToken);
         ListenOptions? http = null, grpc = null;
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(SidecarHost).Assembly.GetName().Name });
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>

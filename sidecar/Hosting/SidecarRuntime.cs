@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using DaprOrders.Sidecar.Actors;
 using DaprOrders.Sidecar.Api;
+using DaprOrders.Sidecar.Api.PubSub;
 using DaprOrders.Sidecar.Api.Secrets;
 using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Components;
@@ -29,7 +30,8 @@ public sealed class SidecarRuntime
         Resiliency = new ResiliencyPolicies(options.Resources.Resiliencies.Where(r => r.Scopes.Count == 0 || r.Scopes.Contains(options.AppId)), shared.Time);
         StateStores = Of<IStateStore>().ToDictionary(
             c => c.Name, c => new StateStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Statestore)));
-        PubSubs = Of<IPubSub>().ToDictionary(c => c.Name);
+        PubSubs = Of<IPubSub>().ToDictionary(c => c.Name, c => new PubSubComponent(c, options, Resiliency));
+        Subscriptions = new Subscriptions(this);
         SecretStores = Of<ISecretStore>().ToDictionary(
             c => c.Name, c => new SecretStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Secretstore)));
         ApiAccess = new ApiAccess(options.Configuration);
@@ -51,8 +53,9 @@ public sealed class SidecarRuntime
 
     public IReadOnlyDictionary<string, StateStoreComponent> StateStores { get; }
 
-    /// <summary>By name; the instance of each is an <see cref="IPubSub"/>.</summary>
-    public IReadOnlyDictionary<string, LoadedComponent> PubSubs { get; }
+    public IReadOnlyDictionary<string, PubSubComponent> PubSubs { get; }
+
+    public Subscriptions Subscriptions { get; }
 
     public IReadOnlyDictionary<string, SecretStoreComponent> SecretStores { get; }
 

@@ -11,15 +11,15 @@ internal sealed class GatheredBatches : IAsyncDisposable
 {
     private readonly Channel<Waiting> _messages = Channel.CreateUnbounded<Waiting>(new() { SingleReader = true });
     private readonly int _maxMessages;
-    private readonly TimeSpan _await;
+    private readonly TimeSpan _maxWait;
     private readonly TimeProvider _time;
     private readonly Func<IMessageBatch, CancellationToken, Task> _handler;
     private readonly Task _running;
     private IAsyncDisposable? _subscription;
 
-    private GatheredBatches(int maxMessages, TimeSpan await, TimeProvider time, Func<IMessageBatch, CancellationToken, Task> handler, CancellationToken stopping)
+    private GatheredBatches(int maxMessages, TimeSpan maxWait, TimeProvider time, Func<IMessageBatch, CancellationToken, Task> handler, CancellationToken stopping)
     {
-        (_maxMessages, _await, _time, _handler) = (maxMessages, await, time, handler);
+        (_maxMessages, _maxWait, _time, _handler) = (maxMessages, maxWait, time, handler);
         _running = RunAsync(stopping);
     }
 
@@ -27,12 +27,12 @@ internal sealed class GatheredBatches : IAsyncDisposable
         IPubSub broker,
         TopicSubscription subscription,
         int maxMessages,
-        TimeSpan await,
+        TimeSpan maxWait,
         TimeProvider time,
         Func<IMessageBatch, CancellationToken, Task> handler,
         CancellationToken stopping)
     {
-        var batches = new GatheredBatches(maxMessages, await, time, handler, stopping);
+        var batches = new GatheredBatches(maxMessages, maxWait, time, handler, stopping);
         batches._subscription = await broker.SubscribeAsync(subscription, batches.AddAsync, stopping);
         return batches;
     }
@@ -81,7 +81,7 @@ internal sealed class GatheredBatches : IAsyncDisposable
     private async Task<List<Waiting>> GatherAsync()
     {
         var messages = new List<Waiting>();
-        using var over = new CancellationTokenSource(_await, _time);
+        using var over = new CancellationTokenSource(_maxWait, _time);
         try
         {
             while (messages.Count < _maxMessages && await _messages.Reader.WaitToReadAsync(over.Token))

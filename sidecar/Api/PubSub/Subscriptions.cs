@@ -41,7 +41,8 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        if (runtime.App is not { } app)
+        // As daprd: without a broker the application is not even asked.
+        if (runtime.App is not { } app || runtime.PubSubs.Count == 0)
             return;
 
         _stopping = new();
