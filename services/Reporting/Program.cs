@@ -1,1 +1,33 @@
-WebApplication.CreateBuilder(args).Build().Run();
+using DaprOrders.Contracts;
+using DaprOrders.EventSourcing.Projections;
+using DaprOrders.Reporting.Following;
+using DaprOrders.Reporting.Orders;
+using DaprOrders.Reporting.Sales;
+using DaprOrders.ServiceDefaults;
+using DaprOrders.ServiceDefaults.Topics;
+
+var builder = WebApplication.CreateBuilder(args);
+builder.AddServiceDefaults("reporting");
+builder.Services.AddProjections(types => types
+    .AddFamily<OrderEvent>()
+    .AddFamily<ReservationEvent>()
+    .AddFamily<PaymentEvent>()
+    .AddFamily<ShipmentEvent>());
+builder.Services.AddMemoryCache();
+builder.Services.AddOptions<ReportingOptions>().BindConfiguration("Reporting");
+builder.Services.AddSingleton<WakeUp>();
+builder.Services.AddSingleton<ProjectionVersions>();
+builder.Services.AddSingleton<Projections>();
+builder.Services.AddSingleton<FollowingLogs>();
+builder.Services.AddHostedService(services => services.GetRequiredService<FollowingLogs>());
+
+var app = builder.Build();
+app.MapServiceDefaults();
+app.MapOrderLists();
+app.MapSales();
+app.MapProjections();
+app.MapTopicsInBatches(
+    ["orders", "stock", "payments", "shipments"],
+    app.Services.GetRequiredService<Projections>().FollowTopicsAsync);
+
+app.Run();

@@ -96,10 +96,21 @@ public sealed class PagedLists(Documents documents, int entriesInPage)
 
     private ListPage With(ListPage? page, IEnumerable<ListEntry> added)
     {
-        var entries = page?.Entries ?? [];
-        var present = entries.Select(entry => entry.Id).ToHashSet();
-        var fresh = added.Where(entry => present.Add(entry.Id)).Take(Math.Max(0, entriesInPage - entries.Count)).ToList();
-        return page is not null && fresh.Count == 0 ? page : new ListPage([.. entries, .. fresh]);
+        var entries = (page?.Entries ?? []).ToList();
+        var isChanged = page is null;
+        foreach (var entry in added)
+        {
+            var at = entries.FindIndex(present => present.Id == entry.Id);
+            if (at < 0 && entries.Count < entriesInPage)
+                entries.Add(entry);
+            else if (at >= 0 && entry.Version > entries[at].Version)
+                entries[at] = entry;
+            else
+                continue;
+            isChanged = true;
+        }
+
+        return isChanged ? new ListPage(entries) : page!;
     }
 
     private static bool IsNewer(Dictionary<string, ListEntry> changes, ListEntry entry) =>

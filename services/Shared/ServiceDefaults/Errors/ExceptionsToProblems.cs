@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Dapr;
 using DaprOrders.EventSourcing;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
@@ -35,6 +36,10 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
                 logger.LogWarning(unavailable, "{Method} {Path} answered 503: the store is not available", context.Request.Method, context.Request.Path);
                 context.Response.Headers.RetryAfter = RetryAfter;
                 return Problems.Of(StatusCodes.Status503ServiceUnavailable, "store-unavailable", unavailable.Message);
+            case DaprException unavailable:
+                logger.LogWarning(unavailable, "{Method} {Path} answered 503: the sidecar or its store failed", context.Request.Method, context.Request.Path);
+                context.Response.Headers.RetryAfter = RetryAfter;
+                return Problems.Of(StatusCodes.Status503ServiceUnavailable, "store-unavailable", "The sidecar or its store does not answer now; try again.");
             case WrongVersionException wrong:
                 return Problems.Of(StatusCodes.Status412PreconditionFailed, "stale-version", wrong.Message, new Dictionary<string, object?>
                 {

@@ -1,0 +1,70 @@
+using Microsoft.Extensions.Options;
+
+namespace DaprOrders.Reporting.Following;
+
+/// <summary>Section <c>Reporting</c>.</summary>
+internal sealed class ReportingOptions
+{
+    /// <summary>The logs are looked at when a topic brought something, and at least this often: what a topic lost is found by then.</summary>
+    public TimeSpan CheckEvery { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>After a topic brought something: what follows within this time is read with it. Aggregates are that much late.</summary>
+    public TimeSpan GatherFor { get; set; } = TimeSpan.FromMilliseconds(50);
+}
+
+/// <summary>Reads the event logs into the version that serves and into the one that is being built; switches when the latter has caught up.</summary>
+internal sealed class FollowingLogs(
+    Projections projections,
+    ProjectionVersions versions,
+    WakeUp wakeUp,
+    IOptions<ReportingOptions> options,
+    TimeProvider time,
+    ILogger<FollowingLogs> logger) : BackgroundService
+{
+    /// <summary>Why the logs could not be followed the last time, and when; null when they could.</summary>
+    public (string Reason, DateTimeOffset At)? Failure { get; private set; }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            var isThrough = true;
+            try
+            {
+                isThrough = await AdvanceAsync(stoppingToken);
+                if (Failure is not null)
+                    logger.LogInformation("The event logs can be followed again");
+                Failure = null;
+            }
+            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
+            {
+                // Said once, not at every check; GET /projections shows it as long as it lasts.
+                if (Failure?.Reason != exception.Message)
+                    logger.LogError(exception, "The event logs cannot be followed now; it is tried again every {CheckEvery}", options.Value.CheckEvery);
+                Failure = (exception.Message, time.GetUtcNow());
+            }
+
+            if (isThrough)
+            {
+                await wakeUp.WaitAsync(options.Value.CheckEvery, stoppingToken);
+                await Task.Delay(options.Value.GatherFor, time, stoppingToken);
+            }
+        }
+    }
+
+    private async Task<bool> AdvanceAsync(CancellationToken cancellationToken)
+    {
+        var state = await versions.ReadAsync(cancellationToken);
+        var isThrough = await projections.Follower(state.Serving).AdvanceAsync(cancellationToken);
+        if (state.Building is not { } building)
+            return isThrough;
+
+        if (await projections.Follower(building).AdvanceAsync(cancellationToken))
+        {
+            await versions.SwitchAsync(building, cancellationToken);
+            logger.LogInformation("Version {Version} of the projections has caught up with the event logs and serves from now on", building);
+        }
+
+        return false;
+    }
+}

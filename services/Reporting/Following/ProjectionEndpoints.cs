@@ -1,0 +1,53 @@
+using DaprOrders.Reporting.Sales;
+using DaprOrders.ServiceDefaults.Errors;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace DaprOrders.Reporting.Following;
+
+/// <param name="Position">Up to which commit of the lane everything is in the read models.</param>
+/// <param name="Events">Events read so far.</param>
+internal sealed record LaneView(string Publisher, string Lane, long Position, long Events);
+
+internal sealed record VersionView(long Version, DateTimeOffset? Since, long Events, IReadOnlyList<LaneView> Lanes);
+
+internal sealed record FollowingFailure(string Reason, DateTimeOffset At);
+
+/// <param name="Building">The version that a rebuild fills; null when none is going on.</param>
+/// <param name="Failure">Why this instance cannot follow the event logs now.</param>
+internal sealed record ProjectionsView(VersionView Serving, VersionView? Building, FollowingFailure? Failure);
+
+internal static class ProjectionEndpoints
+{
+    public static void MapProjections(this WebApplication app)
+    {
+        var group = app.MapGroup("/projections").WithTags("Projections");
+        group.MapGet("/", ReadAsync).AnswersProblems(503).WithSummary("How far the read models are, lane by lane of the publishers' event logs.");
+        group.MapPost("/rebuild", RebuildAsync).AnswersProblems(503)
+            .WithSummary("Fills a new version of the read models from the event logs while the present one serves, then switches.");
+    }
+
+    private static async Task<Ok<ProjectionsView>> ReadAsync(
+        ProjectionVersions versions, Projections projections, FollowingLogs following, CancellationToken cancellationToken)
+    {
+        var state = await versions.ReadAsync(cancellationToken);
+        return TypedResults.Ok(new ProjectionsView(
+            await ViewAsync(projections.Sales(state.Serving), state.Serving, state.ServingSince, cancellationToken),
+            state.Building is { } building ? await ViewAsync(projections.Sales(building), building, state.BuildingSince, cancellationToken) : null,
+            following.Failure is { } failure ? new FollowingFailure(failure.Reason, failure.At) : null));
+    }
+
+    private static async Task<Accepted> RebuildAsync(ProjectionVersions versions, WakeUp wakeUp, CancellationToken cancellationToken)
+    {
+        await versions.RebuildAsync(cancellationToken);
+        wakeUp.Call();
+        return TypedResults.Accepted("/projections");
+    }
+
+    private static async Task<VersionView> ViewAsync(SalesLedger ledger, long version, DateTimeOffset? since, CancellationToken cancellationToken)
+    {
+        var lanes = (await ledger.ReadLanesAsync(cancellationToken))
+            .Select(lane => new LaneView(lane.Lane.Publisher, lane.Lane.Name, lane.Tally.Position, lane.Tally.Events))
+            .ToList();
+        return new VersionView(version, since, lanes.Sum(lane => lane.Events), lanes);
+    }
+}

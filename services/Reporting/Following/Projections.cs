@@ -1,0 +1,50 @@
+using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.Projections;
+using DaprOrders.Reporting.Orders;
+using DaprOrders.Reporting.Sales;
+
+namespace DaprOrders.Reporting.Following;
+
+/// <summary>The read models, by version; and what keeps them up to date.</summary>
+internal sealed class Projections(
+    Documents documents, IPublisherStreams streams, IPublisherLogs logs, EventTypes types, ProjectionVersions versions, WakeUp wakeUp)
+{
+    public async Task<OrderSummaries> ServingOrdersAsync(CancellationToken cancellationToken) => Orders(await versions.ServingAsync(cancellationToken));
+
+    public async Task<SalesLedger> ServingSalesAsync(CancellationToken cancellationToken) => Sales(await versions.ServingAsync(cancellationToken));
+
+    public OrderSummaries Orders(long version) => new(documents, streams, types, version);
+
+    public SalesLedger Sales(long version) => new(documents, version);
+
+    public LogFollower Follower(long version) => new(logs, Orders(version), Sales(version), types);
+
+    /// <summary>What the topics bring: summaries at once, aggregates soon.</summary>
+    public async Task FollowTopicsAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    {
+        var orders = await ServingOrdersAsync(cancellationToken);
+        await orders.ApplyAsync(events, cancellationToken);
+        wakeUp.Call();
+    }
+}
+
+/// <summary>Tells the following of the logs that there is something to read.</summary>
+internal sealed class WakeUp : IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly SemaphoreSlim _call = new(0, 1);
+
+    public void Call()
+    {
+        lock (_lock)
+        {
+            if (_call.CurrentCount == 0)
+                _call.Release();
+        }
+    }
+
+    /// <summary>Waits for a call, at most so long.</summary>
+    public Task WaitAsync(TimeSpan patience, CancellationToken cancellationToken) => _call.WaitAsync(patience, cancellationToken);
+
+    public void Dispose() => _call.Dispose();
+}

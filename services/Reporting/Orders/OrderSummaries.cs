@@ -1,0 +1,131 @@
+using System.Collections.Concurrent;
+using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.Projections;
+
+namespace DaprOrders.Reporting.Orders;
+
+/// <summary>
+/// The summaries of one version of the projections, and the lists of them. A batch costs a few bulk calls: read the touched summaries,
+/// fetch what is missing before the events in hand, list what is new, relabel what changed, write the summaries. The summaries come last,
+/// so a batch that is broken off is done again as a whole.
+/// </summary>
+internal sealed class OrderSummaries(Documents documents, IPublisherStreams publishers, EventTypes types, long version)
+{
+    private const int EntriesInPage = 250;
+
+    /// <summary>Events asked for in one call when some are missing.</summary>
+    private const int MissingAtOnce = 200;
+
+    private const int GapsAtOnce = 16;
+
+    private readonly PagedLists _lists = new(documents, EntriesInPage);
+
+    private string AllOrders => $"v{version}|orders";
+
+    /// <summary>Applies events of any orders; returns their summaries as they then are, by order id.</summary>
+    public async Task<IReadOnlyDictionary<string, OrderSummary>> ApplyAsync(
+        IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    {
+        var byOrder = events.GroupBy(SourceEvents.OrderIdOf).ToDictionary(order => order.Key, order => order.ToList());
+        var present = await ReadAsync(byOrder.Keys, cancellationToken);
+        var batches = new ConcurrentDictionary<string, IReadOnlyList<IncomingEvent>>();
+        await Parallel.ForEachAsync(
+            byOrder,
+            new ParallelOptions { MaxDegreeOfParallelism = GapsAtOnce, CancellationToken = cancellationToken },
+            async (order, cancellation) => batches[order.Key] = await CompleteAsync(present.GetValueOrDefault(order.Key), order.Value, cancellation));
+
+        var pages = await ListAsync(present, batches, cancellationToken);
+        var written = await documents.ChangeAsync<OrderSummary>(
+            [.. batches.Keys.Select(KeyOf)],
+            (key, current) =>
+            {
+                var orderId = OrderIdOf(key);
+                var applied = (current ?? OrderSummary.Unknown(orderId)).Apply(batches[orderId]);
+                return applied.Page is null && pages.TryGetValue(orderId, out var page) ? applied with { Page = page } : applied;
+            },
+            cancellationToken);
+
+        // Another instance may have listed the order elsewhere at the same time; its page counts then.
+        await RelabelAsync(written.Values.Where(summary => pages.TryGetValue(summary.OrderId, out var page) && summary.Page != page), cancellationToken);
+        return written.Values.ToDictionary(summary => summary.OrderId);
+    }
+
+    public async Task<IReadOnlyDictionary<string, OrderSummary>> ReadAsync(IReadOnlyCollection<string> orderIds, CancellationToken cancellationToken)
+    {
+        var found = await documents.ReadAsync<OrderSummary>([.. orderIds.Select(KeyOf)], cancellationToken);
+        return found.Values.ToDictionary(summary => summary.OrderId);
+    }
+
+    /// <summary>Newest first; null when the cursor is none of this list.</summary>
+    public Task<OrderPage?> ReadOfCustomerAsync(string customerId, string? cursor, int limit, CancellationToken cancellationToken) =>
+        new OrderListReader(_lists, this, OfCustomer(customerId), summary => summary.Page?.OfCustomer).ReadAsync(null, cursor, limit, cancellationToken);
+
+    /// <summary>Newest first, of one status or of all; null when the cursor is none of this list.</summary>
+    public Task<OrderPage?> ReadAllAsync(string? status, string? cursor, int limit, CancellationToken cancellationToken) =>
+        new OrderListReader(_lists, this, AllOrders, summary => summary.Page?.All).ReadAsync(status, cursor, limit, cancellationToken);
+
+    /// <summary>The events in order, by stream, with those before them that were not delivered here.</summary>
+    private async Task<IReadOnlyList<IncomingEvent>> CompleteAsync(
+        OrderSummary? summary, List<IncomingEvent> events, CancellationToken cancellationToken)
+    {
+        var complete = new List<IncomingEvent>(events.Count);
+        foreach (var stream in events.GroupBy(incoming => incoming.Recorded.Stream))
+        {
+            var position = summary?.Positions.GetValueOrDefault(stream.Key) ?? 0;
+            foreach (var incoming in stream.OrderBy(incoming => incoming.Recorded.Version))
+            {
+                while (incoming.Recorded.Version > position + 1)
+                {
+                    var missing = await publishers.ReadAsync(incoming.Publisher, stream.Key, position, MissingAtOnce, cancellationToken);
+                    if (missing.Count == 0 || missing[0].Version != position + 1)
+                    {
+                        throw new InvalidOperationException(
+                            $"{incoming.Recorded.Id} is here, and {incoming.Publisher} does not give version {position + 1} of that stream.");
+                    }
+
+                    complete.AddRange(missing.Select(recorded => new IncomingEvent(incoming.Publisher, recorded, types.Read(recorded))));
+                    position = missing[^1].Version;
+                }
+
+                if (incoming.Recorded.Version == position + 1)
+                {
+                    complete.Add(incoming);
+                    position++;
+                }
+            }
+        }
+
+        return complete;
+    }
+
+    private async Task<Dictionary<string, OrderPages>> ListAsync(
+        IReadOnlyDictionary<string, OrderSummary> present,
+        ConcurrentDictionary<string, IReadOnlyList<IncomingEvent>> batches,
+        CancellationToken cancellationToken)
+    {
+        var next = batches
+            .Select(order => (present.GetValueOrDefault(order.Key) ?? OrderSummary.Unknown(order.Key)).Apply(order.Value))
+            .Where(summary => summary.CustomerId is not null)
+            .ToList();
+        // In the order in which they were created, which is that of the list.
+        var unlisted = next.Where(summary => summary.Page is null).OrderBy(summary => summary.History[0].At).ToList();
+        var all = await _lists.AddAsync([.. unlisted.Select(summary => (AllOrders, Entry(summary)))], cancellationToken);
+        var ofCustomers = await _lists.AddAsync(
+            [.. unlisted.Select(summary => (OfCustomer(summary.CustomerId!), new ListEntry(summary.OrderId)))], cancellationToken);
+        var pages = unlisted.Index().ToDictionary(order => order.Item.OrderId, order => new OrderPages(all[order.Index], ofCustomers[order.Index]));
+
+        await RelabelAsync(next.Where(summary => summary.Page is not null && summary.Version > present[summary.OrderId].Version), cancellationToken);
+        return pages;
+    }
+
+    private Task RelabelAsync(IEnumerable<OrderSummary> listed, CancellationToken cancellationToken) => _lists.RelabelAsync(
+        [.. listed.Select(summary => (new ListPlace(AllOrders, summary.Page!.All), Entry(summary)))], cancellationToken);
+
+    private static ListEntry Entry(OrderSummary summary) => new(summary.OrderId, summary.Status, summary.Version);
+
+    private string OfCustomer(string customerId) => $"v{version}|customer|{customerId}";
+
+    private string KeyOf(string orderId) => $"v{version}|order|{orderId}";
+
+    private static string OrderIdOf(string key) => key[(key.LastIndexOf('|') + 1)..];
+}

@@ -1,0 +1,29 @@
+using DaprOrders.Contracts;
+using DaprOrders.EventSourcing;
+
+namespace DaprOrders.Reporting.Orders;
+
+/// <summary>The events that reports are made of: those of the streams that belong to one order each.</summary>
+internal static class SourceEvents
+{
+    /// <summary>Who publishes them.</summary>
+    public static IReadOnlyList<string> Publishers { get; } = ["ordering", "inventory", "payments", "shipping"];
+
+    /// <summary>The publisher whose events say what is sold.</summary>
+    public const string Sales = "ordering";
+
+    private static readonly string[] s_categories = ["order-", "reservation-", "payment-", "shipment-"];
+
+    /// <summary>A publisher's log has all its streams; some (products, stock items) are no matter of an order.</summary>
+    public static bool IsOfOrder(RecordedEvent recorded) =>
+        s_categories.Any(category => recorded.Stream.StartsWith(category, StringComparison.Ordinal));
+
+    public static string OrderIdOf(IncomingEvent incoming) => incoming.Payload switch
+    {
+        OrderEvent e => e.OrderId,
+        ReservationEvent e => e.OrderId,
+        PaymentEvent e => e.OrderId,
+        ShipmentEvent e => e.OrderId,
+        _ => throw new UnknownEventException($"{incoming.Recorded.Id}: reports say nothing about '{incoming.Recorded.Type}'."),
+    };
+}

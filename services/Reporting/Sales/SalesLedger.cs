@@ -1,0 +1,110 @@
+using System.Globalization;
+using DaprOrders.EventSourcing.Projections;
+
+namespace DaprOrders.Reporting.Sales;
+
+/// <summary>A lane of a publisher's event log.</summary>
+internal sealed record Lane(string Publisher, string Name);
+
+/// <summary>
+/// The aggregates of one version of the projections, for each lane by itself and summed when they are read. A lane's tally has the
+/// position up to which the lane is read. Days and products would outgrow it, so they are kept by month and by a hash of the SKU, each
+/// part with a position of its own: whatever was written before a crash is not counted again.
+/// </summary>
+internal sealed class SalesLedger(Documents documents, long version)
+{
+    /// <summary>Parts over which a lane's products are spread. Fixed: it is in the keys.</summary>
+    private const int ProductParts = 64;
+
+    private string LanesKey => $"v{version}|lanes";
+
+    public async Task<IReadOnlyList<(Lane Lane, LaneTally Tally)>> ReadLanesAsync(CancellationToken cancellationToken)
+    {
+        var lanes = (await documents.ReadAsync<LaneList>(LanesKey, cancellationToken))?.Lanes ?? [];
+        var tallies = await documents.ReadAsync<LaneTally>([.. lanes.Select(TallyKey)], cancellationToken);
+        return [.. lanes.Select(lane => (lane, tallies.GetValueOrDefault(TallyKey(lane), LaneTally.Start)))];
+    }
+
+    /// <summary>Makes lanes known before anything is counted in them.</summary>
+    public Task OpenAsync(IReadOnlyCollection<Lane> lanes, CancellationToken cancellationToken) => documents.ChangeAsync<LaneList>(
+        LanesKey,
+        known => known is not null && lanes.All(known.Lanes.Contains) ? known : new LaneList([.. (known?.Lanes ?? []).Union(lanes)]),
+        cancellationToken);
+
+    public async Task<LaneTally> ReadLaneAsync(Lane lane, CancellationToken cancellationToken) =>
+        await documents.ReadAsync<LaneTally>(TallyKey(lane), cancellationToken) ?? LaneTally.Start;
+
+    /// <summary>
+    /// Counts the events between two positions of a lane. False: a part is already further than <paramref name="from"/> but not as far as
+    /// <paramref name="to"/> (another instance, or this one before a crash, was there), so nothing is moved; go on commit by commit.
+    /// </summary>
+    /// <param name="isOneCommit">The events are those of one commit: a part that is not at its position yet lacks all of them.</param>
+    public async Task<bool> MoveAsync(
+        Lane lane, long from, long to, long events, SalesChange change, bool isOneCommit, CancellationToken cancellationToken)
+    {
+        var changes = change.Days.GroupBy(day => DaysKey(lane, day.Key[..7])).Concat(change.Products.GroupBy(product => ProductsKey(lane, PartOf(product.Key))))
+            .ToDictionary(part => part.Key, part => part.ToList());
+        var isBetween = false;
+        await documents.ChangeAsync<SalesPart>(
+            changes.Keys,
+            (key, part) =>
+            {
+                if (part?.Position >= to)
+                    return part;
+                if (part?.Position > from && !isOneCommit)
+                {
+                    isBetween = true;
+                    return part;
+                }
+
+                var byKey = new Dictionary<string, Sold>(part?.ByKey ?? new Dictionary<string, Sold>());
+                foreach (var (name, sold) in changes[key])
+                    byKey[name] = byKey.GetValueOrDefault(name, Sold.Nothing) + sold;
+                return new SalesPart(to, byKey);
+            },
+            cancellationToken);
+        if (isBetween)
+            return false;
+
+        await documents.ChangeAsync<LaneTally>(
+            TallyKey(lane),
+            tally => (tally ?? LaneTally.Start) is { } current && current.Position == from ? current.MovedTo(to, events, change) : tally,
+            cancellationToken);
+        return true;
+    }
+
+    /// <summary>Every day from the first to the last, with what was sold.</summary>
+    public async Task<IReadOnlyList<(DateOnly Day, Sold Sold)>> ReadDaysAsync(DateOnly first, DateOnly last, CancellationToken cancellationToken)
+    {
+        var days = Enumerable.Range(0, last.DayNumber - first.DayNumber + 1).Select(first.AddDays).ToList();
+        var months = days.Select(day => Text(day)[..7]).Distinct().ToList();
+        var sold = await SumAsync(lane => months.Select(month => DaysKey(lane, month)), cancellationToken);
+        return [.. days.Select(day => (day, sold.GetValueOrDefault(Text(day), Sold.Nothing)))];
+    }
+
+    public Task<IReadOnlyDictionary<string, Sold>> ReadProductsAsync(CancellationToken cancellationToken) =>
+        SumAsync(lane => Enumerable.Range(0, ProductParts).Select(part => ProductsKey(lane, part)), cancellationToken);
+
+    private async Task<IReadOnlyDictionary<string, Sold>> SumAsync(Func<Lane, IEnumerable<string>> keysOf, CancellationToken cancellationToken)
+    {
+        var lanes = (await documents.ReadAsync<LaneList>(LanesKey, cancellationToken))?.Lanes ?? [];
+        var parts = await documents.ReadAsync<SalesPart>([.. lanes.SelectMany(keysOf)], cancellationToken);
+        return parts.Values
+            .SelectMany(part => part.ByKey)
+            .GroupBy(sold => sold.Key)
+            .ToDictionary(sold => sold.Key, sold => sold.Aggregate(Sold.Nothing, (sum, part) => sum + part.Value));
+    }
+
+    /// <summary>FNV-1a: the same in every process and for good, which string.GetHashCode is not.</summary>
+    private static int PartOf(string sku) => (int)(sku.Aggregate(2166136261u, (hash, letter) => unchecked((hash ^ letter) * 16777619u)) % ProductParts);
+
+    private static string Text(DateOnly day) => day.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+
+    private string TallyKey(Lane lane) => $"v{version}|lane|{lane.Publisher}|{lane.Name}";
+
+    private string DaysKey(Lane lane, string month) => $"v{version}|days|{lane.Publisher}|{lane.Name}|{month}";
+
+    private string ProductsKey(Lane lane, int part) => $"v{version}|products|{lane.Publisher}|{lane.Name}|{part}";
+
+    private sealed record LaneList(IReadOnlyList<Lane> Lanes);
+}
