@@ -185,7 +185,7 @@ public sealed class SalesTests
     private async Task BreakOffAsync(int afterWrites)
     {
         var writes = 0;
-        _state.BeforeSave = _ =>
+        _state.BeforeItem = _ =>
         {
             if (writes++ == afterWrites)
                 throw new TaskCanceledException("The process ends here.");
@@ -200,7 +200,7 @@ public sealed class SalesTests
         }
         finally
         {
-            _state.BeforeSave = _ => { };
+            _state.BeforeItem = _ => { };
         }
     }
 

@@ -52,6 +52,9 @@ internal sealed class StateInMemory
     /// <summary>Called before each bulk save: the place where another writer, or a failure, comes between.</summary>
     public Action<IReadOnlyList<string>> BeforeSave { get; set; } = _ => { };
 
+    /// <summary>Called before each item of a bulk save is written: what throws leaves the save half done.</summary>
+    public Action<string> BeforeItem { get; set; } = _ => { };
+
     /// <summary>Called after each bulk save: an answer that gets lost on its way.</summary>
     public Action AfterSave { get; set; } = () => { };
 
@@ -86,6 +89,7 @@ internal sealed class StateInMemory
         {
             foreach (var item in items)
             {
+                BeforeItem(item.Key);
                 var exists = _items.TryGetValue(item.Key, out var current);
                 var isRefused = item.ETag.Length > 0
                     ? !exists || current.ETag != item.ETag
