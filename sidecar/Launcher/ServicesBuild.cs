@@ -25,18 +25,19 @@ internal sealed class ServicesBuild(RunFile runFile)
     /// <exception cref="LaunchException">With the compiler's errors.</exception>
     public async Task BuildAsync(CancellationToken cancellationToken)
     {
-        var start = new ProcessStartInfo(DotnetHost.Path, ["build", _solution, "-c", "Release", "-nologo", "-v", "quiet", "-clp:ErrorsOnly"])
+        var start = new ProcessStartInfo(DotnetHost.Path, ["build", _solution, "-c", "Release", "-nologo", "-v", "quiet"])
         {
             WorkingDirectory = runFile.Folder,
             RedirectStandardOutput = true,
         };
+        start.Environment["DOTNET_CLI_UI_LANGUAGE"] = "en";
         using var process = Process.Start(start)!;
         try
         {
-            var output = await process.StandardOutput.ReadToEndAsync(cancellationToken);
+            var output = CollectAsync(process.StandardOutput);
             await process.WaitForExitAsync(cancellationToken);
             if (process.ExitCode != 0)
-                throw new LaunchException($"The services do not build:{Environment.NewLine}{output.Trim()}");
+                throw new LaunchException($"The services do not build:{Environment.NewLine}{await output}");
         }
         catch (OperationCanceledException)
         {
@@ -48,6 +49,15 @@ internal sealed class ServicesBuild(RunFile runFile)
             throw new LaunchException($"{runFile.Path} starts {missing}, which the build of {_solution} does not make.");
         Directory.CreateDirectory(Path.GetDirectoryName(_stamp)!);
         await File.WriteAllTextAsync(_stamp, Fingerprint(), cancellationToken);
+    }
+
+    /// <summary>What was written until MSBuild's last line; its servers live on and keep the pipe open.</summary>
+    private static async Task<string> CollectAsync(StreamReader reader)
+    {
+        var output = new StringBuilder();
+        while (await reader.ReadLineAsync() is { } line && !line.StartsWith("Time Elapsed", StringComparison.Ordinal))
+            output.AppendLine(line);
+        return output.ToString().Trim();
     }
 
     private string Fingerprint()
