@@ -14,6 +14,7 @@ public sealed class SidecarHost : IAsyncDisposable
     private readonly AppLifecycle _lifecycle;
     private readonly SharedParts _shared;
     private readonly Lock _stopping = new();
+    private Task? _idle;
     private Task? _stop;
 
     private SidecarHost(SidecarRuntime runtime, WebApplication server, SharedParts shared)
@@ -104,6 +105,13 @@ public sealed class SidecarHost : IAsyncDisposable
         return host;
     }
 
+    /// <summary>Stops taking work from brokers, timers and reminders and lets what runs end; the APIs still answer, for an application that is ending.</summary>
+    public Task StopTakingWorkAsync(CancellationToken cancellationToken)
+    {
+        lock (_stopping)
+            return _idle ??= _lifecycle.StopAsync(cancellationToken);
+    }
+
     /// <summary>
     /// Stops taking work from brokers, lets what runs end (for daprd's five seconds, or until the token is cancelled), then closes the ports.
     /// </summary>
@@ -120,7 +128,7 @@ public sealed class SidecarHost : IAsyncDisposable
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(GracefulStop);
         _shared.Apps.Leave(Runtime);
-        await _lifecycle.StopAsync(limit.Token);
+        await StopTakingWorkAsync(limit.Token);
         await _server.StopAsync(limit.Token);
         await _server.DisposeAsync();
         Runtime.App?.Dispose();

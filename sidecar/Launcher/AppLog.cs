@@ -45,9 +45,13 @@ internal sealed class AppLog : IDisposable
 
     public void Write(string line, bool isStandardError)
     {
+        // The frames of a stack trace are for the file: on the console they would push away what matters.
+        var isFrame = line.AsSpan().TrimStart() is ['a', 't', ' ', ..] or ['-', '-', '-', ' ', 'E', 'n', 'd', ..];
         lock (_writing)
         {
             _file?.WriteLine(line);
+            if (isFrame && _app.AppLogDestination == LogDestination.Unset)
+                return;
             _last.Enqueue(line);
             if (_last.Count > KeptLines)
                 _last.Dequeue();

@@ -9,7 +9,7 @@ namespace DaprOrders.Sidecar.Launcher;
 /// </summary>
 internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
 {
-    private static readonly TimeSpan SidecarGrace = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan SidecarGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan AppGrace = TimeSpan.FromSeconds(5);
 
     private readonly LaunchPlan _plan;
@@ -73,24 +73,23 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
         _guard?.Forget(process);
     }
 
-    /// <summary>The sidecars first, so that no message is delivered to an app that is ending; then the apps, all at once.</summary>
+    /// <summary>
+    /// No more deliveries, so that no message goes to an app that is ending; then the apps, all at once, which may still use their sidecars
+    /// to put their house in order; then the sidecars. Within ten seconds in all.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         await _stopping.CancelAsync();
         await Task.WhenAll(_supervisors.Select(s => s.LetGoAsync()));
         if (_dapr is not null)
         {
-            try
-            {
-                await _dapr.DisposeAsync().AsTask().WaitAsync(SidecarGrace);
-            }
-            catch (TimeoutException)
-            {
-                _console.Warning($"the sidecars did not stop within {SidecarGrace.TotalSeconds:0} s; the apps are ended all the same");
-            }
+            using var limit = new CancellationTokenSource(SidecarGrace);
+            await WithinAsync(Task.WhenAll(_dapr.Sidecars.Select(s => s.StopTakingWorkAsync(limit.Token))), "finish what they were delivering");
         }
 
         await Task.WhenAll(_supervisors.Select(s => s.StopAsync(AppGrace)));
+        if (_dapr is not null)
+            await WithinAsync(_dapr.DisposeAsync().AsTask(), "close");
         foreach (var supervisor in _supervisors)
             await supervisor.DisposeAsync();
         if (_guard is not null)
@@ -101,6 +100,18 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
 
         _http.Dispose();
         _stopping.Dispose();
+    }
+
+    private async Task WithinAsync(Task sidecars, string what)
+    {
+        try
+        {
+            await sidecars.WaitAsync(SidecarGrace);
+        }
+        catch (TimeoutException)
+        {
+            _console.Warning($"the sidecars did not {what} within {SidecarGrace.TotalSeconds:0} s; the end goes on without");
+        }
     }
 
     private async Task StartAsync(ILoggerFactory loggerFactory, CancellationToken cancellationToken)
