@@ -55,6 +55,10 @@ public sealed class SidecarHost : IAsyncDisposable
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes;
+            // As grpc-go: no bound on the calls of a connection, and windows that take a large message in one go.
+            kestrel.Limits.Http2.MaxStreamsPerConnection = int.MaxValue;
+            kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * 1024 * 1024;
+            kestrel.Limits.Http2.InitialStreamWindowSize = 1024 * 1024;
             Listen(kestrel, options.HttpPort, listen =>
             {
                 listen.Protocols = HttpProtocols.Http1;
@@ -70,7 +74,7 @@ public sealed class SidecarHost : IAsyncDisposable
         var methods = new DaprGrpcMethods();
         SidecarApis.BindGrpc(methods);
         builder.Services.AddSingleton(runtime);
-        builder.Services.Replace(ServiceDescriptor.Singleton(shared.LoggerFactory));
+        builder.Services.Replace(ServiceDescriptor.Singleton<ILoggerFactory>(new ServerLogs(shared.LoggerFactory)));
         builder.Services.TryAddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddRouting();
         builder.Services.AddHttpForwarder();
