@@ -16,7 +16,7 @@ public sealed class ReportingApiTests
         await api.DeliverAsync("orders", api.Journal.Commit("0", new OrderCancelled("o1", "paymentDeclined", "insufficient funds")));
         await api.DeliverAsync("stock", api.Journal.Commit("0", new ReservationReleased("o1")));
 
-        var order = Assert.Single((await api.GetAsync("/customers/c-1/orders")).GetProperty("items").EnumerateArray());
+        var order = Assert.Single((await api.GetAsync("/customers/c-1/orders")).GetProperty("orders").EnumerateArray());
 
         Assert.Equal("o1", order.GetProperty("orderId").GetString());
         Assert.Equal("cancelled", order.GetProperty("status").GetString());
@@ -24,8 +24,8 @@ public sealed class ReportingApiTests
         Assert.Equal(("declined", "released"), (order.GetProperty("payment").GetString(), order.GetProperty("reservation").GetString()));
         Assert.Equal(19.00m, order.GetProperty("total").GetProperty("amount").GetDecimal());
         Assert.Equal(3, order.GetProperty("history").GetArrayLength());
-        Assert.Equal(order.GetRawText(), Assert.Single((await api.GetAsync("/orders?status=cancelled")).GetProperty("items").EnumerateArray()).GetRawText());
-        Assert.Empty((await api.GetAsync("/orders?status=paid")).GetProperty("items").EnumerateArray());
+        Assert.Equal(order.GetRawText(), Assert.Single((await api.GetAsync("/orders?status=cancelled")).GetProperty("orders").EnumerateArray()).GetRawText());
+        Assert.Empty((await api.GetAsync("/orders?status=paid")).GetProperty("orders").EnumerateArray());
     }
 
     [Fact]
@@ -36,11 +36,11 @@ public sealed class ReportingApiTests
             await api.DeliverAsync("orders", api.Journal.Commit("0", Journal.Created(order)));
 
         var first = await api.GetAsync("/orders?limit=2");
-        var second = await api.GetAsync($"/orders?limit=2&cursor={first.GetProperty("next").GetString()}");
+        var second = await api.GetAsync($"/orders?limit=2&cursor={first.GetProperty("cursor").GetString()}");
 
-        Assert.Equal(["o3", "o2"], first.GetProperty("items").EnumerateArray().Select(order => order.GetProperty("orderId").GetString()));
-        Assert.Equal(["o1"], second.GetProperty("items").EnumerateArray().Select(order => order.GetProperty("orderId").GetString()));
-        Assert.Null(second.GetProperty("next").GetString());
+        Assert.Equal(["o3", "o2"], first.GetProperty("orders").EnumerateArray().Select(order => order.GetProperty("orderId").GetString()));
+        Assert.Equal(["o1"], second.GetProperty("orders").EnumerateArray().Select(order => order.GetProperty("orderId").GetString()));
+        Assert.Null(second.GetProperty("cursor").GetString());
     }
 
     [Fact]
@@ -97,8 +97,8 @@ public sealed class ReportingApiTests
 
         var list = await api.GetAsync(path);
 
-        Assert.Equal(0, list.GetProperty("items").GetArrayLength());
-        Assert.Null(list.GetProperty("next").GetString());
+        Assert.Equal(0, list.GetProperty("orders").GetArrayLength());
+        Assert.Null(list.GetProperty("cursor").GetString());
     }
 
     [Fact]

@@ -46,8 +46,8 @@ internal sealed record OrderView(
         order.UpdatedAt);
 }
 
-/// <param name="Next">The cursor of the next page; null at the end. A page may be short, or empty, and still have a next one.</param>
-internal sealed record OrderListView(IReadOnlyList<OrderView> Items, string? Next);
+/// <param name="Cursor">Of the next page; null at the end. A page may be short, or empty, and still have a next one.</param>
+internal sealed record OrderListView(IReadOnlyList<OrderView> Orders, string? Cursor);
 
 internal static class OrderListEndpoints
 {
@@ -87,6 +87,6 @@ internal static class OrderListEndpoints
     }
 
     private static Results<Ok<OrderListView>, ProblemHttpResult> Answer(OrderPage? page, FieldErrors errors) => page is null
-        ? errors.Add("cursor", "Expected the 'next' of an earlier page of this list. After a rebuild, begin again without one.").ToProblem()
+        ? errors.Add("cursor", "Expected the 'cursor' of an earlier page of this list. After a rebuild, begin again without one.").ToProblem()
         : TypedResults.Ok(new OrderListView([.. page.Orders.Select(OrderView.Of)], page.Next));
 }

@@ -27,7 +27,7 @@ public sealed class RebuildTests
         Assert.Equal(JsonValueKind.Null, projections.GetProperty("building").ValueKind);
         Assert.Equal(before, await ReadAllAsync(api));
         await api.DeliverAsync("orders", journal.Commit("0", Journal.Created("later")));
-        Assert.Equal(31, (await api.GetAsync("/orders")).GetProperty("items").GetArrayLength());
+        Assert.Equal(31, (await api.GetAsync("/orders")).GetProperty("orders").GetArrayLength());
     }
 
     [Fact]
@@ -46,7 +46,7 @@ public sealed class RebuildTests
             await api.Http.PostAsync("/projections/rebuild", null, Cancellation);
             await api.Http.PostAsync("/projections/rebuild", null, Cancellation);
             await api.EventuallyAsync("/projections", projections => projections.GetProperty("failure").ValueKind == JsonValueKind.Object);
-            Assert.Equal(5, (await api.GetAsync("/customers/c-1/orders")).GetProperty("items").GetArrayLength());
+            Assert.Equal(5, (await api.GetAsync("/customers/c-1/orders")).GetProperty("orders").GetArrayLength());
         }
 
         state.BeforeItem = _ => { };
@@ -61,7 +61,7 @@ public sealed class RebuildTests
     {
         await using var api = new ReportingApi(journal: GivenPaidOrders(3));
 
-        await api.EventuallyAsync("/orders?status=paid", orders => orders.GetProperty("items").GetArrayLength() == 3);
+        await api.EventuallyAsync("/orders?status=paid", orders => orders.GetProperty("orders").GetArrayLength() == 3);
     }
 
     private static Journal GivenPaidOrders(int count)

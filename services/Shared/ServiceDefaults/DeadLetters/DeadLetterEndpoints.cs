@@ -21,7 +21,7 @@ internal sealed record DeadLetterEntry(
     DateTimeOffset? LastAttemptAt,
     string Error);
 
-internal sealed record DeadLetterPage(IReadOnlyList<DeadLetterEntry> Items, string? Next);
+internal sealed record DeadLetterPage(IReadOnlyList<DeadLetterEntry> DeadLetters, string? Cursor);
 
 /// <param name="Message">The CloudEvent as it came; a JSON string when it was no JSON.</param>
 internal sealed record DeadLetterDetails(DeadLetterEntry Entry, JsonElement Message);
@@ -77,7 +77,7 @@ internal static class DeadLetterEndpoints
 
         var list = await store.ReadAsync(cursor, limit ?? 100, cancellationToken);
         return list is null
-            ? new FieldErrors().Add("cursor", "Expected the 'next' of an earlier page.").ToProblem()
+            ? new FieldErrors().Add("cursor", "Expected the 'cursor' of an earlier page.").ToProblem()
             : TypedResults.Ok(new DeadLetterPage([.. list.Items.Select(Entry)], list.Next));
     }
 

@@ -21,7 +21,7 @@ public sealed class DeadLetterTests
 
         Assert.Equal("SUCCESS", await host.DeliverAsync("dead-letters", CloudEvent("a", 1)));
 
-        var entry = Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("items").EnumerateArray());
+        var entry = Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
         Assert.Equal("a:1", entry.GetProperty("eventId").GetString());
         Assert.Equal("letters", entry.GetProperty("topic").GetString());
         Assert.Equal(3, entry.GetProperty("attempts").GetInt32());
@@ -40,7 +40,7 @@ public sealed class DeadLetterTests
         await host.DeliverAsync("dead-letters", CloudEvent("a", 1));
         await host.DeliverManyAsync("dead-letters", CloudEvent("a", 1), CloudEvent("a", 1));
 
-        Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("items").EnumerateArray());
+        Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
     }
 
     [Theory]
@@ -55,7 +55,7 @@ public sealed class DeadLetterTests
         var response = await host.Http.PostAsync("/events/dead-letters", new StringContent(body, Encoding.UTF8, "text/plain"), Cancellation);
 
         Assert.Equal("SUCCESS", (await JsonAsync(response)).GetProperty("status").GetString());
-        var entry = Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("items").EnumerateArray());
+        var entry = Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
         var message = (await host.GetAsync($"/dead-letters/{entry.GetProperty("id").GetString()}")).GetProperty("message");
         Assert.Equal(body, message.ValueKind == JsonValueKind.String ? message.GetString() : message.GetRawText());
     }
@@ -83,7 +83,7 @@ public sealed class DeadLetterTests
         Assert.Equal(HttpStatusCode.NoContent, (await host.Http.PostAsync($"{path}/redrive", null, Cancellation)).StatusCode);
         Assert.Equal(["a:1"], handled);
         await host.GetAsync(path, HttpStatusCode.NotFound);
-        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("items").EnumerateArray());
+        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
     }
 
     [Fact]
@@ -97,7 +97,7 @@ public sealed class DeadLetterTests
 
         Assert.Equal(2, report.GetProperty("handled").GetInt32());
         Assert.Equal(3, report.GetProperty("failed").GetArrayLength());
-        Assert.Equal(3, (await host.GetAsync("/dead-letters")).GetProperty("items").GetArrayLength());
+        Assert.Equal(3, (await host.GetAsync("/dead-letters")).GetProperty("deadLetters").GetArrayLength());
     }
 
     [Fact]
@@ -112,9 +112,9 @@ public sealed class DeadLetterTests
         do
         {
             var page = await host.GetAsync($"/dead-letters?limit=30{(cursor is null ? "" : $"&cursor={cursor}")}");
-            Assert.InRange(page.GetProperty("items").GetArrayLength(), 1, 30);
-            listed.AddRange(page.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("eventId").GetString()));
-            cursor = page.GetProperty("next").GetString();
+            Assert.InRange(page.GetProperty("deadLetters").GetArrayLength(), 1, 30);
+            listed.AddRange(page.GetProperty("deadLetters").EnumerateArray().Select(item => item.GetProperty("eventId").GetString()));
+            cursor = page.GetProperty("cursor").GetString();
         }
         while (cursor is not null);
 
@@ -133,9 +133,9 @@ public sealed class DeadLetterTests
             Assert.Equal(HttpStatusCode.NoContent, response.StatusCode);
         }
 
-        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("items").EnumerateArray());
+        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
         await host.DeliverAsync("dead-letters", CloudEvent("b", 1));
-        Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("items").EnumerateArray());
+        Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
     }
 
     [Theory]
