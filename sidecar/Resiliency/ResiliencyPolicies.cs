@@ -109,7 +109,8 @@ public sealed class ResiliencyPolicies
             all[name] = value;
     }
 
-    private static CelExpression ParseTrip(string text, SourceLocation location)
+    /// <exception cref="ResourceException">It cannot be parsed, or asks for what a breaker does not count.</exception>
+    internal static CelExpression ParseTrip(string text, SourceLocation location)
     {
         var trip = CelExpression.Parse(string.IsNullOrWhiteSpace(text) ? "consecutiveFailures > 5" : text, location);
         try

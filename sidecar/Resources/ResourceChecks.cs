@@ -1,3 +1,6 @@
+using DaprOrders.Sidecar.Expressions;
+using DaprOrders.Sidecar.Resiliency;
+
 namespace DaprOrders.Sidecar.Resources;
 
 /// <summary>Mistakes that only show when all files of an application's folders are seen together.</summary>
@@ -10,6 +13,7 @@ internal static class ResourceChecks
         RefuseSecondActorStore(found.Components, errors);
         RefuseUnknownSecretStores(found, errors);
         RefuseUnknownPolicies(found);
+        RefuseUnusableExpressions(found, errors);
     }
 
     private static void RefuseDuplicates(string what, IEnumerable<(string Name, SourceLocation Location)> named, List<ResourceError> errors)
@@ -50,6 +54,26 @@ internal static class ResourceChecks
         var uses = found.Components.Select(c => (c.SecretStore, c.Location)).Concat(found.HttpEndpoints.Select(e => (e.SecretStore, e.Location)));
         foreach (var (store, location) in uses.Where(u => !string.IsNullOrEmpty(u.SecretStore) && !stores.Contains(u.SecretStore)))
             errors.Add(new(location, $"auth.secretStore: expected the name of a secret store component of these folders, got \"{store}\""));
+    }
+
+    /// <summary>Routing rules, and what trips a breaker.</summary>
+    private static void RefuseUnusableExpressions(ResourceLoader.Found found, List<ResourceError> errors)
+    {
+        var rules = found.Subscriptions.SelectMany(subscription => subscription.Rules
+            .Where(rule => rule.Match.Length > 0).Select(rule => (Action)(() => CelExpression.Parse(rule.Match, subscription.Location))));
+        var trips = found.Resiliencies.SelectMany(resource => resource.CircuitBreakers.Values
+            .Select(breaker => (Action)(() => ResiliencyPolicies.ParseTrip(breaker.Trip, resource.Location))));
+        foreach (var check in rules.Concat(trips))
+        {
+            try
+            {
+                check();
+            }
+            catch (ResourceException error)
+            {
+                errors.AddRange(error.Errors);
+            }
+        }
     }
 
     /// <summary>daprd runs with a missing policy: no retries, so a message that fails once is lost.</summary>

@@ -1,0 +1,256 @@
+using System.Net;
+using DaprOrders.Sidecar.Components.State;
+using DaprOrders.Sidecar.Resiliency;
+using DaprOrders.Sidecar.Resources;
+using Microsoft.Extensions.Time.Testing;
+using Polly.Timeout;
+
+namespace DaprOrders.Sidecar.Tests.Resiliency;
+
+public sealed class ResiliencyPoliciesTests
+{
+    private readonly FakeTimeProvider _time = new();
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public void Without_a_policy_there_is_no_pipeline_to_pay_for()
+    {
+        var policies = new ResiliencyPolicies([Resource(retries: Retries(("unused", Constant(3))))], _time);
+
+        Assert.Null(policies.ForApp("orders"));
+        Assert.Null(policies.ForActor("Cart"));
+        Assert.Null(policies.ForActorTurn("Cart"));
+        Assert.Null(policies.ForComponentInbound("pubsub", ComponentKind.Pubsub));
+        Assert.Null(policies.ForComponentOutbound("store", ComponentKind.Statestore));
+    }
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(1, 2)]
+    [InlineData(3, 4)]
+    public async Task A_constant_retry_makes_one_attempt_and_its_retries(int maxRetries, int attempts)
+    {
+        var policies = ForApp(Constant(maxRetries));
+
+        Assert.Equal(attempts, await CountAttempts(policies, () => throw new InvalidOperationException("always")));
+    }
+
+    [Fact]
+    public async Task A_retry_waits_its_duration_between_attempts()
+    {
+        var pipeline = ForApp(Constant(1) with { Duration = TimeSpan.FromSeconds(2) }).ForApp("orders")!;
+        var attempts = 0;
+        var failed = new TaskCompletionSource();
+        var running = pipeline.ExecuteAsync(
+            _ =>
+            {
+                failed.TrySetResult();
+                return ++attempts == 1 ? throw new InvalidOperationException("first") : ValueTask.CompletedTask;
+            },
+            Cancellation).AsTask();
+        await failed.Task;
+
+        _time.Advance(TimeSpan.FromSeconds(1.9));
+        Assert.False(running.IsCompleted);
+        _time.Advance(TimeSpan.FromSeconds(0.1));
+        await running;
+
+        Assert.Equal(2, attempts);
+    }
+
+    public static TheoryData<string, int> Outcomes => new()
+    {
+        { "http 200", 1 },
+        { "http 302", 1 },
+        { "http 404", 2 },
+        { "http 500", 2 },
+        { "failed 503", 2 },
+        { "exception", 2 },
+        { "etag", 1 },
+        { "breaker", 1 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Outcomes))]
+    public async Task Every_status_outside_2xx_and_3xx_and_every_failure_is_retried_but_refused_etags_and_open_breakers(string outcome, int attempts) =>
+        Assert.Equal(attempts, await CountAttempts(ForApp(Constant(1)), () => Answer(outcome)));
+
+    [Theory]
+    [InlineData("http 500", 2)]
+    [InlineData("http 503", 2)]
+    [InlineData("http 404", 1)]
+    [InlineData("failed 429", 2)]
+    [InlineData("failed 400", 1)]
+    [InlineData("exception", 2)]
+    public async Task Matching_narrows_what_is_retried_to_its_codes_and_leaves_failures_without_a_code(string outcome, int attempts) =>
+        Assert.Equal(attempts, await CountAttempts(ForApp(Constant(1) with { HttpStatusCodes = [(429, 429), (500, 599)] }), () => Answer(outcome)));
+
+    [Fact]
+    public async Task The_last_answer_passes_through_when_the_retries_are_used_up()
+    {
+        using var answer = await ForApp(Constant(2)).ForApp("orders")!.ExecuteAsync(
+            _ => ValueTask.FromResult(new HttpResponseMessage(HttpStatusCode.BadGateway)), Cancellation);
+
+        Assert.Equal(HttpStatusCode.BadGateway, answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_timeout_ends_each_attempt_by_its_own()
+    {
+        var policies = new ResiliencyPolicies(
+            [
+                Resource(
+                    timeouts: new Dictionary<string, TimeSpan> { ["half"] = TimeSpan.FromMilliseconds(500) },
+                    retries: Retries(("two", Constant(2))),
+                    apps: new Dictionary<string, PolicyNames> { ["orders"] = new("half", "two", null) }),
+            ],
+            _time);
+        var attempts = 0;
+        var running = policies.ForApp("orders")!.ExecuteAsync(
+            async stop =>
+            {
+                attempts++;
+                await Task.Delay(Timeout.InfiniteTimeSpan, _time, stop);
+            },
+            Cancellation).AsTask();
+        while (!running.IsCompleted)
+        {
+            _time.Advance(TimeSpan.FromMilliseconds(100));
+            await Task.Yield();
+        }
+
+        await Assert.ThrowsAsync<TimeoutRejectedException>(() => running);
+        Assert.Equal(3, attempts);
+    }
+
+    [Fact]
+    public async Task A_call_that_its_caller_gave_up_is_not_retried()
+    {
+        using var given = new CancellationTokenSource();
+        var attempts = 0;
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await ForApp(Constant(5)).ForApp("orders")!.ExecuteAsync(
+            async stop =>
+            {
+                attempts++;
+                await given.CancelAsync();
+                stop.ThrowIfCancellationRequested();
+            },
+            given.Token));
+
+        Assert.Equal(1, attempts);
+    }
+
+    public static TheoryData<string, bool> DefaultNames => new()
+    {
+        { "DefaultPubsubComponentInboundRetryPolicy", true },
+        { "DefaultComponentInboundRetryPolicy", true },
+        { "DefaultComponentRetryPolicy", true },
+        { "DefaultRetryPolicy", true },
+        { "DefaultComponentOutboundRetryPolicy", false },
+        { "DefaultStatestoreComponentInboundRetryPolicy", false },
+        { "DefaultAppRetryPolicy", false },
+    };
+
+    [Theory]
+    [MemberData(nameof(DefaultNames))]
+    public void A_policy_with_a_default_name_needs_no_target(string name, bool applies)
+    {
+        var policies = new ResiliencyPolicies([Resource(retries: Retries((name, Constant(3))))], _time);
+
+        Assert.Equal(applies, policies.ForComponentInbound("pubsub", ComponentKind.Pubsub) is not null);
+    }
+
+    [Fact]
+    public async Task Of_two_default_names_the_more_specific_one_counts()
+    {
+        var policies = new ResiliencyPolicies(
+            [Resource(retries: Retries(("DefaultRetryPolicy", Constant(5)), ("DefaultAppRetryPolicy", Constant(1))))], _time);
+
+        Assert.Equal(2, await CountAttempts(policies, () => throw new InvalidOperationException("always")));
+    }
+
+    [Fact]
+    public async Task A_built_in_retry_can_be_replaced_but_not_below_three_tries()
+    {
+        var policies = new ResiliencyPolicies([Resource(retries: Retries(("DaprBuiltInServiceRetries", Constant(1))))], _time);
+        var attempts = 0;
+
+        await Assert.ThrowsAsync<InvalidOperationException>(async () => await policies.ForBuiltIn("DaprBuiltInServiceRetries", Constant(7)).ExecuteAsync(
+            _ =>
+            {
+                attempts++;
+                throw new InvalidOperationException("always");
+            },
+            Cancellation));
+
+        Assert.Equal(4, attempts);
+    }
+
+    [Theory]
+    [InlineData("consecutiveFailures >")]
+    [InlineData("failures > 5")]
+    [InlineData("consecutiveFailures + 1")]
+    public void A_trip_expression_that_cannot_work_is_refused_by_its_place(string trip)
+    {
+        var resource = Resource(breakers: new Dictionary<string, CircuitBreakerPolicy> { ["cb"] = Breaker(trip) });
+
+        Assert.StartsWith("resiliency.yaml:7: ", Assert.Throws<ResourceException>(() => new ResiliencyPolicies([resource], _time)).Message, StringComparison.Ordinal);
+    }
+
+    internal static CircuitBreakerPolicy Breaker(string trip) => new(1, TimeSpan.Zero, TimeSpan.FromSeconds(10), trip);
+
+    private static RetryPolicy Constant(int maxRetries) => new(RetryPolicyKind.Constant, TimeSpan.Zero, TimeSpan.FromMinutes(1), maxRetries, [], []);
+
+    private static Dictionary<string, RetryPolicy> Retries(params (string Name, RetryPolicy Policy)[] retries) => retries.ToDictionary(one => one.Name, one => one.Policy);
+
+    private static ResiliencyResource Resource(
+        Dictionary<string, TimeSpan>? timeouts = null,
+        Dictionary<string, RetryPolicy>? retries = null,
+        Dictionary<string, CircuitBreakerPolicy>? breakers = null,
+        Dictionary<string, PolicyNames>? apps = null) => new(
+            "r",
+            timeouts ?? [],
+            retries ?? [],
+            breakers ?? [],
+            apps ?? [],
+            new Dictionary<string, PolicyNames>(),
+            new Dictionary<string, ComponentPolicyNames>(),
+            [],
+            new("resiliency.yaml", 7));
+
+    private static HttpResponseMessage Answer(string outcome) => outcome.Split(' ') switch
+    {
+        ["http", var status] => new((HttpStatusCode)int.Parse(status)),
+        ["failed", var status] => throw new AttemptFailedException("failed", int.Parse(status)),
+        ["etag"] => throw new StateStoreException(StateFailure.ETagMismatch, "stale"),
+        ["breaker"] => throw new CircuitBreakerOpenException("circuit breaker is open"),
+        _ => throw new InvalidOperationException("failed"),
+    };
+
+    private static async Task<int> CountAttempts(ResiliencyPolicies policies, Func<HttpResponseMessage> attempt)
+    {
+        var attempts = 0;
+        async ValueTask<HttpResponseMessage> One()
+        {
+            attempts++;
+            await Task.Yield();
+            return attempt();
+        }
+
+        try
+        {
+            using var _ = policies.ForApp("orders") is { } pipeline ? await pipeline.ExecuteAsync(_ => One(), Cancellation) : await One();
+        }
+        catch (Exception error) when (error is InvalidOperationException or AttemptFailedException or StateStoreException or CircuitBreakerOpenException)
+        {
+            Assert.True(attempts > 0);
+        }
+
+        return attempts;
+    }
+
+    private ResiliencyPolicies ForApp(RetryPolicy retry) => new(
+        [Resource(retries: Retries(("r", retry)), apps: new Dictionary<string, PolicyNames> { ["orders"] = new(null, "r", null) })], _time);
+}
