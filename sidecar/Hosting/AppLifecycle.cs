@@ -68,7 +68,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
                 if (!app.IsHealthy)
                 {
                     runtime.Logger.LogInformation("{AppId} is healthy", runtime.Options.AppId);
-                    await BecomeHealthyAsync(cancellationToken);
+                    await BecomeHealthyOrTryAgainAsync(app, cancellationToken);
                 }
             }
             else if (++failures == check.Threshold && app.IsHealthy)
@@ -95,6 +95,21 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
         {
             runtime.Logger.LogDebug(e, "The health check of {AppId} got no answer", runtime.Options.AppId);
             return false;
+        }
+    }
+
+    /// <summary>Failing at the start ends the start; failing later is tried again at the next probe.</summary>
+    private async Task BecomeHealthyOrTryAgainAsync(AppChannel app, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await BecomeHealthyAsync(cancellationToken);
+        }
+        catch (Exception e) when (runtime.IsReady && !cancellationToken.IsCancellationRequested)
+        {
+            runtime.Logger.LogError(e, "The work for {AppId} cannot go on, and is tried again: {Reason}", runtime.Options.AppId, e.Message);
+            app.IsHealthy = false;
+            await StopPartsAsync(cancellationToken);
         }
     }
 
@@ -128,7 +143,8 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
         }
         catch (Exception e) when (e is HttpRequestException or JsonException)
         {
-            runtime.Logger.LogWarning(e, "GET /dapr/config of {AppId} gave nothing to read: {Reason}. Its actors and settings are not known", runtime.Options.AppId, e.Message);
+            runtime.Logger.LogWarning(
+                e, "GET /dapr/config of {AppId} gave nothing to read: {Reason}. Its actors and settings are not known", runtime.Options.AppId, e.Message);
             return null;
         }
     }

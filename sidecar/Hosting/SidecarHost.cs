@@ -15,6 +15,7 @@ public sealed class SidecarHost : IAsyncDisposable
     private readonly SharedParts _shared;
     private readonly Lock _stopping = new();
     private Task? _idle;
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task? _stop;
 
     private SidecarHost(SidecarRuntime runtime, WebApplication server, SharedParts shared)
@@ -34,12 +35,8 @@ public sealed class SidecarHost : IAsyncDisposable
     /// <summary>/v1.0/healthz answers 204: the application was reached and asked, its subscriptions and actors are at work. Fails when they cannot start.</summary>
     public Task Ready => _lifecycle.Ready;
 
-    /// <summary>The application asked for the end (POST /v1.0/shutdown), and the sidecar has stopped.</summary>
-    public async Task ShutdownAsync()
-    {
-        await Runtime.ShutdownRequested;
-        await StopAsync(CancellationToken.None);
-    }
+    /// <summary>The sidecar has stopped: because it was told to, or because its application asked for it (POST /v1.0/shutdown).</summary>
+    public Task Stopped => _stopped.Task;
 
     /// <summary>Returns once both ports answer; the application may come later (see <see cref="Ready"/>).</summary>
     /// <exception cref="Resources.ResourceException">A mistake in a resource.</exception>
@@ -106,6 +103,7 @@ public sealed class SidecarHost : IAsyncDisposable
 
         shared.Apps.Join(runtime);
         host._lifecycle.Start();
+        _ = host.StopOnRequestAsync();
         return host;
     }
 
@@ -127,15 +125,38 @@ public sealed class SidecarHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
 
+    private async Task StopOnRequestAsync()
+    {
+        await Task.WhenAny(Runtime.ShutdownRequested, Stopped);
+        if (Stopped.IsCompleted)
+            return;
+        Runtime.Logger.LogInformation("{AppId} asked its sidecar to stop", Runtime.Options.AppId);
+        try
+        {
+            await StopAsync(CancellationToken.None);
+        }
+        catch (Exception e)
+        {
+            Runtime.Logger.LogError(e, "The sidecar of {AppId} did not stop cleanly", Runtime.Options.AppId);
+        }
+    }
+
     private async Task StopOnceAsync(CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(GracefulStop);
-        _shared.Apps.Leave(Runtime);
-        await StopTakingWorkAsync(limit.Token);
-        await _server.StopAsync(limit.Token);
-        await _server.DisposeAsync();
-        Runtime.App?.Dispose();
+        try
+        {
+            _shared.Apps.Leave(Runtime);
+            await _lifecycle.StopAsync(limit.Token);
+            await _server.StopAsync(limit.Token);
+            await _server.DisposeAsync();
+            Runtime.App?.Dispose();
+        }
+        finally
+        {
+            _stopped.TrySetResult();
+        }
     }
 
     /// <summary>A given port on both loopback addresses, since clients say "localhost"; a free one (0) on 127.0.0.1 alone.</summary>

@@ -34,6 +34,8 @@ internal sealed record StateRequestItem(
 /// <summary>Reads the bodies of the state API; daprd's texts for bodies of the wrong shape are those of Go's decoder.</summary>
 internal static class StateRequests
 {
+    private const string DeserializingPrefix = "failed deserializing HTTP body: ";
+
     private static readonly byte[] Null = "null"u8.ToArray();
 
     public static async Task<IReadOnlyList<StateRequestItem>> ReadSaveAsync(HttpContext context)
@@ -66,8 +68,10 @@ internal static class StateRequests
         var metadata = RequestBody.QueryMetadata(context);
         foreach (var element in list.EnumerateArray())
         {
-            var request = element.TryGetProperty("request", out var found) ? found : default;
-            operations.Add((Text(element, "operation") ?? "", ReadItem(request, metadata, DeserializingPrefix)));
+            if (element.ValueKind != JsonValueKind.Object)
+                throw WrongType(element, "http.stateTransactionRequestBodyOperation", DeserializingPrefix);
+            var request = TryFind(element, "request", out var found) ? found : default;
+            operations.Add((Text(element, "operation", "operations", DeserializingPrefix) ?? "", ReadItem(request, metadata, DeserializingPrefix)));
         }
 
         return operations;
@@ -80,8 +84,6 @@ internal static class StateRequests
             ? [.. keys.EnumerateArray().Select(key => key.ValueKind == JsonValueKind.String ? key.GetString()! : throw WrongType(key, "string", DeserializingPrefix))]
             : [];
     }
-
-    private const string DeserializingPrefix = "failed deserializing HTTP body: ";
 
     private static async Task<JsonDocument> ParseAsync(HttpContext context, string prefix)
     {
@@ -109,33 +111,61 @@ internal static class StateRequests
             throw WrongType(element, "state.SetRequest", prefix);
 
         var metadata = urlMetadata;
-        if (element.TryGetProperty("metadata", out var own) && own.ValueKind == JsonValueKind.Object)
+        if (TryFind(element, "metadata", out var own))
         {
-            metadata = own.EnumerateObject().ToDictionary(
+            metadata = Expect(own, JsonValueKind.Object, "SetRequest.metadata", "map[string]string", prefix).EnumerateObject().ToDictionary(
                 property => property.Name,
-                property => property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : throw WrongType(property.Value, "string", prefix));
+                property => Expect(property.Value, JsonValueKind.String, "SetRequest.metadata", "string", prefix).GetString()!);
             foreach (var (name, value) in urlMetadata)
                 metadata[name] = value;
         }
 
-        var options = element.TryGetProperty("options", out var found) && found.ValueKind == JsonValueKind.Object ? found : default;
+        string? concurrency = null, consistency = null;
+        if (TryFind(element, "options", out var options))
+        {
+            Expect(options, JsonValueKind.Object, "SetRequest.options", "state.SetStateOption", prefix);
+            concurrency = Text(options, "concurrency", "SetStateOption", prefix);
+            consistency = Text(options, "consistency", "SetStateOption", prefix);
+        }
+
         return new StateRequestItem(
-            Text(element, "key") ?? "",
-            element.TryGetProperty("value", out var value1) ? GoJson.Reencode(value1) : Null,
-            Text(element, "etag") is { Length: > 0 } etag ? etag : null,
-            options.ValueKind == JsonValueKind.Object ? Text(options, "concurrency") : null,
-            options.ValueKind == JsonValueKind.Object ? Text(options, "consistency") : null,
+            Text(element, "key", "SetRequest", prefix) ?? "",
+            TryFind(element, "value", out var content) ? GoJson.Reencode(content) : Null,
+            Text(element, "etag", "SetRequest", prefix) is { Length: > 0 } etag ? etag : null,
+            concurrency,
+            consistency,
             metadata);
+    }
+
+    /// <summary>As Go finds the field of a struct: the exact name first, then any casing. A null counts as nothing.</summary>
+    private static bool TryFind(JsonElement element, string name, out JsonElement value)
+    {
+        if (!element.TryGetProperty(name, out value))
+        {
+            value = element.EnumerateObject().FirstOrDefault(property => property.Name.Equals(name, StringComparison.OrdinalIgnoreCase)).Value;
+        }
+
+        return value.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
     }
 
     private static bool TryGetArray(JsonElement root, string name, out JsonElement array)
     {
         array = default;
-        return root.ValueKind == JsonValueKind.Object && root.TryGetProperty(name, out array) && array.ValueKind == JsonValueKind.Array;
+        if (root.ValueKind == JsonValueKind.Null)
+            return false;
+        if (root.ValueKind != JsonValueKind.Object)
+            throw WrongType(root, "object", DeserializingPrefix);
+        return TryFind(root, name, out array) && Expect(array, JsonValueKind.Array, name, "[]", DeserializingPrefix).ValueKind == JsonValueKind.Array;
     }
 
-    private static string? Text(JsonElement element, string name) =>
-        element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+    private static string? Text(JsonElement element, string name, string type, string prefix) =>
+        TryFind(element, name, out var value) ? Expect(value, JsonValueKind.String, $"{type}.{name}", "string", prefix).GetString() : null;
+
+    /// <summary>A wrong type is refused: an ETag that is a number must not become a write without condition.</summary>
+    private static JsonElement Expect(JsonElement value, JsonValueKind kind, string field, string type, string prefix) =>
+        value.ValueKind == kind
+            ? value
+            : throw StateErrors.Malformed($"{prefix}json: cannot unmarshal {GoKind(value)} into Go struct field {field} of type {type}");
 
     private static ApiException WrongType(JsonElement element, string type, string prefix) =>
         StateErrors.Malformed($"{prefix}json: cannot unmarshal {GoKind(element)} into Go value of type {type}");

@@ -153,12 +153,11 @@ public sealed class SidecarHostTests
     {
         await using var dapr = await Sidecars.StartAsync(Sidecars.App("one"));
         using var client = Sidecars.Http(dapr["one"]);
-        var ended = dapr["one"].ShutdownAsync();
 
         using var answer = await client.PostAsync(new Uri("/v1.0/shutdown", UriKind.Relative), null, Cancellation);
 
         Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);
-        await ended.WaitAsync(Cancellation);
+        await dapr["one"].Stopped.WaitAsync(Cancellation);
         await Assert.ThrowsAsync<HttpRequestException>(() => StatusAsync(dapr, "/v1.0/healthz"));
     }
 

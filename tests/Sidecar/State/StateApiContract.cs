@@ -128,6 +128,27 @@ public abstract class StateApiContract : IAsyncLifetime
         Assert.Equal("", await GetAsync("ttl"));
     }
 
+    [Theory]
+    [InlineData("""[{"key":"a","value":2,"etag":1}]""")]
+    [InlineData("""[{"key":7,"value":2}]""")]
+    [InlineData("""[{"key":"a","value":2,"options":"first-write"}]""")]
+    [InlineData("""[{"key":"a","value":2,"metadata":{"ttlInSeconds":5}}]""")]
+    public async Task A_field_of_the_wrong_type_is_refused_and_not_passed_over(string body)
+    {
+        await SaveAsync("a", "1");
+
+        Assert.Equal(HttpStatusCode.BadRequest, await PostAsync("/v1.0/state/store", body));
+        Assert.Equal("1", await GetAsync("a"));
+    }
+
+    [Fact]
+    public async Task Field_names_are_found_in_any_casing_as_go_does()
+    {
+        Assert.Equal(HttpStatusCode.NoContent, await PostAsync("/v1.0/state/store", """[{"Key":"a","VALUE":2}]"""));
+
+        Assert.Equal("2", await GetAsync("a"));
+    }
+
     [Fact]
     public async Task A_body_larger_than_the_limit_is_refused_and_nothing_is_written()
     {

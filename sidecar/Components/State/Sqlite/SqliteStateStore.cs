@@ -66,12 +66,17 @@ public sealed class SqliteStateStore : IStateStore
                 reader = new SqliteStateReader(_database);
             var result = read(reader);
             _readers.Add(reader);
+            reader = null;
             return result;
         }
         catch (SqliteException e)
         {
-            reader?.Dispose();
             throw new StateStoreException(StateFailure.Other, _database.Explain(e), e);
+        }
+        finally
+        {
+            // Only one that failed is still in hand.
+            reader?.Dispose();
         }
     }
 

@@ -43,8 +43,11 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         lock (_lock)
+        {
             _closing = true;
-        _hasWork.Set();
+            _hasWork.Set();
+        }
+
         await _ended.Task;
         _statements.Dispose();
         await _connection.DisposeAsync();
@@ -58,9 +61,9 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
         {
             ObjectDisposedException.ThrowIf(_closing, this);
             _queued.Add(work);
+            _hasWork.Set();
         }
 
-        _hasWork.Set();
         return work;
     }
 
