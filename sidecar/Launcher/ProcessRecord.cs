@@ -12,6 +12,7 @@ internal sealed class ProcessRecord : IDisposable
     private readonly FileStream _lock;
     private readonly Dictionary<int, Entry> _entries = [];
     private readonly Lock _writing = new();
+    private bool _wrote;
 
     private ProcessRecord(string file, FileStream @lock)
     {
@@ -33,6 +34,15 @@ internal sealed class ProcessRecord : IDisposable
         {
             return null;
         }
+    }
+
+    /// <summary>A launcher runs there.</summary>
+    public static bool IsHeld(string folder)
+    {
+        if (!File.Exists(Path.Combine(folder, "launcher.lock")))
+            return false;
+        using var record = TryOpen(folder);
+        return record is null;
     }
 
     /// <summary>Ends what an earlier run left behind; answers whom.</summary>
@@ -85,7 +95,7 @@ internal sealed class ProcessRecord : IDisposable
 
     public void Dispose()
     {
-        if (_entries.Count == 0)
+        if (_wrote && _entries.Count == 0)
             File.Delete(_file);
         _lock.Dispose();
     }
@@ -105,6 +115,7 @@ internal sealed class ProcessRecord : IDisposable
 
     private void Write()
     {
+        _wrote = true;
         File.WriteAllText(_file + ".new", JsonSerializer.Serialize(_entries.Values));
         File.Move(_file + ".new", _file, overwrite: true);
     }

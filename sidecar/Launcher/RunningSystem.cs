@@ -32,6 +32,9 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     /// <summary>Fails with the reason when an app or a sidecar cannot live; never ends otherwise.</summary>
     public Task Failed { get; private set; } = Task.CompletedTask;
 
+    /// <summary>The time since the start, without a build.</summary>
+    public TimeSpan SinceBegin => _time.GetElapsedTime(_began);
+
     public IReadOnlyList<AppSupervisor> Supervisors => _supervisors;
 
     public EmbeddedDapr Dapr => _dapr!;
@@ -165,7 +168,7 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
             _console.Line($"waiting for {app.AppId}, which has no command: start it on port {app.AppPort}");
         await WaitForAppAsync(app, cancellationToken);
         await sidecar.Ready.WaitAsync(cancellationToken);
-        var seconds = _time.GetElapsedTime(_began).TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture);
+        var seconds = SinceBegin.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture);
         var address = app.AppPort > 0 ? $"http://localhost:{app.AppPort}" : "no app port";
         _console.Good("ready", $"{app.AppId,-18} {seconds,5} s  {address,-22} Dapr http://localhost:{sidecar.HttpPort}, gRPC {sidecar.GrpcPort}");
     }

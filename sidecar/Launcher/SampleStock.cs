@@ -7,24 +7,17 @@ internal static class SampleStock
 
     public static async Task EnsureAsync(RunFile runFile, LaunchConsole console, CancellationToken cancellationToken)
     {
-        if (runFile.Apps.FirstOrDefault(a => a.AppId == "inventory") is not { DaprHttpPort: > 0 } inventory)
+        if (Address(runFile, "ordering") is not { } ordering || Address(runFile, "inventory") is not { } inventory)
             return;
-
-        using var http = new HttpClient { BaseAddress = new Uri($"http://localhost:{inventory.DaprHttpPort}/v1.0/invoke/inventory/method/"), Timeout = TimeSpan.FromSeconds(10) };
+        using var shop = new ShopClient(ordering, inventory);
         try
         {
-            using var known = await http.GetAsync(new Uri($"products/{Sku}", UriKind.Relative), cancellationToken);
-            if (known.IsSuccessStatusCode)
+            if (await shop.KnowsAsync(Sku, cancellationToken))
                 return;
-            using var product = await http.PutAsJsonAsync(
-                $"products/{Sku}", new { name = "Green tea", price = new { amount = 9.50m, currency = "EUR" } }, cancellationToken);
-            product.EnsureSuccessStatusCode();
-            using var receipt = new HttpRequestMessage(HttpMethod.Post, $"products/{Sku}/receipts") { Content = JsonContent.Create(new { quantity = 1000 }) };
-            receipt.Headers.Add("Idempotency-Key", "sample-stock");
-            using var received = await http.SendAsync(receipt, cancellationToken);
-            received.EnsureSuccessStatusCode();
+            await shop.OfferAsync(Sku, "Green tea", 9.50m, cancellationToken);
+            await shop.ReceiveAsync(Sku, 1000, cancellationToken, idempotencyKey: "sample-stock");
         }
-        catch (Exception e) when (e is HttpRequestException || (e is TaskCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (LaunchException e)
         {
             console.Error($"the sample product {Sku} could not be put in stock: {e.Message}");
         }
@@ -33,10 +26,14 @@ internal static class SampleStock
     /// <summary>For the shell of this platform; null where no ordering app runs.</summary>
     public static string? CurlLine(RunFile runFile)
     {
-        if (runFile.Apps.FirstOrDefault(a => a.AppId == "ordering") is not { DaprHttpPort: > 0 } ordering)
+        if (Address(runFile, "ordering") is not { } ordering)
             return null;
         const string Body = $$"""{"customerId":"c-42","paymentMethod":"pm_card_ok","lines":[{"sku":"{{Sku}}","quantity":2}]}""";
         var quoted = OperatingSystem.IsWindows() ? $"\"{Body.Replace("\"", "\\\"", StringComparison.Ordinal)}\"" : $"'{Body}'";
-        return $"curl -i http://localhost:{ordering.DaprHttpPort}/v1.0/invoke/ordering/method/orders -H \"Content-Type: application/json\" -d {quoted}";
+        return $"curl -i {ordering}orders -H \"Content-Type: application/json\" -d {quoted}";
     }
+
+    /// <summary>Where an app is reached through its own sidecar; null where the run file has none such.</summary>
+    public static Uri? Address(RunFile runFile, string appId) =>
+        runFile.Apps.FirstOrDefault(a => a.AppId == appId) is { DaprHttpPort: > 0 } app ? new Uri($"http://localhost:{app.DaprHttpPort}/v1.0/invoke/{appId}/method/") : null;
 }
