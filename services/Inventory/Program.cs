@@ -1,1 +1,37 @@
-WebApplication.CreateBuilder(args).Build().Run();
+using System.Text.Json;
+using Dapr.Actors.Client;
+using DaprOrders.Contracts;
+using DaprOrders.EventSourcing;
+using DaprOrders.Inventory.ManagingProducts;
+using DaprOrders.Inventory.ReceivingStock;
+using DaprOrders.Inventory.ReservingStock;
+using DaprOrders.Inventory.Stock;
+using DaprOrders.ServiceDefaults;
+using DaprOrders.ServiceDefaults.Topics;
+
+var builder = WebApplication.CreateBuilder(args);
+builder.AddServiceDefaults("inventory");
+builder.Services.AddEventStore(types => types
+    .AddFamily<ReservationEvent>().AddFamily<ProductEvent>().AddFamily<OrderEvent>()
+    .AddFamily<StockEvent>().Add<SkuListed>().Add<ReceiptBooked>());
+builder.Services.AddActors(options =>
+{
+    options.JsonSerializerOptions = JsonSerializerOptions.Web;
+    options.Actors.RegisterActor<StockItemActor>();
+});
+builder.Services.AddSingleton(services => StockItemActor.CallThrough(services.GetRequiredService<IActorProxyFactory>()));
+builder.Services.AddSingleton<StockItems>();
+builder.Services.AddSingleton<Catalogue>();
+builder.Services.AddSingleton<Products>();
+builder.Services.AddSingleton<Receipts>();
+builder.Services.AddSingleton<OrderEvents>();
+
+var app = builder.Build();
+app.MapServiceDefaults();
+app.MapEventLog();
+app.MapActorsHandlers();
+app.MapProducts();
+app.MapReceipts();
+app.MapReservations();
+app.MapTopic("orders", app.Services.GetRequiredService<OrderEvents>().HandleAsync);
+app.Run();

@@ -14,8 +14,8 @@ public sealed record StockRejected(string OrderId, IReadOnlyList<StockShortage> 
 
 public sealed record StockShortage(string Sku, int Requested, int Available);
 
-/// <summary>The order was cancelled: what was held is free again (also when the cancellation came before the order).</summary>
-public sealed record ReservationReleased(string OrderId) : ReservationEvent(OrderId);
+/// <summary>The order was cancelled: what was held of <c>Lines</c> is free again (also when the cancellation came before anything was held).</summary>
+public sealed record ReservationReleased(string OrderId, IReadOnlyList<ReservedLine> Lines) : ReservationEvent(OrderId);
 
 /// <summary>The goods have left the house.</summary>
 public sealed record ReservationFulfilled(string OrderId) : ReservationEvent(OrderId);

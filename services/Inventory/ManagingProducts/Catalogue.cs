@@ -1,0 +1,39 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using DaprOrders.EventSourcing;
+
+namespace DaprOrders.Inventory.ManagingProducts;
+
+/// <summary>A SKU came on the list. Streams <c>catalogue-{shard}</c>, not published.</summary>
+public sealed record SkuListed(string Sku);
+
+/// <summary>Which SKUs there are: Dapr's state API cannot list keys. An entry is written before its product, so every product is listed.</summary>
+public sealed class Catalogue(EventStore store)
+{
+    /// <summary>Streams that share the list: a new product rewrites a sixteenth of it.</summary>
+    private const int Shards = 16;
+
+    private static readonly StreamCategory<ImmutableHashSet<string>, SkuListed> s_category =
+        new("catalogue", null, [], (skus, listed) => skus.Add(listed.Sku));
+
+    public Task AddAsync(string sku, CancellationToken cancellationToken) => store.HandleAsync(
+        s_category,
+        $"{SHA256.HashData(Encoding.UTF8.GetBytes(sku))[0] % Shards}",
+        skus => skus.Contains(sku) ? Decision<SkuListed>.Nothing : new SkuListed(sku),
+        new CommandContext(),
+        cancellationToken);
+
+    /// <summary>In ordinal order, those after <paramref name="after"/>.</summary>
+    public async Task<IReadOnlyList<string>> ReadAsync(string? after, int limit, CancellationToken cancellationToken)
+    {
+        var shards = await Task.WhenAll(Enumerable.Range(0, Shards).Select(shard => store.LoadAsync(s_category, $"{shard}", cancellationToken)));
+        return
+        [
+            .. shards.SelectMany(shard => shard.State)
+                .Where(sku => string.CompareOrdinal(sku, after) > 0)
+                .Order(StringComparer.Ordinal)
+                .Take(limit),
+        ];
+    }
+}

@@ -1,0 +1,77 @@
+using DaprOrders.Contracts;
+using DaprOrders.ServiceDefaults.Errors;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace DaprOrders.Inventory.ManagingProducts;
+
+public static class ProductEndpoints
+{
+    public const int LongestName = 200;
+    public const int MostPerPage = 100;
+    public const decimal HighestPrice = 1_000_000m;
+
+    public static void MapProducts(this IEndpointRouteBuilder routes)
+    {
+        routes.MapPut("/products/{sku}", PutAsync)
+            .WithSummary("Lists a product (201), or changes its name and price (200).")
+            .AnswersProblems(400, 415, 503);
+        routes.MapGet("/products/{sku}", FindAsync)
+            .WithSummary("A product with its price and its stock.")
+            .AnswersProblems(400, 404, 503);
+        routes.MapGet("/products", ReadAsync)
+            .WithSummary("The price list in the order of the SKUs; `next` is the `after` of the following page.")
+            .AnswersProblems(400, 503);
+    }
+
+    public static ProblemHttpResult UnknownSku(string sku) =>
+        Problems.NotFound("unknown-sku", $"The price list has no SKU {sku}. Put it there first: PUT /products/{sku}.");
+
+    private static async Task<Results<Created<ProductView>, Ok<ProductView>, ProblemHttpResult>> PutAsync(
+        string sku, ProductRequest request, Products products, CancellationToken cancellationToken)
+    {
+        var errors = new FieldErrors()
+            .RequireId(sku, nameof(sku))
+            .RequireText(request.Name, "name", LongestName)
+            .Require(
+                request.Price.Amount is > 0 and <= HighestPrice && decimal.Round(request.Price.Amount, 2) == request.Price.Amount,
+                "price.amount",
+                $"Expected an amount above 0, at most {HighestPrice}, with at most two decimals; got {request.Price.Amount}.")
+            .Require(
+                request.Price.Currency.Length == 3 && request.Price.Currency.All(char.IsAsciiLetterUpper),
+                "price.currency",
+                "Expected three capital letters (ISO 4217), for instance EUR.");
+        if (errors.Any)
+        {
+            return errors.ToProblem();
+        }
+
+        var (product, isNew) = await products.PutAsync(sku, new Product(request.Name, request.Price), cancellationToken);
+        return isNew ? TypedResults.Created($"/products/{sku}", product) : TypedResults.Ok(product);
+    }
+
+    private static async Task<Results<Ok<ProductView>, ProblemHttpResult>> FindAsync(string sku, Products products, CancellationToken cancellationToken)
+    {
+        if (!FieldErrors.IsId(sku))
+        {
+            return new FieldErrors().RequireId(sku, nameof(sku)).ToProblem();
+        }
+
+        return await products.FindAsync(sku, cancellationToken) is { } product ? TypedResults.Ok(product) : UnknownSku(sku);
+    }
+
+    private static async Task<Results<Ok<ProductPage>, ProblemHttpResult>> ReadAsync(
+        Products products, CancellationToken cancellationToken, string? after = null, int limit = 50)
+    {
+        var errors = new FieldErrors().RequireRange(limit, nameof(limit), 1, MostPerPage);
+        if (!string.IsNullOrEmpty(after))
+        {
+            errors.RequireId(after, nameof(after));
+        }
+
+        return errors.Any ? errors.ToProblem() : TypedResults.Ok(await products.ReadAsync(after, limit, cancellationToken));
+    }
+}
+
+/// <param name="Name">1-200 characters.</param>
+/// <param name="Price">Above 0, at most 1,000,000, two decimals.</param>
+public sealed record ProductRequest(string Name, Money Price);

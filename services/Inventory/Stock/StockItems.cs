@@ -1,0 +1,85 @@
+using Dapr;
+using DaprOrders.EventSourcing;
+
+namespace DaprOrders.Inventory.Stock;
+
+/// <summary>
+/// The stock of all SKUs. Commands of concurrent orders for one SKU go out in one call: a batch is what queued while the last call was in
+/// flight, so nobody waits for a timer.
+/// </summary>
+public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime lifetime)
+{
+    private const int MostCommands = 256;
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, Queue<Waiting>> _queues = [];
+
+    /// <exception cref="EventStoreUnavailableException">The stock did not answer; it may have done what was asked, and is to be asked again.</exception>
+    public Task<StockAnswer> SendAsync(string sku, StockCommand command, CancellationToken cancellationToken)
+    {
+        var waiting = new Waiting(command, new TaskCompletionSource<StockAnswer>(TaskCreationOptions.RunContinuationsAsynchronously));
+        lock (_gate)
+        {
+            if (_queues.TryGetValue(sku, out var queue))
+            {
+                queue.Enqueue(waiting);
+            }
+            else
+            {
+                _queues.Add(sku, new Queue<Waiting>([waiting]));
+                _ = Task.Run(() => SendAllAsync(sku), CancellationToken.None);
+            }
+        }
+
+        return waiting.Answer.Task.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Runs while commands for the SKU keep coming.</summary>
+    private async Task SendAllAsync(string sku)
+    {
+        while (Take(sku) is { Length: > 0 } batch)
+        {
+            try
+            {
+                var answers = await apply(sku, [.. batch.Select(waiting => waiting.Command)], lifetime.ApplicationStopping);
+                for (var i = 0; i < batch.Length; i++)
+                {
+                    batch[i].Answer.SetResult(answers[i]);
+                }
+            }
+            catch (Exception exception)
+            {
+                // Whoever asked hears of it.
+                var failure = exception is HttpRequestException or DaprException or OperationCanceledException
+                    ? new EventStoreUnavailableException($"The stock of {sku} did not answer: {exception.Message}", exception)
+                    : exception;
+                foreach (var waiting in batch)
+                {
+                    waiting.Answer.TrySetException(failure);
+                }
+            }
+        }
+    }
+
+    private Waiting[] Take(string sku)
+    {
+        lock (_gate)
+        {
+            var queue = _queues[sku];
+            var batch = new Waiting[Math.Min(queue.Count, MostCommands)];
+            for (var i = 0; i < batch.Length; i++)
+            {
+                batch[i] = queue.Dequeue();
+            }
+
+            if (batch.Length == 0)
+            {
+                _queues.Remove(sku);
+            }
+
+            return batch;
+        }
+    }
+
+    private sealed record Waiting(StockCommand Command, TaskCompletionSource<StockAnswer> Answer);
+}

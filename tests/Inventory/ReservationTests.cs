@@ -1,0 +1,223 @@
+using DaprOrders.Inventory.Stock;
+using DaprOrders.Tests;
+
+namespace DaprOrders.Inventory.Tests;
+
+public sealed class ReservationTests : IDisposable
+{
+    private readonly InventoryHost _inventory = new();
+
+    private ServiceHost<Program> Service => _inventory.Service;
+
+    public void Dispose() => _inventory.Dispose();
+
+    [Fact]
+    public async Task An_order_gets_its_goods_and_takes_them_when_it_is_shipped()
+    {
+        await _inventory.ListAsync("tea", 10);
+        var order = new OrderStream().Created(("tea", 3)).StockReserved().Paid().Shipped();
+
+        Assert.Equal(["SUCCESS"], await Service.DeliverAsync(order, 1));
+        Assert.Equal("reserved", await _inventory.ReservationAsync(order));
+        Assert.Equal((10, 3, 7), await _inventory.StockAsync("tea"));
+
+        Assert.Equal(["SUCCESS", "SUCCESS", "SUCCESS"], await Service.DeliverAsync(order, 2, 3, 4));
+        Assert.Equal("fulfilled", await _inventory.ReservationAsync(order));
+        Assert.Equal((7, 0, 7), await _inventory.StockAsync("tea"));
+    }
+
+    [Fact]
+    public async Task All_or_nothing_over_several_skus()
+    {
+        await _inventory.ListAsync("coffee", 5);
+        await _inventory.ListAsync("tea", 1);
+        var order = new OrderStream().Created(("tea", 2), ("coffee", 5));
+
+        Assert.Equal(["SUCCESS"], await Service.DeliverAsync(order));
+
+        var reservation = (await Service.GetAsync($"/reservations/{order.OrderId}")).Body;
+        Assert.Equal("rejected", reservation.GetProperty("status").GetString());
+        Assert.Equal("""[{"sku":"tea","requested":2,"available":1}]""", reservation.GetProperty("shortages").GetRawText());
+        Assert.Equal((5, 0, 5), await _inventory.StockAsync("coffee"));
+        Assert.Equal((1, 0, 1), await _inventory.StockAsync("tea"));
+        Assert.Equal(["StockRejected"], await Service.EventsOfAsync($"reservation-{order.OrderId}"));
+    }
+
+    [Fact]
+    public async Task A_sku_that_nobody_listed_is_short()
+    {
+        var order = new OrderStream().Created(("nothing", 1));
+        await Service.DeliverAsync(order);
+
+        Assert.Equal("rejected", await _inventory.ReservationAsync(order));
+    }
+
+    [Fact]
+    public async Task A_cancelled_order_gives_its_goods_back()
+    {
+        await _inventory.ListAsync("tea", 10);
+        var order = new OrderStream().Created(("tea", 3)).StockReserved().Cancelled();
+
+        await Service.DeliverAsync(order, 1);
+        await Service.DeliverAsync(order, 2, 3);
+
+        Assert.Equal("released", await _inventory.ReservationAsync(order));
+        Assert.Equal((10, 0, 10), await _inventory.StockAsync("tea"));
+    }
+
+    [Fact]
+    public async Task A_cancellation_that_overtakes_its_order_is_remembered()
+    {
+        await _inventory.ListAsync("tea", 10);
+        var order = new OrderStream().Created(("tea", 3)).Cancelled();
+
+        Assert.Equal(["SUCCESS"], await Service.DeliverAsync(order, 2));
+        Assert.Equal(["SUCCESS"], await Service.DeliverAsync(order, 1));
+
+        Assert.Equal("released", await _inventory.ReservationAsync(order));
+        Assert.Equal((10, 0, 10), await _inventory.StockAsync("tea"));
+    }
+
+    [Fact]
+    public async Task A_delivery_that_died_half_way_is_continued_by_the_next()
+    {
+        await _inventory.ListAsync("coffee", 5);
+        await _inventory.ListAsync("tea", 5);
+        var order = new OrderStream().Created(("coffee", 2), ("tea", 2)).StockReserved().Cancelled();
+
+        await FailOnceAfter<StockCommand.Hold>("tea", () => Service.DeliverAsync(order, 1));
+        Assert.Equal("none", await _inventory.ReservationAsync(order));
+        Assert.Equal(["SUCCESS"], await Service.DeliverAsync(order, 1));
+        Assert.Equal((5, 2, 3), await _inventory.StockAsync("tea"));
+
+        await FailOnceAfter<StockCommand.Release>("coffee", () => Service.DeliverAsync(order, 3));
+        Assert.Equal(["SUCCESS"], await Service.DeliverAsync(order, 3));
+        Assert.Equal((5, 0, 5), await _inventory.StockAsync("coffee"));
+        Assert.Equal((5, 0, 5), await _inventory.StockAsync("tea"));
+    }
+
+    [Fact]
+    public async Task What_died_before_it_gave_its_part_back_gives_it_back_later()
+    {
+        await _inventory.ListAsync("coffee", 5);
+        await _inventory.ListAsync("tea", 1);
+        var order = new OrderStream().Created(("coffee", 2), ("tea", 2));
+
+        await FailOnceAfter<StockCommand.Hold>("coffee", () => Service.DeliverAsync(order, 1));
+        Assert.Equal((5, 2, 3), await _inventory.StockAsync("coffee"));
+        // Cancelled meanwhile, and the message of its creation comes no more.
+        Assert.Equal(["SUCCESS"], await Service.DeliverAsync(order.Cancelled("paymentTimeout"), 2));
+
+        Assert.Equal((5, 0, 5), await _inventory.StockAsync("coffee"));
+    }
+
+    [Fact]
+    public async Task Shipping_is_continued_without_taking_goods_twice()
+    {
+        await _inventory.ListAsync("coffee", 5);
+        await _inventory.ListAsync("tea", 5);
+        var order = new OrderStream().Created(("coffee", 2), ("tea", 2)).StockReserved().Paid().Shipped();
+        await Service.DeliverAsync(order, 1);
+
+        await FailOnceAfter<StockCommand.Ship>("coffee", () => Service.DeliverAsync(order, 2, 3, 4));
+        Assert.Equal(["SUCCESS", "SUCCESS"], await Service.DeliverAsync(order, 4, 4));
+
+        Assert.Equal((3, 0, 3), await _inventory.StockAsync("coffee"));
+        Assert.Equal((3, 0, 3), await _inventory.StockAsync("tea"));
+        Assert.Equal(["GoodsReceived", "GoodsHeld", "GoodsShipped"], await Service.EventsOfAsync("stock-tea"));
+    }
+
+    [Fact]
+    public async Task Orders_of_one_moment_share_calls_to_the_stock()
+    {
+        await _inventory.ListAsync("tea", 1_000);
+        _inventory.Batches.Clear();
+        OrderStream[] orders = [.. Enumerable.Range(0, 100).Select(_ => new OrderStream().Created(("tea", 1)))];
+
+        var answers = await Service.DeliverAsync([.. orders.Select(order => (order, 1))]);
+
+        Assert.All(answers, answer => Assert.Equal("SUCCESS", answer));
+        Assert.Equal((1_000, 100, 900), await _inventory.StockAsync("tea"));
+        Assert.Equal(100, _inventory.Batches.Sum());
+        Assert.InRange(_inventory.Batches.Count, 1, 50);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task Random_interleavings_of_orders_cancellations_and_duplicates_keep_the_stock_right(int seed)
+    {
+        const int Received = 40;
+        string[] skus = ["a", "b", "c"];
+        foreach (var sku in skus)
+        {
+            await _inventory.ListAsync(sku, Received);
+        }
+
+        var random = new Random(seed);
+        var orders = Enumerable.Range(0, 60).Select(_ => RandomOrder(random, skus)).ToList();
+        // Every message several times, in any order, side by side; some answers of the stock are lost.
+        var deliveries = orders.SelectMany(order => Enumerable.Range(0, 3).Select(_ => (order, version: 1))
+            .Concat(Enumerable.Range(0, 2).Where(_ => IsCancelled(order)).Select(_ => (order, version: 2)))).ToArray();
+        random.Shuffle(deliveries);
+        var calls = 0;
+        _inventory.AfterCall = (_, _) => Interlocked.Increment(ref calls) % 7 == 0 ? throw new HttpRequestException("The answer is lost.") : Task.CompletedTask;
+        await Task.WhenAll(deliveries.Chunk(10).Select(chunk => Service.DeliverAsync(chunk)));
+        _inventory.AfterCall = (_, _) => Task.CompletedTask;
+        foreach (var delivery in deliveries)
+        {
+            // What failed is delivered again.
+            Assert.Equal(["SUCCESS"], await Service.DeliverAsync([delivery]));
+        }
+
+        foreach (var order in orders.Where(order => !IsCancelled(order)))
+        {
+            if (await _inventory.ReservationAsync(order) == "reserved" && random.Next(2) == 0)
+            {
+                await Service.DeliverAsync(order.StockReserved().Paid().Shipped(), 4, 4, 3);
+            }
+        }
+
+        foreach (var sku in skus)
+        {
+            var granted = new Dictionary<string, long> { ["reserved"] = 0, ["fulfilled"] = 0 };
+            foreach (var order in orders)
+            {
+                var status = await _inventory.ReservationAsync(order);
+                Assert.NotEqual("none", status);
+                Assert.True(!IsCancelled(order) || status is "released" or "rejected");
+                if (granted.ContainsKey(status))
+                {
+                    granted[status] += QuantityOf(order, sku);
+                }
+            }
+
+            Assert.Equal((Received - granted["fulfilled"], granted["reserved"], Received - granted["fulfilled"] - granted["reserved"]), await _inventory.StockAsync(sku));
+        }
+    }
+
+    private static OrderStream RandomOrder(Random random, string[] skus)
+    {
+        var order = new OrderStream().Created([.. skus.Where(_ => random.Next(2) == 0).DefaultIfEmpty(skus[0]).Select(sku => (sku, random.Next(1, 4)))]);
+        return random.Next(3) == 0 ? order.Cancelled() : order;
+    }
+
+    private static bool IsCancelled(OrderStream order) => order.Recorded.Any(recorded => recorded.Type == "OrderCancelled");
+
+    private static int QuantityOf(OrderStream order, string sku) => order.Recorded[0].Data.GetProperty("lines").EnumerateArray()
+        .Where(line => line.GetProperty("sku").GetString() == sku).Sum(line => line.GetProperty("quantity").GetInt32());
+
+    /// <summary>The stock does what it is asked for, but its answer is lost: the delivery fails.</summary>
+    private async Task FailOnceAfter<TCommand>(string sku, Func<Task<IReadOnlyList<string>>> deliver)
+        where TCommand : StockCommand
+    {
+        var failed = 0;
+        _inventory.AfterCall = (called, commands) => called == sku && commands[0] is TCommand && Interlocked.Exchange(ref failed, 1) == 0
+            ? throw new HttpRequestException("The answer is lost.")
+            : Task.CompletedTask;
+        Assert.Contains("RETRY", await deliver());
+        _inventory.AfterCall = (_, _) => Task.CompletedTask;
+        Assert.Equal(1, failed);
+    }
+}
