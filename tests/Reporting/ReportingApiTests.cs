@@ -14,7 +14,7 @@ public sealed class ReportingApiTests
         await api.DeliverAsync("orders", api.Journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", s_total)));
         await api.DeliverAsync("payments", api.Journal.Commit("0", new PaymentDeclined("o1", "insufficient funds")));
         await api.DeliverAsync("orders", api.Journal.Commit("0", new OrderCancelled("o1", "paymentDeclined", "insufficient funds")));
-        await api.DeliverAsync("stock", api.Journal.Commit("0", new ReservationReleased("o1")));
+        await api.DeliverAsync("stock", api.Journal.Commit("0", new ReservationReleased("o1", [])));
 
         var order = Assert.Single((await api.GetAsync("/customers/c-1/orders")).GetProperty("orders").EnumerateArray());
 

@@ -30,7 +30,7 @@ internal static class TestOrders
         ["CancelUnpaid"] = new OrderCommand.CancelUnpaid(Id),
         ["StockReserved"] = new StockReserved(Id, [new ReservedLine("tea-001", 2)]),
         ["StockRejected"] = new StockRejected(Id, [new StockShortage("tea-001", 2, 1)]),
-        ["ReservationReleased"] = new ReservationReleased(Id),
+        ["ReservationReleased"] = new ReservationReleased(Id, [new ReservedLine("tea-001", 2)]),
         ["ReservationFulfilled"] = new ReservationFulfilled(Id),
         ["PaymentRequested"] = new PaymentRequested(Id, Terms.Total, "pm_card_ok"),
         ["PaymentAuthorized"] = new PaymentAuthorized(Id, "ch-1", Terms.Total),

@@ -31,7 +31,7 @@ public sealed class OrderSummaryTests
         _journal.Commit("0", new StockReserved("o1", [new ReservedLine("tea-001", 2)]));
         _journal.Commit("0", new PaymentAuthorized("o1", "ch-1", s_total), new RefundRequested("o1"), new PaymentRefunded("o1", "re-1", s_total));
         _journal.Commit("0", new ShipmentCancelled("o1"));
-        _journal.Commit("0", new ReservationReleased("o1"));
+        _journal.Commit("0", new ReservationReleased("o1", []));
 
         var summary = OrderSummary.Unknown("o1").Apply(_journal.All);
 
