@@ -174,7 +174,8 @@ internal sealed class ActorHost(
     /// <summary>Always a PUT, whatever the caller's verb was.</summary>
     private HttpRequestMessage CreateRequest(ActorCall call, string? reentrancyId)
     {
-        var address = Address(call.Actor, $"/method/{string.Join('/', call.Method.Split('/').Select(Uri.EscapeDataString))}{call.Query}");
+        var method = Uri.EscapeDataString(call.Method).Replace("%2F", "/", StringComparison.Ordinal);
+        var address = Address(call.Actor, $"/method/{method}{call.Query}");
         var request = new HttpRequestMessage(HttpMethod.Put, address) { Content = new ReadOnlyMemoryContent(call.Body) };
         if (call.Headers is null)
         {

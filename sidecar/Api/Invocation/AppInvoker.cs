@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Net;
 using DaprOrders.Sidecar.Api.Actors;
 using DaprOrders.Sidecar.Components.Secrets;
@@ -58,7 +59,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         var replicas = runtime.Shared.Apps.Find(appId);
         if (replicas.IsEmpty || appNamespace != replicas[0].Options.Namespace)
             throw Failed(id, "no host found with the given ID");
-        var replica = replicas[(int)((uint)Interlocked.Increment(ref _turn) % replicas.Length)];
+        var replica = Choose(replicas);
         if (replica.App is not { } channel)
             throw Failed(id, "rpc error: code = Internal desc = app channel is not initialized");
         if (replica.Options.AppHealthCheck is not null && !channel.IsHealthy)
@@ -98,6 +99,19 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
 
     public static ApiException Failed(string id, string reason) =>
         new(500, Grpc.Core.StatusCode.Internal, "ERR_DIRECT_INVOKE", $"failed to invoke, id: {id}, err: {reason}");
+
+    /// <summary>In turns, those first whose application was reached.</summary>
+    private SidecarRuntime Choose(ImmutableArray<SidecarRuntime> replicas)
+    {
+        var turn = (uint)Interlocked.Increment(ref _turn);
+        for (var i = 0; i < replicas.Length; i++)
+        {
+            var replica = replicas[(int)((turn + (uint)i) % (uint)replicas.Length)];
+            if (replica.App is { IsHealthy: true })
+                return replica;
+        }
+        return replicas[(int)(turn % (uint)replicas.Length)];
+    }
 
     private InvocationRoute Route(string id, AppChannel app, bool isOwn) => new(
         id,

@@ -1,0 +1,48 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Threading.Channels;
+using DaprOrders.Sidecar.Actors;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DaprOrders.Sidecar.Tests.Actors;
+
+/// <summary>An application that hosts the type Cart, without a server: notes its calls, and answers what the test wants.</summary>
+internal sealed class ScriptedActorApp
+{
+    private readonly Channel<string> _calls = Channel.CreateUnbounded<string>();
+
+    public ScriptedActorApp(string name, int port, TimeProvider time, TimeSpan? idleTimeout = null) => Host = new ActorHost(
+        name,
+        "default",
+        new Dictionary<string, ActorSettings> { ["Cart"] = ActorSettings.Default with { IdleTimeout = idleTimeout ?? TimeSpan.FromHours(1) } },
+        new Uri($"http://127.0.0.1:{port}"),
+        SendAsync,
+        _ => null,
+        time,
+        NullLogger.Instance);
+
+    public ActorHost Host { get; }
+
+    /// <summary>Nothing listens on its port.</summary>
+    public bool IsGone { get; set; }
+
+    /// <summary>Answers are held back until it is completed.</summary>
+    public Task Gate { get; set; } = Task.CompletedTask;
+
+    public HttpStatusCode Answer { get; set; } = HttpStatusCode.OK;
+
+    /// <summary>The next call, as "PUT /actors/Cart/1/method/go".</summary>
+    public async Task<string> NextCallAsync() =>
+        await _calls.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+
+    public bool WasCalled => _calls.Reader.TryPeek(out _);
+
+    private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        if (IsGone)
+            throw new HttpRequestException(HttpRequestError.ConnectionError, "refused", new SocketException((int)SocketError.ConnectionRefused));
+        _calls.Writer.TryWrite($"{request.Method} {request.RequestUri!.PathAndQuery}");
+        await Gate.WaitAsync(cancellationToken);
+        return new HttpResponseMessage(Answer) { Content = new StringContent(Host.AppId) };
+    }
+}
