@@ -52,7 +52,7 @@ internal sealed class ActorReminders(
             if (_loaded || store is null)
                 return;
             foreach (var reminder in await store.LoadAsync(cancellationToken))
-                Schedule(reminder);
+                Schedule(reminder with { Schedule = CatchUp(reminder.Schedule) });
             _loaded = true;
         }
         finally
@@ -214,7 +214,7 @@ internal sealed class ActorReminders(
         {
             scheduled.Removed.Token.ThrowIfCancellationRequested();
             var reminder = scheduled.Reminder;
-            var next = NextFrom(reminder.Schedule);
+            var next = reminder.Schedule.AfterFiring() is { } after ? CatchUp(after) : null;
             if (next is null)
                 _reminders.TryRemove(new(reminder.Key, scheduled));
             else
@@ -235,14 +235,14 @@ internal sealed class ActorReminders(
         }
     }
 
-    /// <summary>Keeps the rhythm: of the firings that were missed only the last is made up for.</summary>
-    private ActorSchedule? NextFrom(ActorSchedule schedule)
+    /// <summary>Keeps the rhythm: of the firings that were missed only the last is made up for. Counted ones all are.</summary>
+    private ActorSchedule CatchUp(ActorSchedule schedule)
     {
-        var next = schedule.AfterFiring();
-        if (next is null || next.Left != -1 || next.Period.Exact <= TimeSpan.Zero || next.Next + next.Period.Exact > time.GetUtcNow())
-            return next;
-        var missed = (time.GetUtcNow() - next.Next).Ticks / next.Period.Exact.Ticks;
-        var last = next.Next + missed * next.Period.Exact;
-        return last > next.Expires ? null : next with { Next = last };
+        var late = time.GetUtcNow() - schedule.Next;
+        var period = schedule.Period.Exact;
+        if (schedule.Left != -1 || period <= TimeSpan.Zero || late < period)
+            return schedule;
+        var last = schedule.Next + late.Ticks / period.Ticks * period;
+        return schedule with { Next = last > schedule.Expires ? schedule.Next : last };
     }
 }

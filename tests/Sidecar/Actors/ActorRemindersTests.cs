@@ -76,7 +76,7 @@ public sealed class ActorRemindersTests : IAsyncDisposable
         var killed = await StartAsync();
         await CreateAsync(killed, "5s", "10s");
         // The process is gone now: nothing of it writes any more. It is back after three periods.
-        await killed.DisposeAsync();
+        await EndAsync(killed);
         _time.Advance(TimeSpan.FromSeconds(37));
 
         var reminders = await StartAsync();
@@ -96,7 +96,7 @@ public sealed class ActorRemindersTests : IAsyncDisposable
         await _time.StepAsync(Second);
         await NextAsync();
         await _time.StepAsync(TimeSpan.Zero);
-        await first.DisposeAsync();
+        await EndAsync(first);
 
         var second = await StartAsync();
         await _time.StepAsync(Second);
@@ -181,7 +181,12 @@ public sealed class ActorRemindersTests : IAsyncDisposable
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         while (reminders.Find(Key("wake")) is not null)
             await poll.WaitForNextTickAsync(patience.Token);
-        await reminders.DisposeAsync();
+        await EndAsync(reminders);
+    }
+
+    private async Task EndAsync(ActorReminders reminders)
+    {
         _all.Remove(reminders);
+        await reminders.DisposeAsync();
     }
 }

@@ -1,0 +1,160 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+using DaprOrders.Sidecar.Tests.Hosting;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.Sidecar.Tests.Invocation;
+
+/// <summary>What the recordings do not show: streams, credentials, replicas, secrets of endpoints.</summary>
+public sealed class InvocationTests
+{
+    [Fact]
+    public async Task An_answer_is_handed_on_while_it_is_still_being_written()
+    {
+        var firstSeen = new TaskCompletionSource();
+        await using var shop = await StartAppAsync(async context =>
+        {
+            context.Response.ContentType = "text/event-stream";
+            await context.Response.WriteAsync("data: 1\n\n");
+            await context.Response.Body.FlushAsync();
+            await firstSeen.Task;
+            await context.Response.WriteAsync("data: 2\n\n");
+        });
+        await using var dapr = await StartAsync(Caller(), App("shop", shop));
+        using var client = Sidecars.Http(dapr["caller"]);
+
+        using var answer = await client.GetAsync(
+            new Uri("/v1.0/invoke/shop/method/events", UriKind.Relative), HttpCompletionOption.ResponseHeadersRead, TestContext.Current.CancellationToken);
+        using var reader = new StreamReader(await answer.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken));
+        Assert.Equal("data: 1", await reader.ReadLineAsync(TestContext.Current.CancellationToken));
+        firstSeen.SetResult();
+        Assert.Contains("data: 2", await reader.ReadToEndAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_request_is_handed_on_while_it_is_still_being_sent()
+    {
+        var firstSeen = new TaskCompletionSource();
+        await using var shop = await StartAppAsync(async context =>
+        {
+            using var reader = new StreamReader(context.Request.Body);
+            Assert.Equal("first", await reader.ReadLineAsync());
+            firstSeen.SetResult();
+            await context.Response.WriteAsync(await reader.ReadToEndAsync());
+        });
+        await using var dapr = await StartAsync(Caller(), App("shop", shop));
+        using var client = Sidecars.Http(dapr["caller"]);
+
+        using var content = new PushedContent(async stream =>
+        {
+            await stream.WriteAsync("first\n"u8.ToArray());
+            await stream.FlushAsync();
+            await firstSeen.Task.WaitAsync(TimeSpan.FromSeconds(30));
+            await stream.WriteAsync("second"u8.ToArray());
+        });
+        using var answer = await client.PostAsync(new Uri("/v1.0/invoke/shop/method/upload", UriKind.Relative), content, TestContext.Current.CancellationToken);
+        Assert.Equal("second", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task Basic_credentials_may_name_the_application()
+    {
+        await using var shop = await StartAppAsync(context => context.Response.WriteAsync($"{context.Request.Path}{context.Request.QueryString}"));
+        await using var dapr = await StartAsync(Caller(), App("shop", shop));
+        using var client = Sidecars.Http(dapr["caller"]);
+        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes("dapr-app-id:shop")));
+        Assert.Equal("/orders?x=1", await client.GetStringAsync(new Uri("/orders?x=1", UriKind.Relative), TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task The_app_gets_its_own_token_and_never_what_a_caller_says_of_itself()
+    {
+        await using var shop = await StartAppAsync(context =>
+            context.Response.WriteAsync($"{context.Request.Headers["dapr-api-token"]} {context.Request.Headers["dapr-caller-app-id"]}"));
+        await using var dapr = await StartAsync(Caller(), App("shop", shop) with { AppApiToken = "for-the-app" });
+        using var client = Sidecars.Http(dapr["caller"]);
+        client.DefaultRequestHeaders.Add("dapr-api-token", "guessed");
+        client.DefaultRequestHeaders.Add("dapr-caller-app-id", "somebody-else");
+        Assert.Equal(
+            "for-the-app caller", await client.GetStringAsync(new Uri("/v1.0/invoke/shop/method/x", UriKind.Relative), TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task Replicas_are_called_in_turns()
+    {
+        await using var first = await StartAppAsync(context => context.Response.WriteAsync("first"));
+        await using var second = await StartAppAsync(context => context.Response.WriteAsync("second"));
+        await using var dapr = await StartAsync(Caller(), App("shop", first), App("shop", second));
+        using var client = Sidecars.Http(dapr["caller"]);
+        var answers = new List<string>();
+        for (var n = 0; n < 4; n++)
+            answers.Add(await client.GetStringAsync(new Uri("/v1.0/invoke/shop/method/x", UriKind.Relative), TestContext.Current.CancellationToken));
+        Assert.Equal(["first", "first", "second", "second"], answers.Order());
+    }
+
+    [Fact]
+    public async Task An_endpoint_gets_its_headers_from_the_secret_store_and_only_callers_in_scope_know_it()
+    {
+        var variable = $"TOKEN_{Guid.NewGuid():N}";
+        Environment.SetEnvironmentVariable(variable, "s3cret");
+        await using var provider = await StartAppAsync(context => context.Response.WriteAsync($"{context.Request.Path} {context.Request.Headers["X-Key"]}"));
+        var endpoint = new HttpEndpointResource(
+            "provider",
+            provider.Urls.Single() + "/base",
+            [new MetadataItem("X-Key", null, new SecretKeyRef(variable, variable), null, default)],
+            "environment",
+            ["caller"],
+            default);
+        var resources = new ResourceSet([Sidecars.Component("environment", "secretstores.local.env")], [], [], [endpoint]);
+        await using var dapr = await StartAsync(Caller() with { Resources = resources }, new SidecarOptions { AppId = "other", Resources = resources });
+
+        using var inScope = Sidecars.Http(dapr["caller"]);
+        Assert.Equal(
+            "/base/charges s3cret",
+            await inScope.GetStringAsync(new Uri("/v1.0/invoke/provider/method/charges", UriKind.Relative), TestContext.Current.CancellationToken));
+        using var outOfScope = Sidecars.Http(dapr["other"]);
+        using var refused = await outOfScope.GetAsync(new Uri("/v1.0/invoke/provider/method/charges", UriKind.Relative), TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.InternalServerError, refused.StatusCode);
+    }
+
+    private static SidecarOptions Caller() => Sidecars.App("caller");
+
+    private static SidecarOptions App(string appId, WebApplication app) => Sidecars.App(appId) with { AppPort = new Uri(app.Urls.Single()).Port };
+
+    private static async Task<EmbeddedDapr> StartAsync(params SidecarOptions[] apps)
+    {
+        var dapr = await Sidecars.StartAsync(apps);
+        await dapr.Ready;
+        return dapr;
+    }
+
+    private static async Task<WebApplication> StartAppAsync(RequestDelegate handle)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        var app = builder.Build();
+        app.MapGet("/dapr/config", () => Results.NotFound());
+        app.MapGet("/dapr/subscribe", () => Results.NotFound());
+        app.MapFallback("{**path}", handle);
+        await app.StartAsync(TestContext.Current.CancellationToken);
+        return app;
+    }
+
+    private sealed class PushedContent(Func<Stream, Task> write) : HttpContent
+    {
+        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => write(stream);
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = -1;
+            return false;
+        }
+    }
+}
