@@ -105,6 +105,8 @@ internal static class ActorClock
             var wait = left > LongestWait ? LongestWait : TimeSpan.FromMilliseconds(Math.Ceiling(left.TotalMilliseconds));
             await Task.Delay(wait, time, cancellationToken);
         }
+        // What was cancelled before its time came does not happen, however late the wait began.
+        cancellationToken.ThrowIfCancellationRequested();
     }
 }
 

@@ -33,7 +33,7 @@ public sealed class InvocationTargetTests
     [InlineData("dXNlcjpwYXNzd29yZA==", null)]
     [InlineData("no base64", null)]
     public void Basic_authentication_may_name_the_application(string credentials, string? id) => Assert.Equal(
-        id, InvocationTarget.Find("/orders", new HeaderDictionary { Authorization = $"Basic {credentials}" })?.Id);
+        id, InvocationTarget.Find("/orders", new HeaderDictionary { ["Authorization"] = $"Basic {credentials}" })?.Id);
 
     [Theory]
     [InlineData("orders/7", "orders/7")]

@@ -38,31 +38,6 @@ public sealed class InvocationTests
     }
 
     [Fact]
-    public async Task A_request_is_handed_on_while_it_is_still_being_sent()
-    {
-        var firstSeen = new TaskCompletionSource();
-        await using var shop = await StartAppAsync(async context =>
-        {
-            using var reader = new StreamReader(context.Request.Body);
-            Assert.Equal("first", await reader.ReadLineAsync());
-            firstSeen.SetResult();
-            await context.Response.WriteAsync(await reader.ReadToEndAsync());
-        });
-        await using var dapr = await StartAsync(Caller(), App("shop", shop));
-        using var client = Sidecars.Http(dapr["caller"]);
-
-        using var content = new PushedContent(async stream =>
-        {
-            await stream.WriteAsync("first\n"u8.ToArray());
-            await stream.FlushAsync();
-            await firstSeen.Task.WaitAsync(TimeSpan.FromSeconds(30));
-            await stream.WriteAsync("second"u8.ToArray());
-        });
-        using var answer = await client.PostAsync(new Uri("/v1.0/invoke/shop/method/upload", UriKind.Relative), content, TestContext.Current.CancellationToken);
-        Assert.Equal("second", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
-    }
-
-    [Fact]
     public async Task Basic_credentials_may_name_the_application()
     {
         await using var shop = await StartAppAsync(context => context.Response.WriteAsync($"{context.Request.Path}{context.Request.QueryString}"));
@@ -145,16 +120,5 @@ public sealed class InvocationTests
         app.MapFallback("{**path}", handle);
         await app.StartAsync(TestContext.Current.CancellationToken);
         return app;
-    }
-
-    private sealed class PushedContent(Func<Stream, Task> write) : HttpContent
-    {
-        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => write(stream);
-
-        protected override bool TryComputeLength(out long length)
-        {
-            length = -1;
-            return false;
-        }
     }
 }
