@@ -14,7 +14,12 @@ namespace DaprOrders.Sidecar.Api.PubSub;
 /// retried, and dead-lettered in the end (pkg/runtime/subscription/bulksubscription.go). Unlike daprd, an event that no rule takes is
 /// dropped as with single deliveries, instead of being posted to an empty path.
 /// </summary>
-internal sealed class BatchDelivery(SidecarRuntime runtime, AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping)
+internal sealed class BatchDelivery(
+    SidecarRuntime runtime,
+    AppChannel app,
+    PubSubComponent component,
+    SubscriptionResource subscription,
+    CancellationToken stopping)
     : TopicDelivery(runtime, app, component, subscription, stopping)
 {
     private static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
@@ -68,9 +73,9 @@ internal sealed class BatchDelivery(SidecarRuntime runtime, AppChannel app, PubS
                 entries.Count, Subscription.Topic, entries.Count > 0 ? entries[0].Header.Id : null, route.AbsolutePath, Runtime.Options.AppId, error.Message);
         }
 
-        IReadOnlyList<Exception?>? failures = Subscription.DeadLetterTopic is null ? null : await TryDeadLetterAsync(entries.ConvertAll(entry => entry.Message));
+        var failures = Subscription.DeadLetterTopic is null ? null : await TryDeadLetterAsync(entries.ConvertAll(entry => entry.Message));
         for (var i = 0; i < entries.Count; i++)
-            batch.Finish(entries[i].Index, failures?[i] is null && failures is not null ? DeliveryResult.Done : DeliveryResult.Failed);
+            batch.Finish(entries[i].Index, failures is not null && failures[i] is null ? DeliveryResult.Done : DeliveryResult.Failed);
 
         async ValueTask AttemptOnceAsync(CancellationToken stop)
         {
@@ -134,7 +139,8 @@ internal sealed class BatchDelivery(SidecarRuntime runtime, AppChannel app, PubS
                     batch.Finish(entry.Index, DeliveryResult.Done);
                     break;
                 case AppVerdict.Drop:
-                    Runtime.Logger.LogWarning("Event {EventId} of topic {Topic} was dropped by the application", entry.Header.Id, Subscription.Topic);
+                    Runtime.Logger.LogWarning(
+                        "Event {EventId} of topic {Topic} was dropped by the application", entry.Header.Id, Subscription.Topic);
                     await SettleAsync(entry.Message, Unroutable.Dropped);
                     batch.Finish(entry.Index, DeliveryResult.Done);
                     break;

@@ -306,7 +306,8 @@ internal static class CloudEventEnvelope
     }
 
     /// <summary>Attributes given by metadata. There is none for the time.</summary>
-    private readonly record struct Overrides(string? Id, string? Source, string? Type, string? Subject, string? TraceId, string? TraceParent, string? TraceState)
+    private readonly record struct Overrides(
+        string? Id, string? Source, string? Type, string? Subject, string? TraceId, string? TraceParent, string? TraceState)
     {
         public static Overrides Read(IReadOnlyDictionary<string, string>? metadata) => metadata is null or { Count: 0 }
             ? default

@@ -17,7 +17,8 @@ internal sealed class GatheredBatches : IAsyncDisposable
     private readonly Task _running;
     private IAsyncDisposable? _subscription;
 
-    private GatheredBatches(int maxMessages, TimeSpan maxWait, TimeProvider time, Func<IMessageBatch, CancellationToken, Task> handler, CancellationToken stopping)
+    private GatheredBatches(
+        int maxMessages, TimeSpan maxWait, TimeProvider time, Func<IMessageBatch, CancellationToken, Task> handler, CancellationToken stopping)
     {
         (_maxMessages, _maxWait, _time, _handler) = (maxMessages, maxWait, time, handler);
         _running = RunAsync(stopping);

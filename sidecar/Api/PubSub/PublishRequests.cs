@@ -39,7 +39,8 @@ internal sealed class PublishTarget
 
     /// <summary>Nothing is published when one of the events cannot be made.</summary>
     /// <returns>The events that the broker did not take, and why.</returns>
-    public async Task<IReadOnlyList<(string EntryId, Exception Failure)>> PublishManyAsync(IReadOnlyList<EventToPublish> events, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<(string EntryId, Exception Failure)>> PublishManyAsync(
+        IReadOnlyList<EventToPublish> events, CancellationToken cancellationToken)
     {
         var call = TraceParent.Of(_call);
         var messages = new BrokerMessage[events.Count];
@@ -47,7 +48,7 @@ internal sealed class PublishTarget
             messages[i] = Message(events[i], TraceParent.Continue(call));
 
         var failures = await Component.PublishManyAsync(Topic, messages, cancellationToken);
-        return [.. failures.Select((failure, at) => (events[at].EntryId, failure)).Where(one => one.failure is not null).Select(one => (one.EntryId, one.failure!))];
+        return [.. failures.Index().Where(one => one.Item is not null).Select(one => (events[one.Index].EntryId, one.Item!))];
     }
 
     public void RefuseUnusableIds(IReadOnlyList<EventToPublish> events)

@@ -52,12 +52,14 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
             if (!runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component))
             {
                 runtime.Logger.LogError(
-                    "{AppId} subscribes to topic {Topic} of pubsub {PubSub}, which is no pub/sub component here", runtime.Options.AppId, subscription.Topic, subscription.PubSubName);
+                    "{AppId} subscribes to topic {Topic} of pubsub {PubSub}, which is no pub/sub component here",
+                    runtime.Options.AppId, subscription.Topic, subscription.PubSubName);
             }
             else if (!component.Scopes.MaySubscribe(subscription.Topic))
             {
                 runtime.Logger.LogError(
-                    "{AppId} may not subscribe to topic {Topic} of pubsub {PubSub}: its scopes do not allow it", runtime.Options.AppId, subscription.Topic, component.Name);
+                    "{AppId} may not subscribe to topic {Topic} of pubsub {PubSub}: its scopes do not allow it",
+                    runtime.Options.AppId, subscription.Topic, component.Name);
             }
             else
             {
@@ -125,7 +127,9 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
             return [];
         if (answer.StatusCode != HttpStatusCode.OK)
         {
-            runtime.Logger.LogError("GET /dapr/subscribe of {AppId} answered {Status}: it gets no subscriptions of its own", runtime.Options.AppId, (int)answer.StatusCode);
+            runtime.Logger.LogError(
+                "GET /dapr/subscribe of {AppId} answered {Status}: it gets no subscriptions of its own",
+                runtime.Options.AppId, (int)answer.StatusCode);
             return [];
         }
 
@@ -138,7 +142,8 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
             using var json = JsonDocument.Parse(body);
             var (usable, withoutRoute) = AppSubscriptions.Read(json.RootElement);
             foreach (var topic in withoutRoute)
-                runtime.Logger.LogWarning("{AppId} subscribes to topic {Topic} without a route; that subscription is left out", runtime.Options.AppId, topic);
+                runtime.Logger.LogWarning(
+                    "{AppId} subscribes to topic {Topic} without a route; that subscription is left out", runtime.Options.AppId, topic);
             return usable;
         }
         catch (JsonException error)

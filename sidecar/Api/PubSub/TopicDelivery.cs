@@ -65,7 +65,8 @@ internal class TopicDelivery
                 return DeliveryResult.Failed;
 
             Runtime.Logger.LogWarning(
-                "Event {EventId} of topic {Topic} was not handled at {Path} of {AppId}: {Reason}", header.Id, Subscription.Topic, path, Runtime.Options.AppId, error.Message);
+                "Event {EventId} of topic {Topic} was not handled at {Path} of {AppId}: {Reason}",
+                header.Id, Subscription.Topic, path, Runtime.Options.AppId, error.Message);
             return await SettleAsync(message, Unroutable.Failed);
         }
     }
@@ -88,7 +89,9 @@ internal class TopicDelivery
             header = EventHeader.Read(cloudEvent.Span);
             if (header.Expiration < Runtime.Time.GetUtcNow())
             {
-                Runtime.Logger.LogWarning("Event {EventId} of topic {Topic} expired at {Expiration} and is dropped", header.Id, Subscription.Topic, header.Expiration);
+                Runtime.Logger.LogWarning(
+                    "Event {EventId} of topic {Topic} expired at {Expiration} and is dropped",
+                    header.Id, Subscription.Topic, header.Expiration);
                 outcome = Unroutable.Dropped;
                 return false;
             }
@@ -105,12 +108,15 @@ internal class TopicDelivery
         }
         catch (JsonException error)
         {
-            Runtime.Logger.LogError("A message of topic {Topic} is no CloudEvent and cannot be delivered: {Reason}", Subscription.Topic, error.Message);
+            Runtime.Logger.LogError(
+                "A message of topic {Topic} is no CloudEvent and cannot be delivered: {Reason}", Subscription.Topic, error.Message);
             return false;
         }
         catch (CelException error)
         {
-            Runtime.Logger.LogError("Event {EventId} of topic {Topic} cannot be matched with the routes: {Reason}", header.Id, Subscription.Topic, error.Message);
+            Runtime.Logger.LogError(
+                "Event {EventId} of topic {Topic} cannot be matched with the routes: {Reason}",
+                header.Id, Subscription.Topic, error.Message);
             return false;
         }
     }
@@ -160,7 +166,9 @@ internal class TopicDelivery
             case AppVerdict.Retry:
                 throw new AttemptFailedException($"the application asked for a retry: {AppDelivery.Describe(answer, body)}");
             case AppVerdict.Drop:
-                Runtime.Logger.LogWarning("Event {EventId} of topic {Topic} was dropped by the application: {Answer}", header.Id, Subscription.Topic, AppDelivery.Describe(answer, body));
+                Runtime.Logger.LogWarning(
+                    "Event {EventId} of topic {Topic} was dropped by the application: {Answer}",
+                    header.Id, Subscription.Topic, AppDelivery.Describe(answer, body));
                 if (Subscription.DeadLetterTopic is not null && await TryDeadLetterAsync([message]) is [{ } failure])
                     throw new AttemptFailedException("the dropped event could not be kept as a dead letter", inner: failure);
                 break;

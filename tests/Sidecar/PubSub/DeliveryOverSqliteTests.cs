@@ -40,7 +40,9 @@ public sealed class DeliveryOverSqliteTests : IDisposable
                 expected.Add($"{call}-{entry}");
                 request.Entries.Add(new BulkPublishRequestEntry
                 {
-                    EntryId = $"{entry}", ContentType = "application/json", Event = ByteString.CopyFromUtf8($$"""{"n":"{{expected[^1]}}"}"""),
+                    EntryId = $"{entry}",
+                    ContentType = "application/json",
+                    Event = ByteString.CopyFromUtf8($$"""{"n":"{{expected[^1]}}"}"""),
                 });
             }
 

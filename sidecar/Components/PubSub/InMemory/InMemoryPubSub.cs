@@ -91,7 +91,9 @@ public sealed class InMemoryPubSub(ILogger logger) : IPubSub
             {
                 var message = await queue.Messages.Reader.ReadAsync(stop);
                 if (await handler(message, _stopping.Token) == DeliveryResult.Failed)
-                    logger.LogWarning("A message of topic {Topic} failed at {Consumer} and is gone: pubsub.in-memory does not deliver again", queue.Topic, queue.ConsumerId);
+                    logger.LogWarning(
+                        "A message of topic {Topic} failed at {Consumer} and is gone: pubsub.in-memory does not deliver again",
+                        queue.Topic, queue.ConsumerId);
             }
             catch (OperationCanceledException) when (stop.IsCancellationRequested)
             {
@@ -99,7 +101,9 @@ public sealed class InMemoryPubSub(ILogger logger) : IPubSub
             }
             catch (Exception error)
             {
-                logger.LogError(error, "A message of topic {Topic} failed at {Consumer} and is gone: pubsub.in-memory does not deliver again", queue.Topic, queue.ConsumerId);
+                logger.LogError(
+                    error, "A message of topic {Topic} failed at {Consumer} and is gone: pubsub.in-memory does not deliver again",
+                    queue.Topic, queue.ConsumerId);
             }
         }
     }

@@ -150,7 +150,9 @@ internal sealed class ConsumerGroup : IDisposable
         }
         catch (Exception error) when (!_stop.IsCancellationRequested)
         {
-            _logger.LogError(error, "Messages of topic {Topic} could not be read for {Consumer}; tried again in {Interval}", _topic, Name, _options.RedeliverInterval);
+            _logger.LogError(
+                error, "Messages of topic {Topic} could not be read for {Consumer}; tried again in {Interval}",
+                _topic, Name, _options.RedeliverInterval);
             lock (_lock)
                 _dispatching = false;
             _redelivery.Change(_options.RedeliverInterval, Timeout.InfiniteTimeSpan);
@@ -241,7 +243,8 @@ internal sealed class ConsumerGroup : IDisposable
         }
         catch (Exception error)
         {
-            _logger.LogError(error, "Delivering {Count} messages of topic {Topic} to {Consumer} failed", batch.Messages.Count, _topic, Name);
+            _logger.LogError(
+                error, "Delivering {Count} messages of topic {Topic} to {Consumer} failed", batch.Messages.Count, _topic, Name);
         }
 
         batch.End();
@@ -258,7 +261,8 @@ internal sealed class ConsumerGroup : IDisposable
             else
             {
                 _logger.LogWarning(
-                    "Message {Place} of topic {Topic} failed at {Consumer}; it is delivered again in {Interval}", message.Place, _topic, Name, _options.RedeliverInterval);
+                    "Message {Place} of topic {Topic} failed at {Consumer}; it is delivered again in {Interval}",
+                    message.Place, _topic, Name, _options.RedeliverInterval);
                 _resting.Enqueue((_time.GetTimestamp(), message));
                 if (_resting.Count == 1 && !_stop.IsCancellationRequested)
                     _redelivery.Change(_options.RedeliverInterval, Timeout.InfiniteTimeSpan);
