@@ -148,7 +148,7 @@ public sealed class SidecarHost : IAsyncDisposable
         try
         {
             _shared.Apps.Leave(Runtime);
-            await _lifecycle.StopAsync(limit.Token);
+            await StopTakingWorkAsync(limit.Token);
             await _server.StopAsync(limit.Token);
             await _server.DisposeAsync();
             Runtime.App?.Dispose();

@@ -66,6 +66,7 @@ internal sealed partial class Installation : IDisposable
             .Replace("[components/common, components/redis]", $"[{Slashed(Folder)}]", StringComparison.Ordinal)
             .Replace("appDirPath: services/", $"appDirPath: {Slashed(Root)}/services/", StringComparison.Ordinal)
             .Replace("/release/", $"/{Configuration}/", StringComparison.Ordinal)
+            .Replace("../../data/", $"{Slashed(Folder)}/data/", StringComparison.Ordinal)
             .Replace("value: data/", $"value: {Slashed(Folder)}/data/", StringComparison.Ordinal);
     }
 

@@ -24,13 +24,11 @@ public sealed class OrdersSystem : IAsyncLifetime
 
     public async Task StartAsync()
     {
-        // The payment provider's journal is no business of Dapr's and has its own setting.
         var start = new ProcessStartInfo("dotnet", [Installation.Sidecar, "--run-file", _installation.RunFile])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             WorkingDirectory = _installation.Folder,
-            Environment = { ["PaymentProvider__JournalPath"] = Path.Combine(_installation.Folder, "data", "provider-journal.jsonl") },
         };
         _launcher = Process.Start(start) ?? throw new InvalidOperationException("The launcher was not started.");
         _launcher.OutputDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");
