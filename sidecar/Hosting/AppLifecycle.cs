@@ -59,8 +59,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
     private async Task ProbeAsync(AppChannel app, AppHealthCheck check, CancellationToken cancellationToken)
     {
         var failures = 0;
-        using var timer = new PeriodicTimer(check.Interval, runtime.Time);
-        do
+        while (true)
         {
             if (await IsHealthyAsync(app, check, cancellationToken))
             {
@@ -77,8 +76,10 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
                 app.IsHealthy = false;
                 await StopPartsAsync(cancellationToken);
             }
+
+            // From the end of one probe, and of the work that it led to: a slow start must not count as probes.
+            await Task.Delay(check.Interval, runtime.Time, cancellationToken);
         }
-        while (await timer.WaitForNextTickAsync(cancellationToken));
     }
 
     private async Task<bool> IsHealthyAsync(AppChannel app, AppHealthCheck check, CancellationToken cancellationToken)
@@ -117,7 +118,9 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
     {
         if (runtime.App is { } app)
         {
-            runtime.AppConfiguration = await AskConfigurationAsync(app, cancellationToken);
+            // Asked once: an application that was ill keeps what it said at the start.
+            if (!runtime.IsReady)
+                runtime.AppConfiguration = await AskConfigurationAsync(app, cancellationToken);
             app.IsHealthy = true;
         }
 

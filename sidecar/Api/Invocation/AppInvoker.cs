@@ -52,7 +52,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         if (appId == _options.AppId && appNamespace == _options.Namespace)
         {
             return runtime.App is { } own
-                ? Route(id, own, isOwn: true)
+                ? Route(id, Healthy(id, runtime, own), isOwn: true)
                 : throw Failed(id, "cannot invoke local endpoint: app channel not initialized");
         }
 
@@ -62,10 +62,13 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         var replica = Choose(replicas);
         if (replica.App is not { } channel)
             throw Failed(id, "rpc error: code = Internal desc = app channel is not initialized");
-        if (replica.Options.AppHealthCheck is not null && !channel.IsHealthy)
-            throw Failed(id, "rpc error: code = Internal desc = app is not in a healthy state");
-        return Route(id, channel, isOwn: false);
+        return Route(id, Healthy(id, replica, channel), isOwn: false);
     }
+
+    private static AppChannel Healthy(string id, SidecarRuntime replica, AppChannel channel) =>
+        replica.Options.AppHealthCheck is null || channel.IsHealthy
+            ? channel
+            : throw Failed(id, "rpc error: code = Internal desc = app is not in a healthy state");
 
     /// <summary>The policies of the target; null when there are none. A body of unknown length is not kept, so it cannot be sent twice.</summary>
     public ResiliencePipeline? Policy(string id, bool streaming) => streaming ? runtime.Resiliency.ForStreamToApp(id) : runtime.Resiliency.ForApp(id);

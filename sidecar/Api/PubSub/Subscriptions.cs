@@ -18,6 +18,7 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
 
     private readonly List<IAsyncDisposable> _running = [];
     private IReadOnlyList<(SubscriptionResource Subscription, PubsubSubscriptionType Type)> _known = [];
+    private IReadOnlyList<SubscriptionResource>? _asked;
     private CancellationTokenSource? _stopping;
 
     private IEnumerable<SubscriptionResource> Declared => runtime.App is null
@@ -46,7 +47,9 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
             return;
 
         _stopping = new();
-        _known = Merge([.. Declared], await AskAsync(app, cancellationToken));
+        // Asked once: an application that was ill keeps what it said at the start.
+        _asked ??= await AskAsync(app, cancellationToken);
+        _known = Merge([.. Declared], _asked);
         foreach (var (subscription, _) in _known)
         {
             if (!runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component))
