@@ -21,6 +21,9 @@ internal sealed class Journal : IPublisherStreams, IPublisherLogs
     /// <summary>Streams that consumers asked for.</summary>
     public List<string> Asked { get; } = [];
 
+    /// <summary>Publishers that do not answer.</summary>
+    public HashSet<string> Away { get; } = [];
+
     public IReadOnlyList<IncomingEvent> All
     {
         get
@@ -69,6 +72,8 @@ internal sealed class Journal : IPublisherStreams, IPublisherLogs
     {
         lock (_lock)
         {
+            if (Away.Contains(publisher))
+                throw new HttpRequestException($"{publisher} does not answer.");
             return Task.FromResult<IReadOnlyList<LogLane>>(
                 [.. _commits.Where(commit => commit.Publisher == publisher).GroupBy(commit => commit.Lane).Select(lane => new LogLane(lane.Key, lane.Count()))]);
         }

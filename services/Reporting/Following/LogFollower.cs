@@ -14,14 +14,32 @@ internal sealed class LogFollower(
 {
     private const int EventsInPage = 1000;
 
-    /// <summary>Reads one page of every lane that has more to read.</summary>
+    /// <summary>Reads one page of every lane that has more to read. A publisher that does not answer keeps none of the others waiting.</summary>
     /// <returns>True when every lane was read to its end as it was at the beginning of the call.</returns>
+    /// <exception cref="HttpRequestException">A publisher did not answer; what the others gave is applied.</exception>
     public async Task<bool> AdvanceAsync(CancellationToken cancellationToken)
     {
-        var lanes = (await Task.WhenAll(SourceEvents.Publishers.Select(async publisher =>
-            (await logs.ReadLanesAsync(publisher, cancellationToken)).Select(lane => (Lane: new Lane(publisher, lane.Name), lane.Settled)))))
-            .SelectMany(lane => lane)
-            .ToList();
+        var asked = await Task.WhenAll(SourceEvents.Publishers.Select(publisher => AskAsync(publisher, cancellationToken)));
+        var isThrough = await AdvanceAsync([.. asked.SelectMany(publisher => publisher.Lanes)], cancellationToken);
+        return asked.Select(publisher => publisher.Failure).FirstOrDefault(failure => failure is not null) is { } failure ? throw failure : isThrough;
+    }
+
+    private async Task<(IReadOnlyList<(Lane Lane, long Settled)> Lanes, HttpRequestException? Failure)> AskAsync(
+        string publisher, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var lanes = await logs.ReadLanesAsync(publisher, cancellationToken);
+            return ([.. lanes.Select(lane => (new Lane(publisher, lane.Name), lane.Settled))], null);
+        }
+        catch (HttpRequestException exception)
+        {
+            return ([], exception);
+        }
+    }
+
+    private async Task<bool> AdvanceAsync(IReadOnlyList<(Lane Lane, long Settled)> lanes, CancellationToken cancellationToken)
+    {
         var read = (await ledger.ReadLanesAsync(cancellationToken)).ToDictionary(lane => lane.Lane, lane => lane.Tally.Position);
         if (lanes.Any(lane => !read.ContainsKey(lane.Lane)))
             await ledger.OpenAsync([.. lanes.Select(lane => lane.Lane)], cancellationToken);

@@ -96,6 +96,17 @@ public sealed class SalesTests
     }
 
     [Fact]
+    public async Task A_publisher_that_does_not_answer_keeps_none_of_the_others_waiting()
+    {
+        _journal.Commit("0", Journal.Created("o1"));
+        _journal.Away.Add("shipping");
+
+        await Assert.ThrowsAsync<HttpRequestException>(() => Follower.AdvanceAsync(Cancellation));
+
+        Assert.Equal([("created", 1L)], await StatusesAsync());
+    }
+
+    [Fact]
     public async Task Currencies_are_kept_apart()
     {
         foreach (var (order, currency) in new[] { ("o1", "EUR"), ("o2", "CHF") })

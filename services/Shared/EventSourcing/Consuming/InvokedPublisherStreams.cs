@@ -1,4 +1,3 @@
-using System.Net.Http.Json;
 using Dapr.Client;
 
 namespace DaprOrders.EventSourcing.Consuming;
@@ -9,12 +8,9 @@ internal sealed class InvokedPublisherStreams(DaprClient dapr) : IPublisherStrea
     private readonly HttpClient _http = dapr.CreateInvokableHttpClient();
 
     public async Task<IReadOnlyList<RecordedEvent>> ReadAsync(
-        string publisher, string stream, long after, int limit, CancellationToken cancellationToken)
-    {
-        var uri = new Uri($"http://{publisher}/event-log/streams/{stream}?after={after}&limit={limit}");
-        return await _http.GetFromJsonAsync<IReadOnlyList<RecordedEvent>>(uri, EventTypes.Json, cancellationToken)
-            ?? throw new HttpRequestException($"{uri} answered null.");
-    }
+        string publisher, string stream, long after, int limit, CancellationToken cancellationToken) =>
+        await _http.GetJsonAsync<IReadOnlyList<RecordedEvent>>(
+            $"http://{publisher}/event-log/streams/{stream}?after={after}&limit={limit}", cancellationToken);
 
     public void Dispose() => _http.Dispose();
 }

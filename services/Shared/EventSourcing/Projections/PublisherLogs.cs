@@ -1,5 +1,5 @@
-using System.Net.Http.Json;
 using Dapr.Client;
+using DaprOrders.EventSourcing.Consuming;
 
 namespace DaprOrders.EventSourcing.Projections;
 
@@ -20,13 +20,10 @@ internal sealed class InvokedPublisherLogs(DaprClient dapr) : IPublisherLogs, ID
     private readonly HttpClient _http = dapr.CreateInvokableHttpClient();
 
     public async Task<IReadOnlyList<LogLane>> ReadLanesAsync(string publisher, CancellationToken cancellationToken) =>
-        (await GetAsync<LogLanes>($"http://{publisher}/event-log", cancellationToken)).Lanes;
+        (await _http.GetJsonAsync<LogLanes>($"http://{publisher}/event-log", cancellationToken)).Lanes;
 
     public Task<LogPage> ReadLaneAsync(string publisher, string lane, long after, int limit, CancellationToken cancellationToken) =>
-        GetAsync<LogPage>($"http://{publisher}/event-log/{Uri.EscapeDataString(lane)}?after={after}&limit={limit}", cancellationToken);
+        _http.GetJsonAsync<LogPage>($"http://{publisher}/event-log/{Uri.EscapeDataString(lane)}?after={after}&limit={limit}", cancellationToken);
 
     public void Dispose() => _http.Dispose();
-
-    private async Task<T> GetAsync<T>(string uri, CancellationToken cancellationToken) =>
-        await _http.GetFromJsonAsync<T>(new Uri(uri), EventTypes.Json, cancellationToken) ?? throw new HttpRequestException($"{uri} answered null.");
 }

@@ -94,7 +94,7 @@ internal static class DeadLetterEndpoints
             return NotFound(id);
 
         return await TryRedriveAsync(store, topics, letter, cancellationToken) is { } failed
-            ? Problems.Conflict("redrive-failed", $"The event failed again and stays a dead letter. {FailureLog.Describe(failed)}")
+            ? Problems.Conflict("redrive-failed", $"The event failed again and stays a dead letter. {failed.Error}")
             : TypedResults.NoContent();
     }
 
@@ -109,8 +109,8 @@ internal static class DeadLetterEndpoints
             var list = await store.ReadAsync(cursor, MostInList, cancellationToken) ?? new DeadLetterList([], null);
             foreach (var letter in list.Items)
             {
-                if (await TryRedriveAsync(store, topics, letter, cancellationToken) is { } exception)
-                    failed.Add(Entry(letter) with { Attempts = letter.Attempts + 1, Error = FailureLog.Describe(exception) });
+                if (await TryRedriveAsync(store, topics, letter, cancellationToken) is { } failedAgain)
+                    failed.Add(Entry(failedAgain));
                 else
                     handled++;
             }
@@ -131,7 +131,8 @@ internal static class DeadLetterEndpoints
         return TypedResults.NoContent();
     }
 
-    private static async Task<Exception?> TryRedriveAsync(
+    /// <summary>Null when it was handled; otherwise the letter with its new failure.</summary>
+    private static async Task<DeadLetter?> TryRedriveAsync(
         DeadLetterStore store, TopicRegistry topics, DeadLetter letter, CancellationToken cancellationToken)
     {
         try
@@ -142,8 +143,7 @@ internal static class DeadLetterEndpoints
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
-            await store.FailedAgainAsync(letter.Id, exception, cancellationToken);
-            return exception;
+            return await store.FailedAgainAsync(letter.Id, exception, cancellationToken);
         }
 
         await store.RemoveAsync(letter, cancellationToken);

@@ -69,8 +69,9 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
     public Task<DeadLetter?> FindAsync(string id, CancellationToken cancellationToken) =>
         documents.ReadAsync<DeadLetter>(KeyOf(id), cancellationToken);
 
-    public async Task FailedAgainAsync(string id, Exception exception, CancellationToken cancellationToken) =>
-        await documents.ChangeAsync<DeadLetter>(
+    /// <summary>Notes one more failed attempt; null when the letter was removed meanwhile.</summary>
+    public Task<DeadLetter?> FailedAgainAsync(string id, Exception exception, CancellationToken cancellationToken) =>
+        documents.ChangeAsync<DeadLetter>(
             KeyOf(id),
             current => current is null ? null : current with
             {

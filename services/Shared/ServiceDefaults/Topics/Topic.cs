@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Dapr;
 using DaprOrders.EventSourcing;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Observability;
@@ -88,13 +89,13 @@ internal sealed class Topic(string name, IHandling handling, EventTypes types, F
     private async Task<DeliveryStatus> FailAsync(string? eventId, Exception exception, CancellationToken cancellationToken)
     {
         var isHopeless = exception is UnreadableEventException or UnknownEventException;
-        logger.Log(
-            isHopeless ? LogLevel.Error : LogLevel.Warning,
-            exception,
-            "Event {EventId} of topic {Topic} failed; {Outcome}",
-            eventId,
-            Name,
-            isHopeless ? "it goes to the dead letters" : "it will be delivered again");
+        if (isHopeless)
+            logger.LogError("Event {EventId} of topic {Topic} goes to the dead letters: {Error}", eventId, Name, FailureLog.Describe(exception));
+        else
+            // The stack says something only where it is not another process that failed.
+            logger.LogWarning(
+                exception is HttpRequestException or DaprException or EventStoreUnavailableException ? null : exception,
+                "Event {EventId} of topic {Topic} will be delivered again: {Error}", eventId, Name, FailureLog.Describe(exception));
         if (eventId is not null)
             await failures.RecordAsync(eventId, exception, cancellationToken);
         return isHopeless ? DeliveryStatus.Drop : DeliveryStatus.Retry;

@@ -3,6 +3,7 @@ using DaprOrders.EventSourcing;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -43,7 +44,10 @@ public static class TopicEndpoints
             app.Services.GetRequiredService<FailureLog>(),
             app.Services.GetRequiredService<ILoggerFactory>().CreateLogger<Topic>());
         app.Services.GetRequiredService<TopicRegistry>().Add(topic);
-        return app.MapPost($"/events/{name}", (HttpContext context) => ReceiveAsync(context, topic.DeliverAsync)).ExcludeFromDescription();
+        // A bulk delivery of large events is larger than Kestrel's limit; the sidecar bounds it by its number of entries.
+        return app.MapPost($"/events/{name}", (HttpContext context) => ReceiveAsync(context, topic.DeliverAsync))
+            .WithMetadata(new DisableRequestSizeLimitAttribute())
+            .ExcludeFromDescription();
     }
 
     /// <summary>Answers as Dapr expects: a status for the one event, or one per entry.</summary>
