@@ -74,6 +74,7 @@ internal sealed class ReportingApi : WebApplicationFactory<Program>
     {
         builder.UseSetting("Serilog:MinimumLevel:Default", "Fatal");
         builder.UseSetting("Reporting:GatherFor", "00:00:00.001");
+        builder.UseSetting("Reporting:KeepRetiredFor", "00:00:00");
         builder.UseSetting("Reporting:CheckEvery", "00:00:00.050");
         builder.ConfigureTestServices(services =>
         {

@@ -10,6 +10,9 @@ internal sealed class ReportingOptions
 
     /// <summary>After a topic brought something: what follows within this time is read with it. Aggregates are that much late.</summary>
     public TimeSpan GatherFor { get; set; } = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>A version that no longer serves is removed after this time: other instances may still be reading it.</summary>
+    public TimeSpan KeepRetiredFor { get; set; } = TimeSpan.FromMinutes(1);
 }
 
 /// <summary>Reads the event logs into the version that serves and into the one that is being built; switches when the latter has caught up.</summary>
@@ -57,7 +60,11 @@ internal sealed class FollowingLogs(
         var state = await versions.ReadAsync(cancellationToken);
         var isThrough = await projections.Follower(state.Serving).AdvanceAsync(cancellationToken);
         if (state.Building is not { } building)
+        {
+            if (isThrough && state.Retired.Count > 0 && time.GetUtcNow() - state.ServingSince > options.Value.KeepRetiredFor)
+                await RemoveAsync(state.Retired[0], cancellationToken);
             return isThrough;
+        }
 
         if (await projections.Follower(building).AdvanceAsync(cancellationToken))
         {
@@ -66,5 +73,12 @@ internal sealed class FollowingLogs(
         }
 
         return false;
+    }
+
+    private async Task RemoveAsync(long retired, CancellationToken cancellationToken)
+    {
+        await projections.RemoveAsync(retired, cancellationToken);
+        await versions.RemovedAsync(retired, cancellationToken);
+        logger.LogInformation("Version {Version} of the projections is removed", retired);
     }
 }

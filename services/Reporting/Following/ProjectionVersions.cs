@@ -5,9 +5,11 @@ namespace DaprOrders.Reporting.Following;
 
 /// <param name="Serving">Answers are read from this version.</param>
 /// <param name="Building">A rebuild fills this one from the event logs; null when none is going on.</param>
-internal sealed record ProjectionState(long Serving, long? Building, DateTimeOffset? BuildingSince, DateTimeOffset? ServingSince)
+/// <param name="Retired">Versions that served once and are still to be removed.</param>
+internal sealed record ProjectionState(
+    long Serving, long? Building, DateTimeOffset? BuildingSince, DateTimeOffset? ServingSince, IReadOnlyList<long> Retired)
 {
-    public static ProjectionState First { get; } = new(1, null, null, null);
+    public static ProjectionState First { get; } = new(1, null, null, null, []);
 }
 
 /// <summary>Which version of the projections serves, and which is being built. Durable: a rebuild goes on after a restart.</summary>
@@ -45,8 +47,16 @@ internal sealed class ProjectionVersions(Documents documents, TimeProvider time,
     {
         await documents.ChangeAsync<ProjectionState>(
             Key,
-            state => state?.Building == built ? new ProjectionState(built, null, null, time.GetUtcNow()) : state,
+            state => state?.Building == built
+                ? new ProjectionState(built, null, null, time.GetUtcNow(), [.. state.Retired, state.Serving])
+                : state,
             cancellationToken);
         cache.Remove(Key);
     }
+
+    /// <summary>Nothing of that version is left.</summary>
+    public Task RemovedAsync(long retired, CancellationToken cancellationToken) => documents.ChangeAsync<ProjectionState>(
+        Key,
+        state => state is not null && state.Retired.Contains(retired) ? state with { Retired = [.. state.Retired.Where(version => version != retired)] } : state,
+        cancellationToken);
 }

@@ -19,6 +19,13 @@ internal sealed class Projections(
 
     public LogFollower Follower(long version) => new(logs, Orders(version), Sales(version), types);
 
+    public async Task RemoveAsync(long version, CancellationToken cancellationToken)
+    {
+        var sales = Sales(version);
+        await Orders(version).RemoveAsync(orders => sales.RemoveDaysAsync(orders, cancellationToken), cancellationToken);
+        await sales.RemoveAsync(cancellationToken);
+    }
+
     /// <summary>What the topics bring: summaries at once, aggregates soon.</summary>
     public async Task FollowTopicsAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
     {

@@ -64,6 +64,26 @@ internal sealed class OrderSummaries(Documents documents, IPublisherStreams publ
     public Task<OrderPage?> ReadAllAsync(string? status, string? cursor, int limit, CancellationToken cancellationToken) =>
         new OrderListReader(_lists, this, AllOrders, summary => summary.Page?.All).ReadAsync(status, cursor, limit, cancellationToken);
 
+    /// <summary>
+    /// Removes this version, page by page from the newest: summaries and their customers' lists, then the list itself. Broken off, it is
+    /// done again from the start; what is gone costs little.
+    /// </summary>
+    /// <param name="first">Is done with the summaries of a page before they go.</param>
+    public async Task RemoveAsync(Func<IReadOnlyCollection<OrderSummary>, Task> first, CancellationToken cancellationToken)
+    {
+        var (_, last) = await _lists.ReadBoundsAsync(AllOrders, cancellationToken);
+        for (var page = last; page >= 0; page--)
+        {
+            var listed = await _lists.ReadPageAsync(AllOrders, page, cancellationToken);
+            var orders = (await ReadAsync([.. listed.Select(entry => entry.Id)], cancellationToken)).Values.ToList();
+            await first(orders);
+            await _lists.DeleteAsync([.. orders.Select(order => OfCustomer(order.CustomerId!)).Distinct()], cancellationToken);
+            await documents.DeleteAsync([.. orders.Select(order => KeyOf(order.OrderId))], cancellationToken);
+        }
+
+        await _lists.DeleteAsync([AllOrders], cancellationToken);
+    }
+
     /// <summary>The events in order, by stream, with those before them that were not delivered here.</summary>
     private async Task<IReadOnlyList<IncomingEvent>> CompleteAsync(
         OrderSummary? summary, List<IncomingEvent> events, CancellationToken cancellationToken)

@@ -43,13 +43,15 @@ internal sealed class SalesChange
             Sell(summary, before, -1);
     }
 
+    public static string DayOf(StatusChange change) => change.At.UtcDateTime.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+
     private void Count(string status, long difference) => _orders[status] = _orders.GetValueOrDefault(status) + difference;
 
     private void Sell(OrderSummary summary, StatusChange paid, int sign)
     {
         var sold = Sold.Of(sign, summary.Total! with { Amount = sign * summary.Total.Amount });
         Sold += sold;
-        Add(_days, paid.At.UtcDateTime.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), sold);
+        Add(_days, DayOf(paid), sold);
         foreach (var line in summary.Lines)
         {
             Money revenue = line.UnitPrice * (sign * line.Quantity);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using DaprOrders.EventSourcing.Projections;
+using DaprOrders.Reporting.Orders;
 
 namespace DaprOrders.Reporting.Sales;
 
@@ -84,6 +85,29 @@ internal sealed class SalesLedger(Documents documents, long version)
 
     public Task<IReadOnlyDictionary<string, Sold>> ReadProductsAsync(CancellationToken cancellationToken) =>
         SumAsync(lane => Enumerable.Range(0, ProductParts).Select(part => ProductsKey(lane, part)), cancellationToken);
+
+    /// <summary>Removes the parts of the days on which these orders were paid.</summary>
+    public async Task RemoveDaysAsync(IReadOnlyCollection<OrderSummary> orders, CancellationToken cancellationToken)
+    {
+        var months = orders
+            .SelectMany(order => order.History)
+            .Where(change => change.Status == OrderStatus.Paid)
+            .Select(change => SalesChange.DayOf(change)[..7])
+            .Distinct()
+            .ToList();
+        var lanes = await ReadLanesAsync(cancellationToken);
+        await documents.DeleteAsync([.. lanes.SelectMany(lane => months.Select(month => DaysKey(lane.Lane, month)))], cancellationToken);
+    }
+
+    /// <summary>Removes the rest, the list of lanes last.</summary>
+    public async Task RemoveAsync(CancellationToken cancellationToken)
+    {
+        var lanes = await ReadLanesAsync(cancellationToken);
+        await documents.DeleteAsync(
+            [.. lanes.SelectMany(lane => Enumerable.Range(0, ProductParts).Select(part => ProductsKey(lane.Lane, part)).Append(TallyKey(lane.Lane)))],
+            cancellationToken);
+        await documents.DeleteAsync(LanesKey, cancellationToken);
+    }
 
     private async Task<IReadOnlyDictionary<string, Sold>> SumAsync(Func<Lane, IEnumerable<string>> keysOf, CancellationToken cancellationToken)
     {

@@ -57,6 +57,19 @@ public sealed class RebuildTests
     }
 
     [Fact]
+    public async Task The_former_version_is_removed_altogether()
+    {
+        await using var api = new ReportingApi(journal: GivenPaidOrders(300));
+        await api.EventuallyAsync("/summary", summary => summary.GetProperty("sold").GetInt64() == 300);
+        Assert.Contains(api.State.Keys, key => key.StartsWith("v1|", StringComparison.Ordinal));
+
+        await api.Http.PostAsync("/projections/rebuild", null, Cancellation);
+
+        await api.EventuallyAsync("/projections", _ => !api.State.Keys.Any(key => key.StartsWith("v1|", StringComparison.Ordinal)));
+        Assert.Equal(300, (await api.GetAsync("/summary")).GetProperty("sold").GetInt64());
+    }
+
+    [Fact]
     public async Task What_no_topic_ever_brought_is_found_in_the_logs()
     {
         await using var api = new ReportingApi(journal: GivenPaidOrders(3));

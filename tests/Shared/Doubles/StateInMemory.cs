@@ -35,6 +35,9 @@ internal sealed class StateInMemory
         Mock.Setup(client => client.DeleteStateAsync(
                 It.IsAny<string>(), It.IsAny<string>(), It.IsAny<StateOptions>(), It.IsAny<IReadOnlyDictionary<string, string>>(), It.IsAny<CancellationToken>()))
             .Returns((string _, string key, StateOptions _, IReadOnlyDictionary<string, string> _, CancellationToken _) => Delete(key));
+        Mock.Setup(client => client.DeleteBulkStateAsync(
+                It.IsAny<string>(), It.IsAny<IReadOnlyList<BulkDeleteStateItem>>(), It.IsAny<CancellationToken>()))
+            .Returns((string _, IReadOnlyList<BulkDeleteStateItem> items, CancellationToken _) => Task.WhenAll(items.Select(item => Delete(item.Key))));
         Mock.Setup(client => client.CheckOutboundHealthAsync(It.IsAny<CancellationToken>())).ReturnsAsync(() => !IsDown);
     }
 

@@ -83,6 +83,11 @@ public sealed class Documents(DaprClient dapr, string stateStore)
     public Task DeleteAsync(string key, CancellationToken cancellationToken) =>
         dapr.DeleteStateAsync(stateStore, key, cancellationToken: cancellationToken);
 
+    /// <summary>Removes documents, whatever they hold. Not for documents that somebody may still change under their ETags.</summary>
+    public Task DeleteAsync(IReadOnlyCollection<string> keys, CancellationToken cancellationToken) =>
+        Task.WhenAll(keys.Chunk(MostInCall).Select(chunk => dapr.DeleteBulkStateAsync(
+            stateStore, [.. chunk.Select(key => new BulkDeleteStateItem(key, ""))], cancellationToken)));
+
     /// <summary>Writes a document that guards nothing, over whatever was there; it vanishes after <paramref name="timeToLive"/>.</summary>
     public Task OverwriteAsync<T>(string key, T value, TimeSpan timeToLive, CancellationToken cancellationToken)
         where T : class => dapr.SaveStateAsync(

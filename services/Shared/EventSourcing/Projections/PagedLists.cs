@@ -94,6 +94,17 @@ public sealed class PagedLists(Documents documents, int entriesInPage)
         }
     }
 
+    /// <summary>Removes whole lists, with all their pages.</summary>
+    public async Task DeleteAsync(IReadOnlyCollection<string> lists, CancellationToken cancellationToken)
+    {
+        var heads = await documents.ReadAsync<Head>(lists, cancellationToken);
+        await documents.DeleteAsync(
+            [.. lists.SelectMany(list => Pages(heads.GetValueOrDefault(list)).Select(page => PageKey(list, page)))], cancellationToken);
+        await documents.DeleteAsync([.. heads.Keys], cancellationToken);
+    }
+
+    private static IEnumerable<long> Pages(Head? head) => Enumerable.Range(0, (int)(head?.Last ?? 0) + 1).Select(page => (long)page);
+
     private ListPage With(ListPage? page, IEnumerable<ListEntry> added)
     {
         var entries = (page?.Entries ?? []).ToList();
