@@ -19,9 +19,10 @@ internal sealed partial class Installation : IDisposable
     public Installation()
     {
         Folder = Directory.CreateTempSubdirectory("daprorders-").FullName;
+        var resources = Directory.CreateDirectory(Path.Combine(Folder, "resources")).FullName;
         foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", "common")).Concat(Directory.GetFiles(Path.Combine(Root, "components", "local"))))
         {
-            File.WriteAllText(Path.Combine(Folder, Path.GetFileName(file)), Moved(File.ReadAllText(file)));
+            File.WriteAllText(Path.Combine(resources, Path.GetFileName(file)), Moved(File.ReadAllText(file)));
         }
 
         File.WriteAllText(RunFile, Moved(File.ReadAllText(Path.Combine(Root, "dapr.yaml"))));
@@ -62,24 +63,41 @@ internal sealed partial class Installation : IDisposable
     {
         text = Port().Replace(text, match => Free(int.Parse(match.Value, System.Globalization.CultureInfo.InvariantCulture)).ToString(System.Globalization.CultureInfo.InvariantCulture));
         return text
-            .Replace("components/common/", "", StringComparison.Ordinal)
-            .Replace("[components/common, components/redis]", $"[{Slashed(Folder)}]", StringComparison.Ordinal)
+            .Replace("[components/common, components/redis]", "[resources]", StringComparison.Ordinal)
+            .Replace("components/common/", "resources/", StringComparison.Ordinal)
             .Replace("appDirPath: services/", $"appDirPath: {Slashed(Root)}/services/", StringComparison.Ordinal)
             .Replace("/release/", $"/{Configuration}/", StringComparison.Ordinal)
             .Replace("../../data/", $"{Slashed(Folder)}/data/", StringComparison.Ordinal)
             .Replace("value: data/", $"value: {Slashed(Folder)}/data/", StringComparison.Ordinal);
     }
 
+    // Below the range from which systems give ports to outgoing connections, so that a free one stays free until it is listened on.
     private int Free(int port)
     {
-        if (!_ports.TryGetValue(port, out var free))
+        while (!_ports.ContainsKey(port))
         {
-            using var listener = new TcpListener(IPAddress.Loopback, 0);
-            listener.Start();
-            free = _ports[port] = ((IPEndPoint)listener.LocalEndpoint).Port;
+            var candidate = Random.Shared.Next(20_000, 30_000);
+            if (!_ports.ContainsValue(candidate) && IsFree(candidate))
+            {
+                _ports[port] = candidate;
+            }
         }
 
-        return free;
+        return _ports[port];
+    }
+
+    private static bool IsFree(int port)
+    {
+        try
+        {
+            using var listener = new TcpListener(IPAddress.Loopback, port);
+            listener.Start();
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     private static string Slashed(string path) => path.Replace('\\', '/').TrimEnd('/');

@@ -153,7 +153,7 @@ public sealed class OrderJourneyTests(OrdersSystem system)
     }
 
     [Theory]
-    [InlineData("ordering", "orders/{id}")]
+    [InlineData("ordering", "orders/{orderId}")]
     [InlineData("inventory", "products/{sku}")]
     [InlineData("payments", "payments/{orderId}")]
     [InlineData("shipping", "shipments/{orderId}")]
