@@ -12,10 +12,7 @@ public static class RequestBody
     /// <exception cref="BadHttpRequestException">The body is larger than the sidecar's limit (413), or broke off.</exception>
     public static async Task<ReadOnlyMemory<byte>> ReadAsync(HttpContext context)
     {
-        var size = context.Features.Get<IHttpMaxRequestBodySizeFeature>();
-        var limit = size?.MaxRequestBodySize ?? long.MaxValue;
-        if (size is { IsReadOnly: false })
-            size.MaxRequestBodySize = limit < long.MaxValue / PatienceFactor ? limit * PatienceFactor : null;
+        var limit = LetMoreThrough(context);
         var reader = context.Request.BodyReader;
         using var buffer = new MemoryStream((int)Math.Min(context.Request.ContentLength ?? 0, 1 << 20));
         for (var length = 0L; ;)
@@ -35,6 +32,23 @@ public static class RequestBody
                 ? new ReadOnlyMemory<byte>(buffer.GetBuffer(), 0, (int)buffer.Length)
                 : throw new BadHttpRequestException($"the body has {length} bytes, the limit is {limit}", StatusCodes.Status413PayloadTooLarge);
         }
+    }
+
+    /// <summary>Before a body is refused unread: a server that hangs up while the client still writes leaves it without the reason.</summary>
+    public static async Task SkipAsync(HttpContext context)
+    {
+        LetMoreThrough(context);
+        await context.Request.Body.CopyToAsync(Stream.Null, context.RequestAborted);
+    }
+
+    /// <summary>The limit as it was.</summary>
+    private static long LetMoreThrough(HttpContext context)
+    {
+        var size = context.Features.Get<IHttpMaxRequestBodySizeFeature>();
+        var limit = size?.MaxRequestBodySize ?? long.MaxValue;
+        if (size is { IsReadOnly: false })
+            size.MaxRequestBodySize = limit < long.MaxValue / PatienceFactor ? limit * PatienceFactor : null;
+        return limit;
     }
 
     /// <summary>The metadata.k=v parameters of the query, their names without the prefix.</summary>

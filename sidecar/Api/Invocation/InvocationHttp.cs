@@ -36,7 +36,7 @@ internal static class InvocationHttp
                 "failed getting app id either from the URL path or the header dapr-app-id");
         var route = await invoker.RouteAsync(target.Id, context.RequestAborted);
         var address = AppInvoker.Address(route, target.Method, context.Request.QueryString.Value ?? "");
-        RefuseTooLarge(context, runtime, route, address);
+        await RefuseTooLargeAsync(context, runtime, route, address);
 
         var streaming = context.Request.Headers.TransferEncoding.Count > 0;
         var policy = invoker.Policy(route.Id, streaming);
@@ -90,10 +90,11 @@ internal static class InvocationHttp
     }
 
     /// <summary>daprd cuts the body at the limit and fails on the difference; the text is the same.</summary>
-    private static void RefuseTooLarge(HttpContext context, SidecarRuntime runtime, InvocationRoute route, Uri address)
+    private static async Task RefuseTooLargeAsync(HttpContext context, SidecarRuntime runtime, InvocationRoute route, Uri address)
     {
         if (context.Request.ContentLength is not { } length || length <= runtime.Options.MaxBodyBytes)
             return;
+        await RequestBody.SkipAsync(context);
         var verb = context.Request.Method[..1] + context.Request.Method[1..].ToLowerInvariant();
         throw AppInvoker.Failed(
             route.Id,

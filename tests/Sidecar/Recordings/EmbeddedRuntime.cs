@@ -48,7 +48,7 @@ public sealed class EmbeddedRuntime(Recording recording, string directory, IRead
             Configuration = File.Exists(configuration) ? ResourceLoader.LoadConfiguration(configuration) : ConfigurationResource.Default,
             ApiToken = environment.GetValueOrDefault("DAPR_API_TOKEN"),
             AppApiToken = environment.GetValueOrDefault("APP_API_TOKEN"),
-            PlacementEnabled = (bool?)recording.Content["actors"] is true,
+            PlacementEnabled = recording.WithActors,
             AppMaxConcurrency = (int?)settings?["appMaxConcurrency"] ?? -1,
             AppHealthCheck = (bool?)settings?["enableAppHealthCheck"] is true
                 ? new AppHealthCheck(
