@@ -9,51 +9,51 @@ public sealed class ReservationDeciderTests
     private const string Id = "o-1";
     private const string Contradiction = "reservation-contradiction";
 
-    private static readonly ReservedLine[] s_lines = [new("tea", 2)];
-    private static readonly ReservedLine[] s_asked = [new("tea", 3)];
-    private static readonly StockShortage[] s_shortages = [new("tea", 2, 1)];
+    private static readonly ReservedLine[] Lines = [new("tea", 2)];
+    private static readonly ReservedLine[] Asked = [new("tea", 3)];
+    private static readonly StockShortage[] Shortages = [new("tea", 2, 1)];
 
-    private static readonly Reservation s_notAsked = new Reservation.NotAsked();
-    private static readonly Reservation s_reserved = new Reservation.Reserved(s_lines);
-    private static readonly Reservation s_rejected = new Reservation.Rejected(s_shortages);
-    private static readonly Reservation s_released = new Reservation.Released(s_lines);
-    private static readonly Reservation s_fulfilled = new Reservation.Fulfilled(s_lines);
+    private static readonly Reservation NotAsked = new Reservation.NotAsked();
+    private static readonly Reservation Reserved = new Reservation.Reserved(Lines);
+    private static readonly Reservation Rejected = new Reservation.Rejected(Shortages);
+    private static readonly Reservation Released = new Reservation.Released(Lines);
+    private static readonly Reservation Fulfilled = new Reservation.Fulfilled(Lines);
 
-    private static readonly ReservationCommand s_confirm = new ReservationCommand.Confirm(Id, s_lines);
-    private static readonly ReservationCommand s_reject = new ReservationCommand.Reject(Id, s_shortages);
-    private static readonly ReservationCommand s_release = new ReservationCommand.Release(Id, s_asked);
-    private static readonly ReservationCommand s_fulfil = new ReservationCommand.Fulfil(Id);
+    private static readonly ReservationCommand Confirm = new ReservationCommand.Confirm(Id, Lines);
+    private static readonly ReservationCommand Reject = new ReservationCommand.Reject(Id, Shortages);
+    private static readonly ReservationCommand Release = new ReservationCommand.Release(Id, Asked);
+    private static readonly ReservationCommand Fulfil = new ReservationCommand.Fulfil(Id);
 
-    private static readonly Reservation[] s_reservations = [s_notAsked, s_reserved, s_rejected, s_released, s_fulfilled];
-    private static readonly ReservationCommand[] s_commands = [s_confirm, s_reject, s_release, s_fulfil];
+    private static readonly Reservation[] Reservations = [NotAsked, Reserved, Rejected, Released, Fulfilled];
+    private static readonly ReservationCommand[] Commands = [Confirm, Reject, Release, Fulfil];
 
     /// <summary>Status, command, and the answer: an event, null for nothing, or the code of a refusal.</summary>
     public static TheoryData<Reservation, ReservationCommand, object?> Table => new()
     {
-        { s_notAsked, s_confirm, new StockReserved(Id, s_lines) },
-        { s_notAsked, s_reject, new StockRejected(Id, s_shortages) },
-        { s_notAsked, s_release, new ReservationReleased(Id, s_asked) },
-        { s_notAsked, s_fulfil, Contradiction },
+        { NotAsked, Confirm, new StockReserved(Id, Lines) },
+        { NotAsked, Reject, new StockRejected(Id, Shortages) },
+        { NotAsked, Release, new ReservationReleased(Id, Asked) },
+        { NotAsked, Fulfil, Contradiction },
 
-        { s_reserved, s_confirm, null },
-        { s_reserved, s_reject, null },
-        { s_reserved, s_release, new ReservationReleased(Id, s_lines) },
-        { s_reserved, s_fulfil, new ReservationFulfilled(Id) },
+        { Reserved, Confirm, null },
+        { Reserved, Reject, null },
+        { Reserved, Release, new ReservationReleased(Id, Lines) },
+        { Reserved, Fulfil, new ReservationFulfilled(Id) },
 
-        { s_rejected, s_confirm, null },
-        { s_rejected, s_reject, null },
-        { s_rejected, s_release, null },
-        { s_rejected, s_fulfil, Contradiction },
+        { Rejected, Confirm, null },
+        { Rejected, Reject, null },
+        { Rejected, Release, null },
+        { Rejected, Fulfil, Contradiction },
 
-        { s_released, s_confirm, null },
-        { s_released, s_reject, null },
-        { s_released, s_release, null },
-        { s_released, s_fulfil, Contradiction },
+        { Released, Confirm, null },
+        { Released, Reject, null },
+        { Released, Release, null },
+        { Released, Fulfil, Contradiction },
 
-        { s_fulfilled, s_confirm, null },
-        { s_fulfilled, s_reject, null },
-        { s_fulfilled, s_release, Contradiction },
-        { s_fulfilled, s_fulfil, null },
+        { Fulfilled, Confirm, null },
+        { Fulfilled, Reject, null },
+        { Fulfilled, Release, Contradiction },
+        { Fulfilled, Fulfil, null },
     };
 
     [Theory]
@@ -71,11 +71,11 @@ public sealed class ReservationDeciderTests
     [Fact]
     public void The_table_holds_every_pair()
     {
-        Assert.Equal(Reservation.Category.Initial, s_notAsked);
-        Assert.Equal(Names(typeof(Reservation).GetNestedTypes()), Names(s_reservations.Select(reservation => reservation.GetType())));
-        Assert.Equal(Names(typeof(ReservationCommand).GetNestedTypes()), Names(s_commands.Select(command => command.GetType())));
+        Assert.Equal(Reservation.Category.Initial, NotAsked);
+        Assert.Equal(Names(typeof(Reservation).GetNestedTypes()), Names(Reservations.Select(reservation => reservation.GetType())));
+        Assert.Equal(Names(typeof(ReservationCommand).GetNestedTypes()), Names(Commands.Select(command => command.GetType())));
         Assert.Equal(
-            s_reservations.SelectMany(reservation => s_commands.Select(command => (reservation, command))).ToHashSet(),
+            Reservations.SelectMany(reservation => Commands.Select(command => (reservation, command))).ToHashSet(),
             Table.Select(row => (row.Data.Item1, row.Data.Item2)).ToHashSet());
 
         static IEnumerable<string> Names(IEnumerable<Type> types) => types.Select(type => type.Name).Distinct().Order(StringComparer.Ordinal);

@@ -8,21 +8,21 @@ namespace DaprOrders.Inventory.Tests;
 /// <summary>The rules of the stock of one SKU, over random sequences of commands: crossed, repeated, in any order.</summary>
 public sealed class StockDeciderTests
 {
-    private static readonly string[] s_orders = ["o1", "o2", "o3", "o4", "o5"];
+    private static readonly string[] Orders = ["o1", "o2", "o3", "o4", "o5"];
 
-    private static readonly Gen<StockCommand> s_command = Gen.OneOf(
+    private static readonly Gen<StockCommand> Command = Gen.OneOf(
         from receipt in Gen.Choose(1, 4)
         from quantity in Gen.Choose(1, 9)
         select (StockCommand)new StockCommand.Receive($"r{receipt}", quantity),
-        from order in Gen.Elements(s_orders)
+        from order in Gen.Elements(Orders)
         from quantity in Gen.Choose(1, 6)
         select (StockCommand)new StockCommand.Hold(order, quantity),
-        from order in Gen.Elements(s_orders)
+        from order in Gen.Elements(Orders)
         select (StockCommand)new StockCommand.Release(order),
-        from order in Gen.Elements(s_orders)
+        from order in Gen.Elements(Orders)
         select (StockCommand)new StockCommand.Ship(order));
 
-    private static readonly Arbitrary<StockCommand[]> s_sequences = s_command.ArrayOf().ToArbitrary();
+    private static readonly Arbitrary<StockCommand[]> Sequences = Command.ArrayOf().ToArbitrary();
 
     private static StockCommand[] All { get; } =
         [new StockCommand.Receive("r", 2), new StockCommand.Hold("o1", 2), new StockCommand.Release("o1"), new StockCommand.Ship("o1")];
@@ -140,7 +140,7 @@ public sealed class StockDeciderTests
     }
 
     private static void Check(Action<StockCommand[]> property) =>
-        Prop.ForAll(s_sequences, property).Check(Config.QuickThrowOnFailure.WithMaxTest(500).WithEndSize(80));
+        Prop.ForAll(Sequences, property).Check(Config.QuickThrowOnFailure.WithMaxTest(500).WithEndSize(80));
 
     private static IEnumerable<(StockCommand Command, StockAnswer Answer, StockItem Stock)> Run(IEnumerable<StockCommand> commands)
     {

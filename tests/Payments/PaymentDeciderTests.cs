@@ -9,87 +9,87 @@ public sealed class PaymentDeciderTests
     private const string Id = "o-1";
     private const string Contradiction = "payment-contradiction";
 
-    private static readonly Money s_amount = new(19.00m, "EUR");
+    private static readonly Money Amount = new(19.00m, "EUR");
 
-    private static readonly Payment s_notAsked = new Payment.NotAsked();
-    private static readonly Payment s_requested = new Payment.Requested(s_amount, "pm_card_ok");
-    private static readonly Payment s_cancelledWhileCharging = new Payment.CancelledWhileCharging(s_amount, "pm_card_ok");
-    private static readonly Payment s_authorized = new Payment.Authorized("ch_1", s_amount);
-    private static readonly Payment s_refundDue = new Payment.RefundDue("ch_1", s_amount);
-    private static readonly Payment s_refunded = new Payment.Refunded("ch_1", s_amount);
-    private static readonly Payment s_declined = new Payment.Declined();
-    private static readonly Payment s_voided = new Payment.Voided();
+    private static readonly Payment NotAsked = new Payment.NotAsked();
+    private static readonly Payment Requested = new Payment.Requested(Amount, "pm_card_ok");
+    private static readonly Payment CancelledWhileCharging = new Payment.CancelledWhileCharging(Amount, "pm_card_ok");
+    private static readonly Payment Authorized = new Payment.Authorized("ch_1", Amount);
+    private static readonly Payment RefundDue = new Payment.RefundDue("ch_1", Amount);
+    private static readonly Payment Refunded = new Payment.Refunded("ch_1", Amount);
+    private static readonly Payment Declined = new Payment.Declined();
+    private static readonly Payment Voided = new Payment.Voided();
 
-    private static readonly PaymentCommand s_request = new PaymentCommand.Request(Id, s_amount, "pm_card_ok");
-    private static readonly PaymentCommand s_cancel = new PaymentCommand.Cancel(Id);
-    private static readonly PaymentCommand s_charge = new PaymentCommand.RecordCharge(Id, "ch_1");
-    private static readonly PaymentCommand s_otherCharge = new PaymentCommand.RecordCharge(Id, "ch_2");
-    private static readonly PaymentCommand s_decline = new PaymentCommand.RecordDecline(Id, "card_declined");
-    private static readonly PaymentCommand s_refund = new PaymentCommand.RecordRefund(Id, "re_1");
+    private static readonly PaymentCommand Request = new PaymentCommand.Request(Id, Amount, "pm_card_ok");
+    private static readonly PaymentCommand Cancel = new PaymentCommand.Cancel(Id);
+    private static readonly PaymentCommand Charge = new PaymentCommand.RecordCharge(Id, "ch_1");
+    private static readonly PaymentCommand OtherCharge = new PaymentCommand.RecordCharge(Id, "ch_2");
+    private static readonly PaymentCommand Decline = new PaymentCommand.RecordDecline(Id, "card_declined");
+    private static readonly PaymentCommand Refund = new PaymentCommand.RecordRefund(Id, "re_1");
 
-    private static readonly Payment[] s_payments =
-        [s_notAsked, s_requested, s_cancelledWhileCharging, s_authorized, s_refundDue, s_refunded, s_declined, s_voided];
+    private static readonly Payment[] Payments =
+        [NotAsked, Requested, CancelledWhileCharging, Authorized, RefundDue, Refunded, Declined, Voided];
 
-    private static readonly PaymentCommand[] s_commands = [s_request, s_cancel, s_charge, s_otherCharge, s_decline, s_refund];
+    private static readonly PaymentCommand[] Commands = [Request, Cancel, Charge, OtherCharge, Decline, Refund];
 
     /// <summary>Status, command, and the answer: an event, null for nothing, or the code of a refusal.</summary>
     public static TheoryData<Payment, PaymentCommand, object?> Table => new()
     {
-        { s_notAsked, s_request, new PaymentRequested(Id, s_amount, "pm_card_ok") },
-        { s_notAsked, s_cancel, new PaymentVoided(Id) },
-        { s_notAsked, s_charge, Contradiction },
-        { s_notAsked, s_otherCharge, Contradiction },
-        { s_notAsked, s_decline, Contradiction },
-        { s_notAsked, s_refund, Contradiction },
+        { NotAsked, Request, new PaymentRequested(Id, Amount, "pm_card_ok") },
+        { NotAsked, Cancel, new PaymentVoided(Id) },
+        { NotAsked, Charge, Contradiction },
+        { NotAsked, OtherCharge, Contradiction },
+        { NotAsked, Decline, Contradiction },
+        { NotAsked, Refund, Contradiction },
 
-        { s_requested, s_request, null },
-        { s_requested, s_cancel, new RefundRequested(Id) },
-        { s_requested, s_charge, new PaymentAuthorized(Id, "ch_1", s_amount) },
-        { s_requested, s_otherCharge, new PaymentAuthorized(Id, "ch_2", s_amount) },
-        { s_requested, s_decline, new PaymentDeclined(Id, "card_declined") },
-        { s_requested, s_refund, Contradiction },
+        { Requested, Request, null },
+        { Requested, Cancel, new RefundRequested(Id) },
+        { Requested, Charge, new PaymentAuthorized(Id, "ch_1", Amount) },
+        { Requested, OtherCharge, new PaymentAuthorized(Id, "ch_2", Amount) },
+        { Requested, Decline, new PaymentDeclined(Id, "card_declined") },
+        { Requested, Refund, Contradiction },
 
-        { s_cancelledWhileCharging, s_request, null },
-        { s_cancelledWhileCharging, s_cancel, null },
-        { s_cancelledWhileCharging, s_charge, new PaymentAuthorized(Id, "ch_1", s_amount) },
-        { s_cancelledWhileCharging, s_otherCharge, new PaymentAuthorized(Id, "ch_2", s_amount) },
-        { s_cancelledWhileCharging, s_decline, new PaymentVoided(Id) },
-        { s_cancelledWhileCharging, s_refund, Contradiction },
+        { CancelledWhileCharging, Request, null },
+        { CancelledWhileCharging, Cancel, null },
+        { CancelledWhileCharging, Charge, new PaymentAuthorized(Id, "ch_1", Amount) },
+        { CancelledWhileCharging, OtherCharge, new PaymentAuthorized(Id, "ch_2", Amount) },
+        { CancelledWhileCharging, Decline, new PaymentVoided(Id) },
+        { CancelledWhileCharging, Refund, Contradiction },
 
-        { s_authorized, s_request, null },
-        { s_authorized, s_cancel, new RefundRequested(Id) },
-        { s_authorized, s_charge, null },
-        { s_authorized, s_otherCharge, Contradiction },
-        { s_authorized, s_decline, Contradiction },
-        { s_authorized, s_refund, Contradiction },
+        { Authorized, Request, null },
+        { Authorized, Cancel, new RefundRequested(Id) },
+        { Authorized, Charge, null },
+        { Authorized, OtherCharge, Contradiction },
+        { Authorized, Decline, Contradiction },
+        { Authorized, Refund, Contradiction },
 
-        { s_refundDue, s_request, null },
-        { s_refundDue, s_cancel, null },
-        { s_refundDue, s_charge, null },
-        { s_refundDue, s_otherCharge, Contradiction },
-        { s_refundDue, s_decline, Contradiction },
-        { s_refundDue, s_refund, new PaymentRefunded(Id, "re_1", s_amount) },
+        { RefundDue, Request, null },
+        { RefundDue, Cancel, null },
+        { RefundDue, Charge, null },
+        { RefundDue, OtherCharge, Contradiction },
+        { RefundDue, Decline, Contradiction },
+        { RefundDue, Refund, new PaymentRefunded(Id, "re_1", Amount) },
 
-        { s_refunded, s_request, null },
-        { s_refunded, s_cancel, null },
-        { s_refunded, s_charge, null },
-        { s_refunded, s_otherCharge, Contradiction },
-        { s_refunded, s_decline, Contradiction },
-        { s_refunded, s_refund, null },
+        { Refunded, Request, null },
+        { Refunded, Cancel, null },
+        { Refunded, Charge, null },
+        { Refunded, OtherCharge, Contradiction },
+        { Refunded, Decline, Contradiction },
+        { Refunded, Refund, null },
 
-        { s_declined, s_request, null },
-        { s_declined, s_cancel, null },
-        { s_declined, s_charge, Contradiction },
-        { s_declined, s_otherCharge, Contradiction },
-        { s_declined, s_decline, null },
-        { s_declined, s_refund, Contradiction },
+        { Declined, Request, null },
+        { Declined, Cancel, null },
+        { Declined, Charge, Contradiction },
+        { Declined, OtherCharge, Contradiction },
+        { Declined, Decline, null },
+        { Declined, Refund, Contradiction },
 
-        { s_voided, s_request, null },
-        { s_voided, s_cancel, null },
-        { s_voided, s_charge, Contradiction },
-        { s_voided, s_otherCharge, Contradiction },
-        { s_voided, s_decline, null },
-        { s_voided, s_refund, Contradiction },
+        { Voided, Request, null },
+        { Voided, Cancel, null },
+        { Voided, Charge, Contradiction },
+        { Voided, OtherCharge, Contradiction },
+        { Voided, Decline, null },
+        { Voided, Refund, Contradiction },
     };
 
     [Theory]
@@ -107,11 +107,11 @@ public sealed class PaymentDeciderTests
     [Fact]
     public void The_table_holds_every_pair()
     {
-        Assert.Equal(Payment.Category.Initial, s_notAsked);
-        Assert.Equal(Names(typeof(Payment).GetNestedTypes()), Names(s_payments.Select(payment => payment.GetType())));
-        Assert.Equal(Names(typeof(PaymentCommand).GetNestedTypes()), Names(s_commands.Select(command => command.GetType())));
+        Assert.Equal(Payment.Category.Initial, NotAsked);
+        Assert.Equal(Names(typeof(Payment).GetNestedTypes()), Names(Payments.Select(payment => payment.GetType())));
+        Assert.Equal(Names(typeof(PaymentCommand).GetNestedTypes()), Names(Commands.Select(command => command.GetType())));
         Assert.Equal(
-            s_payments.SelectMany(payment => s_commands.Select(command => (payment, command))).ToHashSet(),
+            Payments.SelectMany(payment => Commands.Select(command => (payment, command))).ToHashSet(),
             Table.Select(row => (row.Data.Item1, row.Data.Item2)).ToHashSet());
 
         static IEnumerable<string> Names(IEnumerable<Type> types) => types.Select(type => type.Name).Distinct().Order(StringComparer.Ordinal);

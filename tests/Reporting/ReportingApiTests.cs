@@ -5,13 +5,13 @@ namespace DaprOrders.Reporting.Tests;
 
 public sealed class ReportingApiTests
 {
-    private static readonly Money s_total = new(19.00m, "EUR");
+    private static readonly Money Total = new(19.00m, "EUR");
 
     [Fact]
     public async Task An_order_is_listed_as_its_topics_tell_it()
     {
         await using var api = new ReportingApi();
-        await api.DeliverAsync("orders", api.Journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", s_total)));
+        await api.DeliverAsync("orders", api.Journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", Total)));
         await api.DeliverAsync("payments", api.Journal.Commit("0", new PaymentDeclined("o1", "insufficient funds")));
         await api.DeliverAsync("orders", api.Journal.Commit("0", new OrderCancelled("o1", "paymentDeclined", "insufficient funds")));
         await api.DeliverAsync("stock", api.Journal.Commit("0", new ReservationReleased("o1", [])));
@@ -47,7 +47,7 @@ public sealed class ReportingApiTests
     public async Task The_summary_has_every_status_and_the_revenue()
     {
         await using var api = new ReportingApi();
-        await api.DeliverAsync("orders", api.Journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", s_total), new OrderPaid("o1", "ch")));
+        await api.DeliverAsync("orders", api.Journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", Total), new OrderPaid("o1", "ch")));
         await api.DeliverAsync("orders", api.Journal.Commit("0", Journal.Created("o2")));
 
         var summary = await api.EventuallyAsync("/summary", summary => summary.GetProperty("orders").GetInt64() == 2);

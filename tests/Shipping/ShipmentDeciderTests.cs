@@ -8,45 +8,45 @@ public sealed class ShipmentDeciderTests
 {
     private const string Id = "o-1";
 
-    private static readonly Shipment s_notAsked = new Shipment.NotAsked();
-    private static readonly Shipment s_requested = new Shipment.Requested();
-    private static readonly Shipment s_dispatched = new Shipment.Dispatched(TrackingNumber.Of(Id));
-    private static readonly Shipment s_cancelled = new Shipment.Cancelled();
+    private static readonly Shipment NotAsked = new Shipment.NotAsked();
+    private static readonly Shipment Requested = new Shipment.Requested();
+    private static readonly Shipment Dispatched = new Shipment.Dispatched(TrackingNumber.Of(Id));
+    private static readonly Shipment Cancelled = new Shipment.Cancelled();
 
-    private static readonly ShipmentCommand s_atOnce = new ShipmentCommand.Request(Id, AtOnce: true);
-    private static readonly ShipmentCommand s_request = new ShipmentCommand.Request(Id, AtOnce: false);
-    private static readonly ShipmentCommand s_dispatch = new ShipmentCommand.Dispatch(Id);
-    private static readonly ShipmentCommand s_cancel = new ShipmentCommand.Cancel(Id);
-    private static readonly ShipmentCommand s_orderWasCancelled = new ShipmentCommand.OrderWasCancelled(Id);
+    private static readonly ShipmentCommand AtOnce = new ShipmentCommand.Request(Id, AtOnce: true);
+    private static readonly ShipmentCommand Request = new ShipmentCommand.Request(Id, AtOnce: false);
+    private static readonly ShipmentCommand Dispatch = new ShipmentCommand.Dispatch(Id);
+    private static readonly ShipmentCommand Cancel = new ShipmentCommand.Cancel(Id);
+    private static readonly ShipmentCommand OrderWasCancelled = new ShipmentCommand.OrderWasCancelled(Id);
 
-    private static readonly ShipmentDispatched s_leaves = new(Id, TrackingNumber.Of(Id));
+    private static readonly ShipmentDispatched Leaves = new(Id, TrackingNumber.Of(Id));
 
     /// <summary>Status, command, and the answer: an event, null for nothing, or the code of a refusal.</summary>
     public static TheoryData<Shipment, ShipmentCommand, object?> Table => new()
     {
-        { s_notAsked, s_atOnce, s_leaves },
-        { s_notAsked, s_request, new ShipmentRequested(Id) },
-        { s_notAsked, s_dispatch, Refusals.NotFound },
-        { s_notAsked, s_cancel, new ShipmentCancelled(Id) },
-        { s_notAsked, s_orderWasCancelled, null },
+        { NotAsked, AtOnce, Leaves },
+        { NotAsked, Request, new ShipmentRequested(Id) },
+        { NotAsked, Dispatch, Refusals.NotFound },
+        { NotAsked, Cancel, new ShipmentCancelled(Id) },
+        { NotAsked, OrderWasCancelled, null },
 
-        { s_requested, s_atOnce, s_leaves },
-        { s_requested, s_request, null },
-        { s_requested, s_dispatch, s_leaves },
-        { s_requested, s_cancel, new ShipmentCancelled(Id) },
-        { s_requested, s_orderWasCancelled, new ShipmentCancelled(Id) },
+        { Requested, AtOnce, Leaves },
+        { Requested, Request, null },
+        { Requested, Dispatch, Leaves },
+        { Requested, Cancel, new ShipmentCancelled(Id) },
+        { Requested, OrderWasCancelled, new ShipmentCancelled(Id) },
 
-        { s_dispatched, s_atOnce, null },
-        { s_dispatched, s_request, null },
-        { s_dispatched, s_dispatch, null },
-        { s_dispatched, s_cancel, Refusals.Dispatched },
-        { s_dispatched, s_orderWasCancelled, null },
+        { Dispatched, AtOnce, null },
+        { Dispatched, Request, null },
+        { Dispatched, Dispatch, null },
+        { Dispatched, Cancel, Refusals.Dispatched },
+        { Dispatched, OrderWasCancelled, null },
 
-        { s_cancelled, s_atOnce, null },
-        { s_cancelled, s_request, null },
-        { s_cancelled, s_dispatch, Refusals.Cancelled },
-        { s_cancelled, s_cancel, null },
-        { s_cancelled, s_orderWasCancelled, null },
+        { Cancelled, AtOnce, null },
+        { Cancelled, Request, null },
+        { Cancelled, Dispatch, Refusals.Cancelled },
+        { Cancelled, Cancel, null },
+        { Cancelled, OrderWasCancelled, null },
     };
 
     [Theory]
@@ -64,11 +64,11 @@ public sealed class ShipmentDeciderTests
     [Fact]
     public void The_table_holds_every_pair()
     {
-        Shipment[] all = [s_notAsked, s_requested, s_dispatched, s_cancelled];
-        ShipmentCommand[] commands = [s_atOnce, s_request, s_dispatch, s_cancel, s_orderWasCancelled];
+        Shipment[] all = [NotAsked, Requested, Dispatched, Cancelled];
+        ShipmentCommand[] commands = [AtOnce, Request, Dispatch, Cancel, OrderWasCancelled];
         var pairs = all.SelectMany(shipment => commands.Select(command => (shipment, command)));
 
-        Assert.Equal(Shipment.Category.Initial, s_notAsked);
+        Assert.Equal(Shipment.Category.Initial, NotAsked);
         Assert.Equal(typeof(Shipment).GetNestedTypes().Order(TypeNames.Instance), all.Select(shipment => shipment.GetType()).Order(TypeNames.Instance));
         Assert.Equal(
             typeof(ShipmentCommand).GetNestedTypes().Order(TypeNames.Instance),

@@ -14,11 +14,11 @@ public sealed class Catalogue(EventStore store)
     /// <summary>Streams that share the list: a new product rewrites a sixteenth of it.</summary>
     private const int Shards = 16;
 
-    private static readonly StreamCategory<ImmutableHashSet<string>, SkuListed> s_category =
+    private static readonly StreamCategory<ImmutableHashSet<string>, SkuListed> Category =
         new("catalogue", null, [], (skus, listed) => skus.Add(listed.Sku));
 
     public Task AddAsync(string sku, CancellationToken cancellationToken) => store.HandleAsync(
-        s_category,
+        Category,
         $"{SHA256.HashData(Encoding.UTF8.GetBytes(sku))[0] % Shards}",
         skus => skus.Contains(sku) ? Decision<SkuListed>.Nothing : new SkuListed(sku),
         new CommandContext(),
@@ -27,7 +27,7 @@ public sealed class Catalogue(EventStore store)
     /// <summary>In ordinal order, those after <paramref name="after"/>.</summary>
     public async Task<IReadOnlyList<string>> ReadAsync(string? after, int limit, CancellationToken cancellationToken)
     {
-        var shards = await Task.WhenAll(Enumerable.Range(0, Shards).Select(shard => store.LoadAsync(s_category, $"{shard}", cancellationToken)));
+        var shards = await Task.WhenAll(Enumerable.Range(0, Shards).Select(shard => store.LoadAsync(Category, $"{shard}", cancellationToken)));
         return
         [
             .. shards.SelectMany(shard => shard.State)

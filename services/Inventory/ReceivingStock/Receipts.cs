@@ -25,7 +25,7 @@ public enum ReceiptOutcome
 /// </summary>
 public sealed class Receipts(EventStore store, StockItems stock)
 {
-    private static readonly StreamCategory<ReceiptBooked?, ReceiptBooked> s_category = new("receipt", null, null, (_, booked) => booked);
+    private static readonly StreamCategory<ReceiptBooked?, ReceiptBooked> Category = new("receipt", null, null, (_, booked) => booked);
 
     public async Task<ReceiptOutcome> BookAsync(string sku, int quantity, string? key, CancellationToken cancellationToken)
     {
@@ -36,7 +36,7 @@ public sealed class Receipts(EventStore store, StockItems stock)
         }
 
         var id = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{sku}\n{key}")))[..32];
-        if ((await store.LoadAsync(s_category, id, cancellationToken)).State is { } booked)
+        if ((await store.LoadAsync(Category, id, cancellationToken)).State is { } booked)
         {
             return booked.Quantity == quantity ? ReceiptOutcome.Replayed : ReceiptOutcome.KeyReused;
         }
@@ -48,7 +48,7 @@ public sealed class Receipts(EventStore store, StockItems stock)
         }
 
         await store.HandleAsync(
-            s_category,
+            Category,
             id,
             known => known is null ? new ReceiptBooked(sku, quantity) : Decision<ReceiptBooked>.Nothing,
             new CommandContext(),

@@ -21,25 +21,25 @@ public abstract record ReservationCommand(string OrderId)
 
 public static class ReservationDecider
 {
-    private static readonly Decision<ReservationEvent> s_nothing = Decision<ReservationEvent>.Nothing;
+    private static readonly Decision<ReservationEvent> Nothing = Decision<ReservationEvent>.Nothing;
 
     public static Decision<ReservationEvent> Decide(Reservation reservation, ReservationCommand command) => (command, reservation) switch
     {
         (ReservationCommand.Confirm c, Reservation.NotAsked) => new StockReserved(c.OrderId, c.Lines),
         // The first word stands; whoever said the second gives back what it holds.
-        (ReservationCommand.Confirm, Reservation.Reserved or Reservation.Rejected or Reservation.Released or Reservation.Fulfilled) => s_nothing,
+        (ReservationCommand.Confirm, Reservation.Reserved or Reservation.Rejected or Reservation.Released or Reservation.Fulfilled) => Nothing,
 
         (ReservationCommand.Reject c, Reservation.NotAsked) => new StockRejected(c.OrderId, c.Shortages),
-        (ReservationCommand.Reject, Reservation.Reserved or Reservation.Rejected or Reservation.Released or Reservation.Fulfilled) => s_nothing,
+        (ReservationCommand.Reject, Reservation.Reserved or Reservation.Rejected or Reservation.Released or Reservation.Fulfilled) => Nothing,
 
         // The cancellation came first: it is remembered, and nothing is held for the order any more.
         (ReservationCommand.Release c, Reservation.NotAsked) => new ReservationReleased(c.OrderId, c.Lines),
         (ReservationCommand.Release c, Reservation.Reserved r) => new ReservationReleased(c.OrderId, r.Lines),
-        (ReservationCommand.Release, Reservation.Rejected or Reservation.Released) => s_nothing,
+        (ReservationCommand.Release, Reservation.Rejected or Reservation.Released) => Nothing,
         (ReservationCommand.Release, Reservation.Fulfilled) => Contradiction(reservation, command),
 
         (ReservationCommand.Fulfil c, Reservation.Reserved) => new ReservationFulfilled(c.OrderId),
-        (ReservationCommand.Fulfil, Reservation.Fulfilled) => s_nothing,
+        (ReservationCommand.Fulfil, Reservation.Fulfilled) => Nothing,
         (ReservationCommand.Fulfil, Reservation.NotAsked or Reservation.Rejected or Reservation.Released) => Contradiction(reservation, command),
 
         _ => throw new UnreachableException($"No answer of {reservation} to {command}."),

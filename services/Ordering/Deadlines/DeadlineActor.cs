@@ -31,7 +31,7 @@ public sealed class DeadlineActor(
     private const string LastRound = "last-round";
     private const int OrdersAtOnce = 16;
 
-    private static readonly TimeSpan s_soon = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(1);
 
     public async Task RegisterAsync(DeadlineBatch batch)
     {
@@ -39,7 +39,7 @@ public sealed class DeadlineActor(
         if (!registered.HasValue)
         {
             var wait = batch.FirstVisit - time.GetUtcNow();
-            await RegisterReminderAsync(Reminder, null, wait > s_soon ? wait : s_soon, options.Value.VisitEvery);
+            await RegisterReminderAsync(Reminder, null, wait > Soon ? wait : Soon, options.Value.VisitEvery);
         }
 
         await StateManager.SetStateAsync(BatchKey(batch.Number), batch.OrderIds.ToArray());

@@ -14,8 +14,8 @@ public sealed class DeadlineRegistrar(
     internal const int MostInOneBatch = 1000;
     internal const int MostWaiting = 100_000;
 
-    private static readonly TimeSpan s_callTimeout = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(10);
 
     // Numbers start again with the process, so every process has actors of its own.
     private readonly string _shard = Guid.NewGuid().ToString("N")[..12];
@@ -77,7 +77,7 @@ public sealed class DeadlineRegistrar(
         {
             try
             {
-                await actor.RegisterAsync(next).WaitAsync(s_callTimeout, time, stoppingToken);
+                await actor.RegisterAsync(next).WaitAsync(CallTimeout, time, stoppingToken);
                 Settle(batch, failing: false);
                 return;
             }
@@ -116,7 +116,7 @@ public sealed class DeadlineRegistrar(
     }
 
     private static TimeSpan PauseAfter(int attempt) =>
-        TimeSpan.FromSeconds(Math.Min(0.1 * Math.Pow(2, attempt), s_longestPause.TotalSeconds));
+        TimeSpan.FromSeconds(Math.Min(0.1 * Math.Pow(2, attempt), LongestPause.TotalSeconds));
 
     public override void Dispose()
     {

@@ -19,18 +19,18 @@ public readonly record struct DeadlineVisit(bool Nudge, bool Cancel, bool Stays)
     // Inventory's stream of an order that was shipped: reserved, fulfilled.
     private const long BookedOut = 2;
 
-    private static readonly DeadlineVisit s_leave = new(Nudge: false, Cancel: false, Stays: false);
-    private static readonly DeadlineVisit s_nudgeAndLeave = new(Nudge: true, Cancel: false, Stays: false);
-    private static readonly DeadlineVisit s_nudge = new(Nudge: true, Cancel: false, Stays: true);
-    private static readonly DeadlineVisit s_cancel = new(Nudge: false, Cancel: true, Stays: true);
+    private static readonly DeadlineVisit Leave = new(Nudge: false, Cancel: false, Stays: false);
+    private static readonly DeadlineVisit NudgeAndLeave = new(Nudge: true, Cancel: false, Stays: false);
+    private static readonly DeadlineVisit NudgeAndStay = new(Nudge: true, Cancel: false, Stays: true);
+    private static readonly DeadlineVisit CancelAndStay = new(Nudge: false, Cancel: true, Stays: true);
 
     public static DeadlineVisit Of(StreamState<Order> stream, int round) => stream.State switch
     {
-        Order.NotPlaced => s_leave,
-        Order.Created or Order.StockReserved => round == 1 ? s_nudge : s_cancel,
-        Order.Paid => round < LastRound ? s_nudge : s_leave,
-        Order.Shipped o => IsBookedOut(stream, o) || round >= LastRound ? s_leave : s_nudge,
-        Order.Cancelled => s_nudgeAndLeave,
+        Order.NotPlaced => Leave,
+        Order.Created or Order.StockReserved => round == 1 ? NudgeAndStay : CancelAndStay,
+        Order.Paid => round < LastRound ? NudgeAndStay : Leave,
+        Order.Shipped o => IsBookedOut(stream, o) || round >= LastRound ? Leave : NudgeAndStay,
+        Order.Cancelled => NudgeAndLeave,
         var other => throw new UnreachableException($"{other.GetType().Name} has no deadline rule."),
     };
 

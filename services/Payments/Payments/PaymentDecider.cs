@@ -24,36 +24,36 @@ public abstract record PaymentCommand(string OrderId)
 
 public static class PaymentDecider
 {
-    private static readonly Decision<PaymentEvent> s_nothing = Decision<PaymentEvent>.Nothing;
+    private static readonly Decision<PaymentEvent> Nothing = Decision<PaymentEvent>.Nothing;
 
     public static Decision<PaymentEvent> Decide(Payment payment, PaymentCommand command) => (command, payment) switch
     {
         (PaymentCommand.Request c, Payment.NotAsked) => new PaymentRequested(c.OrderId, c.Amount, c.PaymentMethod),
-        (PaymentCommand.Request, Payment.Requested or Payment.CancelledWhileCharging or Payment.Authorized) => s_nothing,
-        (PaymentCommand.Request, Payment.RefundDue or Payment.Refunded or Payment.Declined or Payment.Voided) => s_nothing,
+        (PaymentCommand.Request, Payment.Requested or Payment.CancelledWhileCharging or Payment.Authorized) => Nothing,
+        (PaymentCommand.Request, Payment.RefundDue or Payment.Refunded or Payment.Declined or Payment.Voided) => Nothing,
 
         // The cancellation came first: it is remembered, and a request that comes later charges nothing.
         (PaymentCommand.Cancel c, Payment.NotAsked) => new PaymentVoided(c.OrderId),
         (PaymentCommand.Cancel c, Payment.Requested or Payment.Authorized) => new RefundRequested(c.OrderId),
-        (PaymentCommand.Cancel, Payment.CancelledWhileCharging or Payment.RefundDue or Payment.Refunded) => s_nothing,
-        (PaymentCommand.Cancel, Payment.Declined or Payment.Voided) => s_nothing,
+        (PaymentCommand.Cancel, Payment.CancelledWhileCharging or Payment.RefundDue or Payment.Refunded) => Nothing,
+        (PaymentCommand.Cancel, Payment.Declined or Payment.Voided) => Nothing,
 
         (PaymentCommand.RecordCharge c, Payment.Requested p) => new PaymentAuthorized(c.OrderId, c.ChargeId, p.Amount),
         (PaymentCommand.RecordCharge c, Payment.CancelledWhileCharging p) => new PaymentAuthorized(c.OrderId, c.ChargeId, p.Amount),
         // Two replicas may record one charge; two charges for one order would be money lost.
-        (PaymentCommand.RecordCharge c, Payment.Authorized p) => c.ChargeId == p.ChargeId ? s_nothing : Contradiction(p, c),
-        (PaymentCommand.RecordCharge c, Payment.RefundDue p) => c.ChargeId == p.ChargeId ? s_nothing : Contradiction(p, c),
-        (PaymentCommand.RecordCharge c, Payment.Refunded p) => c.ChargeId == p.ChargeId ? s_nothing : Contradiction(p, c),
+        (PaymentCommand.RecordCharge c, Payment.Authorized p) => c.ChargeId == p.ChargeId ? Nothing : Contradiction(p, c),
+        (PaymentCommand.RecordCharge c, Payment.RefundDue p) => c.ChargeId == p.ChargeId ? Nothing : Contradiction(p, c),
+        (PaymentCommand.RecordCharge c, Payment.Refunded p) => c.ChargeId == p.ChargeId ? Nothing : Contradiction(p, c),
         (PaymentCommand.RecordCharge, Payment.NotAsked or Payment.Declined or Payment.Voided) => Contradiction(payment, command),
 
         (PaymentCommand.RecordDecline c, Payment.Requested) => new PaymentDeclined(c.OrderId, c.Reason),
         (PaymentCommand.RecordDecline c, Payment.CancelledWhileCharging) => new PaymentVoided(c.OrderId),
-        (PaymentCommand.RecordDecline, Payment.Declined or Payment.Voided) => s_nothing,
+        (PaymentCommand.RecordDecline, Payment.Declined or Payment.Voided) => Nothing,
         (PaymentCommand.RecordDecline, Payment.NotAsked or Payment.Authorized or Payment.RefundDue or Payment.Refunded) =>
             Contradiction(payment, command),
 
         (PaymentCommand.RecordRefund c, Payment.RefundDue p) => new PaymentRefunded(c.OrderId, c.RefundId, p.Amount),
-        (PaymentCommand.RecordRefund, Payment.Refunded) => s_nothing,
+        (PaymentCommand.RecordRefund, Payment.Refunded) => Nothing,
         (PaymentCommand.RecordRefund, Payment.NotAsked or Payment.Requested or Payment.CancelledWhileCharging or Payment.Authorized) =>
             Contradiction(payment, command),
         (PaymentCommand.RecordRefund, Payment.Declined or Payment.Voided) => Contradiction(payment, command),

@@ -30,7 +30,7 @@ public sealed class UnclearOutcomeException(string message, Exception? inner = n
 /// </summary>
 public sealed class PaymentProvider
 {
-    private static readonly MediaTypeHeaderValue s_json = new("application/json");
+    private static readonly MediaTypeHeaderValue Json = new("application/json");
 
     private readonly HttpClient _http;
     private readonly ResiliencePipeline<HttpResponseMessage> _calls;
@@ -79,7 +79,7 @@ public sealed class PaymentProvider
                 async token =>
                 {
                     using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative));
-                    request.Content = new ByteArrayContent(content) { Headers = { ContentType = s_json } };
+                    request.Content = new ByteArrayContent(content) { Headers = { ContentType = Json } };
                     request.Headers.Add("Idempotency-Key", key);
                     return await _http.SendAsync(request, token);
                 },

@@ -19,7 +19,7 @@ public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions
     /// <summary>Streams that share the list, so that its writers seldom meet.</summary>
     private const int Shards = 16;
 
-    private static readonly StreamCategory<IReadOnlyList<string>, UnsettledEvent> s_category = new("unsettled", null, [], Evolve);
+    private static readonly StreamCategory<IReadOnlyList<string>, UnsettledEvent> Category = new("unsettled", null, [], Evolve);
 
     /// <summary>When it returns, the payment will be settled whatever happens to this process.</summary>
     /// <exception cref="UnclearOutcomeException">The list is full.</exception>
@@ -27,7 +27,7 @@ public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions
     {
         var most = (options.Value.MaxUnsettled + Shards - 1) / Shards;
         var handled = await store.HandleAsync(
-            s_category,
+            Category,
             ShardOf(orderId),
             open => open.Contains(orderId) ? Decision<UnsettledEvent>.Nothing
                 : open.Count < most ? new PaymentLeftUnsettled(orderId)
@@ -41,7 +41,7 @@ public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions
     }
 
     public Task RemoveAsync(string orderId, CancellationToken cancellationToken) => store.HandleAsync(
-        s_category,
+        Category,
         ShardOf(orderId),
         open => open.Contains(orderId) ? new PaymentSettled(orderId) : Decision<UnsettledEvent>.Nothing,
         new CommandContext(),
@@ -49,7 +49,7 @@ public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions
 
     public async Task<IReadOnlyList<string>> ReadAsync(CancellationToken cancellationToken)
     {
-        var shards = await Task.WhenAll(Enumerable.Range(0, Shards).Select(shard => store.LoadAsync(s_category, $"{shard}", cancellationToken)));
+        var shards = await Task.WhenAll(Enumerable.Range(0, Shards).Select(shard => store.LoadAsync(Category, $"{shard}", cancellationToken)));
         return [.. shards.SelectMany(shard => shard.State)];
     }
 

@@ -18,7 +18,7 @@ internal sealed class ProjectionVersions(Documents documents, TimeProvider time,
     private const string Key = "projections";
 
     /// <summary>How long an instance may still read the former version after another has switched.</summary>
-    private static readonly TimeSpan s_cached = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Cached = TimeSpan.FromSeconds(1);
 
     public async Task<ProjectionState> ReadAsync(CancellationToken cancellationToken) =>
         await documents.ReadAsync<ProjectionState>(Key, cancellationToken) ?? ProjectionState.First;
@@ -29,7 +29,7 @@ internal sealed class ProjectionVersions(Documents documents, TimeProvider time,
             return serving;
 
         serving = (await ReadAsync(cancellationToken)).Serving;
-        return cache.Set(Key, serving, s_cached);
+        return cache.Set(Key, serving, Cached);
     }
 
     /// <summary>Starts a rebuild, unless one is going on.</summary>

@@ -12,11 +12,11 @@ internal static class SourceEvents
     /// <summary>The publisher whose events say what is sold.</summary>
     public const string Sales = "ordering";
 
-    private static readonly string[] s_categories = ["order-", "reservation-", "payment-", "shipment-"];
+    private static readonly string[] Categories = ["order-", "reservation-", "payment-", "shipment-"];
 
     /// <summary>A publisher's log has all its streams; some (products, stock items) are no matter of an order.</summary>
     public static bool IsOfOrder(RecordedEvent recorded) =>
-        s_categories.Any(category => recorded.Stream.StartsWith(category, StringComparison.Ordinal));
+        Categories.Any(category => recorded.Stream.StartsWith(category, StringComparison.Ordinal));
 
     public static string OrderIdOf(IncomingEvent incoming) => incoming.Payload switch
     {

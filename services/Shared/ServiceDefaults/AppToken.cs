@@ -10,7 +10,7 @@ internal static class AppToken
 {
     private const string Header = "dapr-api-token";
 
-    private static readonly string[] s_sidecarOnly = ["/events", "/actors", "/dapr"];
+    private static readonly string[] SidecarOnly = ["/events", "/actors", "/dapr"];
 
     /// <summary>With APP_API_TOKEN set, the routes that only the sidecar calls are refused to everybody else: 401.</summary>
     public static void UseAppToken(this WebApplication app)
@@ -21,7 +21,7 @@ internal static class AppToken
         var expected = Encoding.UTF8.GetBytes(configured);
         app.Use(async (context, next) =>
         {
-            if (s_sidecarOnly.Any(prefix => context.Request.Path.StartsWithSegments(prefix))
+            if (SidecarOnly.Any(prefix => context.Request.Path.StartsWithSegments(prefix))
                 && !CryptographicOperations.FixedTimeEquals(expected, Encoding.UTF8.GetBytes(context.Request.Headers[Header].ToString())))
             {
                 await Problems.Of(

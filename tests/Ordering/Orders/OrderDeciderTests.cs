@@ -18,9 +18,9 @@ public class OrderDeciderTests
     private const string Unknown = "!order-not-found";
     private const string Wrong = "!contradicts-history";
 
-    private static readonly string[] s_statuses = ["notPlaced", "created", "stockReserved", "paid", "shipped", "cancelled"];
+    private static readonly string[] Statuses = ["notPlaced", "created", "stockReserved", "paid", "shipped", "cancelled"];
 
-    private static readonly Dictionary<string, string[]> s_table = new()
+    private static readonly Dictionary<string, string[]> Table = new()
     {
         ["Place, the same request"] = ["OrderCreated", "-", "-", "-", "-", "-"],
         ["Place, another request"] = ["OrderCreated", "!idempotency-key-reused", "!idempotency-key-reused", "!idempotency-key-reused", "!idempotency-key-reused", "!idempotency-key-reused"],
@@ -58,8 +58,8 @@ public class OrderDeciderTests
     [MemberData(nameof(Pairs))]
     public void Every_pair_of_status_and_input_has_its_answer(string status, string input)
     {
-        Assert.True(s_table.TryGetValue(input, out var row), $"The table lacks a row for {input}.");
-        var expected = row[Array.IndexOf(s_statuses, status)];
+        Assert.True(Table.TryGetValue(input, out var row), $"The table lacks a row for {input}.");
+        var expected = row[Array.IndexOf(Statuses, status)];
 
         var decision = TestOrders.Decide(TestOrders.ByStatus[status], TestOrders.Inputs[input]);
 

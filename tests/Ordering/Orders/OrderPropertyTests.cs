@@ -10,11 +10,11 @@ namespace DaprOrders.Ordering.Tests.Orders;
 
 public class OrderPropertyTests
 {
-    private static readonly Arbitrary<object[]> s_conversations =
+    private static readonly Arbitrary<object[]> Conversations =
         Gen.Elements(TestOrders.Inputs.Values.ToArray()).ArrayOf().ToArbitrary();
 
     [Property(MaxTest = 2000)]
-    public Property Whatever_is_said_to_an_order_a_final_status_stays() => Prop.ForAll(s_conversations, inputs =>
+    public Property Whatever_is_said_to_an_order_a_final_status_stays() => Prop.ForAll(Conversations, inputs =>
     {
         Order? final = null;
         Order order = new Order.NotPlaced();
@@ -30,7 +30,7 @@ public class OrderPropertyTests
     });
 
     [Property(MaxTest = 2000)]
-    public Property Whatever_is_said_to_an_order_it_is_shipped_only_after_stock_and_payment() => Prop.ForAll(s_conversations, inputs =>
+    public Property Whatever_is_said_to_an_order_it_is_shipped_only_after_stock_and_payment() => Prop.ForAll(Conversations, inputs =>
     {
         var (_, events) = Run(inputs);
         var names = events.Select(e => e.GetType().Name).ToList();
@@ -39,14 +39,14 @@ public class OrderPropertyTests
     });
 
     [Property(MaxTest = 2000)]
-    public Property Said_twice_is_said_once() => Prop.ForAll(s_conversations, inputs =>
+    public Property Said_twice_is_said_once() => Prop.ForAll(Conversations, inputs =>
     {
         var (order, _) = Run(inputs);
         return inputs.Length == 0 || TestOrders.Decide(order, inputs[^1]).Events.Count == 0;
     });
 
     [Property(MaxTest = 500)]
-    public Property Terms_never_change() => Prop.ForAll(s_conversations, inputs =>
+    public Property Terms_never_change() => Prop.ForAll(Conversations, inputs =>
         Run(inputs).Order is not Order.Placed placed || (placed.Terms.Lines.SequenceEqual(TestOrders.Terms.Lines) && placed.Terms.Total == TestOrders.Terms.Total));
 
     [Property(MaxTest = 500)]

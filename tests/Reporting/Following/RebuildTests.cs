@@ -7,7 +7,7 @@ namespace DaprOrders.Reporting.Tests.Following;
 
 public sealed class RebuildTests
 {
-    private static readonly Money s_total = new(19.00m, "EUR");
+    private static readonly Money Total = new(19.00m, "EUR");
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -83,8 +83,8 @@ public sealed class RebuildTests
         for (var i = 0; i < count; i++)
         {
             journal.Now += TimeSpan.FromMinutes(1);
-            journal.Commit($"{i % 2}", Journal.Created($"o{i}"), new OrderStockReserved($"o{i}", "pm_card_ok", s_total));
-            journal.Commit("0", new PaymentAuthorized($"o{i}", "ch", s_total));
+            journal.Commit($"{i % 2}", Journal.Created($"o{i}"), new OrderStockReserved($"o{i}", "pm_card_ok", Total));
+            journal.Commit("0", new PaymentAuthorized($"o{i}", "ch", Total));
             journal.Commit($"{i % 3}", new OrderPaid($"o{i}", "ch"));
         }
 

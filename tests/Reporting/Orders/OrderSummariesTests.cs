@@ -9,7 +9,7 @@ namespace DaprOrders.Reporting.Tests.Orders;
 
 public sealed class OrderSummariesTests
 {
-    private static readonly Money s_total = new(19.00m, "EUR");
+    private static readonly Money Total = new(19.00m, "EUR");
 
     private readonly StateInMemory _state = new();
     private readonly Journal _journal = new();
@@ -56,7 +56,7 @@ public sealed class OrderSummariesTests
     {
         var elsewhere = new Journal();
         elsewhere.Commit("0", Journal.Created("o1"));
-        var later = elsewhere.Commit("0", new OrderStockReserved("o1", "pm_card_ok", s_total));
+        var later = elsewhere.Commit("0", new OrderStockReserved("o1", "pm_card_ok", Total));
 
         await Assert.ThrowsAsync<InvalidOperationException>(() => Summaries.ApplyAsync(later, Cancellation));
     }
@@ -114,7 +114,7 @@ public sealed class OrderSummariesTests
 
         await Assert.ThrowsAsync<TaskCanceledException>(() => Summaries.ApplyAsync(created, Cancellation));
         // What follows was committed meanwhile, and another order fills the list.
-        var reserved = _journal.Commit("0", new OrderStockReserved("o1", "pm_card_ok", s_total));
+        var reserved = _journal.Commit("0", new OrderStockReserved("o1", "pm_card_ok", Total));
         await Summaries.ApplyAsync(_journal.Commit("0", Journal.Created("o2")), Cancellation);
         await Summaries.ApplyAsync([.. created, .. reserved], Cancellation);
 
@@ -164,8 +164,8 @@ public sealed class OrderSummariesTests
     [
         .. _journal.Commit("0", Journal.Created(orderId)),
         .. _journal.Commit("0", new StockReserved(orderId, [])),
-        .. _journal.Commit("0", new OrderStockReserved(orderId, "pm_card_ok", s_total)),
-        .. _journal.Commit("0", new PaymentAuthorized(orderId, "ch", s_total)),
+        .. _journal.Commit("0", new OrderStockReserved(orderId, "pm_card_ok", Total)),
+        .. _journal.Commit("0", new PaymentAuthorized(orderId, "ch", Total)),
         .. _journal.Commit("0", new OrderPaid(orderId, "ch")),
     ];
 

@@ -6,7 +6,7 @@ namespace DaprOrders.Reporting.Tests.Orders;
 
 public sealed class OrderSummaryTests
 {
-    private static readonly Money s_total = new(19.00m, "EUR");
+    private static readonly Money Total = new(19.00m, "EUR");
 
     private readonly Journal _journal = new();
 
@@ -14,13 +14,13 @@ public sealed class OrderSummaryTests
     public void A_shipped_order_has_its_whole_history()
     {
         var created = _journal.Now;
-        _journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", s_total));
+        _journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", Total));
         _journal.Now += TimeSpan.FromMinutes(1);
         _journal.Commit("0", new OrderPaid("o1", "ch-1"), new OrderShipped("o1", "T-1"));
 
         var summary = OrderSummary.Unknown("o1").Apply(_journal.All);
 
-        Assert.Equal(("c-1", "shipped", 4L, "T-1", s_total), (summary.CustomerId, summary.Status, summary.Version, summary.TrackingNumber, summary.Total));
+        Assert.Equal(("c-1", "shipped", 4L, "T-1", Total), (summary.CustomerId, summary.Status, summary.Version, summary.TrackingNumber, summary.Total));
         Assert.Equal(["created", "stockReserved", "paid", "shipped"], summary.History.Select(change => change.Status));
         Assert.Equal((created, _journal.Now), (summary.History[0].At, summary.UpdatedAt));
     }
@@ -29,7 +29,7 @@ public sealed class OrderSummaryTests
     public void What_the_other_services_say_is_seen_too()
     {
         _journal.Commit("0", new StockReserved("o1", [new ReservedLine("tea-001", 2)]));
-        _journal.Commit("0", new PaymentAuthorized("o1", "ch-1", s_total), new RefundRequested("o1"), new PaymentRefunded("o1", "re-1", s_total));
+        _journal.Commit("0", new PaymentAuthorized("o1", "ch-1", Total), new RefundRequested("o1"), new PaymentRefunded("o1", "re-1", Total));
         _journal.Commit("0", new ShipmentCancelled("o1"));
         _journal.Commit("0", new ReservationReleased("o1", []));
 
@@ -53,7 +53,7 @@ public sealed class OrderSummaryTests
     [Fact]
     public void An_event_is_never_applied_before_the_one_before_it()
     {
-        _journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", s_total));
+        _journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", Total));
 
         Assert.Throws<InvalidOperationException>(() => OrderSummary.Unknown("o1").Apply([_journal.All[1]]));
     }

@@ -12,8 +12,8 @@ namespace DaprOrders.Reporting.Tests.Sales;
 
 public sealed class SalesTests
 {
-    private static readonly Money s_total = new(19.00m, "EUR");
-    private static readonly DateOnly s_march1 = new(2026, 3, 1);
+    private static readonly Money Total = new(19.00m, "EUR");
+    private static readonly DateOnly March1 = new(2026, 3, 1);
 
     private readonly StateInMemory _state = new();
     private readonly Journal _journal = new();
@@ -30,31 +30,31 @@ public sealed class SalesTests
     [Fact]
     public async Task An_order_counts_as_sold_on_the_day_it_was_paid()
     {
-        _journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", s_total));
+        _journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", Total));
         _journal.Now += TimeSpan.FromDays(1);
         _journal.Commit("0", new OrderPaid("o1", "ch"));
 
         await FollowAsync();
 
-        var days = await Ledger.ReadDaysAsync(s_march1, s_march1.AddDays(2), Cancellation);
+        var days = await Ledger.ReadDaysAsync(March1, March1.AddDays(2), Cancellation);
         Assert.Equal([0L, 1L, 0L], days.Select(day => day.Sold.Count));
-        Assert.Equal([s_total], days[1].Sold.Amounts());
+        Assert.Equal([Total], days[1].Sold.Amounts());
         var product = Assert.Single(await Ledger.ReadProductsAsync(Cancellation));
-        Assert.Equal(("tea-001", "Green tea", 2L, s_total), (product.Key, product.Value.Name, product.Value.Count, Assert.Single(product.Value.Amounts())));
+        Assert.Equal(("tea-001", "Green tea", 2L, Total), (product.Key, product.Value.Name, product.Value.Count, Assert.Single(product.Value.Amounts())));
         Assert.Equal([("paid", 1L)], await StatusesAsync());
     }
 
     [Fact]
     public async Task A_paid_order_that_is_cancelled_leaves_the_day_on_which_it_was_paid()
     {
-        _journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", s_total), new OrderPaid("o1", "ch"));
+        _journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", Total), new OrderPaid("o1", "ch"));
         await FollowAsync();
         _journal.Now += TimeSpan.FromDays(40);
         _journal.Commit("0", new OrderCancelled("o1", "customer", null));
 
         await FollowAsync();
 
-        var days = await Ledger.ReadDaysAsync(s_march1, s_march1.AddDays(40), Cancellation);
+        var days = await Ledger.ReadDaysAsync(March1, March1.AddDays(40), Cancellation);
         Assert.All(days, day => Assert.Equal((0L, 0), (day.Sold.Count, day.Sold.Amounts().Count)));
         Assert.Equal([("cancelled", 1L)], await StatusesAsync());
     }
@@ -62,7 +62,7 @@ public sealed class SalesTests
     [Fact]
     public async Task An_order_that_was_never_paid_never_counts()
     {
-        _journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", s_total), new OrderCancelled("o1", "paymentDeclined", null));
+        _journal.Commit("0", Journal.Created("o1"), new OrderStockReserved("o1", "pm_card_ok", Total), new OrderCancelled("o1", "paymentDeclined", null));
 
         await FollowAsync();
 
@@ -74,13 +74,13 @@ public sealed class SalesTests
     public async Task An_order_whose_events_are_in_two_lanes_counts_once_whichever_is_read_first()
     {
         _journal.Commit("1", Journal.Created("o1"));
-        _journal.Commit("0", new OrderStockReserved("o1", "pm_card_ok", s_total), new OrderPaid("o1", "ch"));
+        _journal.Commit("0", new OrderStockReserved("o1", "pm_card_ok", Total), new OrderPaid("o1", "ch"));
         _journal.Commit("1", new OrderShipped("o1", "T-1"));
 
         await FollowAsync();
 
         Assert.Equal([("shipped", 1L)], await StatusesAsync());
-        Assert.Equal(s_total, Assert.Single((await Ledger.ReadProductsAsync(Cancellation))["tea-001"].Amounts()));
+        Assert.Equal(Total, Assert.Single((await Ledger.ReadProductsAsync(Cancellation))["tea-001"].Amounts()));
     }
 
     [Fact]
@@ -162,7 +162,7 @@ public sealed class SalesTests
             await StatusesAsync());
         foreach (var (sku, sold) in expected.Products)
             Assert.Equal((sold.Count, sold.Revenue["EUR"]), (products[sku].Count, products[sku].Revenue["EUR"]));
-        foreach (var (day, sold) in await Ledger.ReadDaysAsync(s_march1, s_march1.AddDays(90), Cancellation))
+        foreach (var (day, sold) in await Ledger.ReadDaysAsync(March1, March1.AddDays(90), Cancellation))
             Assert.Equal(expected.Days.GetValueOrDefault($"{day:yyyy-MM-dd}", Sold.Nothing).Count, sold.Count);
         return true;
     }
@@ -177,7 +177,7 @@ public sealed class SalesTests
                 _journal.Commit(lane, Journal.Created(order, sku: $"sku-{choice % 5}"));
                 break;
             case 2:
-                _journal.Commit(lane, new OrderStockReserved(order, "pm_card_ok", s_total));
+                _journal.Commit(lane, new OrderStockReserved(order, "pm_card_ok", Total));
                 break;
             case 3 when choice % 4 != 0:
                 _journal.Commit(lane, new OrderPaid(order, "ch"));

@@ -128,14 +128,14 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
 /// <summary>Waiting for a condition, not for a time.</summary>
 public static class Eventually
 {
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(5);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(5);
 
     public static async Task IsAsync(Func<Task<bool>> condition)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(s_limit);
-        using var ticks = new PeriodicTimer(s_pause);
+        limit.CancelAfter(Limit);
+        using var ticks = new PeriodicTimer(Pause);
         while (!await condition())
         {
             await ticks.WaitForNextTickAsync(limit.Token);

@@ -20,8 +20,8 @@ public sealed class Documents(DaprClient dapr, string stateStore)
     /// <summary>How many reads of one bulk call a sidecar whose store has no bulk read may do at once.</summary>
     private const int Parallelism = 16;
 
-    private static readonly StateOptions s_change = new() { Consistency = ConsistencyMode.Strong };
-    private static readonly StateOptions s_creation = new() { Concurrency = ConcurrencyMode.FirstWrite, Consistency = ConsistencyMode.Strong };
+    private static readonly StateOptions Change = new() { Consistency = ConsistencyMode.Strong };
+    private static readonly StateOptions Creation = new() { Concurrency = ConcurrencyMode.FirstWrite, Consistency = ConsistencyMode.Strong };
 
     public async Task<T?> ReadAsync<T>(string key, CancellationToken cancellationToken)
         where T : class => (await LoadAsync<T>(key, cancellationToken)).Value;
@@ -112,7 +112,7 @@ public sealed class Documents(DaprClient dapr, string stateStore)
                     write.Key,
                     write.Value,
                     write.ETag,
-                    write.ETag.Length > 0 ? s_change : s_creation))],
+                    write.ETag.Length > 0 ? Change : Creation))],
                 cancellationToken)));
             return true;
         }

@@ -10,7 +10,7 @@ namespace DaprOrders.EventSourcing.Streams;
 internal sealed record Tip
 {
     // Before Empty, which takes it: static members are initialised from top to bottom.
-    private static readonly Dictionary<string, long> s_noPositions = [];
+    private static readonly Dictionary<string, long> NoPositions = [];
 
     public static Tip Empty { get; } = new();
 
@@ -34,7 +34,7 @@ internal sealed record Tip
 
     /// <summary>By source stream, the last version applied here.</summary>
     [JsonPropertyName("x")]
-    public IReadOnlyDictionary<string, long> Positions { get; init; } = s_noPositions;
+    public IReadOnlyDictionary<string, long> Positions { get; init; } = NoPositions;
 
     [JsonPropertyName("t")]
     public DateTimeOffset? CreatedAt { get; init; }

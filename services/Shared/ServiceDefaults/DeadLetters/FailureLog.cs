@@ -12,7 +12,7 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
 {
     private const int LongestError = 4000;
 
-    private static readonly TimeSpan s_kept = TimeSpan.FromDays(7);
+    private static readonly TimeSpan Kept = TimeSpan.FromDays(7);
 
     /// <summary>Notes one more failed attempt. It must not hide the failure itself: a store that does not take the note is only logged.</summary>
     public async Task RecordAsync(string eventId, Exception exception, CancellationToken cancellationToken)
@@ -24,7 +24,7 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
             await documents.OverwriteAsync(
                 KeyOf(eventId),
                 new Failure(eventId, (former?.Attempts ?? 0) + 1, Describe(exception), former?.FirstAt ?? now, now),
-                s_kept,
+                Kept,
                 cancellationToken);
         }
         catch (DaprException notKept)

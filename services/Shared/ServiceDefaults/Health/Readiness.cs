@@ -14,7 +14,7 @@ internal static class Readiness
 {
     internal const string SidecarClient = "dapr-sidecar";
 
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
 
     public static void AddReadiness(this WebApplicationBuilder builder)
     {
@@ -28,9 +28,9 @@ internal static class Readiness
                 client.DefaultRequestHeaders.Add("dapr-api-token", token);
         });
         builder.Services.AddHealthChecks()
-            .AddCheck<SidecarIsReady>("sidecar", timeout: s_patience)
-            .AddCheck<TopicsAreSubscribed>("subscriptions", timeout: s_patience)
-            .AddCheck<StoreAnswers>("store", timeout: s_patience);
+            .AddCheck<SidecarIsReady>("sidecar", timeout: Patience)
+            .AddCheck<TopicsAreSubscribed>("subscriptions", timeout: Patience)
+            .AddCheck<StoreAnswers>("store", timeout: Patience);
     }
 
     public static void MapHealth(this WebApplication app)

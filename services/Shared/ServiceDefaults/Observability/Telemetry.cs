@@ -11,7 +11,7 @@ internal static class Telemetry
 {
     private const string OtlpEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-    private static readonly ActivitySource s_source = new("DaprOrders.Topics");
+    private static readonly ActivitySource Source = new("DaprOrders.Topics");
 
     /// <summary>
     /// Traces and metrics of requests, calls, events and the runtime; every source and meter named <c>DaprOrders.*</c>. Nothing is
@@ -44,7 +44,7 @@ internal static class Telemetry
     {
         var delivery = Activity.Current;
         ActivityContext.TryParse(traceParent, null, isRemote: true, out var parent);
-        var activity = s_source.StartActivity(
+        var activity = Source.StartActivity(
             ActivityKind.Consumer, parent, links: delivery is null ? null : [new ActivityLink(delivery.Context)], name: $"handle {topic}");
         if (activity is not null)
             return activity;
