@@ -14,6 +14,8 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 public sealed partial class Player : IAsyncDisposable
 {
     private static readonly TimeSpan LongestPlay = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan LongestStart = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan BetweenLooks = TimeSpan.FromMilliseconds(20);
 
     private readonly Recording _recording;
     private readonly string _directory = Directory.CreateTempSubdirectory("recording-").FullName;
@@ -78,19 +80,26 @@ public sealed partial class Player : IAsyncDisposable
 
     private async Task ReadyAsync(string app, CancellationToken cancel)
     {
-        while (true)
+        var clock = Stopwatch.StartNew();
+        while (!await IsReadyAsync(app, cancel))
         {
-            try
-            {
-                using var answer = await _http.GetAsync(new Uri(_runtime.Http(app), "/v1.0/healthz"), cancel);
-                if (answer.StatusCode == HttpStatusCode.NoContent)
-                    return;
-            }
-            catch (HttpRequestException)
-            {
-                // Not listening yet.
-            }
-            await Task.Delay(TimeSpan.FromMilliseconds(20), cancel);
+            if (clock.Elapsed > LongestStart)
+                throw new TimeoutException($"The sidecar of {app} was not ready within {LongestStart.TotalSeconds} s.");
+            await Task.Delay(BetweenLooks, cancel);
+        }
+    }
+
+    private async Task<bool> IsReadyAsync(string app, CancellationToken cancel)
+    {
+        try
+        {
+            using var answer = await _http.GetAsync(new Uri(_runtime.Http(app), "/v1.0/healthz"), cancel);
+            return answer.StatusCode == HttpStatusCode.NoContent;
+        }
+        catch (HttpRequestException)
+        {
+            // Not listening yet.
+            return false;
         }
     }
 
