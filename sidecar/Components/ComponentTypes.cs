@@ -4,6 +4,7 @@ using DaprOrders.Sidecar.Components.PubSub.Sqlite;
 using DaprOrders.Sidecar.Components.Secrets.LocalEnv;
 using DaprOrders.Sidecar.Components.Secrets.LocalFile;
 using DaprOrders.Sidecar.Components.State.InMemory;
+using DaprOrders.Sidecar.Components.State.Redis;
 using DaprOrders.Sidecar.Components.State.Sqlite;
 using DaprOrders.Sidecar.Resources;
 
@@ -19,6 +20,7 @@ public static class ComponentTypes
         CronSchedule.ComponentType,
         InMemoryStateStore.ComponentType,
         SqliteStateStore.ComponentType,
+        RedisStateStore.ComponentType,
         InMemoryPubSub.ComponentType,
         SqlitePubSub.ComponentType,
     ];

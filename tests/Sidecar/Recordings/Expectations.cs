@@ -23,7 +23,7 @@ public sealed record Expectations(
 
     /// <summary>Null when the recording is played.</summary>
     public string? WhyNotPlayed(Recording recording) =>
-        recording.IsBuilt ? NotBuilt.GetValueOrDefault(recording.Id) : $"the {recording.Component} components are not built";
+        recording.IsBuilt ? NotBuilt.GetValueOrDefault(recording.Id) : $"not built: {string.Join(", ", recording.Components().Except(Recording.BuiltComponents))}";
 
     /// <summary>The recording with what the sidecar deliberately does instead.</summary>
     public Recording Expected(Recording recording)

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using DaprOrders.Tests.Servers;
 using Grpc.Core;
 using Grpc.Net.Client;
 
@@ -22,6 +23,7 @@ public sealed partial class Player : IAsyncDisposable
     private readonly Dictionary<string, int> _appPorts;
     private readonly Dictionary<string, RecordingApp> _apps;
     private readonly Dictionary<string, string> _saved = [];
+    private readonly Dictionary<string, string> _addresses = [];
     private readonly AppCalls _calls = new();
     private readonly RecordedForm _form;
     private readonly IPlayedRuntime _runtime;
@@ -39,11 +41,16 @@ public sealed partial class Player : IAsyncDisposable
             : new EmbeddedRuntime(recording, _directory, _appPorts);
     }
 
-    public static async Task<IReadOnlyList<Difference>> PlayAsync(Recording recording, CancellationToken cancel)
+    public static Task<IReadOnlyList<Difference>> PlayAsync(Recording recording, CancellationToken cancel) => PlayAsync(recording, null, cancel);
+
+    /// <param name="servers">For components that need one.</param>
+    public static async Task<IReadOnlyList<Difference>> PlayAsync(Recording recording, StoreServers? servers, CancellationToken cancel)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         limit.CancelAfter(LongestPlay);
         await using var player = new Player(recording);
+        if (servers is not null)
+            await player.TakeServersAsync(servers, limit.Token);
         var start = await player.StartAsync(limit.Token);
         var got = new List<JsonObject>();
         foreach (var step in recording.Steps)
@@ -60,6 +67,26 @@ public sealed partial class Player : IAsyncDisposable
             channel.Dispose();
         _http.Dispose();
         Directory.Delete(_directory, recursive: true);
+    }
+
+    /// <summary>The recorded components name the servers at their usual ports: ours take their place, each play with a database of its own.</summary>
+    private async Task TakeServersAsync(StoreServers servers, CancellationToken cancel)
+    {
+        foreach (var (_, component) in _recording.Components())
+        {
+            if (component == "redis")
+            {
+                var redis = await servers.RedisAsync();
+                _addresses["127.0.0.1:6379"] = redis.Address;
+                _saved["worker"] = redis.NewDatabase().ToString();
+            }
+            else if (component == "postgresql")
+            {
+                var postgres = await servers.PostgresAsync();
+                _addresses["port=5432"] = $"port={postgres.Port}";
+                _saved["pg"] = await postgres.NewDatabaseAsync(cancel);
+            }
+        }
     }
 
     private async Task<JsonArray> StartAsync(CancellationToken cancel)
@@ -278,7 +305,6 @@ public sealed partial class Player : IAsyncDisposable
     private string Filled(string text) => Placeholder().Replace(text, match => match.Groups[1].Value switch
     {
         "dir" => _directory.Replace('\\', '/'),
-        "worker" => "0",
         ['a', 'p', 'p', 'P', 'o', 'r', 't', ':', .. var app] => _appPorts[app].ToString(),
         var name => _saved.GetValueOrDefault(name, ""),
     });
@@ -289,6 +315,8 @@ public sealed partial class Player : IAsyncDisposable
         foreach (var (kind, component) in _recording.Components())
         {
             var text = File.ReadAllText(Path.Combine(Recording.DataFolder, "components", kind, component + ".yaml"));
+            foreach (var (recorded, ours) in _addresses)
+                text = text.Replace(recorded, ours, StringComparison.Ordinal);
             File.WriteAllText(Path.Combine(folder, $"{kind}.yaml"), Filled(text) + Metadata(kind));
         }
         foreach (var (name, lines) in _recording.Content["resources"]?.AsObject() ?? [])

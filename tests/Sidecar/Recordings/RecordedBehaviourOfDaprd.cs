@@ -1,3 +1,5 @@
+using DaprOrders.Tests.Servers;
+
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
 /// <summary>
@@ -12,6 +14,7 @@ public sealed class RecordedBehaviourOfDaprd(RecordingPlays plays) : IClassFixtu
     [MemberData(nameof(Recordings))]
     public async Task Is_met(string recording)
     {
+        ServerProgram.Require(RecordingPlays.MissingServer(recording));
         var outcome = await plays.OutcomeOf(recording);
         if (RecordingPlays.Expectations.Known.TryGetValue(recording, out var reason))
             Assert.False(outcome.IsAlike, $"{recording} is met now: take it off the list of known differences ({reason}).");

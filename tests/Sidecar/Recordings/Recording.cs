@@ -14,7 +14,10 @@ public sealed class Recording(string id, JsonObject content)
     public static string DataFolder { get; } = Path.Combine(AppContext.BaseDirectory, "Recordings", "data");
 
     /// <summary>The components whose recordings are played; the others are data for components that are not built.</summary>
-    public static IReadOnlySet<string> BuiltComponents { get; } = new HashSet<string> { "any", "in-memory", "sqlite" };
+    public static IReadOnlySet<(string Kind, string Component)> BuiltComponents { get; } = new HashSet<(string, string)>
+    {
+        ("state", "in-memory"), ("state", "sqlite"), ("state", "redis"), ("pubsub", "in-memory"), ("pubsub", "sqlite"),
+    };
 
     public static IReadOnlyList<string> AllIds { get; } =
     [
@@ -25,7 +28,7 @@ public sealed class Recording(string id, JsonObject content)
 
     public string Component => Id[..Id.IndexOf('/', StringComparison.Ordinal)];
 
-    public bool IsBuilt => BuiltComponents.Contains(Component);
+    public bool IsBuilt => Components().All(BuiltComponents.Contains);
 
     public string About => (string)Content["about"]!;
 

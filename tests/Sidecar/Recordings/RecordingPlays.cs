@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using DaprOrders.Sidecar.Resources;
+using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
@@ -27,6 +28,7 @@ public sealed class RecordingPlays : IAsyncLifetime
     private const int AtOnce = 4;
 
     private readonly CancellationTokenSource _end = new();
+    private readonly StoreServers _servers = new();
     private readonly SemaphoreSlim _places = new(AtOnce);
     private Dictionary<string, Task<Outcome>> _plays = [];
 
@@ -38,11 +40,15 @@ public sealed class RecordingPlays : IAsyncLifetime
 
     public static IReadOnlyList<string> Played { get; } = [.. Chosen.Where(id => Expectations.WhyNotPlayed(Recording.Load(id)) is null)];
 
+    /// <summary>Why a recording cannot be played on this machine; null when it can.</summary>
+    public static string? MissingServer(string id) =>
+        Recording.Load(id).Components().Select(component => StoreServers.Missing(component.Component)).FirstOrDefault(missing => missing is not null);
+
     public Task<Outcome> OutcomeOf(string id) => _plays[id];
 
     public ValueTask InitializeAsync()
     {
-        _plays = Played.Select(Recording.Load).OrderByDescending(LastCall).ToDictionary(recording => recording.Id, PlayAsync);
+        _plays = Played.Where(id => MissingServer(id) is null).Select(Recording.Load).OrderByDescending(LastCall).ToDictionary(recording => recording.Id, PlayAsync);
         return ValueTask.CompletedTask;
     }
 
@@ -53,6 +59,7 @@ public sealed class RecordingPlays : IAsyncLifetime
         foreach (var (id, play) in _plays.OrderBy(play => play.Key, StringComparer.Ordinal))
             outcomes[id] = await play;
         await WriteSummaryAsync(outcomes);
+        await _servers.DisposeAsync();
         _end.Dispose();
         _places.Dispose();
     }
@@ -62,7 +69,7 @@ public sealed class RecordingPlays : IAsyncLifetime
         await _places.WaitAsync();
         try
         {
-            return new Outcome(await Player.PlayAsync(Expectations.Expected(recording), _end.Token), null);
+            return new Outcome(await Player.PlayAsync(Expectations.Expected(recording), _servers, _end.Token), null);
         }
         catch (Exception failure)
         {

@@ -1,0 +1,142 @@
+using System.Globalization;
+using DaprOrders.Sidecar.Components.Redis;
+using StackExchange.Redis;
+
+namespace DaprOrders.Sidecar.Components.State.Redis;
+
+/// <summary>
+/// state.redis. A single write is one script, hence atomic. A transaction is MULTI/EXEC of such scripts and has <b>no rollback</b>: what one
+/// operation is refused, the others have written.
+/// </summary>
+public sealed class RedisStateStore : IStateStore
+{
+    private const string DefaultTtl = "ttlInSeconds";
+    private const string NoTag = "0";
+
+    private static readonly RedisValue[] Fields = ["data", "version"];
+
+    private readonly ConnectionMultiplexer _connection;
+    private readonly IDatabase _database;
+    private readonly int? _ttlSeconds;
+
+    private RedisStateStore(ConnectionMultiplexer connection, int? ttlSeconds)
+    {
+        _connection = connection;
+        _database = connection.GetDatabase();
+        _ttlSeconds = ttlSeconds;
+    }
+
+    public static ComponentType ComponentType { get; } = new(
+        "state.redis", "v1", [.. RedisConnection.Fields, DefaultTtl, "queryIndexes", .. StateStoreFields.Common], CreateAsync);
+
+    public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
+
+    public int ReadTtl(string text) =>
+        int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seconds)
+            ? seconds
+            : throw new StateStoreException(StateFailure.Other, $"failed to parse ttl from metadata: strconv.ParseInt: parsing \"{text}\": invalid syntax");
+
+    public async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return Entry(await _database.HashGetAsync(key, Fields).WaitAsync(cancellationToken));
+        }
+        catch (Exception e) when (IsOfRedis(e))
+        {
+            throw new StateStoreException(StateFailure.Other, e.Message, e);
+        }
+    }
+
+    public async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
+        await Task.WhenAll(keys.Select(key => GetAsync(key, cancellationToken)));
+
+    public async Task<IReadOnlyList<StateStoreException?>> WriteAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        if (writes.Count == 1)
+            return [await WriteAsync(writes[0], cancellationToken)];
+
+        // All are on their way before the first is awaited.
+        return await Task.WhenAll(writes.Select(write => WriteAsync(write, cancellationToken)));
+    }
+
+    public async Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        var transaction = _database.CreateTransaction();
+        var answers = new Task[writes.Count];
+        for (var i = 0; i < answers.Length; i++)
+        {
+            if (MalformedTag(writes[i]) is { } malformed)
+                throw malformed;
+            // The text goes along: a script that the server has forgotten could not be sent again from within EXEC.
+            answers[i] = EvaluateAsync(transaction, writes[i], CommandFlags.NoScriptCache);
+        }
+
+        try
+        {
+            await transaction.ExecuteAsync().WaitAsync(cancellationToken);
+            await Task.WhenAll(answers).WaitAsync(cancellationToken);
+        }
+        catch (Exception e) when (IsOfRedis(e))
+        {
+            throw new StateStoreException(StateFailure.Other, e.Message, e);
+        }
+    }
+
+    public ValueTask DisposeAsync() => _connection.DisposeAsync();
+
+    private static async Task<IAsyncDisposable> CreateAsync(ComponentMetadata metadata, ComponentContext context, CancellationToken cancellationToken)
+    {
+        if (metadata.Text("queryIndexes") is { Length: > 0 })
+            throw metadata.Invalid("queryIndexes", "left out (this sidecar has no query API)");
+        int? ttlSeconds = metadata.Text(DefaultTtl) is { Length: > 0 } ? metadata.Number(DefaultTtl, 0) : null;
+        return new RedisStateStore(await RedisConnection.OpenAsync(metadata), ttlSeconds);
+    }
+
+    private static StateEntry? Entry(RedisValue[] fields) =>
+        fields[0].IsNull ? null : new StateEntry((byte[])fields[0]!, fields[1].ToString(), ExpiresAt: null);
+
+    private async Task<StateStoreException?> WriteAsync(StateWrite write, CancellationToken cancellationToken)
+    {
+        if (MalformedTag(write) is { } malformed)
+            return malformed;
+        try
+        {
+            await EvaluateAsync(_database, write, CommandFlags.None).WaitAsync(cancellationToken);
+            return null;
+        }
+        catch (RedisServerException e) when (write.ETag is { Length: > 0 })
+        {
+            return StateStoreException.Mismatch(e.Message);
+        }
+        catch (Exception e) when (IsOfRedis(e))
+        {
+            return new StateStoreException(StateFailure.Other, write is StateUpsert ? $"failed to set key {write.Key}: {e.Message}" : e.Message, e);
+        }
+    }
+
+    private Task<RedisResult> EvaluateAsync(IDatabaseAsync database, StateWrite write, CommandFlags flags)
+    {
+        RedisValue tag = write.ETag is { Length: > 0 } etag ? etag : NoTag;
+        return write is StateUpsert upsert
+            ? database.ScriptEvaluateAsync(
+                RedisScripts.Set,
+                [upsert.Key],
+                [
+                    tag,
+                    upsert.Value.IsEmpty ? RedisValue.EmptyString : upsert.Value,
+                    upsert.FirstWrite ? "1" : "0",
+                    (upsert.TtlSeconds ?? _ttlSeconds)?.ToString(CultureInfo.InvariantCulture) ?? "",
+                ],
+                flags)
+            : database.ScriptEvaluateAsync(RedisScripts.Delete, [write.Key], [tag], flags);
+    }
+
+    /// <summary>A delete compares the tag as it is.</summary>
+    private static StateStoreException? MalformedTag(StateWrite write) =>
+        write is StateUpsert { ETag: { Length: > 0 } etag } && !long.TryParse(etag, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _)
+            ? new StateStoreException(StateFailure.ETagInvalid, $"invalid etag value: strconv.Atoi: parsing \"{etag}\": invalid syntax")
+            : null;
+
+    private static bool IsOfRedis(Exception e) => e is RedisException or RedisTimeoutException or ObjectDisposedException;
+}

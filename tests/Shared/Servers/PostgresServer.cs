@@ -1,0 +1,75 @@
+using System.Diagnostics;
+using System.Globalization;
+using Npgsql;
+
+namespace DaprOrders.Tests.Servers;
+
+/// <summary>
+/// A PostgreSQL of its own on a free port, gone with the object. It refuses to run as root, so for root it runs as the user postgres.
+/// </summary>
+public sealed class PostgresServer : IAsyncDisposable
+{
+    private const string SystemUser = "postgres";
+
+    private readonly Process _process;
+    private readonly string _directory;
+    private readonly int _port;
+    private int _databases;
+
+    private PostgresServer(Process process, string directory, int port) => (_process, _directory, _port) = (process, directory, port);
+
+    /// <summary>Why there can be none here; null when there can.</summary>
+    public static string? Missing =>
+        ServerProgram.Find("initdb") is null || ServerProgram.Find("postgres") is null ? "PostgreSQL is not installed (apt-get install postgresql)" : null;
+
+    public string Host => "127.0.0.1";
+
+    public int Port => _port;
+
+    /// <summary>As a component of Dapr takes it.</summary>
+    public string ConnectionString(string database) => $"host={Host} port={_port} user=postgres dbname={database} sslmode=disable";
+
+    public static async Task<PostgresServer> StartAsync(CancellationToken cancel)
+    {
+        var directory = Directory.CreateTempSubdirectory("postgres-").FullName;
+        if (Environment.IsPrivilegedProcess)
+            await ServerProgram.RunAsync("chown", [SystemUser, directory], cancel);
+        var data = Path.Combine(directory, "data");
+        var (initdb, initdbArguments) = AsUser("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync");
+        await ServerProgram.RunAsync(initdb, initdbArguments, cancel);
+        var port = ServerProgram.FreePort();
+        var (postgres, arguments) = AsUser(
+            "postgres", "-D", data, "-p", port.ToString(CultureInfo.InvariantCulture), "-c", "listen_addresses=127.0.0.1",
+            "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=500");
+        var process = await ServerProgram.StartAsync(postgres, arguments, "ready to accept connections", cancel);
+        return new PostgresServer(process, directory, port);
+    }
+
+    /// <summary>Creates an empty database and hands back its name.</summary>
+    public async Task<string> NewDatabaseAsync(CancellationToken cancel)
+    {
+        var name = $"test{Interlocked.Increment(ref _databases)}";
+        await using var connection = new NpgsqlConnection($"Host={Host};Port={_port};Username=postgres;Database=postgres;Pooling=false");
+        await connection.OpenAsync(cancel);
+        await using var command = new NpgsqlCommand($"CREATE DATABASE {name}", connection);
+        await command.ExecuteNonQueryAsync(cancel);
+        return name;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        var (stop, arguments) = AsUser("pg_ctl", "stop", "-D", Path.Combine(_directory, "data"), "-m", "immediate");
+        await ServerProgram.RunAsync(stop, arguments, CancellationToken.None);
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private static (string Program, string[] Arguments) AsUser(string name, params string[] arguments)
+    {
+        var program = ServerProgram.Find(name)!;
+        return Environment.IsPrivilegedProcess && !OperatingSystem.IsWindows()
+            ? ("runuser", ["-u", SystemUser, "--", program, .. arguments])
+            : (program, arguments);
+    }
+}

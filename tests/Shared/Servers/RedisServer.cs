@@ -1,0 +1,45 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace DaprOrders.Tests.Servers;
+
+/// <summary>A Redis of its own on a free port, gone with the object.</summary>
+public sealed class RedisServer : IAsyncDisposable
+{
+    private const int DatabaseCount = 512;
+
+    private readonly Process _process;
+    private readonly string _directory;
+    private int _databases;
+
+    private RedisServer(Process process, string directory, int port) => (_process, _directory, Address) = (process, directory, $"127.0.0.1:{port}");
+
+    /// <summary>Why there can be none here; null when there can.</summary>
+    public static string? Missing => ServerProgram.Find("redis-server") is null ? "redis-server is not installed (apt-get install redis-server)" : null;
+
+    public string Address { get; }
+
+    /// <summary>The number of a database that nobody has used.</summary>
+    public int NewDatabase() => Interlocked.Increment(ref _databases);
+
+    public static async Task<RedisServer> StartAsync(CancellationToken cancel)
+    {
+        var directory = Directory.CreateTempSubdirectory("redis-").FullName;
+        var port = ServerProgram.FreePort();
+        string[] arguments =
+        [
+            "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no",
+            "--databases", DatabaseCount.ToString(CultureInfo.InvariantCulture),
+        ];
+        var process = await ServerProgram.StartAsync(ServerProgram.Find("redis-server")!, arguments, "Ready to accept connections", cancel);
+        return new RedisServer(process, directory, port);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _process.Kill();
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+}

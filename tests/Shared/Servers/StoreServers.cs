@@ -1,0 +1,28 @@
+namespace DaprOrders.Tests.Servers;
+
+/// <summary>The servers of a test run, each started when it is first asked for.</summary>
+public sealed class StoreServers : IAsyncDisposable
+{
+    private readonly Lazy<Task<RedisServer>> _redis = new(() => RedisServer.StartAsync(CancellationToken.None));
+    private readonly Lazy<Task<PostgresServer>> _postgres = new(() => PostgresServer.StartAsync(CancellationToken.None));
+
+    /// <summary>Why the server of a component cannot run here; null when it can, or needs none.</summary>
+    public static string? Missing(string component) => component switch
+    {
+        "redis" => RedisServer.Missing,
+        "postgresql" => PostgresServer.Missing,
+        _ => null,
+    };
+
+    public Task<RedisServer> RedisAsync() => _redis.Value;
+
+    public Task<PostgresServer> PostgresAsync() => _postgres.Value;
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_redis.IsValueCreated)
+            await (await _redis.Value).DisposeAsync();
+        if (_postgres.IsValueCreated)
+            await (await _postgres.Value).DisposeAsync();
+    }
+}
