@@ -1,0 +1,41 @@
+using System.CommandLine;
+using DaprOrders.Bench.Measuring;
+
+namespace DaprOrders.Bench.EventStores;
+
+internal static class AppendCommand
+{
+    private static readonly Option<double> Seconds = new("--seconds") { Description = "Length of a round", DefaultValueFactory = _ => 1 };
+
+    private static readonly Option<int> Rounds = new("--rounds") { Description = "Rounds, of which the median counts", DefaultValueFactory = _ => 5 };
+
+    private static readonly Option<int> Unpublished = new("--unpublished")
+    {
+        Description = "Events that are left behind for the recovery; 0 leaves it out",
+        DefaultValueFactory = _ => 100_000,
+    };
+
+    public static Command Create()
+    {
+        var command = new Command("append", "Appends per second with and without group commit, latency of publication, recovery")
+        {
+            Seconds, Rounds, Unpublished,
+        };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            Report.Machine();
+            await using var sidecars = await BenchSidecars.StartAsync(cancellationToken);
+            var time = TimeSpan.FromSeconds(parsed.GetValue(Seconds));
+            await new AppendRates(sidecars, time, parsed.GetValue(Rounds)).MeasureAsync(cancellationToken);
+            if (parsed.GetValue(Unpublished) is > 0 and var unpublished)
+            {
+                await using var recovery = await BenchSidecars.StartAsync(cancellationToken);
+                await Recovery.MeasureAsync(recovery, unpublished, cancellationToken);
+            }
+
+            await using var latency = await BenchSidecars.StartAsync(cancellationToken);
+            await PublishLatency.MeasureAsync(latency, cancellationToken);
+        });
+        return command;
+    }
+}

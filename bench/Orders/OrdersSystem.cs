@@ -1,0 +1,75 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using DaprOrders.Bench.Measuring;
+
+namespace DaprOrders.Bench.Orders;
+
+/// <summary>A running system, seen from outside: what it sells, how far its orders are.</summary>
+internal sealed class OrdersSystem(Uri ordering, Uri inventory, Uri reporting) : IDisposable
+{
+    private const int Stock = 1_000_000;
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(100);
+    private readonly HttpClient _http = new(new SocketsHttpHandler { UseProxy = false }) { Timeout = TimeSpan.FromSeconds(30) };
+
+    public Uri Ordering => ordering;
+
+    /// <summary>Puts products on the price list and enough of each in stock.</summary>
+    public async Task OfferAsync(IReadOnlyList<string> skus, CancellationToken cancellationToken)
+    {
+        foreach (var sku in skus)
+        {
+            using var put = await _http.PutAsJsonAsync(
+                new Uri(inventory, $"products/{sku}"), new { name = "Tea", price = new { amount = 9.5m, currency = "EUR" } }, cancellationToken);
+            put.EnsureSuccessStatusCode();
+            using var receipt = await _http.PostAsJsonAsync(new Uri(inventory, $"products/{sku}/receipts"), new { quantity = Stock }, cancellationToken);
+            receipt.EnsureSuccessStatusCode();
+        }
+    }
+
+    /// <summary>Null when Reporting does not run.</summary>
+    public async Task<Summary?> SummaryAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _http.GetFromJsonAsync(new Uri(reporting, "summary"), EchoJson.Default.Summary, cancellationToken);
+        }
+        catch (HttpRequestException exception) when (exception.HttpRequestError == HttpRequestError.ConnectionError)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Waits until that many orders are shipped or cancelled; how many are, and when the last one was seen.</summary>
+    public async Task<(Summary Last, TimeSpan Took)> UntilFinalAsync(long final, TimeSpan atMost, CancellationToken cancellationToken)
+    {
+        var clock = Stopwatch.StartNew();
+        using var timer = new PeriodicTimer(Poll);
+        while (true)
+        {
+            var summary = await SummaryAsync(cancellationToken) ?? throw new InvalidOperationException($"Reporting does not answer at {reporting}.");
+            if (summary.Final >= final || clock.Elapsed > atMost)
+                return (summary, clock.Elapsed);
+            await timer.WaitForNextTickAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>From the acceptance of an order to its shipment, ms, by the times that are in the orders themselves.</summary>
+    public async Task<Samples> JourneysAsync(IEnumerable<string> orders, CancellationToken cancellationToken)
+    {
+        var journeys = new Samples();
+        foreach (var path in orders)
+        {
+            using var answer = await _http.GetAsync(new Uri(ordering, path), cancellationToken);
+            if (answer.StatusCode != HttpStatusCode.OK)
+                throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"{path} answered {(int)answer.StatusCode}."));
+            var order = await answer.Content.ReadFromJsonAsync(EchoJson.Default.Order, cancellationToken);
+            if (order is { Shipment: { } shipment })
+                journeys.Add((shipment.At - order.CreatedAt).TotalMilliseconds);
+        }
+
+        return journeys;
+    }
+
+    public void Dispose() => _http.Dispose();
+}

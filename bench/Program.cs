@@ -1,0 +1,11 @@
+using System.CommandLine;
+using DaprOrders.Bench.EventStores;
+using DaprOrders.Bench.Orders;
+
+return await new RootCommand("Measures DaprOrders on this machine, over the loopback only. Build it in Release.")
+{
+    AppendCommand.Create(),
+    LoadCommand.Create(),
+    EchoCommand.Create(),
+    OrdersCommand.Create(),
+}.Parse(args).InvokeAsync();
