@@ -22,7 +22,7 @@ public sealed class PostgresServer : IAsyncDisposable
     public static string? Missing =>
         ServerProgram.Find("initdb") is null || ServerProgram.Find("postgres") is null ? "PostgreSQL is not installed (apt-get install postgresql)" : null;
 
-    public string Host => "127.0.0.1";
+    public const string Host = "127.0.0.1";
 
     public int Port => _port;
 
