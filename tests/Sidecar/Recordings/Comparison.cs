@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
@@ -20,6 +21,8 @@ public sealed record Difference(int Step, string What, string? Recorded, string?
 public sealed partial class Comparison(Recording recording)
 {
     private const int ClockTick = 5;
+
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The part of daprd's time that a slow answer must take at least.</summary>
     private const double Patient = 0.6;
@@ -99,8 +102,8 @@ public sealed partial class Comparison(Recording recording)
 
     private void Calls(int number, JsonArray recorded, JsonArray came)
     {
-        if (HandledAtOnce(recorded) is { } recordedAtOnce && HandledAtOnce(came) is { } cameAtOnce && recordedAtOnce != cameAtOnce)
-            Values(number, "calls handled at once", recordedAtOnce.ToString(CultureInfo.InvariantCulture), cameAtOnce.ToString(CultureInfo.InvariantCulture));
+        if (HandledAtOnce(recorded) is { } recordedAtOnce && HandledAtOnce(came) is { } cameAtOnce)
+            Values(number, "calls handled at once", $"{recordedAtOnce}", $"{cameAtOnce}");
         if (_orderCounts)
         {
             Json(number, "calls", recorded, came);
@@ -119,7 +122,7 @@ public sealed partial class Comparison(Recording recording)
         }
         foreach (var call in extra)
         {
-            var near = unmet.FindIndex(expected => (string)expected["app"]! == (string)call["app"]! && (string)expected["call"]! == (string)call["call"]!);
+            var near = unmet.FindIndex(expected => Text(expected, "app") == Text(call, "app") && Text(expected, "call") == Text(call, "call"));
             if (near < 0)
             {
                 _differences.Add(new Difference(number, $"calls (of {recorded.Count} recorded, {came.Count} came)", null, Short(call)));
@@ -146,7 +149,9 @@ public sealed partial class Comparison(Recording recording)
             .Select(call => (From: Number(call!["atMs"]), Delay: DelayOf(call.AsObject()), Finished: Number(call["answered"]) > 0))
             .Where(call => call is { Delay: > 0, Finished: true })
             .ToList();
-        return handled.Count == 0 ? null : handled.Max(one => handled.Count(other => other.From <= one.From && one.From < other.From + other.Delay - ClockTick));
+        return handled.Count == 0
+            ? null
+            : handled.Max(one => handled.Count(other => other.From <= one.From && one.From < other.From + other.Delay - ClockTick));
     }
 
     private int DelayOf(JsonObject call)
@@ -161,8 +166,10 @@ public sealed partial class Comparison(Recording recording)
         switch (recorded, came)
         {
             case (JsonObject expected, JsonObject actual):
-                foreach (var name in expected.Concat(actual).Select(field => field.Key).Distinct().Where(name => name is not ("atMs" or "User-Agent")))
+                foreach (var name in expected.Concat(actual).Select(field => field.Key).Distinct())
                 {
+                    if (name is "atMs" or "User-Agent")
+                        continue;
                     if (!expected.ContainsKey(name) || !actual.ContainsKey(name))
                         _differences.Add(new Difference(number, $"{path} {name}", Shown(expected, name), Shown(actual, name)));
                     else
@@ -170,7 +177,9 @@ public sealed partial class Comparison(Recording recording)
                 }
                 break;
             case (JsonArray expected, JsonArray actual) when expected.Count == actual.Count:
-                var (left, right) = AreResults(expected) && AreResults(actual) ? (Sorted(expected), Sorted(actual)) : (expected.ToList(), actual.ToList());
+                var (left, right) = AreResults(expected) && AreResults(actual)
+                    ? (Sorted(expected), Sorted(actual))
+                    : (expected.ToList(), actual.ToList());
                 for (var i = 0; i < left.Count; i++)
                     Json(number, $"{path}[{i}]", left[i], right[i]);
                 break;
@@ -224,10 +233,13 @@ public sealed partial class Comparison(Recording recording)
 
     private static string Canonical(JsonNode? json) => json switch
     {
-        JsonObject fields => string.Join(',', fields.OrderBy(field => field.Key, StringComparer.Ordinal).Select(field => $"{field.Key}:{Canonical(field.Value)}")),
+        JsonObject fields => string.Join(
+            ',', fields.OrderBy(field => field.Key, StringComparer.Ordinal).Select(field => $"{field.Key}:{Canonical(field.Value)}")),
         JsonArray items => string.Join(';', items.Select(Canonical)),
         _ => json?.ToJsonString() ?? "null",
     };
+
+    private static string Text(JsonObject call, string name) => (string)call[name]!;
 
     private static double Number(JsonNode? number) => number is null ? 0 : double.Parse(number.ToJsonString(), CultureInfo.InvariantCulture);
 
@@ -246,6 +258,4 @@ public sealed partial class Comparison(Recording recording)
         var text = WithoutTime(call).ToJsonString(Readable);
         return text.Length <= 600 ? text : text[..600] + "...";
     }
-
-    private static readonly JsonSerializerOptions Readable = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 }

@@ -5,7 +5,8 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 /// <summary>
 /// A daprd process per app, with a placement and a scheduler process when the recording has actors: the programs of one folder.
 /// </summary>
-public sealed class DaprdRuntime(Recording recording, string directory, IReadOnlyDictionary<string, int> appPorts, string folder) : IPlayedRuntime
+public sealed class DaprdRuntime(Recording recording, string directory, IReadOnlyDictionary<string, int> appPorts, string folder)
+    : IPlayedRuntime
 {
     private readonly Dictionary<string, (int Http, int Grpc)> _ports = appPorts.Keys.ToDictionary(app => app, _ => (Player.FreePort(), Player.FreePort()));
     private readonly Dictionary<string, Process> _sidecars = [];
@@ -61,14 +62,18 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
     {
         List<string> arguments =
         [
-            "--app-id", app, "--app-channel-address", "127.0.0.1", "--dapr-http-port", $"{_ports[app].Http}", "--dapr-grpc-port", $"{_ports[app].Grpc}",
-            "--dapr-internal-grpc-port", $"{Player.FreePort()}", "--resources-path", Path.Combine(directory, "resources"), "--config", Path.Combine(directory, "config.yaml"),
+            "--app-id", app, "--app-channel-address", "127.0.0.1",
+            "--dapr-http-port", $"{_ports[app].Http}", "--dapr-grpc-port", $"{_ports[app].Grpc}", "--dapr-internal-grpc-port", $"{Player.FreePort()}",
+            "--resources-path", Path.Combine(directory, "resources"), "--config", Path.Combine(directory, "config.yaml"),
             "--enable-metrics=false", "--log-level", "error",
         ];
         if (appPorts[app] != 0)
             arguments.AddRange(["--app-port", $"{appPorts[app]}"]);
         if (recording.WithActors)
-            arguments.AddRange(["--placement-host-address", $"127.0.0.1:{_controlPorts.Placement}", "--scheduler-host-address", $"127.0.0.1:{_controlPorts.Scheduler}"]);
+        {
+            arguments.AddRange(["--placement-host-address", $"127.0.0.1:{_controlPorts.Placement}"]);
+            arguments.AddRange(["--scheduler-host-address", $"127.0.0.1:{_controlPorts.Scheduler}"]);
+        }
         foreach (var (name, value) in recording.Content["settings"]?.AsObject() ?? [])
             arguments.Add($"--{Flag(name)}={value}");
         _sidecars[app] = Run("daprd", arguments);
@@ -77,10 +82,12 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
     private void StartControlPlane()
     {
         _controlPlane.Add(Run("placement",
-            ["--port", $"{_controlPorts.Placement}", "--healthz-port", $"{Player.FreePort()}", "--initial-cluster", $"dapr-placement-0=127.0.0.1:{Player.FreePort()}", "--enable-metrics=false"]));
+            ["--port", $"{_controlPorts.Placement}", "--healthz-port", $"{Player.FreePort()}", "--enable-metrics=false",
+                "--initial-cluster", $"dapr-placement-0=127.0.0.1:{Player.FreePort()}"]));
         _controlPlane.Add(Run("scheduler",
-            ["--port", $"{_controlPorts.Scheduler}", "--healthz-port", $"{Player.FreePort()}", "--etcd-data-dir", Path.Combine(directory, "etcd"),
-                "--etcd-client-port", $"{Player.FreePort()}", "--etcd-initial-cluster", $"dapr-scheduler-server-0=http://localhost:{Player.FreePort()}", "--enable-metrics=false"]));
+            ["--port", $"{_controlPorts.Scheduler}", "--healthz-port", $"{Player.FreePort()}", "--enable-metrics=false",
+                "--etcd-data-dir", Path.Combine(directory, "etcd"), "--etcd-client-port", $"{Player.FreePort()}",
+                "--etcd-initial-cluster", $"dapr-scheduler-server-0=http://localhost:{Player.FreePort()}"]));
     }
 
     private Process Run(string program, IEnumerable<string> arguments)
@@ -97,9 +104,11 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
         var file = Path.Combine(directory, "config.yaml");
         if (!File.Exists(file))
             File.WriteAllText(file, "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: played\nspec:\n");
-        File.AppendAllText(file, $"  nameResolution:\n    component: sqlite\n    version: v1\n    configuration:\n      connectionString: {directory}/names.db\n");
+        File.AppendAllText(
+            file, $"  nameResolution:\n    component: sqlite\n    version: v1\n    configuration:\n      connectionString: {directory}/names.db\n");
     }
 
     /// <summary>appMaxConcurrency is --app-max-concurrency.</summary>
-    private static string Flag(string setting) => string.Concat(setting.Select(letter => char.IsUpper(letter) ? $"-{char.ToLowerInvariant(letter)}" : $"{letter}"));
+    private static string Flag(string setting) =>
+        string.Concat(setting.Select(letter => char.IsUpper(letter) ? $"-{char.ToLowerInvariant(letter)}" : $"{letter}"));
 }

@@ -27,8 +27,13 @@ public sealed partial class Player : IAsyncDisposable
     private readonly AppCalls _calls = new();
     private readonly RecordedForm _form;
     private readonly IPlayedRuntime _runtime;
-    private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ActivityHeadersPropagator = null });
     private readonly Dictionary<Uri, GrpcChannel> _channels = [];
+    private readonly HttpClient _http = new(new SocketsHttpHandler
+    {
+        AllowAutoRedirect = false,
+        UseCookies = false,
+        ActivityHeadersPropagator = null,
+    });
 
     private Player(Recording recording)
     {
@@ -182,7 +187,9 @@ public sealed partial class Player : IAsyncDisposable
     private async Task<JsonObject> HttpAsync(string app, string verbAndPath, JsonObject step, CancellationToken cancel)
     {
         var (verb, path) = (verbAndPath.Split(' ', 2)[0], verbAndPath.Split(' ', 2)[1]);
-        var uri = new Uri(_runtime.Http(app).GetLeftPart(UriPartial.Authority) + path, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        // The path goes out as it is written, ".." and all.
+        var asWritten = new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true };
+        var uri = new Uri(_runtime.Http(app).GetLeftPart(UriPartial.Authority) + path, asWritten);
         using var request = new HttpRequestMessage(new HttpMethod(verb), uri);
         if (BodyOf(step) is { } body)
         {
@@ -215,7 +222,10 @@ public sealed partial class Player : IAsyncDisposable
     {
         var address = _runtime.Grpc(app);
         if (!_channels.TryGetValue(address, out var channel))
-            _channels[address] = channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions { MaxReceiveMessageSize = null, MaxSendMessageSize = null });
+        {
+            var options = new GrpcChannelOptions { MaxReceiveMessageSize = null, MaxSendMessageSize = null };
+            _channels[address] = channel = GrpcChannel.ForAddress(address, options);
+        }
         var metadata = new Metadata();
         foreach (var (name, value) in step["headers"]?.AsObject() ?? [])
             metadata.Add(name, HeaderValue((string)value!));

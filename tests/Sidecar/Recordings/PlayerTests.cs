@@ -53,7 +53,10 @@ public sealed class PlayerTests
         Assert.Equal("own", await client.GetStringAsync("/turns/own", Cancel));
         Assert.Equal(HttpStatusCode.NotFound, (await client.GetAsync("/unknown", Cancel)).StatusCode);
         using var entries = new StringContent(
-            """{"entries":[{"entryId":"a","event":{"data":{"name":"n0"}}},{"entryId":"b","event":{"data":{"name":"n1"}}},{"entryId":"c","event":{"data":{"name":"n2"}}}]}""",
+            """
+            {"entries":[
+                {"entryId":"a","event":{"data":{"name":"n0"}}},{"entryId":"b","event":{"data":{"name":"n1"}}},{"entryId":"c","event":{"data":{"name":"n2"}}}]}
+            """,
             Encoding.UTF8, "application/json");
         var bulk = await client.PostAsync("/bulk", entries, Cancel);
         Assert.Equal(

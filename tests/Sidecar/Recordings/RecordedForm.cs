@@ -63,7 +63,8 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
     public JsonObject Headers(IEnumerable<KeyValuePair<string, IEnumerable<string>>> headers)
     {
         var recorded = new JsonObject();
-        foreach (var (name, values) in headers.Where(header => !IgnoredHeaders.Contains(header.Key)).OrderBy(header => header.Key, StringComparer.OrdinalIgnoreCase))
+        var meaningful = headers.Where(header => !IgnoredHeaders.Contains(header.Key)).OrderBy(header => header.Key, StringComparer.OrdinalIgnoreCase);
+        foreach (var (name, values) in meaningful)
             recorded[Canonical(name)] = HeaderText(Canonical(name), string.Join(", ", values));
         return recorded;
     }
@@ -104,12 +105,14 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
         if (name is "Forwarded" or "X-Forwarded-For" or "X-Forwarded-Host")
         {
             value = value.Replace(HostName, "{host}", StringComparison.OrdinalIgnoreCase);
-            value = HostAddresses.Append("127.0.0.1").Aggregate(value, (text, address) => text.Replace(address, "{hostIP}", StringComparison.Ordinal));
+            foreach (var address in HostAddresses.Append("127.0.0.1"))
+                value = value.Replace(address, "{hostIP}", StringComparison.Ordinal);
         }
         return name == "Readtimeutc" ? GoTime().Replace(value, "{time}") : value;
     }
 
-    private string? AppOfPort(string port) => appPorts.Where(app => app.Value != 0 && app.Value.ToString() == port).Select(app => app.Key).FirstOrDefault();
+    private string? AppOfPort(string port) =>
+        appPorts.Where(app => app.Value != 0 && app.Value.ToString() == port).Select(app => app.Key).FirstOrDefault();
 
     /// <summary>A time that a publisher wrote himself is data; one of the last minutes or the next hours was made by the run.</summary>
     private bool IsOfThisRun(string time) =>

@@ -46,7 +46,7 @@ public sealed class RecordedFormTests
     [Fact]
     public void Headers_of_the_transport_are_left_out_and_names_are_written_as_go_does()
     {
-        var headers = _form.Headers([KeyValuePair.Create("dapr-api-token", (IEnumerable<string>)["in"]), KeyValuePair.Create("content-length", (IEnumerable<string>)["2"])]);
+        var headers = _form.Headers([new("dapr-api-token", ["in"]), new("content-length", ["2"])]);
 
         Assert.Equal("""{"Dapr-Api-Token":"in"}""", headers.ToJsonString());
     }

@@ -76,7 +76,7 @@ public sealed record AppScript(string Id, bool HasPort, TimeSpan OpensAfter, IRe
         TimeSpan.FromMilliseconds((double?)app["lateMs"] ?? 0),
         (app["serve"]?.AsObject() ?? []).ToDictionary(
             served => served.Key,
-            served => (IReadOnlyList<AppAnswer>)[.. served.Value!.AsArray().Select(answer => answer.Deserialize<AppAnswer>(JsonSerializerOptions.Web)!)]));
+            served => (IReadOnlyList<AppAnswer>)served.Value.Deserialize<List<AppAnswer>>(JsonSerializerOptions.Web)!));
 
     /// <summary>The entry that answers a call: the exact one, or the longest that ends in a star.</summary>
     public KeyValuePair<string, IReadOnlyList<AppAnswer>>? Find(string verbAndPath) =>
@@ -90,4 +90,9 @@ public sealed record AppScript(string Id, bool HasPort, TimeSpan OpensAfter, IRe
 
 /// <summary>One answer of an application. <c>Raw</c> is its JSON; <c>Bulk</c> answers a bulk delivery, a status by the <c>name</c> in the entry's data.</summary>
 public sealed record AppAnswer(
-    int? Status, IReadOnlyDictionary<string, string>? Headers, string? Raw, string? Text, int DelayMs, IReadOnlyDictionary<string, string>? Bulk);
+    int? Status,
+    IReadOnlyDictionary<string, string>? Headers,
+    string? Raw,
+    string? Text,
+    int DelayMs,
+    IReadOnlyDictionary<string, string>? Bulk);

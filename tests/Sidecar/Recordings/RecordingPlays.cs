@@ -89,9 +89,10 @@ public sealed class RecordingPlays : IAsyncLifetime
         var notPlayed = Chosen.Except(Played).ToList();
         var differing = outcomes.Where(outcome => !outcome.Value.IsAlike).ToList();
         var text = new StringBuilder();
-        text.AppendLine(CultureInfo.InvariantCulture, $"{outcomes.Count - differing.Count} alike, {differing.Count} differing, {notPlayed.Count} not played");
+        var counts = $"{outcomes.Count - differing.Count} alike, {differing.Count} differing, {notPlayed.Count} not played";
+        text.AppendLine(counts);
         foreach (var (id, outcome) in differing)
-            text.AppendLine().AppendLine(CultureInfo.InvariantCulture, $"## {id}: {outcome.Differences.Count} differences").AppendLine(outcome.ToString());
+            text.AppendLine().AppendLine($"## {id}").AppendLine(outcome.ToString());
         text.AppendLine().AppendLine("## Alike");
         foreach (var id in outcomes.Keys.Except(differing.Select(outcome => outcome.Key)))
             text.AppendLine(id);
@@ -101,6 +102,6 @@ public sealed class RecordingPlays : IAsyncLifetime
         // The test program runs in artifacts/bin/{project}/{configuration}.
         var artifacts = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Parent!.Parent!.FullName;
         await File.WriteAllTextAsync(Path.Combine(artifacts, "recordings.md"), text.ToString());
-        TestContext.Current.SendDiagnosticMessage(text.ToString().Split(Environment.NewLine)[0]);
+        TestContext.Current.SendDiagnosticMessage(counts);
     }
 }
