@@ -4,6 +4,7 @@ using DaprOrders.Sidecar.Components.PubSub.Sqlite;
 using DaprOrders.Sidecar.Components.Secrets.LocalEnv;
 using DaprOrders.Sidecar.Components.Secrets.LocalFile;
 using DaprOrders.Sidecar.Components.State.InMemory;
+using DaprOrders.Sidecar.Components.State.PostgreSql;
 using DaprOrders.Sidecar.Components.State.Redis;
 using DaprOrders.Sidecar.Components.State.Sqlite;
 using DaprOrders.Sidecar.Resources;
@@ -21,6 +22,7 @@ public static class ComponentTypes
         InMemoryStateStore.ComponentType,
         SqliteStateStore.ComponentType,
         RedisStateStore.ComponentType,
+        PostgresStateStore.ComponentType,
         InMemoryPubSub.ComponentType,
         SqlitePubSub.ComponentType,
     ];

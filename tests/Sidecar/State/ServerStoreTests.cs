@@ -1,0 +1,137 @@
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+using DaprOrders.Sidecar.Tests.Hosting;
+using DaprOrders.Tests.Servers;
+using Npgsql;
+
+namespace DaprOrders.Sidecar.Tests.State;
+
+/// <summary>state.redis and state.postgresql beyond what is recorded: how they are pointed at their servers, and what they refuse.</summary>
+public sealed class ServerStoreTests(StoreServers servers) : IClassFixture<StoreServers>
+{
+    private static readonly CancellationToken Cancel = TestContext.Current.CancellationToken;
+
+    [Theory]
+    [InlineData("host={0} port={1} user=postgres dbname={2} sslmode=disable")]
+    [InlineData("host = '{0}' port={1}  user='post\\gres' dbname = {2} application_name='it\\'s us' pool_max_conns=3")]
+    [InlineData("postgres://postgres@{0}:{1}/{2}?sslmode=disable&application_name=us%20too")]
+    [InlineData("postgresql://post%67res@{0}:{1}/{2}")]
+    public async Task PostgreSQL_is_found_by_the_connection_strings_that_Go_takes(string form)
+    {
+        ServerProgram.Require(PostgresServer.Missing);
+        var postgres = await servers.PostgresAsync();
+        var text = string.Format(null, form, PostgresServer.Host, postgres.Port, await postgres.NewDatabaseAsync(Cancel));
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Postgres(("connectionString", text))));
+
+        Assert.Equal("1", await SaveAndReadAsync(dapr));
+    }
+
+    [Fact]
+    public async Task The_fields_of_a_PostgreSQL_component_win_over_its_connection_string()
+    {
+        ServerProgram.Require(PostgresServer.Missing);
+        var postgres = await servers.PostgresAsync();
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Postgres(
+            ("connectionString", "host=nowhere.invalid sslmode=disable"), ("host", PostgresServer.Host), ("port", $"{postgres.Port}"), ("user", "postgres"),
+            ("database", await postgres.NewDatabaseAsync(Cancel)), ("tablePrefix", "orders_"))));
+
+        Assert.Equal("1", await SaveAndReadAsync(dapr));
+    }
+
+    [Fact]
+    public async Task A_table_of_version_1_is_not_touched()
+    {
+        ServerProgram.Require(PostgresServer.Missing);
+        var postgres = await servers.PostgresAsync();
+        var database = await postgres.NewDatabaseAsync(Cancel);
+        await using (var connection = new NpgsqlConnection($"Host={PostgresServer.Host};Port={postgres.Port};Username=postgres;Database={database};Pooling=false"))
+        {
+            await connection.OpenAsync(Cancel);
+            await using var command = new NpgsqlCommand(
+                "CREATE TABLE state (key text PRIMARY KEY, value jsonb, isbinary boolean, etag int, expires_at timestamptz)", connection);
+            await command.ExecuteNonQueryAsync(Cancel);
+        }
+
+        var refusal = await RefusalOf(Postgres(("connectionString", postgres.ConnectionString(database))));
+
+        Assert.Contains("table 'state' is not one of state.postgresql v2 (its value is jsonb", refusal);
+        Assert.Contains("tablePrefix", refusal);
+    }
+
+    [Theory]
+    [InlineData("connectionString", "Host=db;Username=me", "without 'Host'")]
+    [InlineData("connectionString", "host=db hast=x", "without 'hast'")]
+    [InlineData("connectionString", "host=db user='me", "closing quote")]
+    [InlineData("connectionString", "host=db sslmode=perhaps", "'perhaps'")]
+    [InlineData("tablePrefix", "x; DROP TABLE y", "letters, digits")]
+    [InlineData("useAWSIAM", "true", "false")]
+    [InlineData("queryExecMode", "fast", "simple_protocol")]
+    public async Task A_PostgreSQL_component_that_cannot_be_meant_stops_the_start(string field, string value, string expected)
+    {
+        (string, string)[] metadata = field == "connectionString" ? [(field, value)] : [("connectionString", "host=127.0.0.1"), (field, value)];
+
+        var refusal = await RefusalOf(Postgres(metadata));
+
+        Assert.Contains($"metadata field '{field}' must be", refusal);
+        Assert.Contains(expected, refusal);
+    }
+
+    [Theory]
+    [InlineData("failover", "true")]
+    [InlineData("sentinelMasterName", "main")]
+    [InlineData("redisType", "cluster")]
+    [InlineData("redisHost", "one:6379,two:6379")]
+    [InlineData("redisPort", "6380")]
+    [InlineData("useEntraID", "true")]
+    [InlineData("queryIndexes", "[]")]
+    public async Task A_Redis_component_that_needs_what_is_not_supported_stops_the_start(string field, string value)
+    {
+        var fields = new Dictionary<string, string> { ["redisHost"] = "127.0.0.1:6379" };
+        fields[field] = value;
+
+        var refusal = await RefusalOf(Redis([.. fields.Select(f => (f.Key, f.Value))]));
+
+        Assert.Contains($"metadata field '{field}' must be", refusal);
+    }
+
+    [Fact]
+    public async Task A_Redis_that_is_not_there_stops_the_start_and_is_named()
+    {
+        var address = $"127.0.0.1:{ServerProgram.FreePort()}";
+
+        var refusal = await RefusalOf(Redis(("redisHost", address), ("dialTimeout", "500ms")));
+
+        Assert.Contains(address, refusal);
+    }
+
+    [Fact]
+    public async Task A_value_without_a_time_to_live_gets_that_of_its_Redis_component()
+    {
+        ServerProgram.Require(RedisServer.Missing);
+        var redis = await servers.RedisAsync();
+        var database = redis.NewDatabase();
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Redis(
+            ("redisHost", redis.Address), ("redisDB", $"{database}"), ("ttlInSeconds", "100"))));
+
+        await SaveAndReadAsync(dapr);
+
+        await using var connection = await StackExchange.Redis.ConnectionMultiplexer.ConnectAsync(redis.Address);
+        var left = await connection.GetDatabase(database).KeyTimeToLiveAsync("one||a");
+        Assert.InRange(left!.Value.TotalSeconds, 1, 100);
+    }
+
+    private static async Task<string> SaveAndReadAsync(EmbeddedDapr dapr)
+    {
+        using var http = Sidecars.Http(dapr["one"]);
+        var saved = await http.PostAsync("/v1.0/state/store", new StringContent("""[{"key":"a","value":1}]"""), Cancel);
+        Assert.True(saved.IsSuccessStatusCode, await saved.Content.ReadAsStringAsync(Cancel));
+        return await http.GetStringAsync("/v1.0/state/store/a", Cancel);
+    }
+
+    private static async Task<string> RefusalOf(ComponentResource component) =>
+        (await Assert.ThrowsAsync<ResourceException>(() => Sidecars.StartAsync(Sidecars.App("one", component)))).Message;
+
+    private static ComponentResource Postgres(params (string, string)[] metadata) => Sidecars.Component("store", "state.postgresql", metadata) with { Version = "v2" };
+
+    private static ComponentResource Redis(params (string, string)[] metadata) => Sidecars.Component("store", "state.redis", metadata);
+}
