@@ -1,0 +1,61 @@
+using System.Collections.Concurrent;
+using System.Net;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.Ordering.Tests.Running;
+
+/// <summary>Inventory and Shipping, as far as Ordering asks them: answers that a test can choose, and what was asked.</summary>
+public sealed class Neighbours : IAsyncDisposable
+{
+    private readonly WebApplication _app;
+
+    public Neighbours()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        _app = builder.Build();
+        _app.MapGet("/products/{sku}", GetProduct);
+        _app.MapPost("/shipments/{orderId}/cancellation", CancelShipment);
+        _app.MapGet("/event-log/streams/{stream}", (string stream, long after, int limit) =>
+            Streams.TryGetValue(stream, out var events) ? events.Skip((int)after).Take(limit) : []);
+    }
+
+    public int Port { get; private set; }
+
+    /// <summary>Events of the neighbours' streams, for whoever has missed some.</summary>
+    public ConcurrentDictionary<string, IReadOnlyList<EventSourcing.RecordedEvent>> Streams { get; } = new();
+
+    public ConcurrentDictionary<string, int> CancellationAnswers { get; } = new();
+
+    public ConcurrentQueue<string> AskedForCancellation { get; } = new();
+
+    public async Task StartAsync()
+    {
+        await _app.StartAsync();
+        Port = new Uri(_app.Urls.Single()).Port;
+    }
+
+    public ValueTask DisposeAsync() => _app.DisposeAsync();
+
+    /// <summary>tea-... and usd-... are sold, broken-... fail, everything else is unknown.</summary>
+    private static IResult GetProduct(string sku) => sku.Split('-')[0] switch
+    {
+        "tea" => Product(sku, "EUR"),
+        "usd" => Product(sku, "USD"),
+        "broken" => Results.StatusCode(StatusCodes.Status500InternalServerError),
+        _ => Results.NotFound(),
+    };
+
+    private static IResult Product(string sku, string currency) =>
+        Results.Ok(new { sku, name = "Tea", price = new { amount = 9.50m, currency }, onHand = 5, reserved = 0, available = 5, version = 1 });
+
+    private IResult CancelShipment(string orderId)
+    {
+        AskedForCancellation.Enqueue(orderId);
+        return Results.StatusCode(CancellationAnswers.GetValueOrDefault(orderId, StatusCodes.Status200OK));
+    }
+}

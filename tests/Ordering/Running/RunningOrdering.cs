@@ -1,0 +1,175 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using DaprOrders.Contracts;
+using DaprOrders.EventSourcing;
+using DaprOrders.Ordering.Tests.Running;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.DependencyInjection;
+
+[assembly: AssemblyFixture(typeof(RunningOrdering))]
+
+namespace DaprOrders.Ordering.Tests.Running;
+
+/// <summary>The real Ordering over real HTTP, with an embedded sidecar and stand-ins for the services that it asks. One for the whole run.</summary>
+public class RunningOrdering : IAsyncLifetime
+{
+    private readonly Factory _factory;
+    private readonly int _appPort = FreePort();
+    private readonly int _daprHttpPort = FreePort();
+    private readonly int _daprGrpcPort = FreePort();
+    private EmbeddedDapr? _dapr;
+
+    public RunningOrdering()
+        : this(paymentDeadline: TimeSpan.FromMinutes(15))
+    {
+    }
+
+    protected RunningOrdering(TimeSpan paymentDeadline) => _factory = new Factory(this, paymentDeadline);
+
+    public Neighbours Neighbours { get; } = new();
+
+    /// <summary>What Ordering has published, in that order.</summary>
+    public PublishedEvents Published { get; } = new();
+
+    public HttpClient Client { get; private set; } = null!;
+
+    public IServiceProvider Services => _factory.Services;
+
+    public Uri Sidecar => new($"http://127.0.0.1:{_daprHttpPort}");
+
+    public async ValueTask InitializeAsync()
+    {
+        await Neighbours.StartAsync();
+        _dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions
+        {
+            Apps =
+            [
+                new SidecarOptions { AppId = "ordering", AppPort = _appPort, HttpPort = _daprHttpPort, GrpcPort = _daprGrpcPort, Resources = s_resources },
+                new SidecarOptions { AppId = "inventory", AppPort = Neighbours.Port, Resources = s_resources },
+                new SidecarOptions { AppId = "shipping", AppPort = Neighbours.Port, Resources = s_resources },
+            ],
+        });
+        _factory.UseKestrel(_appPort);
+        _factory.StartServer();
+        Client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{_appPort}") };
+        await _dapr.Ready;
+        await Services.GetRequiredService<EventStore>().Ready;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        await _factory.DisposeAsync();
+        await (_dapr?.DisposeAsync() ?? default);
+        await Neighbours.DisposeAsync();
+        GC.SuppressFinalize(this);
+    }
+
+    public Task<HttpResponseMessage> PostAsync(string path, object body, params (string Name, string Value)[] headers) =>
+        PostTextAsync(path, JsonSerializer.Serialize(body, JsonSerializerOptions.Web), headers);
+
+    public Task<HttpResponseMessage> PostTextAsync(string path, string json, params (string Name, string Value)[] headers)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(json, Encoding.UTF8, "application/json") };
+        foreach (var (name, value) in headers)
+            request.Headers.TryAddWithoutValidation(name, value);
+        return Client.SendAsync(request, TestContext.Current.CancellationToken);
+    }
+
+    public Task<HttpResponseMessage> GetAsync(string path) => Client.GetAsync(new Uri(path, UriKind.Relative), TestContext.Current.CancellationToken);
+
+    public async Task<JsonElement> GetJsonAsync(string path)
+    {
+        using var answer = await GetAsync(path);
+        return await answer.JsonAsync();
+    }
+
+    /// <summary>Places an order that no other test knows; answers its id.</summary>
+    public async Task<string> PlaceAsync()
+    {
+        using var answer = await PostAsync("/orders", ValidOrder());
+        Assert.Equal(HttpStatusCode.Created, answer.StatusCode);
+        return (await answer.JsonAsync()).GetProperty("orderId").GetString()!;
+    }
+
+    public static object ValidOrder(string customerId = "c-42") =>
+        new { customerId, paymentMethod = "pm_card_ok", lines = new[] { new { sku = "tea-001", quantity = 2 } } };
+
+    /// <summary>Hands over an event as the sidecar does; answers Dapr's status word.</summary>
+    public async Task<string> DeliverAsync(string topic, string publisher, string stream, long version, object payload)
+    {
+        var cloudEvent = new
+        {
+            specversion = "1.0",
+            id = $"{stream}:{version}",
+            source = publisher,
+            type = payload.GetType().Name,
+            time = DateTimeOffset.UnixEpoch,
+            stream,
+            streamversion = version,
+            schemaversion = 1,
+            data = JsonSerializer.SerializeToElement(payload, payload.GetType(), EventTypes.Json),
+        };
+        using var answer = await PostAsync($"/events/{topic}", cloudEvent);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        return (await answer.JsonAsync()).GetProperty("status").GetString()!;
+    }
+
+    public Task<string> DeliverAsync(ReservationEvent e, long version) => DeliverAsync("stock", "inventory", $"reservation-{e.OrderId}", version, e);
+
+    public Task<string> DeliverAsync(PaymentEvent e, long version) => DeliverAsync("payments", "payments", $"payment-{e.OrderId}", version, e);
+
+    public Task<string> DeliverAsync(ShipmentEvent e, long version) => DeliverAsync("shipments", "shipping", $"shipment-{e.OrderId}", version, e);
+
+    /// <summary>An order that the other services have paid.</summary>
+    public async Task<string> PlacePaidAsync()
+    {
+        var orderId = await PlaceAsync();
+        Assert.Equal("SUCCESS", await DeliverAsync(new StockReserved(orderId, [new ReservedLine("tea-001", 2)]), 1));
+        Assert.Equal("SUCCESS", await DeliverAsync(new PaymentRequested(orderId, new Money(19.00m, "EUR"), "pm_card_ok"), 1));
+        Assert.Equal("SUCCESS", await DeliverAsync(new PaymentAuthorized(orderId, "ch-1", new Money(19.00m, "EUR")), 2));
+        return orderId;
+    }
+
+    private static readonly ResourceSet s_resources = new(
+        [
+            new ComponentResource(
+                "statestore", "state.in-memory", "v1", [new MetadataItem("actorStateStore", "true", null, null, default)], false, null, null, [], default),
+        ],
+        [],
+        [],
+        []);
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private sealed class Factory(RunningOrdering running, TimeSpan paymentDeadline) : WebApplicationFactory<OrderingOptions>
+    {
+        protected override void ConfigureWebHost(IWebHostBuilder builder)
+        {
+            builder.UseSetting("DAPR_HTTP_ENDPOINT", $"http://127.0.0.1:{running._daprHttpPort}");
+            builder.UseSetting("DAPR_GRPC_ENDPOINT", $"http://127.0.0.1:{running._daprGrpcPort}");
+            builder.UseSetting("Dapr:AppId", "ordering");
+            builder.UseSetting("Ordering:PaymentDeadline", paymentDeadline.ToString());
+            builder.UseSetting("Ordering:PriceAge", "00:00:00");
+            builder.ConfigureTestServices(services => services.AddSingleton<IEventPublisher>(running.Published));
+        }
+    }
+}
+
+internal static class Answers
+{
+    public static Task<JsonElement> JsonAsync(this HttpResponseMessage answer) =>
+        answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
+}
