@@ -90,9 +90,10 @@ public sealed class DeadlineRegistrarTests : IAsyncLifetime
     [Fact]
     public async Task A_later_bucket_has_an_actor_of_its_own_that_counts_from_1()
     {
-        _ = _registrar.RegisterAsync("o-1");
+        var registered = _registrar.RegisterAsync("o-1");
         var first = await _calls.NextAsync();
         first.Done.SetResult();
+        await registered.WaitAsync(TestContext.Current.CancellationToken);
         _time.Advance(TimeSpan.FromSeconds(30));
         _ = _registrar.RegisterAsync("o-2");
 

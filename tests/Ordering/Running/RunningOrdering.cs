@@ -53,6 +53,7 @@ public class RunningOrdering : IAsyncLifetime
             [
                 new SidecarOptions { AppId = "ordering", AppPort = _appPort, HttpPort = _daprHttpPort, GrpcPort = _daprGrpcPort, Resources = s_resources },
                 new SidecarOptions { AppId = "inventory", AppPort = Neighbours.Port, Resources = s_resources },
+                new SidecarOptions { AppId = "payments", AppPort = Neighbours.Port, Resources = s_resources },
                 new SidecarOptions { AppId = "shipping", AppPort = Neighbours.Port, Resources = s_resources },
             ],
         });
