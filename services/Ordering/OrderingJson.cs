@@ -7,8 +7,8 @@ using DaprOrders.Ordering.Pricing;
 
 namespace DaprOrders.Ordering;
 
-/// <summary>Generated readers and writers for what every order passes through; numbers come as numbers, not as text.</summary>
-[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, NumberHandling = JsonNumberHandling.Strict)]
+/// <summary>Generated readers and writers for what every order passes through.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
 [JsonSerializable(typeof(PlaceOrderRequest))]
 [JsonSerializable(typeof(CancelOrderRequest))]
 [JsonSerializable(typeof(OrderView))]

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.Ordering;
@@ -21,7 +22,10 @@ builder.Services.AddEventStore(types => types
     .AddFamily<ShipmentEvent>());
 builder.Services.AddOptions<OrderingOptions>().BindConfiguration("Ordering").ValidateDataAnnotations().ValidateOnStart();
 builder.Services.ConfigureHttpJsonOptions(options =>
-    options.SerializerOptions.TypeInfoResolverChain.Insert(0, OrderingJson.Default));
+{
+    options.SerializerOptions.NumberHandling = JsonNumberHandling.Strict;
+    options.SerializerOptions.TypeInfoResolverChain.Insert(0, OrderingJson.Default);
+});
 
 builder.Services.AddSingleton<ProductReplica>();
 builder.Services.AddSingleton<InventoryProducts>();

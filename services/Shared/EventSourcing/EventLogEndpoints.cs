@@ -16,9 +16,13 @@ public static class EventLogEndpoints
     public static void MapEventLog(this IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/event-log").WithTags("Event log");
-        group.MapGet("/", ReadLanesAsync).WithSummary("The lanes of the event log, with the position up to which each can be read.");
-        group.MapGet("/{lane}", ReadLaneAsync).WithSummary("The events of a lane after a position: whole commits, until the limit is reached.");
-        group.MapGet("/streams/{stream}", ReadStreamAsync).WithSummary("The events of a stream after a version.");
+        group.MapGet("/", ReadLanesAsync).WithSummary("The lanes of the event log, with the position up to which each can be read.").ProducesProblem(503);
+        group.MapGet("/{lane}", ReadLaneAsync)
+            .WithSummary("The events of a lane after a position: whole commits, until the limit is reached.")
+            .ProducesProblem(400).ProducesProblem(404).ProducesProblem(503);
+        group.MapGet("/streams/{stream}", ReadStreamAsync)
+            .WithSummary("The events of a stream after a version.")
+            .ProducesProblem(400).ProducesProblem(503);
     }
 
     private static Task<LogLanes> ReadLanesAsync(EventStore store, CancellationToken cancellationToken) => store.ReadLanesAsync(cancellationToken);

@@ -72,12 +72,10 @@ public class IdempotencyTests(RunningOrdering ordering)
     public async Task Without_a_key_every_request_is_an_order_of_its_own() =>
         Assert.NotEqual(await ordering.PlaceAsync(), await ordering.PlaceAsync());
 
-    [Theory]
-    [InlineData("a b")]
-    [InlineData("ä")]
-    public async Task A_key_of_other_characters_is_refused(string key)
+    [Fact]
+    public async Task A_key_of_other_characters_is_refused()
     {
-        using var answer = await ordering.PostAsync("/orders", RunningOrdering.ValidOrder(), (IdempotencyKey.Header, key));
+        using var answer = await ordering.PostAsync("/orders", RunningOrdering.ValidOrder(), (IdempotencyKey.Header, "a b"));
 
         Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
     }
@@ -93,6 +91,7 @@ public class IdempotencyTests(RunningOrdering ordering)
     [InlineData("!", true)]
     [InlineData("~", true)]
     [InlineData(" ", false)]
+    [InlineData("ä", false)]
     [InlineData("\u007f", false)]
     [InlineData("\n", false)]
     public void A_key_is_visible_ASCII(string key, bool valid) => Assert.Equal(valid, IdempotencyKey.IsValid(key));

@@ -28,7 +28,7 @@ public class PlaceOrderTests(RunningOrdering ordering)
         Assert.Equal(1, order.GetProperty("version").GetInt64());
         Assert.Equal("""{"amount":28.50,"currency":"EUR"}""", order.GetProperty("total").GetRawText());
         Assert.Equal(
-            """{"sku":"tea-001","name":"Tea","quantity":2,"unitPrice":{"amount":9.5,"currency":"EUR"}}""", order.GetProperty("lines")[0].GetRawText());
+            """{"sku":"tea-001","name":"Tea","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}""", order.GetProperty("lines")[0].GetRawText());
         Assert.Equal(JsonValueKind.Null, order.GetProperty("cancellation").ValueKind);
         Assert.Equal(JsonValueKind.Null, order.GetProperty("shipment").ValueKind);
         Assert.Equal(order.GetProperty("createdAt").GetDateTimeOffset(), order.GetProperty("updatedAt").GetDateTimeOffset());

@@ -41,7 +41,7 @@ internal static class DeadLetterEndpoints
         letters.MapGet("/", ListAsync).AnswersProblems(400);
         letters.MapGet("/{id}", GetAsync).AnswersProblems(404);
         letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409);
-        letters.MapPost("/redrive", RedriveAllAsync);
+        letters.MapPost("/redrive", RedriveAllAsync).AnswersProblems(503);
         letters.MapDelete("/{id}", RemoveAsync).AnswersProblems(404);
     }
 
