@@ -18,7 +18,7 @@ internal static class ForwardedHeaders
         "dapr-caller-app-id", "dapr-caller-namespace", "dapr-callee-app-id", "dapr-api-call", "x-dapr-remote", "dapr-app-id",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>The request has its content already, so that content headers find their place.</summary>
+    /// <summary>The request has its content already, so that content headers find their place; without a body they have none.</summary>
     public static void CopyRequest(IHeaderDictionary from, HttpRequestMessage to)
     {
         foreach (var (name, values) in from)
@@ -27,7 +27,7 @@ internal static class ForwardedHeaders
                 continue;
             IEnumerable<string?> all = values;
             if (!to.Headers.TryAddWithoutValidation(name, all))
-                to.Content!.Headers.TryAddWithoutValidation(name, all);
+                to.Content?.Headers.TryAddWithoutValidation(name, all);
         }
     }
 

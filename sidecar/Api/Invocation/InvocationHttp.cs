@@ -108,8 +108,8 @@ internal static class InvocationHttp
         {
             request.RequestUri = address;
             ForwardedHeaders.CopyRequest(context.Request.Headers, request);
-            if (request.Content is not null)
-                request.Content.Headers.ContentLength = context.Request.ContentLength;
+            if (request.Content is not null && context.Request.ContentLength is { } length)
+                request.Content.Headers.ContentLength = length;
             request.Headers.Remove("traceparent");
             request.Headers.TryAddWithoutValidation("traceparent", traceParent);
             foreach (var (name, value) in route.AddedHeaders)

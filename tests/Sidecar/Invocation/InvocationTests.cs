@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using System.Text;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resources;
@@ -35,6 +36,24 @@ public sealed class InvocationTests
         Assert.Equal("data: 1", await reader.ReadLineAsync(TestContext.Current.CancellationToken));
         firstSeen.SetResult();
         Assert.Contains("data: 2", await reader.ReadToEndAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_request_without_a_body_may_name_a_content_type()
+    {
+        await using var shop = await StartAppAsync(context => context.Response.WriteAsync(context.Request.Method));
+        await using var dapr = await StartAsync(Caller(), App("shop", shop));
+
+        // HttpClient would add a length; others, curl among them, do not.
+        using var connection = new TcpClient();
+        await connection.ConnectAsync(IPAddress.Loopback, dapr["caller"].HttpPort, TestContext.Current.CancellationToken);
+        await connection.GetStream().WriteAsync(
+            "GET /v1.0/invoke/shop/method/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"u8.ToArray(),
+            TestContext.Current.CancellationToken);
+        using var reader = new StreamReader(connection.GetStream());
+        var answer = await reader.ReadToEndAsync(TestContext.Current.CancellationToken);
+
+        Assert.StartsWith("HTTP/1.1 200", answer, StringComparison.Ordinal);
     }
 
     [Fact]
