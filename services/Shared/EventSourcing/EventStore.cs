@@ -31,6 +31,7 @@ public sealed class EventStore
     private readonly CancellationTokenSource _stop = new();
     private Task _committing = Task.CompletedTask;
     private Task _adopting = Task.CompletedTask;
+    private Task? _stopped;
     private long _commits;
 
     public EventStore(
@@ -58,14 +59,33 @@ public sealed class EventStore
         return UntilStopped(_committing);
     }
 
-    /// <summary>Commits what is queued, publishes what is committed and gives the lane back, as long as the token allows.</summary>
-    public async Task StopAsync(CancellationToken cancellationToken)
+    /// <summary>
+    /// Commits what is queued, publishes what is committed and gives the lane back, as long as the token allows; the rest is left to whoever
+    /// takes the lane next. Asked twice, it stops once.
+    /// </summary>
+    public Task StopAsync(CancellationToken cancellationToken)
+    {
+        lock (_stop)
+        {
+            return _stopped ??= StopOnceAsync(cancellationToken);
+        }
+    }
+
+    private async Task StopOnceAsync(CancellationToken cancellationToken)
     {
         _committer.Complete();
         try
         {
-            await _committing.WaitAsync(cancellationToken);
-            await _ownership.ReleaseAsync(cancellationToken);
+            // Without a lane nothing was committed and nothing can be.
+            if (Ready.IsCompleted)
+            {
+                await _committing.WaitAsync(cancellationToken);
+                await _ownership.ReleaseAsync(cancellationToken);
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // The time is up.
         }
         finally
         {

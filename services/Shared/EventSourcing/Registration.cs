@@ -49,19 +49,7 @@ public static class Registration
     {
         protected override Task ExecuteAsync(CancellationToken stoppingToken) => store.RunAsync();
 
-        private readonly Lock _lock = new();
-        private Task? _stopped;
-
-        // A host that is stopped from two sides asks twice; the store gives its lane back once.
-        public override Task StopAsync(CancellationToken cancellationToken)
-        {
-            lock (_lock)
-            {
-                return _stopped ??= StopOnceAsync(cancellationToken);
-            }
-        }
-
-        private async Task StopOnceAsync(CancellationToken cancellationToken)
+        public override async Task StopAsync(CancellationToken cancellationToken)
         {
             await store.StopAsync(cancellationToken);
             await base.StopAsync(cancellationToken);
