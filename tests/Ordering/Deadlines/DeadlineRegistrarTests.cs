@@ -10,7 +10,7 @@ namespace DaprOrders.Ordering.Tests.Deadlines;
 
 public sealed class DeadlineRegistrarTests : IAsyncLifetime
 {
-    private static readonly OrderingOptions s_options = new() { PaymentDeadline = TimeSpan.FromMinutes(15) };
+    private static readonly OrderingOptions FifteenMinutes = new() { PaymentDeadline = TimeSpan.FromMinutes(15) };
 
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 5, 1, 12, 0, 10, TimeSpan.Zero));
     private readonly Calls _calls = new();
@@ -21,7 +21,7 @@ public sealed class DeadlineRegistrarTests : IAsyncLifetime
         var actors = new Mock<IActorProxyFactory>();
         actors.Setup(factory => factory.CreateActorProxy<IDeadlineActor>(It.IsAny<ActorId>(), nameof(DeadlineActor), It.IsAny<ActorProxyOptions>()))
             .Returns((ActorId id, string _, ActorProxyOptions _) => new RecordingActor(id.GetId(), _calls));
-        _registrar = new DeadlineRegistrar(actors.Object, Options.Create(s_options), _time, NullLogger<DeadlineRegistrar>.Instance);
+        _registrar = new DeadlineRegistrar(actors.Object, Options.Create(FifteenMinutes), _time, NullLogger<DeadlineRegistrar>.Instance);
     }
 
     public async ValueTask InitializeAsync() => await _registrar.StartAsync(TestContext.Current.CancellationToken);

@@ -14,7 +14,7 @@ namespace DaprOrders.Ordering.Tests.Pricing;
 public sealed class PriceListTests : IDisposable
 {
     private const string Store = "statestore";
-    private static readonly TimeSpan s_age = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Age = TimeSpan.FromSeconds(5);
 
     private readonly Mock<DaprClient> _dapr = new();
     private readonly FakeTimeProvider _time = new();
@@ -40,7 +40,7 @@ public sealed class PriceListTests : IDisposable
             .Returns(Task.CompletedTask);
         _inventory = new InventoryProducts(_dapr.Object);
         _prices = new PriceList(
-            new ProductReplica(new Documents(_dapr.Object, Store)), _inventory, Options.Create(new OrderingOptions { PriceAge = s_age }), _time);
+            new ProductReplica(new Documents(_dapr.Object, Store)), _inventory, Options.Create(new OrderingOptions { PriceAge = Age }), _time);
     }
 
     [Fact]
@@ -63,7 +63,7 @@ public sealed class PriceListTests : IDisposable
         await FindAsync();
         _stored = Tea(2, 12.00m);
 
-        _time.Advance(s_age);
+        _time.Advance(Age);
         Assert.Equal(Tea(1, 9.50m), await FindAsync());
         _time.Advance(TimeSpan.FromMilliseconds(1));
         Assert.Equal(Tea(2, 12.00m), await FindAsync());
@@ -101,7 +101,7 @@ public sealed class PriceListTests : IDisposable
         Assert.Equal(Tea(3, 9.50m), _stored);
 
         _inventoryAnswers = _ => throw new InvalidOperationException("Inventory was asked again.");
-        _time.Advance(2 * s_age);
+        _time.Advance(2 * Age);
         Assert.Equal(Tea(3, 9.50m), await FindAsync());
     }
 

@@ -51,10 +51,10 @@ public class RunningOrdering : IAsyncLifetime
         {
             Apps =
             [
-                new SidecarOptions { AppId = "ordering", AppPort = _appPort, HttpPort = _daprHttpPort, GrpcPort = _daprGrpcPort, Resources = s_resources },
-                new SidecarOptions { AppId = "inventory", AppPort = Neighbours.Port, Resources = s_resources },
-                new SidecarOptions { AppId = "payments", AppPort = Neighbours.Port, Resources = s_resources },
-                new SidecarOptions { AppId = "shipping", AppPort = Neighbours.Port, Resources = s_resources },
+                new SidecarOptions { AppId = "ordering", AppPort = _appPort, HttpPort = _daprHttpPort, GrpcPort = _daprGrpcPort, Resources = Resources },
+                new SidecarOptions { AppId = "inventory", AppPort = Neighbours.Port, Resources = Resources },
+                new SidecarOptions { AppId = "payments", AppPort = Neighbours.Port, Resources = Resources },
+                new SidecarOptions { AppId = "shipping", AppPort = Neighbours.Port, Resources = Resources },
             ],
         });
         _factory.UseKestrel(_appPort);
@@ -139,7 +139,7 @@ public class RunningOrdering : IAsyncLifetime
         return orderId;
     }
 
-    private static readonly ResourceSet s_resources = new(
+    private static readonly ResourceSet Resources = new(
         [
             new ComponentResource(
                 "statestore", "state.in-memory", "v1", [new MetadataItem("actorStateStore", "true", null, null, default)], false, null, null, [], default),
