@@ -1,0 +1,68 @@
+using Dapr.Client;
+using DaprOrders.EventSourcing.State;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+using DaprOrders.Tests.Servers;
+
+namespace DaprOrders.EventSourcing.Tests.Conformance;
+
+/// <summary>
+/// An empty state store behind two sidecars of one application, as two replicas of a service have it. Every store has its own database or file.
+/// </summary>
+internal sealed class StoreUnderTest : IAsyncDisposable
+{
+    public const string Component = "statestore";
+
+    private readonly EmbeddedDapr _dapr;
+    private readonly DaprClient[] _clients;
+    private readonly string _directory;
+
+    private StoreUnderTest(EmbeddedDapr dapr, string directory)
+    {
+        (_dapr, _directory) = (dapr, directory);
+        _clients = [.. dapr.Sidecars.Select(sidecar => new DaprClientBuilder()
+            .UseHttpEndpoint($"http://127.0.0.1:{sidecar.HttpPort}").UseGrpcEndpoint($"http://127.0.0.1:{sidecar.GrpcPort}").Build())];
+    }
+
+    public static TheoryData<string> All => ["in-memory", "sqlite", "redis", "postgresql"];
+
+    public static async Task<StoreUnderTest> OpenAsync(string store, StoreServers servers, CancellationToken cancel)
+    {
+        ServerProgram.Require(StoreServers.Missing(store));
+        var directory = Directory.CreateTempSubdirectory("conformance-").FullName;
+        var component = await ComponentAsync(store, servers, directory, cancel);
+        var app = new SidecarOptions { AppId = "shop", Resources = new ResourceSet([component], [], [], []) };
+        return new StoreUnderTest(await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [app, app] }, cancel), directory);
+    }
+
+    /// <summary>The state API as the event store sees it, through one of the two sidecars.</summary>
+    public IStateApi Api(int sidecar) => new DaprStateApi(_clients[sidecar], new EventStoreOptions { StateStore = Component });
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var client in _clients)
+            client.Dispose();
+        await _dapr.DisposeAsync();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private static async Task<ComponentResource> ComponentAsync(string store, StoreServers servers, string directory, CancellationToken cancel)
+    {
+        switch (store)
+        {
+            case "sqlite":
+                return Resource("state.sqlite", "v1", ("connectionString", Path.Combine(directory, "state.db")));
+            case "redis":
+                var redis = await servers.RedisAsync();
+                return Resource("state.redis", "v1", ("redisHost", redis.Address), ("redisDB", $"{redis.NewDatabase()}"));
+            case "postgresql":
+                var postgres = await servers.PostgresAsync();
+                return Resource("state.postgresql", "v2", ("connectionString", postgres.ConnectionString(await postgres.NewDatabaseAsync(cancel))));
+            default:
+                return Resource($"state.{store}", "v1");
+        }
+    }
+
+    private static ComponentResource Resource(string type, string version, params (string Name, string Value)[] metadata) => new(
+        Component, type, version, [.. metadata.Select(item => new MetadataItem(item.Name, item.Value, null, null, default))], false, null, null, [], default);
+}
