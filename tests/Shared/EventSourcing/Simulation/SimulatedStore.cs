@@ -13,7 +13,8 @@ public enum StoreClass
     Postgres,
 
     /// <summary>
-    /// No rollback; creating what exists fails with a general error; a write with a tag to a missing key succeeds (redis).
+    /// No rollback; creating what exists fails with a general error, and succeeds when it was not itself created so; a write with a tag to a
+    /// missing key succeeds (redis).
     /// </summary>
     Redis,
 
@@ -24,7 +25,7 @@ public enum StoreClass
 /// <summary>A state store with the exact semantics of its class; effects happen at once, faults are the caller's matter.</summary>
 internal sealed class SimulatedStore(StoreClass kind)
 {
-    private readonly Dictionary<string, (byte[] Value, long Tag)> _entries = [];
+    private readonly Dictionary<string, (byte[] Value, long Tag, bool CreatedOnly)> _entries = [];
     private long _tags;
 
     public StoreClass Kind { get; } = kind;
@@ -42,7 +43,7 @@ internal sealed class SimulatedStore(StoreClass kind)
             return true;
         }
 
-        return write.ETag is null && Kind is StoreClass.Postgres or StoreClass.Redis && write.ETag is null
+        return write.ETag is null && Kind is StoreClass.Postgres or StoreClass.Redis
             ? throw new StoreFault("the key exists")
             : false;
     }
@@ -84,10 +85,11 @@ internal sealed class SimulatedStore(StoreClass kind)
     }
 
     private bool Allows(StateWrite write) => _entries.TryGetValue(write.Key, out var entry)
-        ? write.ETag == Tag(entry.Tag)
+        ? write.ETag == Tag(entry.Tag) || (Kind == StoreClass.Redis && write.ETag is null && !entry.CreatedOnly)
         : write.ETag is null || Kind == StoreClass.Redis;
 
-    private void Put(StateWrite write) => _entries[write.Key] = (write.Value.ToArray(), NextTag(write.Key));
+    private void Put(StateWrite write) => _entries[write.Key] = (
+        write.Value.ToArray(), NextTag(write.Key), write.ETag is null || (_entries.TryGetValue(write.Key, out var entry) && entry.CreatedOnly));
 
     // Redis counts per key, the others never give a tag twice.
     private long NextTag(string key) => Kind == StoreClass.Redis
