@@ -189,7 +189,7 @@ public sealed class StoreConformanceTests(StoreServers servers) : IClassFixture<
     }
 
     /// <summary>The log of all lanes holds each of the events exactly once, and nothing else.</summary>
-    private static async Task AssertLogHoldsAsync(Replica replica, IReadOnlyCollection<RecordedEvent> events)
+    private static async Task AssertLogHoldsAsync(Replica replica, List<RecordedEvent> events)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
         limit.CancelAfter(Patience);
