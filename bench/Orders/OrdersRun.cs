@@ -18,10 +18,13 @@ internal sealed class OrdersRun(OrdersSystem system, LoadGenerator load, Uri? ec
 
         var echoed = new List<LoadRound>();
         var accepted = new List<Measured>();
+        var bare = new Samples();
+        using var disk = new BareCommits();
         for (var round = 0; round < rounds; round++)
         {
             if (echo is not null)
                 echoed.Add(await load.RunAsync(echo, time, rate, cancellationToken));
+            bare.Add(disk.Measure());
             accepted.Add(await RoundAsync(time, cancellationToken));
         }
 
@@ -39,6 +42,8 @@ internal sealed class OrdersRun(OrdersSystem system, LoadGenerator load, Uri? ec
         }
 
         Report.Table(["POST /orders", "201/s", "p50 ms", "p99 ms", "other answers", ": echo"], rows);
+        Report.Line($"Bare SQLite commits of one caller beside the rounds: {Report.Figure(bare.Median)}/s");
+        Report.Line();
         if (untilShipped)
             await ShowJourneysAsync(accepted, cancellationToken);
     }

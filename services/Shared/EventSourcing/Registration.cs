@@ -41,7 +41,10 @@ public static class Registration
             Instance = $"{Environment.MachineName}:{configuration["APP_PORT"] ?? Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)}",
         };
         configuration.GetSection("EventStore").Bind(defaults);
-        return defaults;
+        return defaults.MaxBatch >= 1
+            ? defaults
+            : throw new InvalidOperationException(
+                $"EventStore:MaxBatch is {defaults.MaxBatch}; expected the number of streams in one commit, 1 or more (1 switches group commit off).");
     }
 
     // A store that cannot work here (no ETags, no such component) ends the host: better than a service that never becomes ready.
