@@ -20,8 +20,8 @@ internal sealed class StoreUnderTest : IAsyncDisposable
     private StoreUnderTest(EmbeddedDapr dapr, string directory)
     {
         (_dapr, _directory) = (dapr, directory);
-        _clients = [.. dapr.Sidecars.Select(sidecar => new DaprClientBuilder()
-            .UseHttpEndpoint($"http://127.0.0.1:{sidecar.HttpPort}").UseGrpcEndpoint($"http://127.0.0.1:{sidecar.GrpcPort}").Build())];
+        _clients = [.. Enumerable.Range(0, dapr.Sidecars.Count).Select(Addresses)
+            .Select(address => new DaprClientBuilder().UseHttpEndpoint(address.Http).UseGrpcEndpoint(address.Grpc).Build())];
     }
 
     public static TheoryData<string> All => ["in-memory", "sqlite", "redis", "postgresql"];
@@ -37,6 +37,10 @@ internal sealed class StoreUnderTest : IAsyncDisposable
 
     /// <summary>The state API as the event store sees it, through one of the two sidecars.</summary>
     public IStateApi Api(int sidecar) => new DaprStateApi(_clients[sidecar], new EventStoreOptions { StateStore = Component });
+
+    /// <summary>The HTTP and the gRPC address of one of the two sidecars.</summary>
+    public (string Http, string Grpc) Addresses(int sidecar) =>
+        ($"http://127.0.0.1:{_dapr.Sidecars[sidecar].HttpPort}", $"http://127.0.0.1:{_dapr.Sidecars[sidecar].GrpcPort}");
 
     public async ValueTask DisposeAsync()
     {
