@@ -1,10 +1,10 @@
+using DaprOrders.Sidecar.Hosting;
+
 namespace DaprOrders.Sidecar.Actors;
 
 /// <summary>An actor between its first call and its deactivation.</summary>
 internal sealed class ActiveActor
 {
-    private static readonly TimeSpan LongestWait = TimeSpan.FromDays(40);
-
     private readonly TimeSpan _idleTimeout;
     private readonly TimeProvider _time;
     private readonly ITimer _idleTimer;
@@ -46,5 +46,5 @@ internal sealed class ActiveActor
     }
 
     private static TimeSpan Wait(TimeSpan wanted) =>
-        wanted > LongestWait ? LongestWait : wanted < TimeSpan.FromMilliseconds(1) ? TimeSpan.FromMilliseconds(1) : wanted;
+        wanted > Waits.Longest ? Waits.Longest : wanted < TimeSpan.FromMilliseconds(1) ? TimeSpan.FromMilliseconds(1) : wanted;
 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Actors;
 

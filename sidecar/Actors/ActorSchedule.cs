@@ -1,4 +1,3 @@
-using System.Text.Json;
 using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Actors;
@@ -35,7 +34,7 @@ internal sealed record ActorSchedule(DateTimeOffset Next, ActorPeriod Period, in
         }
         var expires = Read(ttl, next, "error parsing timer TTL");
         if (expires < now || expires < next)
-            throw new FormatException($"timer {actor}||{name} has already expired: dueTime: {Rfc3339(next)} TTL: {ttl}");
+            throw new FormatException($"timer {actor}||{name} has already expired: dueTime: {ActorTimes.Format(next)} TTL: {ttl}");
         return new(next, every, every.Times, expires);
     }
 
@@ -84,58 +83,6 @@ internal sealed record ActorSchedule(DateTimeOffset Next, ActorPeriod Period, in
 
     private static FormatException Invalid(string reason) => new($"rpc error: code = Unknown desc = job failed validation: {reason}");
 
-    private static string Rfc3339(DateTimeOffset time) =>
-        time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'", System.Globalization.CultureInfo.InvariantCulture);
-
     /// <summary>How a reminder's period reads when it is asked for.</summary>
     public static string Describe(ActorPeriod period) => period.IsNone ? "" : $"@every {GoDuration.Format(period.Exact)}";
-}
-
-/// <summary>Waits for points in time.</summary>
-internal static class ActorClock
-{
-    /// <summary>A single wait of a runtime timer may not be longer than about 49 days.</summary>
-    private static readonly TimeSpan LongestWait = TimeSpan.FromDays(40);
-
-    public static async Task WaitUntilAsync(this TimeProvider time, DateTimeOffset due, CancellationToken cancellationToken)
-    {
-        while (due - time.GetUtcNow() is { Ticks: > 0 } left)
-        {
-            // Rounded up to milliseconds, as timers count: never early.
-            var wait = left > LongestWait ? LongestWait : TimeSpan.FromMilliseconds(Math.Ceiling(left.TotalMilliseconds));
-            await Task.Delay(wait, time, cancellationToken);
-        }
-        // What was cancelled before its time came does not happen, however late the wait began.
-        cancellationToken.ThrowIfCancellationRequested();
-    }
-}
-
-/// <summary>The bodies of the calls that timers and reminders make.</summary>
-internal static class ActorCallbackBody
-{
-    public static byte[] OfTimer(string callback, ReadOnlyMemory<byte> data, string dueTime, string period) =>
-        Write(callback, data, dueTime, period);
-
-    /// <summary>What the Scheduler fires carries no times.</summary>
-    public static byte[] OfReminder(ReadOnlyMemory<byte> data) => Write(null, data, "", "");
-
-    private static byte[] Write(string? callback, ReadOnlyMemory<byte> data, string dueTime, string period)
-    {
-        var buffer = new System.Buffers.ArrayBufferWriter<byte>(128 + data.Length);
-        using (var json = new Utf8JsonWriter(buffer))
-        {
-            json.WriteStartObject();
-            if (callback is not null)
-                json.WriteString("callback", callback);
-            if (!data.IsEmpty)
-            {
-                json.WritePropertyName("data");
-                json.WriteRawValue(data.Span, skipInputValidation: true);
-            }
-            json.WriteString("dueTime", dueTime);
-            json.WriteString("period", period);
-            json.WriteEndObject();
-        }
-        return buffer.WrittenSpan.ToArray();
-    }
 }

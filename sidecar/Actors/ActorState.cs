@@ -3,7 +3,6 @@ using DaprOrders.Sidecar.Api;
 using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Components.State;
 using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resiliency;
 using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Actors;
@@ -30,7 +29,7 @@ internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> is
         var store = Store;
         try
         {
-            return await ExecuteAsync(store, attempt => store.Store.GetAsync(Prefix(actor) + key, attempt), cancellationToken);
+            return await store.UnderPolicyAsync(attempt => store.Store.GetAsync(Prefix(actor) + key, attempt), cancellationToken);
         }
         catch (StateStoreException e)
         {
@@ -52,8 +51,7 @@ internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> is
             return;
         try
         {
-            await ExecuteAsync(
-                store,
+            await store.UnderPolicyAsync(
                 async attempt =>
                 {
                     await store.Store.TransactAsync(writes, attempt);
@@ -66,11 +64,6 @@ internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> is
             throw Refused(e.Message);
         }
     }
-
-    private async Task<T> ExecuteAsync<T>(StateStoreComponent store, Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken) =>
-        runtime.Resiliency.ForComponentOutbound(store.Name, ComponentKind.Statestore) is { } policy
-            ? await policy.ExecuteAsync(async attempt => await call(attempt), cancellationToken)
-            : await call(cancellationToken);
 
     private StateWrite ToWrite(string prefix, ActorStateOperation operation)
     {

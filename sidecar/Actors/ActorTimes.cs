@@ -57,6 +57,9 @@ internal static partial class ActorTimes
             && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out time);
     }
 
+    /// <summary>As RFC 3339, in UTC.</summary>
+    public static string Format(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'", CultureInfo.InvariantCulture);
+
     internal static bool TryParseIso(string text, out ActorPeriod period)
     {
         period = ActorPeriod.None;

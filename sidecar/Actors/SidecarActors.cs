@@ -8,7 +8,6 @@ internal sealed class SidecarActors : ISidecarPart
 {
     private readonly SidecarRuntime _runtime;
     private readonly ActorPlacement _placement;
-    private ActorTimers? _timers;
 
     internal SidecarActors(SidecarRuntime runtime, ActorPlacement placement)
     {
@@ -23,7 +22,7 @@ internal sealed class SidecarActors : ISidecarPart
     internal ActorState State { get; }
 
     /// <summary>Null as <see cref="Host"/>.</summary>
-    internal ActorTimers? Timers => _timers;
+    internal ActorTimers? Timers { get; private set; }
 
     internal ActorReminders? Reminders { get; private set; }
 
@@ -44,7 +43,7 @@ internal sealed class SidecarActors : ISidecarPart
         }
         Host = new ActorHost(
             _runtime.Options.AppId, _runtime.Options.Namespace, types, app.Address, app.SendAsync, _runtime.Resiliency.ForActorTurn, _runtime.Time, _runtime.Logger);
-        _timers = new ActorTimers(_placement.InvokeAsync, _runtime.Time, _runtime.Logger);
+        Timers = new ActorTimers(_placement.InvokeAsync, _runtime.Time, _runtime.Logger);
         Reminders = await _placement.StartRemindersAsync(_runtime.Options.AppId, store?.Store, cancellationToken);
         _placement.Join(Host);
         _runtime.Logger.LogInformation("{AppId} hosts the actor types {ActorTypes}", _runtime.Options.AppId, types.Keys);
@@ -54,10 +53,10 @@ internal sealed class SidecarActors : ISidecarPart
     {
         if (Host is not { } host)
             return;
-        await _timers!.DisposeAsync();
+        await Timers!.DisposeAsync();
         await _placement.LeaveAsync(host).WaitAsync(cancellationToken);
         Host = null;
-        _timers = null;
+        Timers = null;
         Reminders = null;
     }
 
@@ -100,9 +99,6 @@ internal sealed class SidecarActors : ISidecarPart
             HostReady = true,
         };
         foreach (var (type, count) in Host?.Count() ?? [])
-        {
-            var active = new ActiveActorsCount { Type = type, Count = count };
-            metadata.ActorRuntime.ActiveActors.Add(active);
-        }
+            metadata.ActorRuntime.ActiveActors.Add(new ActiveActorsCount { Type = type, Count = count });
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DaprOrders.Sidecar.Formats;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace DaprOrders.Sidecar.Api;

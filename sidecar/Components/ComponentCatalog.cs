@@ -24,7 +24,7 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
         string @namespace,
         CancellationToken cancellationToken)
     {
-        var visible = resources.Where(resource => resource.Scopes.Count == 0 || resource.Scopes.Contains(appId)).ToList();
+        var visible = resources.Where(resource => resource.Scopes.Include(appId)).ToList();
         if (visible.GroupBy(resource => resource.Name).FirstOrDefault(group => group.Count() > 1) is { } twins)
         {
             throw new ResourceException(

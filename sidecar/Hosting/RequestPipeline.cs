@@ -1,4 +1,3 @@
-
 using Microsoft.AspNetCore.Http.Features;
 
 namespace DaprOrders.Sidecar.Hosting;
@@ -10,7 +9,7 @@ internal static class RequestPipeline
 
     public static void UseDaprPipeline(this IApplicationBuilder app, SidecarRuntime runtime)
     {
-        app.Use((context, next) => IsGrpc(context) ? GuardGrpcAsync(context, next, runtime) : GuardHttpAsync(context, next, runtime));
+        app.Use((context, next) => GrpcRefusal.IsGrpc(context) ? GuardGrpcAsync(context, next, runtime) : GuardHttpAsync(context, next, runtime));
         app.UseRouting();
     }
 
@@ -23,9 +22,6 @@ internal static class RequestPipeline
 
         return new PathString("/" + string.Join('/', value.Split('/', StringSplitOptions.RemoveEmptyEntries)));
     }
-
-    private static bool IsGrpc(HttpContext context) =>
-        context.Request.ContentType is { } type && type.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase);
 
     private static Task GuardHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
     {

@@ -18,7 +18,7 @@ internal static class SidecarApis
         routes.MapHealth(runtime);
         routes.MapMetadata(runtime);
         routes.MapSecrets(runtime);
-        routes.MapNotConfigured();
+        routes.MapNotConfigured(runtime);
         routes.MapState(runtime);
         routes.MapPublish(runtime);
         routes.MapActors(runtime);

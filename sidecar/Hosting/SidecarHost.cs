@@ -1,4 +1,5 @@
 using System.Net;
+using DaprOrders.Sidecar.Resources;
 using Grpc.AspNetCore.Server.Model;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -39,10 +40,11 @@ public sealed class SidecarHost : IAsyncDisposable
     public Task Stopped => _stopped.Task;
 
     /// <summary>Returns once both ports answer; the application may come later (see <see cref="Ready"/>).</summary>
-    /// <exception cref="Resources.ResourceException">A mistake in a resource.</exception>
+    /// <exception cref="ResourceException">A mistake in a resource.</exception>
     /// <exception cref="IOException">A port is taken.</exception>
     public static async Task<SidecarHost> StartAsync(SidecarOptions options, SharedParts shared, CancellationToken cancellationToken)
     {
+        ResourceException.ThrowIfAny([.. ResourceChecks.CheckSubscriptions(options.Resources, options.AppId)]);
         var components = await shared.Components.LoadAsync(options.Resources.Components, options.AppId, options.Namespace, cancellationToken);
         var runtime = new SidecarRuntime(options, shared, components);
         await runtime.Subscriptions.RegisterAsync(cancellationToken);

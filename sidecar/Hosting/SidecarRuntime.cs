@@ -10,6 +10,7 @@ using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.Secrets;
 using DaprOrders.Sidecar.Components.State;
 using DaprOrders.Sidecar.Resiliency;
+using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Hosting;
 
@@ -27,7 +28,7 @@ public sealed class SidecarRuntime
         Shared = shared;
         Logger = shared.LoggerFactory.CreateLogger($"DaprOrders.Sidecar.{options.AppId}");
         Components = components;
-        Resiliency = new ResiliencyPolicies(options.Resources.Resiliencies.Where(r => r.Scopes.Count == 0 || r.Scopes.Contains(options.AppId)), shared.Time);
+        Resiliency = new ResiliencyPolicies(options.Resources.Resiliencies.Where(r => r.Scopes.Include(options.AppId)), shared.Time);
         StateStores = Of<IStateStore>().ToDictionary(
             c => c.Name, c => new StateStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Statestore)));
         PubSubs = Of<IPubSub>().ToDictionary(c => c.Name, c => new PubSubComponent(c, options, Resiliency));

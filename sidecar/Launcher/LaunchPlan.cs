@@ -54,7 +54,8 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
                 warnings.AddRange(configurations[file].NotSupported.Select(s => $"{file}: {s} has no effect in the embedded sidecar"));
             }
 
-            errors.AddRange(set.Components.Where(c => c.Scopes.Count == 0 || c.Scopes.Contains(app.AppId)).SelectMany(ComponentTypes.Check));
+            errors.AddRange(set.Components.Where(c => c.Scopes.Include(app.AppId)).SelectMany(ComponentTypes.Check));
+            errors.AddRange(ResourceChecks.CheckSubscriptions(set, app.AppId));
             sidecars.Add(OptionsOf(app, set, app.ConfigFilePath is null ? ConfigurationResource.Default : configurations[app.ConfigFilePath]));
         }
 

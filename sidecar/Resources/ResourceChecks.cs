@@ -16,6 +16,22 @@ internal static class ResourceChecks
         RefuseUnusableExpressions(found, errors);
     }
 
+    /// <summary>Subscriptions of an application to a pub/sub that it cannot see: daprd only logs them, and their messages never come.</summary>
+    public static IEnumerable<ResourceError> CheckSubscriptions(ResourceSet resources, string appId)
+    {
+        var brokers = resources.Components.Where(c => c.Type.StartsWith("pubsub.", StringComparison.OrdinalIgnoreCase)).ToList();
+        foreach (var subscription in resources.Subscriptions.Where(s => s.Scopes.Include(appId)))
+        {
+            // One without scopes may well be meant for the applications that see the broker, and not for this one.
+            var (candidates, whose) = subscription.Scopes.Count == 0 ? (brokers, "") : (brokers.FindAll(b => b.Scopes.Include(appId)), $" that {appId} may use");
+            if (candidates.Exists(b => b.Name == subscription.PubSubName))
+                continue;
+            var names = candidates.Select(b => b.Name).Distinct().Order(StringComparer.Ordinal).ToList();
+            yield return new(
+                subscription.Location, $"spec.pubsubname: expected one of the pub/sub components{whose}, {Choice(names)}; got \"{subscription.PubSubName}\"");
+        }
+    }
+
     private static void RefuseDuplicates(string what, IEnumerable<(string Name, SourceLocation Location)> named, List<ResourceError> errors)
     {
         foreach (var group in named.Where(n => n.Name.Length > 0).GroupBy(n => n.Name, StringComparer.Ordinal))
@@ -88,11 +104,12 @@ internal static class ResourceChecks
         foreach (var reference in found.PolicyReferences.Where(r => !known[r.Section].Contains(r.Name)))
         {
             var names = known[reference.Section].Except(ResiliencyReader.BuiltInRetries).Order(StringComparer.Ordinal).ToList();
-            var choice = names.Count == 0 ? "but there are none" : $"which are {string.Join(", ", names)}";
-            reference.Map.Error($"expected one of spec.policies.{reference.Section}, {choice}; got \"{reference.Name}\"", reference.Field);
+            reference.Map.Error($"expected one of spec.policies.{reference.Section}, {Choice(names)}; got \"{reference.Name}\"", reference.Field);
         }
 
         HashSet<string> Names(Func<ResiliencyResource, IEnumerable<string>> of) =>
             found.Resiliencies.SelectMany(of).ToHashSet(StringComparer.Ordinal);
     }
+
+    private static string Choice(IReadOnlyCollection<string> names) => names.Count == 0 ? "but there are none" : $"which are {string.Join(", ", names)}";
 }

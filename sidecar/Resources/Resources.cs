@@ -6,6 +6,13 @@ public readonly record struct SourceLocation(string File, int Line)
     public override string ToString() => $"{File}:{Line}";
 }
 
+/// <summary>The <c>scopes</c> of a resource: the ids of the applications that it is for.</summary>
+internal static class ScopeList
+{
+    /// <summary>None means every application.</summary>
+    public static bool Include(this IReadOnlyList<string> scopes, string appId) => scopes.Count == 0 || scopes.Contains(appId);
+}
+
 /// <summary>Everything that the files of one or more resources folders declare.</summary>
 public sealed record ResourceSet(
     IReadOnlyList<ComponentResource> Components,
@@ -42,7 +49,12 @@ public sealed record ComponentResource(
 /// <summary>One CEL rule; an empty match is the default rule.</summary>
 public sealed record RouteRule(string Match, string Path);
 
-public sealed record BulkSubscribe(bool Enabled, int MaxMessagesCount, int MaxAwaitDurationMs);
+/// <summary>The defaults are those of pkg/runtime/pubsub/bulk_subscriber.go.</summary>
+public sealed record BulkSubscribe(bool Enabled, int MaxMessagesCount, int MaxAwaitDurationMs)
+{
+    public const int DefaultMaxMessagesCount = 100;
+    public const int DefaultMaxAwaitDurationMs = 1000;
+}
 
 /// <summary>A subscription, declared by a file or by the application (pkg/runtime/pubsub/subscriptions.go).</summary>
 public sealed record SubscriptionResource(

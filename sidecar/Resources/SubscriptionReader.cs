@@ -6,10 +6,6 @@ internal static class SubscriptionReader
     public const string Version1 = "dapr.io/v1alpha1";
     public const string Version2 = "dapr.io/v2alpha1";
 
-    /// <summary>Dapr's defaults of a bulk subscription (pkg/runtime/pubsub/bulk_subscriber.go).</summary>
-    private const int DefaultMaxMessagesCount = 100;
-    private const int DefaultMaxAwaitDurationMs = 1000;
-
     public static SubscriptionResource Read(YamlMap document, string name, string apiVersion)
     {
         var spec = document.RequiredMap("spec");
@@ -54,8 +50,8 @@ internal static class SubscriptionReader
     {
         var bulk = new BulkSubscribe(
             map.Flag("enabled") ?? false,
-            map.Integer("maxMessagesCount", minimum: 0) is > 0 and var count ? count : DefaultMaxMessagesCount,
-            map.Integer("maxAwaitDurationMs", minimum: 0) is > 0 and var await ? await : DefaultMaxAwaitDurationMs);
+            map.Integer("maxMessagesCount", minimum: 0) is > 0 and var count ? count : BulkSubscribe.DefaultMaxMessagesCount,
+            map.Integer("maxAwaitDurationMs", minimum: 0) is > 0 and var await ? await : BulkSubscribe.DefaultMaxAwaitDurationMs);
         map.EndOfFields();
         return bulk;
     }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using DaprOrders.Sidecar.Actors;
 using DaprOrders.Sidecar.Components.State;
 using DaprOrders.Sidecar.Hosting;
@@ -112,10 +111,7 @@ internal readonly struct ActorApi(SidecarRuntime runtime)
 
     /// <summary>Daprd tells a ttl only when it was given as a point in time.</summary>
     public static string? TtlToShow(Reminder reminder) =>
-        ActorTimes.TryParseRfc3339(reminder.Ttl, out var ttl) ? Rfc3339(ttl) : null;
-
-    public static string Rfc3339(DateTimeOffset time) =>
-        time.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'", CultureInfo.InvariantCulture);
+        ActorTimes.TryParseRfc3339(reminder.Ttl, out var ttl) ? ActorTimes.Format(ttl) : null;
 
     private ActorReminders Reminders(string type) =>
         Actors.Hosts(type) && Actors.Reminders is { } reminders ? reminders : throw ActorErrors.NotHosted;

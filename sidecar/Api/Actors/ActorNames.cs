@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Text;
+using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Api.Actors;
 
@@ -10,31 +10,12 @@ internal static class ActorNames
     public static string? Problem(string name)
     {
         if (name.AsSpan().IndexOfAny("#?\0/\\") >= 0)
-            return $"name contains forbidden character: {Quote(name)}";
+            return $"name contains forbidden character: {GoText.Quote(name)}";
         for (var i = 0; i < name.Length; i++)
         {
             if (name[i] is < ' ' or '\x7f')
-                return string.Create(CultureInfo.InvariantCulture, $"name contains control character at position {i}: {Quote(name)}");
+                return string.Create(CultureInfo.InvariantCulture, $"name contains control character at position {i}: {GoText.Quote(name)}");
         }
-        return name is "." or ".." ? $"name is a path traversal sequence: {Quote(name)}" : null;
-    }
-
-    /// <summary>As Go's <c>%q</c>, for the characters that occur here.</summary>
-    public static string Quote(string text)
-    {
-        var quoted = new StringBuilder(text.Length + 2).Append('"');
-        foreach (var c in text)
-        {
-            quoted = c switch
-            {
-                '"' or '\\' => quoted.Append('\\').Append(c),
-                '\n' => quoted.Append("\\n"),
-                '\r' => quoted.Append("\\r"),
-                '\t' => quoted.Append("\\t"),
-                < ' ' or '\x7f' => quoted.Append(CultureInfo.InvariantCulture, $"\\x{(int)c:x2}"),
-                _ => quoted.Append(c),
-            };
-        }
-        return quoted.Append('"').ToString();
+        return name is "." or ".." ? $"name is a path traversal sequence: {GoText.Quote(name)}" : null;
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DaprOrders.Sidecar.Actors;
+using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Api.Actors;
 
@@ -36,7 +37,7 @@ internal static class ActorRequests
         if (json.RootElement.ValueKind == JsonValueKind.Null)
             return [];
         if (json.RootElement.ValueKind != JsonValueKind.Array)
-            throw new JsonException($"json: cannot unmarshal {GoKind(json.RootElement)} into Go value of type []api.TransactionalOperation");
+            throw new JsonException($"json: cannot unmarshal {GoJson.Kind(json.RootElement)} into Go value of type []api.TransactionalOperation");
         return [.. json.RootElement.EnumerateArray().Select(Operation)];
     }
 
@@ -58,7 +59,7 @@ internal static class ActorRequests
 
     private static JsonElement Object(JsonElement json) => json.ValueKind is JsonValueKind.Object
         ? json
-        : throw new JsonException($"json: cannot unmarshal {GoKind(json)} into Go value; expected an object");
+        : throw new JsonException($"json: cannot unmarshal {GoJson.Kind(json)} into Go value; expected an object");
 
     private static string Text(JsonElement json, string field)
     {
@@ -66,15 +67,9 @@ internal static class ActorRequests
             return "";
         return value.ValueKind == JsonValueKind.String
             ? value.GetString()!
-            : throw new JsonException($"json: cannot unmarshal {GoKind(value)} into Go struct field .{field} of type string");
+            : throw new JsonException($"json: cannot unmarshal {GoJson.Kind(value)} into Go struct field .{field} of type string");
     }
 
     private static byte[] Data(JsonElement json) =>
         json.TryGetProperty("data", out var data) ? JsonSerializer.SerializeToUtf8Bytes(data) : [];
-
-    private static string GoKind(JsonElement json) => json.ValueKind switch
-    {
-        JsonValueKind.True or JsonValueKind.False => "bool",
-        var kind => kind.ToString().ToLowerInvariant(),
-    };
 }

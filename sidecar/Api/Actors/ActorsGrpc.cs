@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Actors;
+using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Hosting;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
@@ -45,7 +46,7 @@ internal static class ActorsGrpc
             return response;
         response.Data = UnsafeByteOperations.UnsafeWrap(entry.Value);
         if (entry.ExpiresAt is { } expires)
-            response.Metadata["ttlExpireTime"] = ActorApi.Rfc3339(expires);
+            response.Metadata[StateItems.ExpireTime] = ActorTimes.Format(expires);
         return response;
     }
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using DaprOrders.Sidecar.Actors;
 using DaprOrders.Sidecar.Api.Invocation;
+using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Api.Actors;
@@ -11,16 +12,15 @@ internal static class ActorsHttp
     private const string Actor = "/v1.0/actors/{actorType}/{actorId}";
 
     private static readonly string[] MethodVerbs = ["GET", "POST", "DELETE", "PUT"];
-    private static readonly string[] WriteVerbs = ["POST", "PUT"];
 
     public static void MapActors(this IEndpointRouteBuilder routes, SidecarRuntime runtime)
     {
         routes.MapMethods(Actor + "/method/{name}", MethodVerbs, context => InvokeAsync(context, runtime));
         routes.MapGet(Actor + "/state/{name}", context => GetStateAsync(context, runtime));
-        routes.MapMethods(Actor + "/state", WriteVerbs, context => WriteStateAsync(context, runtime));
-        routes.MapMethods(Actor + "/timers/{name}", WriteVerbs, context => RegisterTimerAsync(context, runtime));
+        routes.MapMethods(Actor + "/state", Verbs.PostAndPut, context => WriteStateAsync(context, runtime));
+        routes.MapMethods(Actor + "/timers/{name}", Verbs.PostAndPut, context => RegisterTimerAsync(context, runtime));
         routes.MapDelete(Actor + "/timers/{name}", context => UnregisterTimer(context, runtime));
-        routes.MapMethods(Actor + "/reminders/{name}", WriteVerbs, context => RegisterReminderAsync(context, runtime));
+        routes.MapMethods(Actor + "/reminders/{name}", Verbs.PostAndPut, context => RegisterReminderAsync(context, runtime));
         routes.MapGet(Actor + "/reminders/{name}", context => GetReminderAsync(context, runtime));
         routes.MapDelete(Actor + "/reminders/{name}", context => UnregisterReminderAsync(context, runtime));
     }
@@ -48,7 +48,7 @@ internal static class ActorsHttp
             return;
         }
         if (entry.ExpiresAt is { } expires)
-            context.Response.Headers["metadata.ttlExpireTime"] = ActorApi.Rfc3339(expires);
+            context.Response.Headers["metadata." + StateItems.ExpireTime] = ActorTimes.Format(expires);
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = entry.Value.Length;
         await context.Response.Body.WriteAsync(entry.Value, context.RequestAborted);

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Net;
-using DaprOrders.Sidecar.Api.Actors;
 using DaprOrders.Sidecar.Components.Secrets;
 using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Hosting;
@@ -40,7 +39,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     {
         if (id.StartsWith("http:/", StringComparison.Ordinal) || id.StartsWith("https:/", StringComparison.Ordinal))
             return new(id, Outside, BaseUrl(id), [], IsApp: false, IsOwnApp: false);
-        if (_options.Resources.HttpEndpoints.FirstOrDefault(endpoint => endpoint.Name == id && InScope(endpoint)) is { } endpoint)
+        if (_options.Resources.HttpEndpoints.FirstOrDefault(endpoint => endpoint.Name == id && endpoint.Scopes.Include(_options.AppId)) is { } endpoint)
             return new(id, Outside, endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), IsApp: false, IsOwnApp: false);
 
         var (appId, appNamespace) = id.Split('.') switch
@@ -96,7 +95,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
             throw Failed(route.Id, $"rpc error: code = InvalidArgument desc = invalid method: {e.Message}");
         }
         if (InvocationTarget.InvalidEscape(path) is { } bad)
-            throw Failed(route.Id, route.Word($"parse \"{route.BaseAddress}/{path}\": invalid URL escape {ActorNames.Quote(bad)}"));
+            throw Failed(route.Id, route.Word($"parse \"{route.BaseAddress}/{path}\": invalid URL escape {GoText.Quote(bad)}"));
         return new Uri($"{route.BaseAddress}/{path}{query}");
     }
 
@@ -141,8 +140,6 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
             headers.Add(new(header.Name, await SecretReferences.ResolveAsync(header, endpoint.SecretStore, runtime.Components, cancellationToken)));
         return headers;
     }
-
-    private bool InScope(HttpEndpointResource endpoint) => endpoint.Scopes.Count == 0 || endpoint.Scopes.Contains(_options.AppId);
 
     /// <summary>A doubled slash in a path does not survive every client.</summary>
     private static string BaseUrl(string id) =>

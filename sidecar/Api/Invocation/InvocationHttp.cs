@@ -23,17 +23,13 @@ internal static class InvocationHttp
 
     private static async Task InvokeAsync(HttpContext context, SidecarRuntime runtime, AppInvoker invoker)
     {
-        if (context.Request.ContentType?.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase) == true)
+        if (GrpcRefusal.IsGrpc(context))
         {
             await RefuseGrpcAsync(context, runtime);
             return;
         }
         var target = InvocationTarget.Find(context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget, context.Request.Headers)
-            ?? throw new ApiException(
-                404,
-                Grpc.Core.StatusCode.NotFound,
-                "ERR_DIRECT_INVOKE",
-                "failed getting app id either from the URL path or the header dapr-app-id");
+            ?? throw NoTarget(context, runtime);
         var route = await invoker.RouteAsync(target.Id, context.RequestAborted);
         var address = AppInvoker.Address(route, target.Method, context.Request.QueryString.Value ?? "");
         await RefuseTooLargeAsync(context, runtime, route, address);
@@ -59,6 +55,18 @@ internal static class InvocationHttp
             ?? AppInvoker.Failed(route.Id, route.Word(exception?.Message ?? error.ToString()));
     }
 
+    /// <summary>Also for the APIs of Dapr that this sidecar does not have, such as jobs and workflows: daprd's answer to an unknown path.</summary>
+    private static ApiException NoTarget(HttpContext context, SidecarRuntime runtime)
+    {
+        if (context.Request.Path.Value?.StartsWith("/v1.", StringComparison.Ordinal) == true)
+        {
+            runtime.Logger.LogWarning(
+                "{AppId} called {Method} {Path}, which is no API of the embedded sidecar",
+                runtime.Options.AppId, context.Request.Method, context.Request.Path);
+        }
+        return new(404, Grpc.Core.StatusCode.NotFound, "ERR_DIRECT_INVOKE", "failed getting app id either from the URL path or the header dapr-app-id");
+    }
+
     /// <summary>What no API has bound. Applications behind a gRPC port are not supported, so neither is proxying to them.</summary>
     private static Task RefuseGrpcAsync(HttpContext context, SidecarRuntime runtime)
     {
@@ -71,22 +79,14 @@ internal static class InvocationHttp
         }
         else if (!context.Request.Headers.ContainsKey("dapr-app-id") && !context.Request.Headers.ContainsKey("dapr-callee-app-id"))
         {
-            return GrpcStatus(context, Grpc.Core.StatusCode.Unknown, "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found");
+            return GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unknown, "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found");
         }
         else
         {
             message = $"the embedded sidecar does not proxy gRPC calls such as {method[1..]} to applications";
             runtime.Logger.LogWarning("{AppId} called {GrpcMethod}: the embedded sidecar does not proxy gRPC to applications", runtime.Options.AppId, method);
         }
-        return GrpcStatus(context, Grpc.Core.StatusCode.Unimplemented, message);
-    }
-
-    private static Task GrpcStatus(HttpContext context, Grpc.Core.StatusCode code, string message)
-    {
-        context.Response.ContentType = "application/grpc";
-        context.Response.Headers["grpc-status"] = ((int)code).ToString(System.Globalization.CultureInfo.InvariantCulture);
-        context.Response.Headers["grpc-message"] = Uri.EscapeDataString(message);
-        return Task.CompletedTask;
+        return GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unimplemented, message);
     }
 
     /// <summary>daprd cuts the body at the limit and fails on the difference; the text is the same.</summary>

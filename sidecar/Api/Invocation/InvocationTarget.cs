@@ -1,5 +1,5 @@
 using System.Text;
-using DaprOrders.Sidecar.Api.Actors;
+using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Api.Invocation;
 
@@ -37,11 +37,11 @@ internal readonly record struct InvocationTarget(string Id, string Method)
     public static string Normalize(string method)
     {
         if (method.AsSpan().IndexOfAny("#?\0") >= 0)
-            throw new FormatException($"method contains forbidden character: {ActorNames.Quote(method)}");
+            throw new FormatException($"method contains forbidden character: {GoText.Quote(method)}");
         for (var i = 0; i < method.Length; i++)
         {
             if (method[i] is < ' ' or '\x7f')
-                throw new FormatException($"method contains control character at position {i}: {ActorNames.Quote(method)}");
+                throw new FormatException($"method contains control character at position {i}: {GoText.Quote(method)}");
         }
 
         if (!method.Contains("//", StringComparison.Ordinal) && !method.Contains("./", StringComparison.Ordinal) && !method.EndsWith('.'))

@@ -5,6 +5,7 @@ using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.State;
 using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 
@@ -27,11 +28,7 @@ internal static class MetadataApi
         routes.MapPost("/v1.0/shutdown", context =>
         {
             ApiErrors.NoContent(context);
-            context.Response.OnCompleted(() =>
-            {
-                runtime.RequestShutdown();
-                return Task.CompletedTask;
-            });
+            ShutDownAfter(context, runtime);
             return Task.CompletedTask;
         });
     }
@@ -47,14 +44,17 @@ internal static class MetadataApi
         });
         methods.Unary<ShutdownRequest, Empty>("Shutdown", (runtime, _, call) =>
         {
-            call.GetHttpContext().Response.OnCompleted(() =>
-            {
-                runtime.RequestShutdown();
-                return Task.CompletedTask;
-            });
+            ShutDownAfter(call.GetHttpContext(), runtime);
             return Task.FromResult(new Empty());
         });
     }
+
+    /// <summary>Once the caller has its answer.</summary>
+    private static void ShutDownAfter(HttpContext call, SidecarRuntime runtime) => call.Response.OnCompleted(() =>
+    {
+        runtime.RequestShutdown();
+        return Task.CompletedTask;
+    });
 
     private static GetMetadataResponse Describe(SidecarRuntime runtime)
     {
@@ -101,9 +101,9 @@ internal static class MetadataApi
             });
         }
 
-        foreach (var endpoint in options.Resources.HttpEndpoints.Where(endpoint => endpoint.Scopes.Count == 0 || endpoint.Scopes.Contains(options.AppId)))
+        foreach (var endpoint in options.Resources.HttpEndpoints.Where(endpoint => endpoint.Scopes.Include(options.AppId)))
             metadata.HttpEndpoints.Add(new MetadataHTTPEndpoint { Name = endpoint.Name });
-        foreach (var resiliency in options.Resources.Resiliencies.Where(resource => resource.Scopes.Count == 0 || resource.Scopes.Contains(options.AppId)))
+        foreach (var resiliency in options.Resources.Resiliencies.Where(resource => resource.Scopes.Include(options.AppId)))
             metadata.Resiliencies.Add(new MetadataResiliency { Name = resiliency.Name });
         foreach (var part in runtime.Parts)
             part.Describe(metadata);

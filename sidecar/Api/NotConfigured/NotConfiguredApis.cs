@@ -11,43 +11,56 @@ namespace DaprOrders.Sidecar.Api.NotConfigured;
 /// </summary>
 internal static class NotConfiguredApis
 {
-    private static readonly string[] PostAndPut = ["POST", "PUT"];
+    private const string Bindings = "output bindings";
+    private const string Configurations = "configuration stores";
+    private const string Locks = "lock stores";
 
-    public static void MapNotConfigured(this IEndpointRouteBuilder routes)
+    public static void MapNotConfigured(this IEndpointRouteBuilder routes, SidecarRuntime runtime)
     {
-        routes.MapMethods("/v1.0/bindings/{name}", PostAndPut, context => throw Binding((string)context.Request.RouteValues["name"]!));
+        Refuse("/v1.0/bindings/{name}", Verbs.PostAndPut, Bindings, context => Binding((string)context.Request.RouteValues["name"]!));
         foreach (var version in new[] { "v1.0", "v1.0-alpha1" })
         {
-            routes.MapGet($"/{version}/configuration/{{store}}", _ => throw Configuration());
-            routes.MapGet($"/{version}/configuration/{{store}}/subscribe", _ => throw Configuration());
-            routes.MapGet($"/{version}/configuration/{{store}}/{{id}}/unsubscribe", _ => throw Configuration());
+            Refuse($"/{version}/configuration/{{store}}", ["GET"], Configurations, _ => Configuration());
+            Refuse($"/{version}/configuration/{{store}}/subscribe", ["GET"], Configurations, _ => Configuration());
+            Refuse($"/{version}/configuration/{{store}}/{{id}}/unsubscribe", ["GET"], Configurations, _ => Configuration());
         }
 
-        routes.MapPost("/v1.0-alpha1/lock/{store}", _ => throw Lock());
-        routes.MapPost("/v1.0-alpha1/unlock/{store}", _ => throw Lock());
+        Refuse("/v1.0-alpha1/lock/{store}", ["POST"], Locks, _ => Lock());
+        Refuse("/v1.0-alpha1/unlock/{store}", ["POST"], Locks, _ => Lock());
+
+        void Refuse(string pattern, string[] verbs, string missing, Func<HttpContext, ApiException> refusal) => routes.MapMethods(pattern, verbs, context =>
+        {
+            Report(runtime, $"{context.Request.Method} {context.Request.Path}", missing);
+            throw refusal(context);
+        });
     }
 
     public static void BindNotConfigured(this DaprGrpcMethods methods)
     {
-        Refuse<InvokeBindingRequest, InvokeBindingResponse>(methods, "InvokeBinding", "output bindings", request => Binding(request.Name));
-        Refuse<GetConfigurationRequest, GetConfigurationResponse>(methods, "GetConfiguration", "configuration stores", _ => Configuration());
-        Refuse<GetConfigurationRequest, GetConfigurationResponse>(methods, "GetConfigurationAlpha1", "configuration stores", _ => Configuration());
-        Refuse<UnsubscribeConfigurationRequest, UnsubscribeConfigurationResponse>(
-            methods, "UnsubscribeConfiguration", "configuration stores", _ => Configuration());
-        methods.ServerStreaming<SubscribeConfigurationRequest, SubscribeConfigurationResponse>(
-            "SubscribeConfiguration", (_, _, _, _) => throw Configuration());
-        Refuse<TryLockRequest, TryLockResponse>(methods, "TryLockAlpha1", "lock stores", _ => Lock());
-        Refuse<UnlockRequest, UnlockResponse>(methods, "UnlockAlpha1", "lock stores", _ => Lock());
+        Refuse<InvokeBindingRequest, InvokeBindingResponse>("InvokeBinding", Bindings, request => Binding(request.Name));
+        Refuse<GetConfigurationRequest, GetConfigurationResponse>("GetConfiguration", Configurations, _ => Configuration());
+        Refuse<GetConfigurationRequest, GetConfigurationResponse>("GetConfigurationAlpha1", Configurations, _ => Configuration());
+        Refuse<UnsubscribeConfigurationRequest, UnsubscribeConfigurationResponse>("UnsubscribeConfiguration", Configurations, _ => Configuration());
+        methods.ServerStreaming<SubscribeConfigurationRequest, SubscribeConfigurationResponse>("SubscribeConfiguration", (runtime, _, _, _) =>
+        {
+            Report(runtime, "SubscribeConfiguration", Configurations);
+            throw Configuration();
+        });
+        Refuse<TryLockRequest, TryLockResponse>("TryLockAlpha1", Locks, _ => Lock());
+        Refuse<UnlockRequest, UnlockResponse>("UnlockAlpha1", Locks, _ => Lock());
+
+        void Refuse<TRequest, TResponse>(string name, string missing, Func<TRequest, ApiException> refusal)
+            where TRequest : class, IMessage<TRequest>, new()
+            where TResponse : class, IMessage<TResponse>, new() =>
+            methods.Unary<TRequest, TResponse>(name, (runtime, request, _) =>
+            {
+                Report(runtime, name, missing);
+                throw refusal(request);
+            });
     }
 
-    private static void Refuse<TRequest, TResponse>(DaprGrpcMethods methods, string name, string missing, Func<TRequest, ApiException> refusal)
-        where TRequest : class, IMessage<TRequest>, new()
-        where TResponse : class, IMessage<TResponse>, new() =>
-        methods.Unary<TRequest, TResponse>(name, (runtime, request, _) =>
-        {
-            runtime.Logger.LogWarning("{Method} was called, but the embedded sidecar has no {Missing}", name, missing);
-            throw refusal(request);
-        });
+    private static void Report(SidecarRuntime runtime, string method, string missing) => runtime.Logger.LogWarning(
+        "{AppId} called {Method}, but the embedded sidecar has no {Missing}", runtime.Options.AppId, method, missing);
 
     private static ApiException Binding(string name)
     {

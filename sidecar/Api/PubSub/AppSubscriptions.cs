@@ -41,7 +41,10 @@ internal static class AppSubscriptions
                 ? metadata.EnumerateObject().ToDictionary(field => field.Name, field => field.Value.ToString())
                 : [],
             Field(bulk, "enabled").ValueKind == JsonValueKind.True
-                ? new(true, Number(bulk, "maxMessagesCount", 100), Number(bulk, "maxAwaitDurationMs", 1000))
+                ? new(
+                    true,
+                    Number(bulk, "maxMessagesCount", BulkSubscribe.DefaultMaxMessagesCount),
+                    Number(bulk, "maxAwaitDurationMs", BulkSubscribe.DefaultMaxAwaitDurationMs))
                 : null,
             [],
             default);

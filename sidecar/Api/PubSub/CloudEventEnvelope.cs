@@ -4,6 +4,7 @@ using System.Net.Mime;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
 
@@ -120,7 +121,7 @@ internal static class CloudEventEnvelope
             var reader = new Utf8JsonReader(data);
             reader.Read();
             if (reader.TokenType != JsonTokenType.StartObject)
-                throw new JsonException(NotAnObject(ref reader));
+                throw new JsonException($"json: cannot unmarshal {Kind(reader.TokenType)} into Go value of type map[string]interface {{}}");
 
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
@@ -194,14 +195,12 @@ internal static class CloudEventEnvelope
             json.WriteRawValue(own, skipInputValidation: true);
     }
 
-    /// <summary>Go's words for it, which callers see.</summary>
-    private static string NotAnObject(ref Utf8JsonReader reader) => reader.TokenType switch
+    /// <summary>Go's word for what begins with the token.</summary>
+    private static string Kind(JsonTokenType token) => token switch
     {
-        JsonTokenType.StartArray => "json: cannot unmarshal array into Go value of type map[string]interface {}",
-        JsonTokenType.String => "json: cannot unmarshal string into Go value of type map[string]interface {}",
-        JsonTokenType.Number => "json: cannot unmarshal number into Go value of type map[string]interface {}",
-        JsonTokenType.True or JsonTokenType.False => "json: cannot unmarshal bool into Go value of type map[string]interface {}",
-        _ => "json: cannot unmarshal null into Go value of type map[string]interface {}",
+        JsonTokenType.StartArray => "array",
+        JsonTokenType.True or JsonTokenType.False => "bool",
+        _ => token.ToString().ToLowerInvariant(),
     };
 
     private static bool IsJson(ReadOnlySpan<byte> data)

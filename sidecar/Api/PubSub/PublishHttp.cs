@@ -1,22 +1,17 @@
 using System.Text.Json;
 using DaprOrders.Sidecar.Hosting;
-using Microsoft.AspNetCore.Http.Features;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
 
 /// <summary>The publish routes of the HTTP API (pkg/api/http/http.go).</summary>
 internal static class PublishHttp
 {
-    private const int DrainedTimesLimit = 16;
-
-    private static readonly string[] PostAndPut = ["POST", "PUT"];
-
     public static void MapPublish(this IEndpointRouteBuilder routes, SidecarRuntime runtime)
     {
         // A topic may contain slashes, but not be empty: that is no route of this API.
-        routes.MapMethods("/v1.0/publish/{pubsub}/{**topic:minlength(1)}", PostAndPut, context => PublishAsync(runtime, context));
-        routes.MapMethods("/v1.0/publish/bulk/{pubsub}/{**topic:minlength(1)}", PostAndPut, context => PublishManyAsync(runtime, context));
-        routes.MapMethods("/v1.0-alpha1/publish/bulk/{pubsub}/{**topic:minlength(1)}", PostAndPut, context => PublishManyAsync(runtime, context));
+        routes.MapMethods("/v1.0/publish/{pubsub}/{**topic:minlength(1)}", Verbs.PostAndPut, context => PublishAsync(runtime, context));
+        routes.MapMethods("/v1.0/publish/bulk/{pubsub}/{**topic:minlength(1)}", Verbs.PostAndPut, context => PublishManyAsync(runtime, context));
+        routes.MapMethods("/v1.0-alpha1/publish/bulk/{pubsub}/{**topic:minlength(1)}", Verbs.PostAndPut, context => PublishManyAsync(runtime, context));
     }
 
     private static async Task PublishAsync(SidecarRuntime runtime, HttpContext context)
@@ -64,28 +59,15 @@ internal static class PublishHttp
     private static (string PubSub, string Topic) Route(HttpContext context) =>
         ((string)context.Request.RouteValues["pubsub"]!, (string)context.Request.RouteValues["topic"]!);
 
-    /// <summary>
-    /// A body that is too large is read to its end before it is refused: a server that hangs up while the client still writes leaves it
-    /// without the reason.
-    /// </summary>
     private static async Task<ReadOnlyMemory<byte>> ReadBodyAsync(SidecarRuntime runtime, HttpContext context, PublishTarget target)
     {
-        var limit = runtime.Options.MaxBodyBytes;
-        if (context.Request.ContentLength <= limit)
-            return await RequestBody.ReadAsync(context);
-
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } feature)
-            feature.MaxRequestBodySize = (long)limit * DrainedTimesLimit;
-        using var body = new MemoryStream();
-        var chunk = new byte[64 * 1024];
-        long length = 0;
-        for (int read; (read = await context.Request.Body.ReadAsync(chunk, context.RequestAborted)) > 0;)
+        try
         {
-            length += read;
-            if (length <= limit)
-                body.Write(chunk, 0, read);
+            return await RequestBody.ReadAsync(context);
         }
-
-        return length <= limit ? body.ToArray() : throw PubSubErrors.TooLarge(target.Component.Name, target.Topic, limit);
+        catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
+        {
+            throw PubSubErrors.TooLarge(target.Component.Name, target.Topic, runtime.Options.MaxBodyBytes);
+        }
     }
 }

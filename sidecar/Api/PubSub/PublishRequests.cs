@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using DaprOrders.Sidecar.Components.PubSub;
+using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
@@ -89,7 +90,7 @@ internal static class BulkPublishBody
         {
             using var document = RequestBody.Parse(body);
             if (document.RootElement.ValueKind != JsonValueKind.Array)
-                throw new JsonException($"json: cannot unmarshal {GoKind(document.RootElement)} into Go value of type []http.bulkPublishMessageEntry");
+                throw new JsonException($"json: cannot unmarshal {GoJson.Kind(document.RootElement)} into Go value of type []http.bulkPublishMessageEntry");
 
             var (events, ids) = (new List<EventToPublish>(), new HashSet<string>());
             foreach (var entry in document.RootElement.EnumerateArray())
@@ -123,7 +124,7 @@ internal static class BulkPublishBody
     private static EventToPublish ReadEntry(JsonElement entry, PublishTarget target, string appId, IReadOnlyDictionary<string, string> requestMetadata)
     {
         if (entry.ValueKind != JsonValueKind.Object)
-            throw new JsonException($"json: cannot unmarshal {GoKind(entry)} into Go value of type http.bulkPublishMessageEntry");
+            throw new JsonException($"json: cannot unmarshal {GoJson.Kind(entry)} into Go value of type http.bulkPublishMessageEntry");
 
         var (entryId, contentType) = ("", "");
         JsonElement content = default;
@@ -161,21 +162,12 @@ internal static class BulkPublishBody
 
     private static Dictionary<string, string> ReadMetadata(JsonProperty field) => field.Value.ValueKind == JsonValueKind.Object
         ? field.Value.EnumerateObject().ToDictionary(one => one.Name, Text)
-        : throw new JsonException($"json: cannot unmarshal {GoKind(field.Value)} into Go struct field bulkPublishMessageEntry.metadata of type map[string]string");
+        : throw new JsonException($"json: cannot unmarshal {GoJson.Kind(field.Value)} into Go struct field bulkPublishMessageEntry.metadata of type map[string]string");
 
     private static string Text(JsonProperty field) => field.Value.ValueKind switch
     {
         JsonValueKind.String => field.Value.GetString()!,
         JsonValueKind.Null => "",
-        _ => throw new JsonException($"json: cannot unmarshal {GoKind(field.Value)} into Go struct field bulkPublishMessageEntry.{field.Name} of type string"),
-    };
-
-    private static string GoKind(JsonElement value) => value.ValueKind switch
-    {
-        JsonValueKind.Object => "object",
-        JsonValueKind.Array => "array",
-        JsonValueKind.String => "string",
-        JsonValueKind.Number => "number",
-        _ => "bool",
+        _ => throw new JsonException($"json: cannot unmarshal {GoJson.Kind(field.Value)} into Go struct field bulkPublishMessageEntry.{field.Name} of type string"),
     };
 }

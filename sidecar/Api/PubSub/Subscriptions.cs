@@ -23,7 +23,7 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
 
     private IEnumerable<SubscriptionResource> Declared => runtime.App is null
         ? []
-        : runtime.Options.Resources.Subscriptions.Where(one => one.Scopes.Count == 0 || one.Scopes.Contains(runtime.Options.AppId));
+        : runtime.Options.Resources.Subscriptions.Where(one => one.Scopes.Include(runtime.Options.AppId));
 
     /// <summary>
     /// Makes the declared subscriptions known to brokers that keep messages, before any application runs: what is published while an

@@ -18,7 +18,6 @@ internal class TopicDelivery
     private static readonly TimeSpan DeadLetterLimit = TimeSpan.FromSeconds(30);
 
     private readonly RouteRules _routes;
-    private readonly bool _isRaw;
 
     public TopicDelivery(SidecarRuntime runtime, AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping)
     {
@@ -26,7 +25,7 @@ internal class TopicDelivery
         App = new(app, component.Name);
         Inbound = runtime.Resiliency.ForComponentInbound(component.Name, ComponentKind.Pubsub);
         _routes = new(subscription);
-        _isRaw = MetadataFields.IsRawPayload(component.Name, subscription.Metadata);
+        IsRaw = MetadataFields.IsRawPayload(component.Name, subscription.Metadata);
     }
 
     protected SidecarRuntime Runtime { get; }
@@ -42,11 +41,11 @@ internal class TopicDelivery
 
     protected ResiliencePipeline? Inbound { get; }
 
-    protected bool IsRaw => _isRaw;
+    protected bool IsRaw { get; }
 
     public async Task<DeliveryResult> DeliverAsync(BrokerMessage message, CancellationToken cancellationToken)
     {
-        var data = _isRaw ? CloudEventEnvelope.Wrap(Component.Name, Subscription.Topic, message.Data, message.Metadata) : message.Data;
+        var data = IsRaw ? CloudEventEnvelope.Wrap(Component.Name, Subscription.Topic, message.Data, message.Metadata) : message.Data;
         if (!TryRoute(data, out var header, out var path, out var outcome))
             return await SettleAsync(message, outcome);
 

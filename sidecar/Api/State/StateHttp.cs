@@ -8,18 +8,16 @@ namespace DaprOrders.Sidecar.Api.State;
 /// <summary>The state routes of the HTTP API (pkg/api/http/http.go).</summary>
 internal static class StateHttp
 {
-    private static readonly string[] PostAndPut = ["POST", "PUT"];
-
     public static void MapState(this IEndpointRouteBuilder routes, SidecarRuntime runtime)
     {
         const string Store = "/v1.0/state/{store}";
         routes.MapGet(Store + "/{key}", context => GetAsync(runtime, context));
         routes.MapDelete(Store + "/{key}", context => DeleteAsync(runtime, context));
-        routes.MapMethods(Store, PostAndPut, context => SaveAsync(runtime, context));
-        routes.MapMethods(Store + "/bulk", PostAndPut, context => GetBulkAsync(runtime, context));
-        routes.MapMethods(Store + "/transaction", PostAndPut, context => TransactAsync(runtime, context));
+        routes.MapMethods(Store, Verbs.PostAndPut, context => SaveAsync(runtime, context));
+        routes.MapMethods(Store + "/bulk", Verbs.PostAndPut, context => GetBulkAsync(runtime, context));
+        routes.MapMethods(Store + "/transaction", Verbs.PostAndPut, context => TransactAsync(runtime, context));
         routes.MapMethods(
-            "/v1.0-alpha1/state/{store}/query", PostAndPut, context => throw StateErrors.QueryNotSupported(StoreOf(runtime, context).Name));
+            "/v1.0-alpha1/state/{store}/query", Verbs.PostAndPut, context => throw StateErrors.QueryNotSupported(StoreOf(runtime, context).Name));
     }
 
     private static async Task GetAsync(SidecarRuntime runtime, HttpContext context)
@@ -129,13 +127,9 @@ internal static class StateHttp
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = body?.WrittenCount ?? 0;
         if (body is null)
-        {
             context.Response.Headers.Remove("traceparent");
-        }
         else
-        {
             await context.Response.Body.WriteAsync(body.WrittenMemory, context.RequestAborted);
-        }
     }
 
     private static bool TryWriteItem(Utf8JsonWriter writer, string key, StateEntry? entry)

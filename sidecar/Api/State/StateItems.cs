@@ -1,5 +1,6 @@
 using System.Globalization;
 using DaprOrders.Sidecar.Components.State;
+using DaprOrders.Sidecar.Formats;
 using Google.Protobuf;
 
 namespace DaprOrders.Sidecar.Api.State;

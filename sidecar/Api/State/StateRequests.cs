@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DaprOrders.Sidecar.Components.State;
+using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Api.State;
 
@@ -46,7 +47,7 @@ internal static class StateRequests
             return [];
 
         if (root.ValueKind != JsonValueKind.Array)
-            throw StateErrors.Malformed($"json: cannot unmarshal {GoKind(root)} into Go value of type []state.SetRequest");
+            throw StateErrors.Malformed($"json: cannot unmarshal {GoJson.Kind(root)} into Go value of type []state.SetRequest");
 
         var metadata = RequestBody.QueryMetadata(context);
         var items = new List<StateRequestItem>(root.GetArrayLength());
@@ -141,9 +142,7 @@ internal static class StateRequests
     private static bool TryFind(JsonElement element, string name, out JsonElement value)
     {
         if (!element.TryGetProperty(name, out value))
-        {
             value = element.EnumerateObject().FirstOrDefault(property => property.Name.Equals(name, StringComparison.OrdinalIgnoreCase)).Value;
-        }
 
         return value.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
     }
@@ -165,14 +164,8 @@ internal static class StateRequests
     private static JsonElement Expect(JsonElement value, JsonValueKind kind, string field, string type, string prefix) =>
         value.ValueKind == kind
             ? value
-            : throw StateErrors.Malformed($"{prefix}json: cannot unmarshal {GoKind(value)} into Go struct field {field} of type {type}");
+            : throw StateErrors.Malformed($"{prefix}json: cannot unmarshal {GoJson.Kind(value)} into Go struct field {field} of type {type}");
 
     private static ApiException WrongType(JsonElement element, string type, string prefix) =>
-        StateErrors.Malformed($"{prefix}json: cannot unmarshal {GoKind(element)} into Go value of type {type}");
-
-    private static string GoKind(JsonElement element) => element.ValueKind switch
-    {
-        JsonValueKind.True or JsonValueKind.False => "bool",
-        _ => element.ValueKind.ToString().ToLowerInvariant(),
-    };
+        StateErrors.Malformed($"{prefix}json: cannot unmarshal {GoJson.Kind(element)} into Go value of type {type}");
 }

@@ -195,7 +195,8 @@ public sealed class StateStoreComponent
         }
     }
 
-    private async Task<T> UnderPolicyAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
+    /// <exception cref="StateStoreException">Of the store; also when the policy gave up.</exception>
+    internal async Task<T> UnderPolicyAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
     {
         if (_policy is null)
             return await call(cancellationToken);

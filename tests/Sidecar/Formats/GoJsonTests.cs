@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using DaprOrders.Sidecar.Api;
+using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Tests.Formats;
 

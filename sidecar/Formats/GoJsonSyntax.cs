@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace DaprOrders.Sidecar.Api;
+namespace DaprOrders.Sidecar.Formats;
 
 /// <summary>Says what is wrong with a JSON text in the words of Go's encoding/json, which daprd's answers contain.</summary>
 internal ref struct GoJsonSyntax
@@ -15,10 +15,10 @@ internal ref struct GoJsonSyntax
     {
         var scanner = new GoJsonSyntax(text);
         scanner.SkipSpace();
-        return scanner._at == text.Length ? "EOF" : scanner.Value("looking for beginning of value");
+        return scanner._at == text.Length ? "EOF" : scanner.Value();
     }
 
-    private string? Value(string context)
+    private string? Value()
     {
         SkipSpace();
         if (AtEnd(out var end))
@@ -27,9 +27,9 @@ internal ref struct GoJsonSyntax
         switch (_text[_at])
         {
             case (byte)'{':
-                return Object();
+                return Items('}', "after object key:value pair");
             case (byte)'[':
-                return Array();
+                return Items(']', "after array element");
             case (byte)'"':
                 return Text();
             case (byte)'t':
@@ -41,18 +41,18 @@ internal ref struct GoJsonSyntax
             case (byte)'-' or (>= (byte)'0' and <= (byte)'9'):
                 return Number();
             default:
-                return Invalid(context);
+                return Invalid("looking for beginning of value");
         }
     }
 
-    private string? Object()
+    private string? Items(char close, string afterItem)
     {
         _at++;
         SkipSpace();
         if (AtEnd(out var end))
             return end;
 
-        if (_text[_at] == '}')
+        if (_text[_at] == close)
         {
             _at++;
             return null;
@@ -60,68 +60,30 @@ internal ref struct GoJsonSyntax
 
         while (true)
         {
-            SkipSpace();
-            if (AtEnd(out end))
-                return end;
-
-            if (_text[_at] != '"')
-                return Invalid("looking for beginning of object key string");
-
-            if ((Text() ?? Expect(':', "after object key") ?? Value("looking for beginning of value")) is { } problem)
+            if ((close == '}' ? Member() : Value()) is { } problem)
                 return problem;
 
             SkipSpace();
             if (AtEnd(out end))
                 return end;
 
-            switch (_text[_at])
-            {
-                case (byte)',':
-                    _at++;
-                    continue;
-                case (byte)'}':
-                    _at++;
-                    return null;
-                default:
-                    return Invalid("after object key:value pair");
-            }
+            if (_text[_at] != ',' && _text[_at] != close)
+                return Invalid(afterItem);
+
+            if (_text[_at++] == close)
+                return null;
         }
     }
 
-    private string? Array()
+    private string? Member()
     {
-        _at++;
         SkipSpace();
         if (AtEnd(out var end))
             return end;
 
-        if (_text[_at] == ']')
-        {
-            _at++;
-            return null;
-        }
-
-        while (true)
-        {
-            if (Value("looking for beginning of value") is { } problem)
-                return problem;
-
-            SkipSpace();
-            if (AtEnd(out end))
-                return end;
-
-            switch (_text[_at])
-            {
-                case (byte)',':
-                    _at++;
-                    continue;
-                case (byte)']':
-                    _at++;
-                    return null;
-                default:
-                    return Invalid("after array element");
-            }
-        }
+        return _text[_at] == '"'
+            ? Text() ?? Expect(':', "after object key") ?? Value()
+            : Invalid("looking for beginning of object key string");
     }
 
     private string? Text()

@@ -3,16 +3,23 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
-namespace DaprOrders.Sidecar.Api;
+namespace DaprOrders.Sidecar.Formats;
 
 /// <summary>
 /// JSON as Go's encoding/json writes what it has read into untyped values, which daprd does with values that come over HTTP: numbers through a
 /// double, fields sorted, white space gone, &lt; &gt; &amp; and the two Unicode line separators escaped, everything else as it is.
 /// </summary>
-public static class GoJson
+internal static class GoJson
 {
     private static readonly SearchValues<byte> Escaped = SearchValues.Create(
         [.. Enumerable.Range(0, 0x20).Select(control => (byte)control), (byte)'"', (byte)'\\', (byte)'<', (byte)'>', (byte)'&', 0xE2]);
+
+    /// <summary>The kind of a value as Go's decoder names it where it refuses one.</summary>
+    public static string Kind(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.True or JsonValueKind.False => "bool",
+        var kind => kind.ToString().ToLowerInvariant(),
+    };
 
     public static byte[] Reencode(JsonElement element)
     {
