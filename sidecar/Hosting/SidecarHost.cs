@@ -81,6 +81,8 @@ public sealed class SidecarHost : IAsyncDisposable
         {
             grpcOptions.MaxReceiveMessageSize = options.MaxBodyBytes;
             grpcOptions.MaxSendMessageSize = null;
+            // Such calls go on to the route of last resort, which words the refusal as daprd does and logs it.
+            grpcOptions.IgnoreUnknownServices = true;
         });
         builder.Services.AddSingleton<IServiceMethodProvider<SidecarRuntime>>(methods);
 

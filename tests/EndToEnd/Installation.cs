@@ -1,7 +1,6 @@
-using System.Net;
-using System.Net.Sockets;
 using System.Reflection;
 using System.Text.RegularExpressions;
+using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.EndToEnd.Tests;
 
@@ -71,34 +70,7 @@ internal sealed partial class Installation : IDisposable
             .Replace("value: data/", $"value: {Slashed(Folder)}/data/", StringComparison.Ordinal);
     }
 
-    // Below the range from which systems give ports to outgoing connections, so that a free one stays free until it is listened on.
-    private int Free(int port)
-    {
-        while (!_ports.ContainsKey(port))
-        {
-            var candidate = Random.Shared.Next(20_000, 30_000);
-            if (!_ports.ContainsValue(candidate) && IsFree(candidate))
-            {
-                _ports[port] = candidate;
-            }
-        }
-
-        return _ports[port];
-    }
-
-    private static bool IsFree(int port)
-    {
-        try
-        {
-            using var listener = new TcpListener(IPAddress.Loopback, port);
-            listener.Start();
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
+    private int Free(int port) => _ports.TryGetValue(port, out var free) ? free : _ports[port] = FreePort.Next();
 
     private static string Slashed(string path) => path.Replace('\\', '/').TrimEnd('/');
 

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using DaprOrders.Contracts;
@@ -8,6 +7,7 @@ using DaprOrders.EventSourcing;
 using DaprOrders.Ordering.Tests.Running;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resources;
+using DaprOrders.Tests.Servers;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.TestHost;
@@ -21,9 +21,9 @@ namespace DaprOrders.Ordering.Tests.Running;
 public class RunningOrdering : IAsyncLifetime
 {
     private readonly Factory _factory;
-    private readonly int _appPort = FreePort();
-    private readonly int _daprHttpPort = FreePort();
-    private readonly int _daprGrpcPort = FreePort();
+    private readonly int _appPort = FreePort.Next();
+    private readonly int _daprHttpPort = FreePort.Next();
+    private readonly int _daprGrpcPort = FreePort.Next();
     private EmbeddedDapr? _dapr;
 
     public RunningOrdering()
@@ -147,13 +147,6 @@ public class RunningOrdering : IAsyncLifetime
         [],
         [],
         []);
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 
     private sealed class Factory(RunningOrdering running, TimeSpan paymentDeadline) : WebApplicationFactory<OrderingOptions>
     {

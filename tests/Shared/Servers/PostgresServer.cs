@@ -37,7 +37,7 @@ public sealed class PostgresServer : IAsyncDisposable
         var data = Path.Combine(directory, "data");
         var (initdb, initdbArguments) = AsUser("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync");
         await ServerProgram.RunAsync(initdb, initdbArguments, cancel);
-        var port = ServerProgram.FreePort();
+        var port = FreePort.Next();
         var (postgres, arguments) = AsUser(
             "postgres", "-D", data, "-p", port.ToString(CultureInfo.InvariantCulture), "-c", "listen_addresses=127.0.0.1",
             "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=500");

@@ -25,7 +25,7 @@ public sealed class RedisServer : IAsyncDisposable
     public static async Task<RedisServer> StartAsync(CancellationToken cancel)
     {
         var directory = Directory.CreateTempSubdirectory("redis-").FullName;
-        var port = ServerProgram.FreePort();
+        var port = FreePort.Next();
         string[] arguments =
         [
             "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no",

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 
 namespace DaprOrders.Tests.Servers;
 
@@ -60,13 +58,6 @@ public static class ServerProgram
         await process.WaitForExitAsync(cancel);
         if (process.ExitCode != 0)
             throw new InvalidOperationException($"{program} ended with {process.ExitCode}:{Environment.NewLine}{string.Join(Environment.NewLine, texts)}");
-    }
-
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private static ProcessStartInfo Info(string program, IEnumerable<string> arguments) =>

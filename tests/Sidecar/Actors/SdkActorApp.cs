@@ -1,6 +1,4 @@
 using System.Collections.Concurrent;
-using System.Net;
-using System.Net.Sockets;
 using System.Runtime.Serialization;
 using Dapr.Actors;
 using Dapr.Actors.Client;
@@ -8,6 +6,7 @@ using Dapr.Actors.Runtime;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using DaprOrders.Tests.Servers;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -149,7 +148,8 @@ internal sealed class SdkActorApp : IAsyncDisposable
         Action<ActorRuntimeOptions>? configure = null, string appId = "counting", params ComponentResource[] components)
     {
         var journal = new Journal();
-        var sidecarPort = FreePort();
+        // The SDK must know its sidecar's port before the sidecar, which must know the application's, starts.
+        var sidecarPort = FreePort.Next();
         var builder = WebApplication.CreateBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseKestrel().UseUrls("http://127.0.0.1:0");
@@ -195,12 +195,4 @@ internal sealed class SdkActorApp : IAsyncDisposable
 
     private ActorProxyOptions ProxyOptions(bool json) =>
         new() { HttpEndpoint = $"http://127.0.0.1:{_options.HttpPort}", UseJsonSerialization = json };
-
-    /// <summary>The SDK must know its sidecar's port before the sidecar, which must know the application's, starts.</summary>
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using DaprOrders.Sidecar.Launcher;
+using DaprOrders.Tests.Servers;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -18,7 +19,7 @@ public sealed class DemoTests : IAsyncDisposable
 
     public DemoTests()
     {
-        var (ordering, inventory) = (Workspace.FreePort(), Workspace.FreePort());
+        var (ordering, inventory) = (FreePort.Next(), FreePort.Next());
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls($"http://127.0.0.1:{ordering}", $"http://127.0.0.1:{inventory}");

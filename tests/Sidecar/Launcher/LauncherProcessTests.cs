@@ -1,5 +1,8 @@
 using System.Diagnostics;
+using System.Globalization;
 using DaprOrders.Sidecar.Launcher;
+using DaprOrders.Sidecar.Tests.Hosting;
+using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.Sidecar.Tests.Launcher;
 
@@ -92,25 +95,98 @@ public sealed class LauncherProcessTests : IDisposable
         Assert.False(File.Exists(_workspace.PathOf("one/started.txt")));
     }
 
-    [Fact]
-    public async Task Asked_to_end_it_ends_the_apps_and_leaves_with_0()
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    public async Task Asked_to_end_it_ends_the_apps_and_leaves_with_0(string signal)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "A test cannot send Ctrl-C to one process of its own console there.");
-        _workspace.WithApps($"- {{appDirPath: one, appPort: {Workspace.FreePort()}, command: [{Workspace.TinyApp}, listen]}}\n");
+        _workspace.WithApps($"- {{appDirPath: one, appPort: {FreePort.Next()}, command: [{Workspace.TinyApp}, listen]}}\n");
         using var launcher = Start(out var output);
         await Eventually.HoldsAsync(() => output.Contains("Ctrl-C ends everything"), "up");
         var app = Recorded();
 
-        ProcessTree.AskToEnd(launcher.Id);
+        Assert.Empty(Tool.Run("kill", "-" + signal, launcher.Id.ToString(CultureInfo.InvariantCulture)));
 
         await launcher.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
         Assert.Equal(0, launcher.ExitCode);
         await Eventually.HoldsAsync(() => app.TrueForAll(Eventually.HasEnded), "the app and the guard have ended");
     }
 
-    private Process Start(out ProcessOutput output, params (string Name, string Value)[] environment)
+    [Fact]
+    public async Task A_relative_run_file_starts_at_the_working_directory_and_an_app_without_a_command_is_waited_for()
     {
-        var start = new ProcessStartInfo("dotnet", ["exec", Sidecar, "--run-file", _workspace.RunFile]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var port = FreePort.Next();
+        _workspace.WithApps($"- {{appDirPath: one, appPort: {port}}}\n");
+        using var launcher = Start(["--run-file", Path.Combine(".", "dapr.yaml")], out var output);
+        await Eventually.HoldsAsync(() => output.Contains($"waiting for one, which has no command: start it on port {port}"), "waiting for one");
+
+        await using var app = await TestApp.StartAsync(port: port);
+
+        await Eventually.HoldsAsync(() => output.Contains("Ctrl-C ends everything"), "up");
+        Assert.True(output.Contains("ready one"));
+        await EndAsync(launcher);
+    }
+
+    [Fact]
+    public async Task Reset_empties_the_data_folder_of_the_run_file_that_is_found_from_the_working_directory()
+    {
+        _workspace.WithApps("- {appDirPath: one}\n").Write("data/state.db", "old").Write("data/deeper/journal", "old");
+        using var launcher = Start(["--reset"], out var output);
+        await Eventually.HoldsAsync(() => output.Contains("Ctrl-C ends everything"), "up");
+
+        Assert.Equal(["launcher.lock", "sidecar.log"], Directory.GetFileSystemEntries(_workspace.PathOf("data")).Select(Path.GetFileName).Order());
+        await EndAsync(launcher);
+    }
+
+    [Fact]
+    public async Task Reset_is_refused_for_another_run_file()
+    {
+        _workspace.WithApps("- {appDirPath: one}\n").Write(".dapr/state.db", "kept");
+
+        using var launcher = Start(["--run-file", _workspace.RunFile, "--reset"], out var output);
+        await launcher.WaitForExitAsync(TestContext.Current.CancellationToken);
+
+        Assert.Equal(1, launcher.ExitCode);
+        await Eventually.HoldsAsync(() => output.Contains("--reset empties data/ of this repository"), "the refusal");
+        Assert.True(File.Exists(_workspace.PathOf(".dapr/state.db")));
+    }
+
+    [Fact]
+    public async Task A_taken_port_ends_the_start_with_1_and_names_the_process()
+    {
+        await using var other = await TestApp.StartAsync();
+        _workspace.WithApps($"- {{appDirPath: one, appPort: {other.Port}, command: [{Workspace.TinyApp}, environment=started.txt]}}\n");
+
+        using var launcher = Start(out var output);
+        await launcher.WaitForExitAsync(TestContext.Current.CancellationToken);
+
+        Assert.Equal(1, launcher.ExitCode);
+        await Eventually.HoldsAsync(() => output.Contains($"port {other.Port}, the app port of one, is taken by {Ports.OwnerOf(other.Port)}"), "the port and its process");
+        Assert.False(File.Exists(_workspace.PathOf("one/started.txt")));
+    }
+
+    /// <summary>Ends a launcher without apps of its own; where it cannot be asked to, by force.</summary>
+    private static async Task EndAsync(Process launcher)
+    {
+        if (OperatingSystem.IsWindows())
+            launcher.Kill();
+        else
+            ProcessTree.AskToEnd(launcher.Id);
+        await launcher.WaitForExitAsync(TestContext.Current.CancellationToken);
+    }
+
+    private Process Start(out ProcessOutput output, params (string Name, string Value)[] environment) =>
+        Start(["--run-file", _workspace.RunFile], out output, environment);
+
+    private Process Start(string[] arguments, out ProcessOutput output, params (string Name, string Value)[] environment)
+    {
+        var start = new ProcessStartInfo("dotnet", ["exec", Sidecar, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = _workspace.Folder,
+        };
         foreach (var name in new[] { "DOTNET_ENVIRONMENT", "ASPNETCORE_ENVIRONMENT", "KUBERNETES_SERVICE_HOST" })
             start.Environment.Remove(name);
         foreach (var (name, value) in environment)

@@ -161,10 +161,29 @@ public sealed class RunFileTests : IDisposable
             errors.Select(e => (Path.GetFileName(e.Location.File), e.Location.Line)));
     }
 
+    [Theory]
+    [InlineData("[two]", "[two]", "broker", null)]
+    [InlineData("[]", "[two]", "broker", null)]
+    [InlineData("[one]", "[two]", "broker", "the pub/sub components that one may use, but there are none; got \"broker\"")]
+    [InlineData("[]", "[]", "brokr", "the pub/sub components, which are broker; got \"brokr\"")]
+    [InlineData("[]", "[]", "statestore", "the pub/sub components, which are broker; got \"statestore\"")]
+    public void A_subscription_to_a_broker_that_its_app_cannot_see_is_a_mistake(string subscribers, string seenBy, string named, string? mistake)
+    {
+        Write("version: 1\ncommon: {resourcesPaths: [components]}\napps:\n- {appDirPath: one}\n- {appDirPath: two}\n");
+        File.Delete(_workspace.PathOf("components/config.yaml"));
+        _workspace.Write("components/broker.yaml", $"apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: broker}}\nspec: {{type: pubsub.in-memory, version: v1}}\nscopes: {seenBy}\n")
+            .Write("components/orders.yaml", $"\napiVersion: dapr.io/v2alpha1\nkind: Subscription\nspec: {{pubsubname: {named}, topic: orders, routes: {{default: /orders}}}}\nscopes: {subscribers}\n");
+
+        var errors = Record.Exception(() => _workspace.Plan()) is ResourceException e ? e.Errors : [];
+
+        string[] expected = mistake is null ? [] : [$"{_workspace.PathOf("components/orders.yaml")}:2: spec.pubsubname: expected one of {mistake}"];
+        Assert.Equal(expected, errors.Select(e => e.ToString()));
+    }
+
     [Fact]
     public void The_run_file_of_this_repository_starts_the_services_on_the_ports_of_the_design()
     {
-        var plan = LaunchPlan.Read(new LaunchOptions { RunFile = Resources.RepositoryFiles.PathOf("dapr.yaml"), ResourcesPath = _workspace.PathOf("components") });
+        var plan = LaunchPlan.Read(new LaunchOptions { RunFile = Resources.RepositoryFiles.PathOf("dapr.yaml"), ResourcesPath = Resources.RepositoryFiles.PathOf("components", "local") });
 
         Assert.Equal(
             [
@@ -173,7 +192,7 @@ public sealed class RunFileTests : IDisposable
             ],
             plan.RunFile.Apps.Select(a => (a.AppId, a.AppPort, a.DaprHttpPort, a.DaprGrpcPort)));
         Assert.All(plan.RunFile.Apps, app => Assert.Equal(
-            [Resources.RepositoryFiles.PathOf("components", "common"), _workspace.PathOf("components")], app.ResourcesPaths));
+            [Resources.RepositoryFiles.PathOf("components", "common"), Resources.RepositoryFiles.PathOf("components", "local")], app.ResourcesPaths));
         Assert.Empty(plan.Warnings);
     }
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using DaprOrders.Sidecar.Launcher;
+using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.Sidecar.Tests.Launcher;
 
@@ -16,7 +17,7 @@ public sealed class RunningSystemTests : IDisposable
     [Fact]
     public async Task An_app_gets_its_folder_the_environment_of_dapr_run_and_a_sidecar_and_is_told_ready()
     {
-        var port = Workspace.FreePort();
+        var port = FreePort.Next();
         _workspace.WithApps($"- {{appID: shop, appDirPath: one, appPort: {port}, env: {{COLOUR: blue}}, command: [{Workspace.TinyApp}, environment=seen.txt, listen]}}\n");
 
         var (system, record) = await _workspace.StartAsync();
@@ -42,7 +43,7 @@ public sealed class RunningSystemTests : IDisposable
     [Fact]
     public async Task An_app_that_is_killed_is_started_again_with_its_last_lines_told_and_its_output_in_its_log()
     {
-        _workspace.WithApps($"- {{appDirPath: one, appPort: {Workspace.FreePort()}, command: [{Workspace.TinyApp}, say=the-last-line, listen]}}\n");
+        _workspace.WithApps($"- {{appDirPath: one, appPort: {FreePort.Next()}, command: [{Workspace.TinyApp}, say=the-last-line, listen]}}\n");
         var (system, record) = await _workspace.StartAsync();
         await using var ending = system;
         using var closing = record;
@@ -65,7 +66,7 @@ public sealed class RunningSystemTests : IDisposable
     [Fact]
     public async Task An_app_that_dies_at_once_three_times_in_a_row_fails_the_run_with_its_error()
     {
-        _workspace.WithApps($"- {{appDirPath: one, appPort: {Workspace.FreePort()}, command: [{Workspace.TinyApp}, complain=no-database, exit=7]}}\n");
+        _workspace.WithApps($"- {{appDirPath: one, appPort: {FreePort.Next()}, command: [{Workspace.TinyApp}, complain=no-database, exit=7]}}\n");
         var (system, record) = await _workspace.StartAsync();
         await using var ending = system;
         using var closing = record;
@@ -115,7 +116,7 @@ public sealed class RunningSystemTests : IDisposable
     [Fact]
     public async Task An_app_without_a_command_is_waited_for_on_its_port()
     {
-        var port = Workspace.FreePort();
+        var port = FreePort.Next();
         _workspace.WithApps($"- {{appDirPath: one, appPort: {port}}}\n");
         var (system, record) = await _workspace.StartAsync();
         await using var ending = system;
@@ -153,7 +154,7 @@ public sealed class RunningSystemTests : IDisposable
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         var port = ((IPEndPoint)listener.LocalEndpoint).Port;
-        _workspace.WithApps($"- {{appDirPath: one, daprHTTPPort: {port}}}\n- {{appDirPath: two, daprGRPCPort: {Workspace.FreePort()}}}\n");
+        _workspace.WithApps($"- {{appDirPath: one, daprHTTPPort: {port}}}\n- {{appDirPath: two, daprGRPCPort: {FreePort.Next()}}}\n");
 
         var taken = Assert.Single(Ports.FindTaken(_workspace.Plan().RunFile));
 

@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using DaprOrders.Sidecar.Launcher;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -33,13 +31,6 @@ internal sealed class Workspace : IDisposable
             lock (_console)
                 return _console.ToString();
         }
-    }
-
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     public string PathOf(string relative) => Path.Combine(Folder, relative.Replace('/', Path.DirectorySeparatorChar));

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
@@ -8,10 +9,10 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 public sealed class DaprdRuntime(Recording recording, string directory, IReadOnlyDictionary<string, int> appPorts, string folder)
     : IPlayedRuntime
 {
-    private readonly Dictionary<string, (int Http, int Grpc)> _ports = appPorts.Keys.ToDictionary(app => app, _ => (Player.FreePort(), Player.FreePort()));
+    private readonly Dictionary<string, (int Http, int Grpc)> _ports = appPorts.Keys.ToDictionary(app => app, _ => (FreePort.Next(), FreePort.Next()));
     private readonly Dictionary<string, Process> _sidecars = [];
     private readonly List<Process> _controlPlane = [];
-    private readonly (int Placement, int Scheduler) _controlPorts = (Player.FreePort(), Player.FreePort());
+    private readonly (int Placement, int Scheduler) _controlPorts = (FreePort.Next(), FreePort.Next());
 
     public Uri Http(string app) => new($"http://127.0.0.1:{_ports[app].Http}");
 
@@ -63,7 +64,7 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
         List<string> arguments =
         [
             "--app-id", app, "--app-channel-address", "127.0.0.1",
-            "--dapr-http-port", $"{_ports[app].Http}", "--dapr-grpc-port", $"{_ports[app].Grpc}", "--dapr-internal-grpc-port", $"{Player.FreePort()}",
+            "--dapr-http-port", $"{_ports[app].Http}", "--dapr-grpc-port", $"{_ports[app].Grpc}", "--dapr-internal-grpc-port", $"{FreePort.Next()}",
             "--resources-path", Path.Combine(directory, "resources"), "--config", Path.Combine(directory, "config.yaml"),
             "--enable-metrics=false", "--log-level", "error",
         ];
@@ -82,12 +83,12 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
     private void StartControlPlane()
     {
         _controlPlane.Add(Run("placement",
-            ["--port", $"{_controlPorts.Placement}", "--healthz-port", $"{Player.FreePort()}", "--enable-metrics=false",
-                "--initial-cluster", $"dapr-placement-0=127.0.0.1:{Player.FreePort()}"]));
+            ["--port", $"{_controlPorts.Placement}", "--healthz-port", $"{FreePort.Next()}", "--enable-metrics=false",
+                "--initial-cluster", $"dapr-placement-0=127.0.0.1:{FreePort.Next()}"]));
         _controlPlane.Add(Run("scheduler",
-            ["--port", $"{_controlPorts.Scheduler}", "--healthz-port", $"{Player.FreePort()}", "--enable-metrics=false",
-                "--etcd-data-dir", Path.Combine(directory, "etcd"), "--etcd-client-port", $"{Player.FreePort()}",
-                "--etcd-initial-cluster", $"dapr-scheduler-server-0=http://localhost:{Player.FreePort()}"]));
+            ["--port", $"{_controlPorts.Scheduler}", "--healthz-port", $"{FreePort.Next()}", "--enable-metrics=false",
+                "--etcd-data-dir", Path.Combine(directory, "etcd"), "--etcd-client-port", $"{FreePort.Next()}",
+                "--etcd-initial-cluster", $"dapr-scheduler-server-0=http://localhost:{FreePort.Next()}"]));
     }
 
     private Process Run(string program, IEnumerable<string> arguments)

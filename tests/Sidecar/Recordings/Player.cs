@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
@@ -38,7 +37,7 @@ public sealed partial class Player : IAsyncDisposable
     private Player(Recording recording)
     {
         _recording = recording;
-        _appPorts = recording.Apps.ToDictionary(app => app.Id, app => app.HasPort ? FreePort() : 0);
+        _appPorts = recording.Apps.ToDictionary(app => app.Id, app => app.HasPort ? FreePort.Next() : 0);
         _form = new RecordedForm(_directory, _appPorts, TimeProvider.System);
         _apps = recording.Apps.Where(app => app.HasPort).ToDictionary(app => app.Id, app => new RecordingApp(app, _appPorts[app.Id], _calls, _form));
         _runtime = Environment.GetEnvironmentVariable("DAPR_RUNTIME") is { Length: > 0 } folder
@@ -346,13 +345,6 @@ public sealed partial class Player : IAsyncDisposable
     }
 
     private static string Lines(JsonNode lines) => string.Join('\n', lines.AsArray().Select(line => (string)line!)) + "\n";
-
-    internal static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 
     [GeneratedRegex(@"\{\{([A-Za-z0-9:]+)\}\}")]
     private static partial Regex Placeholder();

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
+using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
@@ -41,7 +42,7 @@ public sealed class PlayerTests
                 "POST /bulk": [{"bulk": {"*": "SUCCESS", "n1": "RETRY", "n2": "-"}}]}}
             """)!.AsObject());
         var calls = new AppCalls();
-        var port = Player.FreePort();
+        var port = FreePort.Next();
         var form = new RecordedForm("/nowhere", new Dictionary<string, int> { ["one"] = port }, TimeProvider.System);
         await using var app = new RecordingApp(script, port, calls, form);
         await app.StartAsync(Cancel);

@@ -97,7 +97,7 @@ public sealed class ServerStoreTests(StoreServers servers) : IClassFixture<Store
     [Fact]
     public async Task A_Redis_that_is_not_there_stops_the_start_and_is_named()
     {
-        var address = $"127.0.0.1:{ServerProgram.FreePort()}";
+        var address = $"127.0.0.1:{FreePort.Next()}";
 
         var refusal = await RefusalOf(Redis(("redisHost", address), ("dialTimeout", "500ms")));
 
