@@ -111,5 +111,5 @@ internal static class ResourceChecks
             found.Resiliencies.SelectMany(of).ToHashSet(StringComparer.Ordinal);
     }
 
-    private static string Choice(IReadOnlyCollection<string> names) => names.Count == 0 ? "but there are none" : $"which are {string.Join(", ", names)}";
+    private static string Choice(List<string> names) => names.Count == 0 ? "but there are none" : $"which are {string.Join(", ", names)}";
 }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using DaprOrders.Sidecar.Actors;
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.Bindings.Cron;
 using DaprOrders.Sidecar.Hosting;
