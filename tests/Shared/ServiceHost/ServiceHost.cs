@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net.Http.Json;
 using System.Text.Json;
+using DaprOrders.Doubles;
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.State;
 using Microsoft.AspNetCore.Hosting;
@@ -19,6 +20,7 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
     private readonly Action<IServiceCollection> _configure;
     private readonly IEnumerable<KeyValuePair<string, string>> _settings;
     private readonly ConcurrentDictionary<string, OrderStream> _orders = new();
+    private readonly StateInMemory _documents = new();
 
     public ServiceHost(Action<IServiceCollection>? configure = null, IEnumerable<KeyValuePair<string, string>>? settings = null, MemoryState? state = null)
     {
@@ -101,6 +103,7 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
+        builder.UseSetting("Serilog:MinimumLevel:Default", "Fatal");
         foreach (var (name, value) in _settings)
         {
             builder.UseSetting(name, value);
@@ -108,6 +111,7 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
 
         builder.ConfigureServices(services =>
         {
+            services.AddSingleton(_documents.Client);
             services.AddSingleton<IStateApi>(State);
             services.AddSingleton<IEventPublisher>(this);
             services.AddSingleton<IPublisherStreams>(this);
