@@ -1,3 +1,4 @@
+using DaprOrders.Inventory.ReservingStock;
 using DaprOrders.Inventory.Stock;
 using DaprOrders.Tests;
 
@@ -24,6 +25,35 @@ public sealed class ReservationTests : IDisposable
         Assert.Equal(["SUCCESS", "SUCCESS", "SUCCESS"], await Service.DeliverAsync(order, 2, 3, 4));
         Assert.Equal("fulfilled", await _inventory.ReservationAsync(order));
         Assert.Equal((7, 0, 7), await _inventory.StockAsync("tea"));
+    }
+
+    [Fact]
+    public async Task What_changes_nothing_is_neither_written_down_nor_fetched()
+    {
+        await _inventory.ListAsync("tea", 10);
+        var order = new OrderStream().Created(("tea", 3)).StockReserved().Paid().Shipped();
+
+        await Service.DeliverAsync(order, 1);
+        await Service.DeliverAsync(order, 2, 3);
+        Assert.Equal([1], await SeenAsync());
+        await Service.DeliverAsync(order, 4);
+        Assert.Equal([4], await SeenAsync());
+        Assert.Equal(0, Service.Fetches);
+
+        async Task<IEnumerable<long>> SeenAsync() =>
+            (await Service.Store.LoadAsync(Reservation.Category, order.OrderId, TestContext.Current.CancellationToken)).Positions.Values;
+    }
+
+    [Fact]
+    public async Task An_order_whose_first_message_was_lost_is_asked_for()
+    {
+        await _inventory.ListAsync("tea", 10);
+        var order = new OrderStream().Created(("tea", 3)).StockReserved().Cancelled();
+
+        Assert.Equal(["SUCCESS"], await Service.DeliverAsync(order, 3));
+
+        Assert.Equal(1, Service.Fetches);
+        Assert.Equal("released", await _inventory.ReservationAsync(order));
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DaprOrders.PaymentProvider;
+using DaprOrders.Payments.Payments;
 using DaprOrders.Tests;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.Extensions.DependencyInjection;
@@ -102,13 +103,30 @@ public sealed class PaymentTests : IDisposable
     }
 
     [Fact]
-    public async Task A_declined_charge_that_was_cancelled_meanwhile_owes_nothing()
+    public async Task A_cancellation_that_overtakes_what_it_cancels_charges_nothing()
     {
-        _order.StockReserved(PaymentMethods.Declined).Cancelled();
+        _order.StockReserved().Cancelled();
         await _payments.DeliverAsync(_order, 3);
+        await _payments.DeliverAsync(_order, 2, 1);
 
         Assert.Equal("voided", await StatusAsync());
         Assert.Empty(await LedgerAsync());
+        Assert.Equal(0, _payments.Fetches);
+    }
+
+    [Fact]
+    public async Task What_changes_nothing_is_not_written_down()
+    {
+        await _payments.DeliverAsync(_order.StockReserved().Paid().Shipped(), 1);
+        Assert.Empty(await SeenAsync());
+
+        await _payments.DeliverAsync(_order, 2);
+        await _payments.DeliverAsync(_order, 3, 4);
+        Assert.Equal([2], await SeenAsync());
+        Assert.Equal(0, _payments.Fetches);
+
+        async Task<IEnumerable<long>> SeenAsync() =>
+            (await _payments.Store.LoadAsync(Payment.Category, _order.OrderId, TestContext.Current.CancellationToken)).Positions.Values;
     }
 
     [Fact]
@@ -145,7 +163,7 @@ public sealed class PaymentTests : IDisposable
         Assert.Equal("requested", await StatusAsync());
 
         _provider.IsDown = false;
-        Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order, 2));
+        await Eventually.IsAsync(async () => (await _payments.DeliverAsync(_order, 2)) is ["SUCCESS"]);
         Assert.Equal("authorized", await StatusAsync());
         Assert.Equal(["charge"], await LedgerAsync());
     }

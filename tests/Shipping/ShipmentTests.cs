@@ -34,6 +34,30 @@ public sealed class ShipmentTests : IDisposable
     }
 
     [Fact]
+    public async Task What_changes_nothing_is_not_written_down()
+    {
+        await _shipping.DeliverAsync(_order.Shipped(), 1, 2);
+        Assert.Empty(await SeenAsync());
+
+        await _shipping.DeliverAsync(_order, 3);
+        await _shipping.DeliverAsync(_order, 4);
+        Assert.Equal([3], await SeenAsync());
+        Assert.Equal(0, _shipping.Fetches);
+
+        async Task<IEnumerable<long>> SeenAsync() =>
+            (await _shipping.Store.LoadAsync(Shipment.Category, _order.OrderId, TestContext.Current.CancellationToken)).Positions.Values;
+    }
+
+    [Fact]
+    public async Task A_payment_that_its_cancellation_overtook_sends_nothing()
+    {
+        await _shipping.DeliverAsync(_order.Cancelled(), 4);
+        Assert.Equal(["SUCCESS"], await _shipping.DeliverAsync(_order, 3));
+
+        Assert.Empty(await _shipping.EventsOfAsync($"shipment-{_order.OrderId}"));
+    }
+
+    [Fact]
     public async Task A_cancellation_that_comes_first_stops_the_shipment_for_good()
     {
         var (status, shipment) = await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation");

@@ -11,8 +11,18 @@ namespace DaprOrders.Inventory.ReservingStock;
 /// </summary>
 public sealed class OrderEvents(EventStore store, StockItems stock)
 {
-    public async Task HandleAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    /// <summary>An order's first event says what it asks for; of the later ones, those that matter each say all that matters.</summary>
+    private const long NeededUpTo = 1;
+
+    public async Task HandleAsync(IReadOnlyList<IncomingEvent> delivered, CancellationToken cancellationToken)
     {
+        // These change nothing here, so they are not worth the write that notes them as seen.
+        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => incoming.Payload is not (OrderStockReserved or OrderPaid))];
+        if (events.Count == 0)
+        {
+            return;
+        }
+
         var orderId = ((OrderEvent)events[0].Payload).OrderId;
         var created = events.Select(incoming => incoming.Payload).OfType<OrderCreated>().FirstOrDefault();
         var cancelled = events.Any(incoming => incoming.Payload is OrderCancelled);
@@ -26,7 +36,7 @@ public sealed class OrderEvents(EventStore store, StockItems stock)
             await SendToAllAsync(reserved.Lines, new StockCommand.Ship(orderId), cancellationToken);
         }
 
-        var handled = await store.ConsumeAsync(Reservation.Category, orderId, events, Decide, cancellationToken);
+        var handled = await store.ConsumeAsync(Reservation.Category, orderId, events, Decide, cancellationToken, NeededUpTo);
         await SendToAllAsync(ToRelease(handled, created, attempt, cancelled), new StockCommand.Release(orderId), cancellationToken);
 
         Decision<ReservationEvent> Decide(Reservation reservation, IncomingEvent incoming)
@@ -42,8 +52,6 @@ public sealed class OrderEvents(EventStore store, StockItems stock)
                     return ReservationDecider.Decide(reservation, new ReservationCommand.Release(orderId, created is null ? [] : Reservation.LinesOf(created)));
                 case OrderShipped:
                     return ReservationDecider.Decide(reservation, new ReservationCommand.Fulfil(orderId));
-                case OrderStockReserved or OrderPaid:
-                    return Decision<ReservationEvent>.Nothing;
                 default:
                     throw new UnknownEventException($"Inventory has no answer to {incoming.Recorded.Type} ({incoming.Recorded.Id}).");
             }

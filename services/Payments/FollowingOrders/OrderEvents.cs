@@ -10,16 +10,20 @@ namespace DaprOrders.Payments.FollowingOrders;
 public sealed class OrderEvents(
     EventStore store, Settlement settlement, UnsettledPayments unsettled, IOptions<PaymentsOptions> options, TimeProvider time, ILogger<OrderEvents> logger)
 {
-    public async Task HandleAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    /// <summary>Each event that matters says all that matters here, whatever went before it.</summary>
+    private const long NeededUpTo = 0;
+
+    public async Task HandleAsync(IReadOnlyList<IncomingEvent> delivered, CancellationToken cancellationToken)
     {
-        // What follows from our own events is not worth the write that notes it as seen: should a cancellation follow it, it is fetched.
-        if (events.All(incoming => incoming.Payload is OrderPaid or OrderShipped))
+        // These change nothing here, so they are not worth the write that notes them as seen.
+        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => incoming.Payload is not (OrderCreated or OrderPaid or OrderShipped))];
+        if (events.Count == 0)
         {
             return;
         }
 
         var orderId = ((OrderEvent)events[0].Payload).OrderId;
-        var handled = await store.ConsumeAsync(Payment.Category, orderId, events, Decide, cancellationToken);
+        var handled = await store.ConsumeAsync(Payment.Category, orderId, events, Decide, cancellationToken, NeededUpTo);
         if (handled.Stream.State.IsUnsettled)
         {
             await SettleAsync(orderId, handled.Stream.State, cancellationToken);
@@ -30,7 +34,6 @@ public sealed class OrderEvents(
     {
         OrderStockReserved e => PaymentDecider.Decide(payment, new PaymentCommand.Request(e.OrderId, e.Total, e.PaymentMethod)),
         OrderCancelled e => PaymentDecider.Decide(payment, new PaymentCommand.Cancel(e.OrderId)),
-        OrderCreated or OrderPaid or OrderShipped => Decision<PaymentEvent>.Nothing,
         _ => throw new UnknownEventException($"Payments has no answer to {incoming.Recorded.Type} ({incoming.Recorded.Id})."),
     };
 

@@ -13,9 +13,6 @@ internal sealed class OrderSummaries(Documents documents, IPublisherStreams publ
 {
     private const int EntriesInPage = 250;
 
-    /// <summary>Events asked for in one call when some are missing.</summary>
-    private const int MissingAtOnce = 200;
-
     private const int GapsAtOnce = 16;
 
     private readonly PagedLists _lists = new(documents, EntriesInPage);
@@ -92,27 +89,8 @@ internal sealed class OrderSummaries(Documents documents, IPublisherStreams publ
         foreach (var stream in events.GroupBy(incoming => incoming.Recorded.Stream))
         {
             var position = summary?.Positions.GetValueOrDefault(stream.Key) ?? 0;
-            foreach (var incoming in stream.OrderBy(incoming => incoming.Recorded.Version))
-            {
-                while (incoming.Recorded.Version > position + 1)
-                {
-                    var missing = await publishers.ReadAsync(incoming.Publisher, stream.Key, position, MissingAtOnce, cancellationToken);
-                    if (missing.Count == 0 || missing[0].Version != position + 1)
-                    {
-                        throw new InvalidOperationException(
-                            $"{incoming.Recorded.Id} is here, and {incoming.Publisher} does not give version {position + 1} of that stream.");
-                    }
-
-                    complete.AddRange(missing.Select(recorded => new IncomingEvent(incoming.Publisher, recorded, types.Read(recorded))));
-                    position = missing[^1].Version;
-                }
-
-                if (incoming.Recorded.Version == position + 1)
-                {
-                    complete.Add(incoming);
-                    position++;
-                }
-            }
+            complete.AddRange(await publishers.CompleteAsync(
+                [.. stream.OrderBy(incoming => incoming.Recorded.Version)], position, types, cancellationToken));
         }
 
         return complete;

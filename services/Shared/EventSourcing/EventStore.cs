@@ -16,7 +16,6 @@ namespace DaprOrders.EventSourcing;
 public sealed class EventStore
 {
     private const int ConflictsUntilBusy = 50;
-    private const int FetchedAtOnce = 200;
 
     private readonly EventTypes _types;
     private readonly IPublisherStreams _publishers;
@@ -190,16 +189,21 @@ public sealed class EventStore
 
     /// <summary>
     /// Applies events of one source stream to one of our streams, each exactly once: the position in the source stream is kept in the
-    /// same write. Older events are ignored; missing ones are fetched from the publisher and applied first.
+    /// same write. Older events are ignored; missing ones that are needed are fetched from the publisher and applied first.
     /// </summary>
     /// <param name="events">Of one source stream, in order of version.</param>
     /// <param name="decide">Called for each event that is new here; a refusal is a fault, since an event cannot be refused.</param>
+    /// <param name="neededUpTo">
+    /// Of the source stream's events those after this version may be left out: each says all that matters here, whatever went before. So a
+    /// consumer need not hand over, and thereby write down, those that change nothing.
+    /// </param>
     public async Task<Handled<TState>> ConsumeAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category,
         string id,
         IReadOnlyList<IncomingEvent> events,
         Func<TState, IncomingEvent, Decision<TEvent>> decide,
-        CancellationToken cancellationToken)
+        CancellationToken cancellationToken,
+        long neededUpTo = long.MaxValue)
         where TEvent : class
     {
         var stream = category.StreamOf(id);
@@ -209,7 +213,7 @@ public sealed class EventStore
             var at = await _streams.ReadTipAsync(stream, cancellationToken);
             var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
             var position = at.Tip.Positions.GetValueOrDefault(source);
-            var fresh = await CompleteAsync(events, position, cancellationToken);
+            var fresh = await _publishers.CompleteAsync(events, position, _types, cancellationToken, neededUpTo);
             if (fresh.Count == 0)
             {
                 return new Handled<TState>(present, [], null);
@@ -381,46 +385,6 @@ public sealed class EventStore
         }
 
         return stored;
-    }
-
-    // What is new here, complete from the position on.
-    private async Task<IReadOnlyList<IncomingEvent>> CompleteAsync(
-        IReadOnlyList<IncomingEvent> events, long position, CancellationToken cancellationToken)
-    {
-        var complete = new List<IncomingEvent>();
-        foreach (var incoming in events.Where(e => e.Recorded.Version > position))
-        {
-            while (incoming.Recorded.Version > position + 1)
-            {
-                var wanted = (int)Math.Min(incoming.Recorded.Version - position - 1, FetchedAtOnce);
-                var fetched = await _publishers.ReadAsync(incoming.Publisher, incoming.Recorded.Stream, position, wanted, cancellationToken);
-                foreach (var missing in fetched.Take(wanted))
-                {
-                    position++;
-                    if (missing.Version != position)
-                    {
-                        throw new InvalidOperationException(
-                            $"{incoming.Publisher} answered version {missing.Version} of {incoming.Recorded.Stream} where {position} was asked for.");
-                    }
-
-                    complete.Add(new IncomingEvent(incoming.Publisher, missing, _types.Read(missing)));
-                }
-
-                if (fetched.Count == 0)
-                {
-                    throw new InvalidOperationException(
-                        $"{incoming.Publisher} has no version {position + 1} of {incoming.Recorded.Stream}, though it published {incoming.Recorded.Version}.");
-                }
-            }
-
-            if (incoming.Recorded.Version == position + 1)
-            {
-                complete.Add(incoming);
-                position++;
-            }
-        }
-
-        return complete;
     }
 
     private TEvent Payload<TEvent>(RecordedEvent recorded)

@@ -8,12 +8,17 @@ namespace DaprOrders.Shipping.DispatchingShipments;
 /// <summary>Topic <c>orders</c>: a paid order is sent off, or waits for somebody to do it.</summary>
 public sealed class PaidOrders(EventStore store, IOptions<ShippingOptions> options)
 {
-    public async Task HandleAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    /// <summary>Each event that matters says all that matters here, whatever went before it.</summary>
+    private const long NeededUpTo = 0;
+
+    public async Task HandleAsync(IReadOnlyList<IncomingEvent> delivered, CancellationToken cancellationToken)
     {
-        // Follows from our own event and ends the order's stream: not worth the write that notes it as seen.
-        if (!events.All(incoming => incoming.Payload is OrderShipped))
+        // These change nothing here, so they are not worth the write that notes them as seen.
+        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => incoming.Payload is not (OrderCreated or OrderStockReserved or OrderShipped))];
+        if (events.Count > 0)
         {
-            await store.ConsumeAsync(Shipment.Category, ((OrderEvent)events[0].Payload).OrderId, events, Decide, cancellationToken);
+            await store.ConsumeAsync(
+                Shipment.Category, ((OrderEvent)events[0].Payload).OrderId, events, Decide, cancellationToken, NeededUpTo);
         }
     }
 
@@ -21,7 +26,6 @@ public sealed class PaidOrders(EventStore store, IOptions<ShippingOptions> optio
     {
         OrderPaid paid => ShipmentDecider.Decide(shipment, new ShipmentCommand.Request(paid.OrderId, options.Value.AutoDispatch)),
         OrderCancelled cancelled => ShipmentDecider.Decide(shipment, new ShipmentCommand.OrderWasCancelled(cancelled.OrderId)),
-        OrderCreated or OrderStockReserved or OrderShipped => Decision<ShipmentEvent>.Nothing,
         _ => throw new UnknownEventException($"Shipping has no answer to {incoming.Recorded.Type} ({incoming.Recorded.Id})."),
     };
 }

@@ -21,6 +21,7 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
     private readonly IEnumerable<KeyValuePair<string, string>> _settings;
     private readonly ConcurrentDictionary<string, OrderStream> _orders = new();
     private readonly StateInMemory _documents = new();
+    private int _fetches;
 
     public ServiceHost(Action<IServiceCollection>? configure = null, IEnumerable<KeyValuePair<string, string>>? settings = null, MemoryState? state = null)
     {
@@ -33,6 +34,9 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
     public MemoryState State { get; }
 
     public ConcurrentQueue<RecordedEvent> Published { get; } = new();
+
+    /// <summary>How often the service asked Ordering for events that it had missed.</summary>
+    public int Fetches => _fetches;
 
     public HttpClient Client => field ??= CreateClient();
 
@@ -98,8 +102,11 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
         return Task.CompletedTask;
     }
 
-    Task<IReadOnlyList<RecordedEvent>> IPublisherStreams.ReadAsync(string publisher, string stream, long after, int limit, CancellationToken cancellationToken) =>
-        Task.FromResult<IReadOnlyList<RecordedEvent>>([.. _orders[stream].Recorded.Where(recorded => recorded.Version > after).Take(limit)]);
+    Task<IReadOnlyList<RecordedEvent>> IPublisherStreams.ReadAsync(string publisher, string stream, long after, int limit, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _fetches);
+        return Task.FromResult<IReadOnlyList<RecordedEvent>>([.. _orders[stream].Recorded.Where(recorded => recorded.Version > after).Take(limit)]);
+    }
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {

@@ -2,12 +2,15 @@ namespace DaprOrders.EventSourcing.Tests.Store;
 
 public sealed class ConsumingTests
 {
-    private static Task<Handled<Ledger>> ConsumeAsync(CalmStore calm, params long[] versions) => calm.Store.ConsumeAsync(
+    private static Task<Handled<Ledger>> ConsumeAsync(CalmStore calm, params long[] versions) => ConsumeNeedingAsync(calm, long.MaxValue, versions);
+
+    private static Task<Handled<Ledger>> ConsumeNeedingAsync(CalmStore calm, long neededUpTo, params long[] versions) => calm.Store.ConsumeAsync(
         CalmStore.Category,
         "a",
         [.. versions.Select(CalmStore.Incoming)],
         (_, incoming) => new Booked(((Booked)incoming.Payload).Amount, ""),
-        TestContext.Current.CancellationToken);
+        TestContext.Current.CancellationToken,
+        neededUpTo);
 
     [Fact]
     public async Task Events_of_a_source_stream_are_applied_once_however_often_they_come()
@@ -43,6 +46,31 @@ public sealed class ConsumingTests
         await Assert.ThrowsAsync<InvalidOperationException>(() => ConsumeAsync(calm, 2));
 
         Assert.False((await calm.Store.LoadAsync(CalmStore.Category, "a", TestContext.Current.CancellationToken)).Exists);
+    }
+
+    [Fact]
+    public async Task Missing_events_that_are_not_needed_are_left_out()
+    {
+        await using var calm = new CalmStore();
+        calm.ElsewhereRecorded.AddRange(Enumerable.Range(1, 6).Select(version => CalmStore.Recorded(version)));
+
+        await ConsumeNeedingAsync(calm, 2, 4, 6);
+        var handled = await ConsumeNeedingAsync(calm, 2, 3, 5);
+
+        Assert.Equal(1, calm.Fetches);
+        Assert.Equal(new Ledger(1 + 2 + 4 + 6, 4, false), handled.Stream.State);
+        Assert.Equal(6, handled.Stream.Positions["account-1"]);
+    }
+
+    [Fact]
+    public async Task Without_needed_events_nothing_is_fetched()
+    {
+        await using var calm = new CalmStore();
+
+        var handled = await ConsumeNeedingAsync(calm, 0, 3);
+
+        Assert.Equal(0, calm.Fetches);
+        Assert.Equal(new Ledger(3, 1, false), handled.Stream.State);
     }
 
     [Fact]
