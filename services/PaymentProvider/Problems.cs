@@ -1,3 +1,5 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -29,6 +31,7 @@ public static class Problems
             }
         });
         services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
+        services.ConfigureHttpJsonOptions(options => options.SerializerOptions.NumberHandling = JsonNumberHandling.Strict);
         services.AddExceptionHandler<BadRequestAnswers>();
     }
 
@@ -57,7 +60,7 @@ public static class Problems
                 return false;
             }
 
-            var cause = bad.InnerException is System.Text.Json.JsonException json ? $"{bad.Message} {json.Message}" : bad.Message;
+            var cause = bad.InnerException is JsonException json ? $"{bad.Message} {json.Message}" : bad.Message;
             await Of(bad.StatusCode, CodeOf(bad.StatusCode), "The request cannot be read.", cause).ExecuteAsync(context);
             return true;
         }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DaprOrders.EventSourcing;
+using DaprOrders.Inventory.ManagingProducts;
 using DaprOrders.Inventory.Stock;
 using DaprOrders.Tests;
 using Microsoft.Extensions.DependencyInjection;
@@ -12,11 +13,11 @@ namespace DaprOrders.Inventory.Tests;
 /// </summary>
 public sealed class InventoryHost : IDisposable
 {
-    private readonly ServiceHost<Program> _service;
+    private readonly ServiceHost<Products> _service;
 
-    public InventoryHost() => _service = new ServiceHost<Program>(services => services.AddSingleton<ApplyToStock>(provider => ApplyAsync(provider.GetRequiredService<EventStore>())));
+    public InventoryHost() => _service = new ServiceHost<Products>(services => services.AddSingleton<ApplyToStock>(provider => ApplyAsync(provider.GetRequiredService<EventStore>())));
 
-    public ServiceHost<Program> Service => _service;
+    public ServiceHost<Products> Service => _service;
 
     /// <summary>How many commands each call to a stock carried.</summary>
     public System.Collections.Concurrent.ConcurrentQueue<int> Batches { get; } = new();

@@ -1,3 +1,4 @@
+using DaprOrders.Inventory.ManagingProducts;
 using DaprOrders.Inventory.ReservingStock;
 using DaprOrders.Inventory.Stock;
 using DaprOrders.Tests;
@@ -8,7 +9,7 @@ public sealed class ReservationTests : IDisposable
 {
     private readonly InventoryHost _inventory = new();
 
-    private ServiceHost<Program> Service => _inventory.Service;
+    private ServiceHost<Products> Service => _inventory.Service;
 
     public void Dispose() => _inventory.Dispose();
 

@@ -1,6 +1,4 @@
 using System.Collections.Immutable;
-using System.Security.Cryptography;
-using System.Text;
 using DaprOrders.EventSourcing;
 
 namespace DaprOrders.Inventory.ManagingProducts;
@@ -11,15 +9,15 @@ public sealed record SkuListed(string Sku);
 /// <summary>Which SKUs there are: Dapr's state API cannot list keys. An entry is written before its product, so every product is listed.</summary>
 public sealed class Catalogue(EventStore store)
 {
-    /// <summary>Streams that share the list: a new product rewrites a sixteenth of it.</summary>
-    private const int Shards = 16;
+    /// <summary>A new product rewrites a sixteenth of the list.</summary>
+    private static readonly Shards Shards = new(16);
 
     private static readonly StreamCategory<ImmutableHashSet<string>, SkuListed> Category =
         new("catalogue", null, [], (skus, listed) => skus.Add(listed.Sku));
 
     public Task AddAsync(string sku, CancellationToken cancellationToken) => store.HandleAsync(
         Category,
-        $"{SHA256.HashData(Encoding.UTF8.GetBytes(sku))[0] % Shards}",
+        Shards.Of(sku),
         skus => skus.Contains(sku) ? Decision<SkuListed>.Nothing : new SkuListed(sku),
         new CommandContext(),
         cancellationToken);
@@ -27,7 +25,7 @@ public sealed class Catalogue(EventStore store)
     /// <summary>In ordinal order, those after <paramref name="after"/>.</summary>
     public async Task<IReadOnlyList<string>> ReadAsync(string? after, int limit, CancellationToken cancellationToken)
     {
-        var shards = await Task.WhenAll(Enumerable.Range(0, Shards).Select(shard => store.LoadAsync(Category, $"{shard}", cancellationToken)));
+        var shards = await Task.WhenAll(Shards.All.Select(shard => store.LoadAsync(Category, shard, cancellationToken)));
         return
         [
             .. shards.SelectMany(shard => shard.State)

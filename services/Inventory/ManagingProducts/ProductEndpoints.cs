@@ -14,7 +14,7 @@ public static class ProductEndpoints
     {
         routes.MapPut("/products/{sku}", PutAsync)
             .WithSummary("Lists a product (201), or changes its name and price (200).")
-            .AnswersProblems(400, 415, 503);
+            .AnswersProblems(400, 413, 415, 503);
         routes.MapGet("/products/{sku}", FindAsync)
             .WithSummary("A product with its price and its stock.")
             .AnswersProblems(400, 404, 503);

@@ -14,7 +14,7 @@ public static class ReceiptEndpoint
     public static void MapReceipts(this IEndpointRouteBuilder routes) => routes
         .MapPost("/products/{sku}/receipts", BookAsync)
         .WithSummary("Takes goods into stock and answers with the product. Under an Idempotency-Key (1-255 visible ASCII) once, however often it is asked.")
-        .AnswersProblems(400, 404, 415, 422, 503);
+        .AnswersProblems(400, 404, 413, 415, 422, 503);
 
     private static async Task<Results<Ok<ProductView>, ProblemHttpResult>> BookAsync(
         string sku,

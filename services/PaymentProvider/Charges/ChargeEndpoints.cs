@@ -11,11 +11,12 @@ public static class ChargeEndpoints
             .WithSummary("Charges a payment method. With an Idempotency-Key (1-255 visible ASCII) it happens once, however often it is called.")
             .ProducesProblem(StatusCodes.Status400BadRequest)
             .ProducesProblem(StatusCodes.Status402PaymentRequired)
+            .ProducesProblem(StatusCodes.Status413PayloadTooLarge)
             .ProducesProblem(StatusCodes.Status415UnsupportedMediaType)
             .ProducesProblem(StatusCodes.Status422UnprocessableEntity)
             .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
         routes.MapGet("/charges/{id}", Find)
-            .WithName(nameof(Find))
+            .WithSummary("A charge, and how much of it was given back.")
             .ProducesProblem(StatusCodes.Status404NotFound);
     }
 

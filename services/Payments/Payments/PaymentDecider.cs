@@ -58,7 +58,7 @@ public static class PaymentDecider
             Contradiction(payment, command),
         (PaymentCommand.RecordRefund, Payment.Declined or Payment.Voided) => Contradiction(payment, command),
 
-        _ => throw new UnreachableException($"No answer of {payment} to {command}."),
+        _ => throw new UnreachableException($"A payment that is {payment.GetType().Name} has no answer to {command.GetType().Name}."),
     };
 
     private static Decision<PaymentEvent> Contradiction(Payment payment, PaymentCommand command) => Decision<PaymentEvent>.Refuse(

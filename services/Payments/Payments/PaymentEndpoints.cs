@@ -56,7 +56,7 @@ public sealed record PaymentView(string OrderId, string Status, Money? Amount, I
         Payment.Declined => "declined",
         Payment.Voided => "voided",
         Payment.Refunded => "refunded",
-        _ => throw new UnreachableException($"Nobody is shown a payment that is {payment}."),
+        _ => throw new UnreachableException($"Nobody is shown a payment that is {payment.GetType().Name}."),
     };
 }
 

@@ -1,8 +1,9 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
+using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
-using DaprOrders.Payments.ChargingOrders;
 using DaprOrders.Payments.Payments;
-using DaprOrders.Payments.RefundingOrders;
+using DaprOrders.Payments.Provider;
 
 namespace DaprOrders.Payments.SettlingPayments;
 
@@ -10,7 +11,7 @@ namespace DaprOrders.Payments.SettlingPayments;
 /// Calls the provider for what a payment owes and appends the outcome, until it owes nothing. Any instance may do so at any time, and again
 /// after a crash: the provider acts once under a key, and the stream takes an outcome once.
 /// </summary>
-public sealed class Settlement(EventStore store, Charging charging, Refunding refunding, IHostApplicationLifetime lifetime)
+public sealed class Settlement(EventStore store, PaymentProvider provider, IHostApplicationLifetime lifetime)
 {
     private readonly ConcurrentDictionary<string, Lazy<Task<Payment>>> _running = new();
 
@@ -56,11 +57,20 @@ public sealed class Settlement(EventStore store, Charging charging, Refunding re
         return payment;
     }
 
-    private Task<PaymentCommand> CallProviderAsync(string orderId, Payment payment, CancellationToken cancellationToken) => payment switch
+    private async Task<PaymentCommand> CallProviderAsync(string orderId, Payment payment, CancellationToken cancellationToken) => payment switch
     {
-        Payment.Requested p => charging.ChargeAsync(orderId, p.Amount, p.PaymentMethod, cancellationToken),
-        Payment.CancelledWhileCharging p => charging.ChargeAsync(orderId, p.Amount, p.PaymentMethod, cancellationToken),
-        Payment.RefundDue p => refunding.RefundAsync(orderId, p.ChargeId, cancellationToken),
-        _ => throw new InvalidOperationException($"A payment that is {payment.GetType().Name} owes no call."),
+        Payment.Requested p => await ChargeAsync(orderId, p.Amount, p.PaymentMethod, cancellationToken),
+        Payment.CancelledWhileCharging p => await ChargeAsync(orderId, p.Amount, p.PaymentMethod, cancellationToken),
+        Payment.RefundDue p => new PaymentCommand.RecordRefund(orderId, await provider.RefundAsync(orderId, p.ChargeId, cancellationToken)),
+        _ => throw new UnreachableException($"A payment that is {payment.GetType().Name} owes no call."),
     };
+
+    /// <summary>Charges, or finds out what an earlier call did.</summary>
+    private async Task<PaymentCommand> ChargeAsync(string orderId, Money amount, string paymentMethod, CancellationToken cancellationToken) =>
+        await provider.ChargeAsync(orderId, amount, paymentMethod, cancellationToken) switch
+        {
+            ChargeOutcome.Charged charged => new PaymentCommand.RecordCharge(orderId, charged.ChargeId),
+            ChargeOutcome.Declined declined => new PaymentCommand.RecordDecline(orderId, declined.Reason),
+            var other => throw new UnreachableException($"A charge has no outcome {other.GetType().Name}."),
+        };
 }

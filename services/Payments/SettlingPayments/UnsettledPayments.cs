@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using DaprOrders.EventSourcing;
 using DaprOrders.Payments.Provider;
 using Microsoft.Extensions.Options;
@@ -16,8 +14,7 @@ public sealed record PaymentSettled(string OrderId) : UnsettledEvent(OrderId);
 /// <summary>The payments whose charge or refund took too long for the message that asked for it. Durable, so that a restart takes them up again.</summary>
 public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions> options)
 {
-    /// <summary>Streams that share the list, so that its writers seldom meet.</summary>
-    private const int Shards = 16;
+    private static readonly Shards Shards = new(16);
 
     private static readonly StreamCategory<IReadOnlyList<string>, UnsettledEvent> Category = new("unsettled", null, [], Evolve);
 
@@ -25,10 +22,10 @@ public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions
     /// <exception cref="UnclearOutcomeException">The list is full.</exception>
     public async Task AddAsync(string orderId, CancellationToken cancellationToken)
     {
-        var most = (options.Value.MaxUnsettled + Shards - 1) / Shards;
+        var most = (options.Value.MaxUnsettled + Shards.Count - 1) / Shards.Count;
         var handled = await store.HandleAsync(
             Category,
-            ShardOf(orderId),
+            Shards.Of(orderId),
             open => open.Contains(orderId) ? Decision<UnsettledEvent>.Nothing
                 : open.Count < most ? new PaymentLeftUnsettled(orderId)
                 : Decision<UnsettledEvent>.Refuse("too-many-unsettled", "Too many payments wait for the payment provider; their messages stay with the broker."),
@@ -42,14 +39,14 @@ public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions
 
     public Task RemoveAsync(string orderId, CancellationToken cancellationToken) => store.HandleAsync(
         Category,
-        ShardOf(orderId),
+        Shards.Of(orderId),
         open => open.Contains(orderId) ? new PaymentSettled(orderId) : Decision<UnsettledEvent>.Nothing,
         new CommandContext(),
         cancellationToken);
 
     public async Task<IReadOnlyList<string>> ReadAsync(CancellationToken cancellationToken)
     {
-        var shards = await Task.WhenAll(Enumerable.Range(0, Shards).Select(shard => store.LoadAsync(Category, $"{shard}", cancellationToken)));
+        var shards = await Task.WhenAll(Shards.All.Select(shard => store.LoadAsync(Category, shard, cancellationToken)));
         return [.. shards.SelectMany(shard => shard.State)];
     }
 
@@ -59,6 +56,4 @@ public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions
         PaymentSettled => [.. open.Where(orderId => orderId != happened.OrderId)],
         _ => throw new UnknownEventException($"The list of unsettled payments knows no {happened.GetType().Name}."),
     };
-
-    private static string ShardOf(string orderId) => $"{SHA256.HashData(Encoding.UTF8.GetBytes(orderId))[0] % Shards}";
 }

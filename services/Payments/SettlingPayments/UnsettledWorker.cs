@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using DaprOrders.EventSourcing;
 using DaprOrders.Payments.Payments;
 using Microsoft.Extensions.Options;
@@ -20,7 +21,23 @@ public sealed class UnsettledWorker(
             try
             {
                 var open = await unsettled.ReadAsync(stoppingToken);
-                await Parallel.ForEachAsync(open, new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = stoppingToken }, SettleAsync);
+                var failures = new ConcurrentQueue<(string OrderId, Exception Failure)>();
+                await Parallel.ForEachAsync(
+                    open,
+                    new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = stoppingToken },
+                    async (orderId, cancellation) =>
+                    {
+                        if (await TrySettleAsync(orderId, cancellation) is { } failure)
+                            failures.Enqueue((orderId, failure));
+                    });
+                // One line, not one per order: usually they all wait for the same provider.
+                if (failures.TryPeek(out var first))
+                {
+                    logger.LogWarning(
+                        first.Failure,
+                        "{Unsettled} payments, that of order {OrderId} among them, are still unsettled; tried again in {SettleEvery}",
+                        failures.Count, first.OrderId, options.Value.SettleEvery);
+                }
             }
             catch (Exception exception) when (exception is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
@@ -30,17 +47,19 @@ public sealed class UnsettledWorker(
         while (await ticks.WaitForNextTickAsync(stoppingToken));
     }
 
-    private async ValueTask SettleAsync(string orderId, CancellationToken cancellationToken)
+    /// <summary>Null when the payment owes nothing any more.</summary>
+    private async Task<Exception?> TrySettleAsync(string orderId, CancellationToken cancellationToken)
     {
         try
         {
             var payment = await store.LoadAsync(Payment.Category, orderId, cancellationToken);
             await settlement.SettleAsync(orderId, payment.State);
             await unsettled.RemoveAsync(orderId, cancellationToken);
+            return null;
         }
         catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            logger.LogWarning(exception, "The payment of order {OrderId} is still unsettled; tried again in {SettleEvery}", orderId, options.Value.SettleEvery);
+            return exception;
         }
     }
 }

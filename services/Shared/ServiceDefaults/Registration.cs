@@ -61,6 +61,7 @@ public static class Registration
     /// </summary>
     public static WebApplication MapServiceDefaults(this WebApplication app)
     {
+        app.UseOrderIdInLogs();
         app.UseExceptionHandler();
         app.UseStatusCodePages();
         app.UseAppToken();

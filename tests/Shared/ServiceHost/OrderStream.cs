@@ -46,6 +46,20 @@ public sealed class OrderStream
         };
     }
 
+    /// <summary>One bulk delivery, as the sidecar makes it.</summary>
+    public static object BulkDelivery(IReadOnlyList<(OrderStream Order, int Version)> entries) => new
+    {
+        id = Guid.NewGuid(),
+        topic = "orders",
+        pubsubname = "pubsub",
+        type = "com.dapr.event.sent.bulk",
+        entries = entries.Select((entry, index) => new { entryId = $"{index}", contentType = "application/cloudevents+json", @event = entry.Order.CloudEvent(entry.Version) }),
+    };
+
+    /// <summary>What the service answered to each entry.</summary>
+    public static IReadOnlyList<string> StatusesOf(JsonElement answer) =>
+        [.. answer.GetProperty("statuses").EnumerateArray().Select(status => status.GetProperty("status").GetString()!)];
+
     private OrderStream Then(OrderEvent happened)
     {
         _events.Add(happened);

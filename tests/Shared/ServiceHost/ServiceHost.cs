@@ -56,20 +56,9 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
             _orders[$"order-{order.OrderId}"] = order;
         }
 
-        using var answer = await Client.PostAsJsonAsync(
-            "/events/orders",
-            new
-            {
-                id = Guid.NewGuid(),
-                topic = "orders",
-                pubsubname = "pubsub",
-                type = "com.dapr.event.sent.bulk",
-                entries = entries.Select((entry, index) => new { entryId = $"{index}", contentType = "application/cloudevents+json", @event = entry.Order.CloudEvent(entry.Version) }),
-            },
-            Cancellation);
+        using var answer = await Client.PostAsJsonAsync("/events/orders", OrderStream.BulkDelivery(entries), Cancellation);
         answer.EnsureSuccessStatusCode();
-        var statuses = JsonElement.Parse(await answer.Content.ReadAsStringAsync(Cancellation)).GetProperty("statuses");
-        return [.. statuses.EnumerateArray().Select(status => status.GetProperty("status").GetString()!)];
+        return OrderStream.StatusesOf(await answer.Content.ReadFromJsonAsync<JsonElement>(Cancellation));
     }
 
     public async Task<(int Status, JsonElement Body)> GetAsync(string path) => await ReadAsync(await Client.GetAsync(path, Cancellation));

@@ -38,11 +38,16 @@ internal static class DeadLetterEndpoints
         app.MapPost("/events/dead-letters", ReceiveAsync).ExcludeFromDescription();
 
         var letters = app.MapGroup("/dead-letters").WithTags("Dead letters");
-        letters.MapGet("/", ListAsync).AnswersProblems(400);
-        letters.MapGet("/{id}", GetAsync).AnswersProblems(404);
-        letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409);
-        letters.MapPost("/redrive", RedriveAllAsync).AnswersProblems(503);
-        letters.MapDelete("/{id}", RemoveAsync).AnswersProblems(404);
+        letters.MapGet("/", ListAsync).AnswersProblems(400, 503)
+            .WithSummary("The messages that were not handled, oldest first; `cursor` is that of the following page.");
+        letters.MapGet("/{id}", GetAsync).AnswersProblems(404, 503)
+            .WithSummary("A message that was not handled, as it came.");
+        letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409, 503)
+            .WithSummary("Handles a message once more: 204, it is done and no dead letter any more; 409, it failed again.");
+        letters.MapPost("/redrive", RedriveAllAsync).AnswersProblems(503)
+            .WithSummary("Handles all of them once more; those that fail again stay.");
+        letters.MapDelete("/{id}", RemoveAsync).AnswersProblems(404, 503)
+            .WithSummary("Gives a message up.");
     }
 
     private static Task ReceiveAsync(HttpContext context, DeadLetterStore store, ILogger<DeadLetterStore> logger) =>

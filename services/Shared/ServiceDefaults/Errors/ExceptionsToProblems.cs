@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.Errors;
@@ -33,11 +34,11 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
         switch (exception)
         {
             case EventStoreUnavailableException unavailable:
-                logger.LogWarning(unavailable, "{Method} {Path} answered 503: the store is not available", context.Request.Method, context.Request.Path);
+                logger.LogWarning(unavailable, "{Method} {Route} answered 503: the store is not available", context.Request.Method, RouteOf(context));
                 context.Response.Headers.RetryAfter = RetryAfter;
                 return Problems.Of(StatusCodes.Status503ServiceUnavailable, "store-unavailable", unavailable.Message);
             case DaprException unavailable:
-                logger.LogWarning(unavailable, "{Method} {Path} answered 503: the sidecar or its store failed", context.Request.Method, context.Request.Path);
+                logger.LogWarning(unavailable, "{Method} {Route} answered 503: the sidecar or its store failed", context.Request.Method, RouteOf(context));
                 context.Response.Headers.RetryAfter = RetryAfter;
                 return Problems.Of(StatusCodes.Status503ServiceUnavailable, "store-unavailable", "The sidecar or its store does not answer now; try again.");
             case WrongVersionException wrong:
@@ -55,11 +56,15 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
             case BadHttpRequestException bad:
                 return BadRequest(bad);
             default:
-                logger.LogError(exception, "{Method} {Path} failed", context.Request.Method, context.Request.Path);
+                logger.LogError(exception, "{Method} {Route} failed", context.Request.Method, RouteOf(context));
                 return Problems.Of(
                     StatusCodes.Status500InternalServerError, "internal-error", "The request failed on the server; its log has the reason under this trace id.");
         }
     }
+
+    /// <summary>The path as it is mapped, not as it was called: that may name a customer, and logs are not for that.</summary>
+    private static string RouteOf(HttpContext context) =>
+        (context.Features.Get<IExceptionHandlerFeature>()?.Endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "(no route)";
 
     private static ProblemHttpResult BadRequest(BadHttpRequestException bad) => bad.StatusCode switch
     {

@@ -19,7 +19,7 @@ public static class Problems
     public static ProblemHttpResult Of(int status, string code, string detail, IReadOnlyDictionary<string, object?>? extensions = null) =>
         TypedResults.Problem(Describe(status, code, detail, extensions));
 
-    /// <summary>Tells OpenAPI which problems an endpoint answers besides 400 and 503.</summary>
+    /// <summary>Tells OpenAPI which problems an endpoint answers.</summary>
     public static TBuilder AnswersProblems<TBuilder>(this TBuilder builder, params int[] statuses)
         where TBuilder : IEndpointConventionBuilder
     {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Dapr.Client;
+using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.ServiceDefaults.Topics;
 using Microsoft.AspNetCore.Builder;
@@ -30,7 +31,8 @@ internal static class Readiness
         builder.Services.AddHealthChecks()
             .AddCheck<SidecarIsReady>("sidecar", timeout: Patience)
             .AddCheck<TopicsAreSubscribed>("subscriptions", timeout: Patience)
-            .AddCheck<StoreAnswers>("store", timeout: Patience);
+            .AddCheck<StoreAnswers>("store", timeout: Patience)
+            .AddCheck<EventStoreTakesCommands>("event-store");
     }
 
     public static void MapHealth(this WebApplication app)
@@ -81,6 +83,15 @@ internal sealed class TopicsAreSubscribed(IHttpClientFactory clients, TopicRegis
                 .Where(subscription => subscription.GetProperty("pubsubname").GetString() == dapr.PubSub)
                 .Select(subscription => subscription.GetProperty("topic").GetString())
             : [];
+}
+
+/// <summary>The event store, where the service has one, owns a lane to write to.</summary>
+internal sealed class EventStoreTakesCommands(IServiceProvider services) : IHealthCheck
+{
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken) =>
+        Task.FromResult(services.GetService<EventStore>()?.Ready.IsCompletedSuccessfully ?? true
+            ? HealthCheckResult.Healthy()
+            : HealthCheckResult.Unhealthy("The event store has no lane to write to yet; see the service's log."));
 }
 
 /// <summary>The state store answers a read.</summary>

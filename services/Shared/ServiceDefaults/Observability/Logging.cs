@@ -1,6 +1,11 @@
 using System.Globalization;
+using System.Text.Json;
+using DaprOrders.EventSourcing;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Routing;
 using Serilog;
+using Serilog.Context;
+using Serilog.Core.Enrichers;
 using Serilog.Events;
 using Serilog.Formatting.Compact;
 
@@ -8,6 +13,8 @@ namespace DaprOrders.ServiceDefaults.Observability;
 
 internal static class Logging
 {
+    private const string OrderId = "OrderId";
+
     /// <summary>Time, level, message, then what it is about: stream, order, trace.</summary>
     private const string Line =
         "{Timestamp:HH:mm:ss.fff} {Level:u3} {Message:lj} {Stream:l} {OrderId:l} {TraceId}{NewLine}{Exception}";
@@ -33,4 +40,28 @@ internal static class Logging
                     logging.WriteTo.Console(outputTemplate: Line, formatProvider: CultureInfo.InvariantCulture);
             },
             preserveStaticLogger: true);
+
+    /// <summary>Whatever is logged for a request about one order carries the order's id.</summary>
+    public static void UseOrderIdInLogs(this WebApplication app) => app.Use(async (context, next) =>
+    {
+        if (context.GetRouteValue("orderId") is not string orderId)
+        {
+            await next(context);
+            return;
+        }
+
+        using (LogContext.PushProperty(OrderId, orderId))
+            await next(context);
+    });
+
+    /// <summary>Whatever is logged for events of one stream carries the stream, and the order's id where they tell it.</summary>
+    public static IDisposable Handling(RecordedEvent first)
+    {
+        var stream = new PropertyEnricher("Stream", first.Stream);
+        return first.Data.ValueKind == JsonValueKind.Object
+            && first.Data.TryGetProperty("orderId", out var orderId)
+            && orderId.ValueKind == JsonValueKind.String
+            ? LogContext.Push(stream, new PropertyEnricher(OrderId, orderId.GetString()))
+            : LogContext.Push(stream);
+    }
 }

@@ -61,7 +61,9 @@ internal sealed class Topic(string name, IHandling handling, EventTypes types, F
     public async Task RedriveAsync(JsonElement cloudEvent, CancellationToken cancellationToken)
     {
         using var activity = Telemetry.StartHandling(Name, CloudEvents.Text(cloudEvent, "traceparent"));
-        await handling.HandleAsync([CloudEvents.Read(cloudEvent, types)], cancellationToken);
+        var incoming = CloudEvents.Read(cloudEvent, types);
+        using var about = Logging.Handling(incoming.Recorded);
+        await handling.HandleAsync([incoming], cancellationToken);
     }
 
     private async Task<DeliveryStatus> HandleAsync(
@@ -71,7 +73,7 @@ internal sealed class Topic(string name, IHandling handling, EventTypes types, F
     {
         var ordered = stream.OrderBy(entry => entry.Event.Recorded.Version).DistinctBy(entry => entry.Event.Recorded.Version).ToList();
         using var activity = Telemetry.StartHandling(Name, CloudEvents.Text(cloudEvents[ordered[0].Index], "traceparent"));
-        using var scope = logger.BeginScope(new Dictionary<string, object> { ["Stream"] = stream.Key.Stream });
+        using var about = Logging.Handling(ordered[0].Event.Recorded);
         try
         {
             await handling.HandleAsync([.. ordered.Select(entry => entry.Event)], cancellationToken);

@@ -1,0 +1,124 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Text.Json;
+using DaprOrders.EventSourcing;
+using DaprOrders.Inventory.ManagingProducts;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+using DaprOrders.Tests;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace DaprOrders.Inventory.Tests;
+
+/// <summary>The real Inventory over real HTTP in several replicas, each with an embedded sidecar, on one state store and one broker.</summary>
+internal sealed class RunningInventory : IAsyncDisposable
+{
+    private static readonly ResourceSet Resources = ResourceSet.Empty with
+    {
+        Components =
+        [
+            new ComponentResource("statestore", "state.in-memory", "v1", [new MetadataItem("actorStateStore", "true", null, null, default)], false, null, null, [], default),
+            new ComponentResource("pubsub", "pubsub.in-memory", "v1", [], false, null, null, [], default),
+        ],
+    };
+
+    private readonly EmbeddedDapr _dapr;
+    private readonly List<Replica> _replicas = [];
+
+    private RunningInventory(EmbeddedDapr dapr) => _dapr = dapr;
+
+    public IReadOnlyList<HttpClient> Replicas => [.. _replicas.Select(replica => replica.Http)];
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public static async Task<RunningInventory> StartAsync(int replicas)
+    {
+        int[] ports = [.. Enumerable.Range(0, replicas).Select(_ => FreePort())];
+        var dapr = await EmbeddedDapr.StartAsync(
+            new EmbeddedDaprOptions { Apps = [.. ports.Select(port => new SidecarOptions { AppId = "inventory", AppPort = port, Resources = Resources })] },
+            Cancellation);
+        var running = new RunningInventory(dapr);
+        foreach (var (port, sidecar) in ports.Zip(dapr.Sidecars))
+            running._replicas.Add(new Replica(port, sidecar));
+
+        await dapr.Ready.WaitAsync(Cancellation);
+        foreach (var replica in running._replicas)
+            await replica.Services.GetRequiredService<EventStore>().Ready.WaitAsync(Cancellation);
+        return running;
+    }
+
+    public async Task<JsonElement> GetAsync(string path)
+    {
+        using var answer = await Replicas[0].GetAsync(new Uri(path, UriKind.Relative), Cancellation);
+        answer.EnsureSuccessStatusCode();
+        return await answer.Content.ReadFromJsonAsync<JsonElement>(Cancellation);
+    }
+
+    public async Task SendAsync(HttpMethod method, string path, object body)
+    {
+        using var request = new HttpRequestMessage(method, path) { Content = JsonContent.Create(body) };
+        using var answer = await Replicas[0].SendAsync(request, Cancellation);
+        answer.EnsureSuccessStatusCode();
+    }
+
+    /// <summary>Delivers events until none of them is asked for again, as a broker does.</summary>
+    public static async Task DeliverAsync(HttpClient replica, IReadOnlyList<(OrderStream Order, int Version)> events)
+    {
+        for (var open = events; open.Count > 0;)
+        {
+            using var answer = await replica.PostAsJsonAsync("/events/orders", OrderStream.BulkDelivery(open), Cancellation);
+            answer.EnsureSuccessStatusCode();
+            var statuses = OrderStream.StatusesOf(await answer.Content.ReadFromJsonAsync<JsonElement>(Cancellation));
+            Assert.DoesNotContain("DROP", statuses);
+            open = [.. open.Zip(statuses).Where(entry => entry.Second != "SUCCESS").Select(entry => entry.First)];
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var replica in _replicas)
+            await replica.DisposeAsync();
+        await _dapr.DisposeAsync();
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private sealed class Replica : WebApplicationFactory<Products>
+    {
+        private readonly int _port;
+        private readonly SidecarHost _sidecar;
+
+        public Replica(int port, SidecarHost sidecar)
+        {
+            (_port, _sidecar) = (port, sidecar);
+            UseKestrel(port);
+            StartServer();
+            Http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
+        }
+
+        public HttpClient Http { get; }
+
+        protected override void ConfigureWebHost(IWebHostBuilder builder)
+        {
+            builder.UseSetting("Serilog:MinimumLevel:Default", "Fatal");
+            builder.UseSetting("DAPR_HTTP_ENDPOINT", $"http://127.0.0.1:{_sidecar.HttpPort}");
+            builder.UseSetting("DAPR_GRPC_ENDPOINT", $"http://127.0.0.1:{_sidecar.GrpcPort}");
+            // Two replicas in one process: each needs a name of its own for its lane.
+            builder.UseSetting("EventStore:Instance", $"replica-{_port}");
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            Http.Dispose();
+            base.Dispose(disposing);
+        }
+    }
+}
