@@ -20,7 +20,9 @@ public sealed class PostgresServer : IAsyncDisposable
 
     /// <summary>Why there can be none here; null when there can.</summary>
     public static string? Missing =>
-        ServerProgram.Find("initdb") is null || ServerProgram.Find("postgres") is null ? "PostgreSQL is not installed (apt-get install postgresql)" : null;
+        ServerProgram.Find("initdb") is null || ServerProgram.Find("postgres") is null ? "PostgreSQL is not installed (apt-get install postgresql)"
+        : IsRoot && ServerProgram.Find("runuser") is null ? "PostgreSQL does not run as root, and there is no runuser here: run the tests as another user"
+        : null;
 
     public const string Host = "127.0.0.1";
 
@@ -32,7 +34,7 @@ public sealed class PostgresServer : IAsyncDisposable
     public static async Task<PostgresServer> StartAsync(CancellationToken cancel)
     {
         var directory = Directory.CreateTempSubdirectory("postgres-").FullName;
-        if (Environment.IsPrivilegedProcess)
+        if (IsRoot)
             await ServerProgram.RunAsync("chown", [SystemUser, directory], cancel);
         var data = Path.Combine(directory, "data");
         var (initdb, initdbArguments) = AsUser("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync");
@@ -65,10 +67,12 @@ public sealed class PostgresServer : IAsyncDisposable
         Directory.Delete(_directory, recursive: true);
     }
 
+    private static bool IsRoot => Environment.IsPrivilegedProcess && !OperatingSystem.IsWindows();
+
     private static (string Program, string[] Arguments) AsUser(string name, params string[] arguments)
     {
         var program = ServerProgram.Find(name)!;
-        return Environment.IsPrivilegedProcess && !OperatingSystem.IsWindows()
+        return IsRoot
             ? ("runuser", ["-u", SystemUser, "--", program, .. arguments])
             : (program, arguments);
     }

@@ -20,9 +20,10 @@ public sealed class StoreServers : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (_redis.IsValueCreated)
+        // One that did not start has failed its tests, with the reason.
+        if (_redis is { IsValueCreated: true, Value.IsCompletedSuccessfully: true })
             await (await _redis.Value).DisposeAsync();
-        if (_postgres.IsValueCreated)
+        if (_postgres is { IsValueCreated: true, Value.IsCompletedSuccessfully: true })
             await (await _postgres.Value).DisposeAsync();
     }
 }
