@@ -77,14 +77,15 @@ public sealed class PaymentTests : IDisposable
         _order.Cancelled();
         await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => _payments.DeliverAsync(_order, 4)));
 
-        Assert.Equal("refunded", await StatusAsync());
+        await BecomesAsync("refunded");
         Assert.Equal(["charge", "refund"], await LedgerAsync());
     }
 
     [Fact]
     public async Task A_charge_that_arrives_after_the_cancellation_is_refunded_once()
     {
-        // The charge is made, its answer never comes; meanwhile the customer cancels.
+        // The charge is made, its answer never comes; meanwhile the customer cancels, with time to do so before the charge is asked for again.
+        Restart(("Payments:ProviderTimeout", "00:00:05"));
         await Task.WhenAll(
             _payments.DeliverAsync(_order.StockReserved(PaymentMethods.NeverAnswers), 2),
             CancelWhenChargedAsync());
@@ -132,20 +133,20 @@ public sealed class PaymentTests : IDisposable
     [Fact]
     public async Task A_slow_charge_does_not_hold_up_the_other_orders_of_its_delivery()
     {
-        Restart(("Payments:ProviderTimeout", "00:01:00"));
+        Restart(("Payments:ProviderTimeout", "00:01:00"), ("Payments:SlowAfter", "00:00:00.100"));
         var slow = new OrderStream().Created(("tea", 1)).StockReserved(PaymentMethods.NeverAnswers);
         _order.StockReserved();
 
         Assert.Equal(["SUCCESS", "SUCCESS"], await _payments.DeliverAsync([(slow, 2), (_order, 2)]));
 
-        Assert.Equal("authorized", await StatusAsync());
+        await BecomesAsync("authorized");
         Assert.Equal("requested", (await _payments.GetAsync($"/payments/{slow.OrderId}")).Body.GetProperty("status").GetString());
     }
 
     [Fact]
     public async Task A_charge_whose_message_was_acknowledged_goes_on_after_a_restart()
     {
-        Restart(("Payments:ProviderTimeout", "00:01:00"));
+        Restart(("Payments:ProviderTimeout", "00:01:00"), ("Payments:SlowAfter", "00:00:00.100"));
         Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order.StockReserved(PaymentMethods.NeverAnswers), 2));
 
         Restart();
@@ -187,7 +188,7 @@ public sealed class PaymentTests : IDisposable
         [
             new("Payments:ProviderTimeout", "00:00:00.200"),
             new("Payments:ProviderBackoff", "00:00:00.005"),
-            new("Payments:SlowAfter", "00:00:00.100"),
+            new("Payments:SlowAfter", "00:01:00"),
             new("Payments:SettleEvery", "00:00:00.050"),
             new("EventStore:Lease", "00:00:01"),
             .. settings.Select(setting => KeyValuePair.Create(setting.Name, setting.Value)),
