@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using Dapr.Actors;
 using Dapr.Actors.Client;
 using DaprOrders.Ordering.Deadlines;
@@ -12,7 +13,7 @@ public sealed class DeadlineRegistrarTests : IAsyncLifetime
 {
     private static readonly OrderingOptions FifteenMinutes = new() { PaymentDeadline = TimeSpan.FromMinutes(15) };
 
-    private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 5, 1, 12, 0, 10, TimeSpan.Zero));
+    private readonly ObservedTime _time = new(new DateTimeOffset(2026, 5, 1, 12, 0, 10, TimeSpan.Zero));
     private readonly Calls _calls = new();
     private readonly DeadlineRegistrar _registrar;
 
@@ -132,17 +133,31 @@ public sealed class DeadlineRegistrarTests : IAsyncLifetime
         Assert.Throws<ServiceUnavailableException>(() => { _ = _registrar.RegisterAsync("one-too-many"); });
     }
 
-    // The pause begins only after the failed call was noticed, so time moves on until the next call is there.
+    // Time moves on by the pause, once it has begun: any further and the next call would already have timed out.
     private async Task<Call> NextAfterPauseAsync()
     {
-        var next = _calls.NextAsync();
-        while (!next.IsCompleted)
+        TimeSpan pause;
+        do
         {
-            _time.Advance(TimeSpan.FromMilliseconds(100));
-            await Task.Yield();
+            pause = await _time.Timers.Reader.ReadAsync(TestContext.Current.CancellationToken);
         }
+        while (pause >= TimeSpan.FromSeconds(1));
 
-        return await next;
+        _time.Advance(pause);
+        return await _calls.NextAsync();
+    }
+
+    /// <summary>A clock that tells which timers are set on it.</summary>
+    private sealed class ObservedTime(DateTimeOffset start) : FakeTimeProvider(start)
+    {
+        public Channel<TimeSpan> Timers { get; } = Channel.CreateUnbounded<TimeSpan>();
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            var timer = base.CreateTimer(callback, state, dueTime, period);
+            Timers.Writer.TryWrite(dueTime);
+            return timer;
+        }
     }
 
     private sealed record Call(string ActorId, DeadlineBatch Batch)
