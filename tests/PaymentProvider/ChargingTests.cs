@@ -1,5 +1,5 @@
-using DaprOrders.Tests;
 using System.Net;
+using DaprOrders.Tests;
 
 namespace DaprOrders.PaymentProvider.Tests;
 
