@@ -1,13 +1,14 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using DaprOrders.Bench.Measuring;
 
 namespace DaprOrders.Bench.Orders;
 
 internal static class OrdersCommand
 {
-    private static readonly Option<Uri> OrderingUrl = new("--url") { Description = "Ordering", DefaultValueFactory = _ => new Uri("http://localhost:5101") };
-    private static readonly Option<Uri> InventoryUrl = new("--inventory") { Description = "Inventory", DefaultValueFactory = _ => new Uri("http://localhost:5102") };
-    private static readonly Option<Uri> ReportingUrl = new("--reporting") { Description = "Reporting", DefaultValueFactory = _ => new Uri("http://localhost:5105") };
+    private static readonly Option<Uri> OrderingUrl = new("--url") { Description = "Ordering", DefaultValueFactory = _ => new Uri("http://localhost:5101"), CustomParser = ReadUrl };
+    private static readonly Option<Uri> InventoryUrl = new("--inventory") { Description = "Inventory", DefaultValueFactory = _ => new Uri("http://localhost:5102"), CustomParser = ReadUrl };
+    private static readonly Option<Uri> ReportingUrl = new("--reporting") { Description = "Reporting", DefaultValueFactory = _ => new Uri("http://localhost:5105"), CustomParser = ReadUrl };
     private static readonly Option<int> Connections = new("--connections") { Description = "Callers, one connection each", DefaultValueFactory = _ => 64 };
     private static readonly Option<double> Seconds = new("--seconds") { Description = "Length of a round", DefaultValueFactory = _ => 10 };
     private static readonly Option<int> Rounds = new("--rounds") { Description = "Rounds, of which the median counts", DefaultValueFactory = _ => 3 };
@@ -41,5 +42,13 @@ internal static class OrdersCommand
             await run.MeasureAsync(parsed.GetValue(Rounds), parsed.GetValue(UntilShipped), cancellationToken);
         });
         return command;
+    }
+
+    private static Uri? ReadUrl(ArgumentResult argument)
+    {
+        if (Uri.TryCreate(argument.Tokens[0].Value, UriKind.Absolute, out var url))
+            return url;
+        argument.AddError($"Expected a URL such as http://localhost:5101, got '{argument.Tokens[0].Value}'.");
+        return null;
     }
 }
