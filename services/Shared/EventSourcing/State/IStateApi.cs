@@ -33,7 +33,7 @@ public interface IStateApi
     /// <summary>The values at the positions of their keys, null where there is none.</summary>
     Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken);
 
-    /// <summary>True: written. False: certainly not written, the tag is another one or the key exists.</summary>
+    /// <summary>True: written. False: refused, the tag is another one or the key exists. Daprd on redis also says so of a lost connection, so read again before you rely on it.</summary>
     Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken);
 
     /// <summary>Several writes in one call; what a failure means is said by <see cref="BatchWrites"/>.</summary>
