@@ -1,4 +1,3 @@
-using System.Text.Json.Serialization;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.Ordering;
@@ -22,10 +21,7 @@ builder.Services.AddEventStore(types => types
     .AddFamily<ShipmentEvent>());
 builder.Services.AddOptions<OrderingOptions>().BindConfiguration("Ordering").ValidateDataAnnotations().ValidateOnStart();
 builder.Services.ConfigureHttpJsonOptions(options =>
-{
-    options.SerializerOptions.NumberHandling = JsonNumberHandling.Strict;
-    options.SerializerOptions.TypeInfoResolverChain.Insert(0, OrderingJson.Default);
-});
+    options.SerializerOptions.TypeInfoResolverChain.Insert(0, OrderingJson.Default));
 
 builder.Services.AddSingleton<ProductReplica>();
 builder.Services.AddSingleton<InventoryProducts>();
