@@ -283,7 +283,7 @@ internal sealed class Committer
     {
         if (append.Entry is { } entry)
         {
-            return await _lanes.IsCommittedAsync(entry, at, stop);
+            return (await _lanes.ReadCommittedAsync(entry, at, stop)).Count > 0;
         }
 
         return append.Tip.Positions.All(position => at.Tip.Positions.GetValueOrDefault(position.Key) >= position.Value);

@@ -160,16 +160,16 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, EventS
         return found;
     }
 
-    /// <summary>Whether the commit of an entry is in its stream.</summary>
-    public async Task<bool> IsCommittedAsync(SegmentEntry entry, TipAt at, CancellationToken cancellationToken)
+    /// <summary>The events of an entry; none when its stream does not hold the entry's commit.</summary>
+    public async Task<IReadOnlyList<StoredEvent>> ReadCommittedAsync(SegmentEntry entry, TipAt at, CancellationToken cancellationToken)
     {
         if (entry.From > at.Tip.Version)
         {
-            return false;
+            return [];
         }
 
-        var stored = await streams.ReadAsync(at, entry.From - 1, 1, cancellationToken);
-        return stored[0].CommitId == entry.CommitId;
+        var stored = await streams.ReadAsync(at, entry.From - 1, (int)(entry.To - entry.From + 1), cancellationToken);
+        return stored[0].CommitId == entry.CommitId ? stored : [];
     }
 
     /// <summary>

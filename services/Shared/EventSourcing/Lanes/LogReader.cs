@@ -86,11 +86,8 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
                 at = tips[entry.Stream];
             }
 
-            if (await lanes.IsCommittedAsync(entry, at, cancellationToken))
-            {
-                var stored = await streams.ReadAsync(at, entry.From - 1, (int)(entry.To - entry.From + 1), cancellationToken);
-                found.AddRange(stored.Select(e => new PublishableEvent(e.Of(entry.Stream), entry.Topic)));
-            }
+            var stored = await lanes.ReadCommittedAsync(entry, at, cancellationToken);
+            found.AddRange(stored.Select(e => new PublishableEvent(e.Of(entry.Stream), entry.Topic)));
         }
 
         return found;

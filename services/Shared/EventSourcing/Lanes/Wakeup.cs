@@ -15,15 +15,7 @@ internal sealed class Wakeup
     /// <summary>Ends at the signal or after <paramref name="atMost"/>.</summary>
     public async Task WaitAsync(TimeSpan atMost, TimeProvider time, CancellationToken cancellationToken)
     {
-        using var limit = new CancellationTokenSource(atMost, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-        try
-        {
-            await _signal.Reader.ReadAsync(either.Token);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            // The time is up: as good as a signal.
-        }
+        using var limit = time.CreateTimer(_ => Set(), null, atMost, Timeout.InfiniteTimeSpan);
+        await WaitAsync(cancellationToken);
     }
 }

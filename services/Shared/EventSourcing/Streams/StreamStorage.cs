@@ -30,13 +30,14 @@ internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, 
         var found = new List<StoredEvent>();
         if (after + 1 < at.Tip.FirstVersion)
         {
-            for (var page = await FirstPageWithAsync(at, after + 1, cancellationToken); page <= at.Tip.Pages && found.Count < limit; page += PagesPerRead)
+            var (number, first) = await FindPageAsync(at, after + 1, cancellationToken);
+            found.AddRange(first.Events.Where(stored => stored.Version > after));
+            while (number < at.Tip.Pages && found.Count < limit)
             {
-                var count = Math.Min(PagesPerRead, at.Tip.Pages - page + 1);
-                foreach (var read in await ReadPagesAsync(at.Stream, page, count, cancellationToken))
-                {
-                    found.AddRange(read.Events.Where(stored => stored.Version > after));
-                }
+                var wanted = 1 + ((limit - found.Count) / options.TipEvents);
+                var count = Math.Min(Math.Min(wanted, PagesPerRead), at.Tip.Pages - number);
+                found.AddRange((await ReadPagesAsync(at.Stream, number + 1, count, cancellationToken)).SelectMany(page => page.Events));
+                number += count;
             }
         }
 
@@ -91,26 +92,29 @@ internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, 
             : Page.Read(value.Value))];
     }
 
-    // Pages hold different numbers of events, so the page of a version is searched for: a few reads, however long the stream.
-    private async Task<int> FirstPageWithAsync(TipAt at, long version, CancellationToken cancellationToken)
+    // Pages hold different numbers of events, but not very different ones: the page of a version is guessed from what is known of its
+    // neighbours, which takes a read or two, however long the stream.
+    private async Task<(int Number, Page Page)> FindPageAsync(TipAt at, long version, CancellationToken cancellationToken)
     {
-        var low = 1;
-        var high = at.Tip.Pages;
-        while (version > 1 && low < high)
+        var (low, high) = (1, at.Tip.Pages);
+        var (from, to) = (1L, at.Tip.FirstVersion - 1);
+        while (true)
         {
-            var middle = (low + high) / 2;
-            var page = (await ReadPagesAsync(at.Stream, middle, 1, cancellationToken))[0];
-            if (page.Events[^1].Version < version)
+            var number = low + (int)((version - from) * (high - low + 1) / (to - from + 1));
+            var page = (await ReadPagesAsync(at.Stream, number, 1, cancellationToken))[0];
+            if (version < page.Events[0].Version)
             {
-                low = middle + 1;
+                (high, to) = (number - 1, page.Events[0].Version - 1);
+            }
+            else if (version > page.Events[^1].Version)
+            {
+                (low, from) = (number + 1, page.Events[^1].Version + 1);
             }
             else
             {
-                high = middle;
+                return (number, page);
             }
         }
-
-        return low;
     }
 
     private static TipAt At(string stream, StateValue? value) =>

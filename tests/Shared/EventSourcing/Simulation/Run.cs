@@ -10,8 +10,8 @@ internal sealed class Run
 {
     private const int Instances = 3;
     private const int ClientsPerInstance = 3;
-    private const int Streams = 4;
-    private const int Commands = 25;
+    private const int MostStreams = 4;
+    private const int MostCommands = 16;
     private const long MaxSteps = 2_000_000;
 
     private static readonly StreamCategory<Marks, Marked> Category = new("mark", "marks", Marks.None, Marks.After);
@@ -28,6 +28,8 @@ internal sealed class Run
     private readonly Dictionary<string, long> _positions = [];
     private readonly Dictionary<string, int> _logged = [];
     private readonly SimulatedInstance[] _instances = new SimulatedInstance[Instances];
+    private readonly int _streams;
+    private readonly int _commandsPerClient;
     private int _commands;
     private bool _resting;
 
@@ -36,6 +38,8 @@ internal sealed class Run
         _world = new World(seed);
         _store = new SimulatedStore(kind);
         _mutate = mutate ?? (api => api);
+        _streams = 1 + _world.Random.Next(MostStreams);
+        _commandsPerClient = 1 + _world.Random.Next(MostCommands);
         var level = _world.Random.NextDouble() * 0.08;
         _faults = new Faults { FailBefore = level, FailAfter = level, NeverAnswer = level / 2, LandLate = level };
         _reader = new SimulatedInstance(_world, _store, _faults, _published, "reader", mutateReader ?? (api => api)).Store;
@@ -62,7 +66,7 @@ internal sealed class Run
         await Task.WhenAll(reader, chaos);
 
         // Late writes land, leases run out, the last lanes are adopted.
-        await Task.Delay(TimeSpan.FromMinutes(2), _world);
+        await Task.Delay(TimeSpan.FromMinutes(1), _world);
         await ReadLogAsync();
         await CheckAsync(_instances[0].Store);
     }
@@ -75,10 +79,10 @@ internal sealed class Run
 
     private async Task ClientAsync(int number)
     {
-        for (var i = 0; i < Commands; i++)
+        for (var i = 0; i < _commandsPerClient; i++)
         {
             await _world.DelayAsync(400);
-            var id = $"s{_world.Random.Next(Streams)}";
+            var id = $"s{_world.Random.Next(_streams)}";
             var command = $"c{number}-{++_commands}";
             var parts = 1 + _world.Random.Next(3);
             using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20), _world);
@@ -112,8 +116,9 @@ internal sealed class Run
             try
             {
                 await ReadLogAsync().WaitAsync(TimeSpan.FromSeconds(10), _world);
-                var stream = Category.StreamOf($"s{_world.Random.Next(Streams)}");
-                See(await store.ReadStreamAsync(stream, 0, int.MaxValue, default).WaitAsync(TimeSpan.FromSeconds(10), _world));
+                var stream = Category.StreamOf($"s{_world.Random.Next(_streams)}");
+                var (after, limit) = (_world.Random.Next(60), 1 + _world.Random.Next(20));
+                See(await store.ReadStreamAsync(stream, after, limit, default).WaitAsync(TimeSpan.FromSeconds(10), _world));
             }
             catch (Exception exception) when (exception is StoreFault or OperationCanceledException or TimeoutException)
             {
@@ -174,8 +179,9 @@ internal sealed class Run
 
     private async Task CheckAsync(EventStore store)
     {
+        var published = _published.Select(p => p.Id).ToHashSet();
         var found = new Dictionary<string, List<(string Stream, long Version, Marked Marked)>>();
-        for (var s = 0; s < Streams; s++)
+        for (var s = 0; s < _streams; s++)
         {
             var stream = Category.StreamOf($"s{s}");
             var events = await store.ReadStreamAsync(stream, 0, int.MaxValue, default);
@@ -188,7 +194,7 @@ internal sealed class Run
                 state = Marks.After(state, marked);
                 found.TryAdd(marked.Command, []);
                 found[marked.Command].Add((stream, events[i].Version, marked));
-                Promise(_published.Exists(p => p.Id == events[i].Id), $"{events[i].Id} was never published");
+                Promise(published.Contains(events[i].Id), $"{events[i].Id} was never published");
                 Promise(_logged.GetValueOrDefault(events[i].Id) == 1, $"{events[i].Id} was read {_logged.GetValueOrDefault(events[i].Id)} times from the log");
             }
 
@@ -214,7 +220,7 @@ internal sealed class Run
                 $"{command} was acknowledged at {stream}:{from} and is not there");
         }
 
-        foreach (var extra in _logged.Keys.Concat(_published.Select(p => p.Id)).Where(id => !_seen.ContainsKey(Split(id))))
+        foreach (var extra in _logged.Keys.Concat(published).Where(id => !_seen.ContainsKey(Split(id))))
         {
             Promise(false, $"{extra} was published or logged, but no stream has it");
         }

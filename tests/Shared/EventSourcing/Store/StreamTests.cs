@@ -67,6 +67,26 @@ public sealed class StreamTests
     }
 
     [Fact]
+    public async Task However_long_a_stream_is_reading_one_old_event_of_it_reads_few_keys()
+    {
+        await using var calm = new CalmStore(new EventStoreOptions { TipEvents = 4 });
+        for (var i = 1; i <= 40; i++)
+        {
+            await calm.BookAsync("a", [.. Enumerable.Repeat(1, 1 + (i % 3))]);
+        }
+
+        await calm.Store.StopAsync(TestContext.Current.CancellationToken);
+        for (var version = 1; version <= 80; version++)
+        {
+            var before = calm.KeysRead;
+            var read = await calm.Store.ReadStreamAsync("ledger-a", version - 1, 1, TestContext.Current.CancellationToken);
+
+            Assert.Equal([version], read.Select(e => e.Version));
+            Assert.InRange(calm.KeysRead - before, 1, 5);
+        }
+    }
+
+    [Fact]
     public async Task Large_events_leave_the_tip_by_their_size()
     {
         await using var calm = new CalmStore(new EventStoreOptions { TipBytes = 1000 });
