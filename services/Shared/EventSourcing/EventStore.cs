@@ -15,13 +15,14 @@ namespace DaprOrders.EventSourcing;
 /// </summary>
 public sealed class EventStore
 {
-    private const int ConflictsUntilBusy = 50;
+    private const int AttemptsUntilBusy = 50;
 
     private readonly EventTypes _types;
     private readonly IPublisherStreams _publishers;
     private readonly IEventPublisher _publisher;
     private readonly EventStoreOptions _options;
     private readonly TimeProvider _time;
+    private readonly StreamTurns _turns;
     private readonly StreamStorage _streams;
     private readonly LaneOwnership _ownership;
     private readonly LogReader _log;
@@ -32,6 +33,7 @@ public sealed class EventStore
     private Task _adopting = Task.CompletedTask;
     private Task? _stopped;
     private long _commits;
+    private int _commandsInside;
 
     public EventStore(
         IStateApi state, IEventPublisher publisher, IPublisherStreams publishers, EventTypes types, EventStoreOptions options,
@@ -39,18 +41,20 @@ public sealed class EventStore
     {
         (_types, _publishers, _publisher, _options, _time) = (types, publishers, publisher, options, time);
         _incarnation = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
-        _streams = new StreamStorage(state, options, time);
-        var lanes = new LaneStorage(state, _streams, options, time);
+        _turns = new StreamTurns(options.CommitTimeout, time);
+        var bounded = new BoundedStateApi(state, options.CallTimeout, time);
+        _streams = new StreamStorage(bounded, options);
+        var lanes = new LaneStorage(bounded, _streams, options, time);
         _log = new LogReader(lanes, _streams);
         _ownership = new LaneOwnership(lanes, _log, publisher, options, time, logger);
-        _committer = new Committer(state, _streams, lanes, _ownership, _incarnation, options, time, logger);
+        _committer = new Committer(bounded, _streams, lanes, _ownership, _incarnation, options, time, logger);
     }
 
     /// <summary>Completed when the store can take commands: the sidecar answers and a lane is ours.</summary>
     public Task Ready => _ownership.Acquired;
 
     /// <summary>Commits, publishes, and adopts lanes left behind, until <see cref="StopAsync"/>; waits for the sidecar as long as it takes.</summary>
-    /// <exception cref="InvalidOperationException">The state store cannot hold an event store.</exception>
+    /// <exception cref="State.UnsuitableStateStoreException">The state store cannot hold an event store.</exception>
     public Task RunAsync()
     {
         _adopting = _ownership.AdoptAsync(_stop.Token);
@@ -85,6 +89,10 @@ public sealed class EventStore
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             // The time is up.
+        }
+        catch (EventStoreUnavailableException)
+        {
+            // The lane could not be given back: whoever takes it next waits for its lease.
         }
         finally
         {
@@ -152,7 +160,9 @@ public sealed class EventStore
         where TEvent : class
     {
         var stream = category.StreamOf(id);
-        for (var attempt = 0; attempt < ConflictsUntilBusy; attempt++)
+        using var admitted = Admit();
+        using var turn = await _turns.TakeAsync(stream, cancellationToken);
+        for (var attempt = 0; attempt < AttemptsUntilBusy; attempt++)
         {
             var at = context.LikelyNew && attempt == 0
                 ? new TipAt(stream, Tip.Empty, null)
@@ -208,7 +218,9 @@ public sealed class EventStore
     {
         var stream = category.StreamOf(id);
         var source = events[0].Recorded.Stream;
-        for (var attempt = 0; attempt < ConflictsUntilBusy; attempt++)
+        using var admitted = Admit();
+        using var turn = await _turns.TakeAsync(stream, cancellationToken);
+        for (var attempt = 0; attempt < AttemptsUntilBusy; attempt++)
         {
             var at = await _streams.ReadTipAsync(stream, cancellationToken);
             var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
@@ -293,14 +305,20 @@ public sealed class EventStore
         StreamState<TState> present,
         TipAt at,
         Commit commit,
-        IReadOnlyList<StoredEvent> stored,
+        List<StoredEvent> stored,
         IReadOnlyDictionary<string, long> positions,
         CancellationToken cancellationToken)
         where TEvent : class
     {
         var tip = await NextTipAsync(category, at, commit, stored, positions, cancellationToken);
         RecordedEvent[] appended = [.. stored.Select(e => e.Of(at.Stream))];
-        var pending = new PendingAppend(at, tip, appended, category.Topic, cancellationToken);
+        var pending = new PendingAppend(at, tip, appended, category.Topic);
+        if (pending.Write.Value.Length > _options.MaxBatchBytes)
+        {
+            throw new EventTooLargeException(
+                $"Stream {at.Stream}: with the {stored.Count} events of this command the stream's tip has {pending.Write.Value.Length} bytes; the limit is {_options.MaxBatchBytes}.");
+        }
+
         if (await _committer.CommitAsync(pending, cancellationToken) == AppendOutcome.Conflict)
         {
             return null;
@@ -321,7 +339,7 @@ public sealed class EventStore
         StreamCategory<TState, TEvent> category,
         TipAt at,
         Commit commit,
-        IReadOnlyList<StoredEvent> stored,
+        List<StoredEvent> stored,
         IReadOnlyDictionary<string, long> positions,
         CancellationToken cancellationToken)
         where TEvent : class
@@ -393,7 +411,25 @@ public sealed class EventStore
             $"Stream {recorded.Stream}, version {recorded.Version}: '{recorded.Type}' is not an event of this stream ({typeof(TEvent).Name}).");
 
     private static EventStoreUnavailableException Busy(string stream) =>
-        new($"Stream {stream} was changed by others {ConflictsUntilBusy} times in a row. Try again later.");
+        new($"Stream {stream}: {AttemptsUntilBusy} commits in a row failed, since others changed it meanwhile or the state store refused them. Try again later.");
+
+    // Bounds what is held in memory while the store is slow or away, whatever a command waits for.
+    private Admission Admit()
+    {
+        if (Interlocked.Increment(ref _commandsInside) <= _options.QueueLimit)
+        {
+            return new Admission(this);
+        }
+
+        Interlocked.Decrement(ref _commandsInside);
+        throw new EventStoreUnavailableException(
+            $"{_options.QueueLimit} commands are at work or wait already; the state store is too slow or away. Try again later.");
+    }
+
+    private readonly struct Admission(EventStore store) : IDisposable
+    {
+        public void Dispose() => Interlocked.Decrement(ref store._commandsInside);
+    }
 
     private readonly record struct Commit(string Incarnation, long Number)
     {

@@ -27,13 +27,13 @@ public sealed record EventStoreOptions
     /// <summary>How long a command waits for its commit before it answers "unavailable".</summary>
     public TimeSpan CommitTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>Commands that may wait for a commit; one more is refused at once.</summary>
+    /// <summary>Commands that may be at work or wait at once; one more is refused (503).</summary>
     public int QueueLimit { get; init; } = 10_000;
 
     /// <summary>Streams in one commit. 1 switches group commit off.</summary>
     public int MaxBatch { get; init; } = 256;
 
-    /// <summary>Bytes of tips in one commit: below gRPC's limit of 4 MiB with room for the segment.</summary>
+    /// <summary>Bytes of tips in one commit, and of one tip: below gRPC's limit of 4 MiB with room for the segment.</summary>
     public int MaxBatchBytes { get; init; } = 2 * 1024 * 1024;
 
     /// <summary>Events that wait for their publication in memory; what exceeds it is read back from the log.</summary>

@@ -45,11 +45,10 @@ internal sealed class Committer
                 $"{_options.QueueLimit} commands wait for their commit already; the state store is too slow or away. Try again later.");
         }
 
-        using var limit = new CallDeadline(_options.CommitTimeout, _time, cancellationToken);
-        using var unconfirmed = limit.Token.Register(() => append.Fail(cancellationToken.IsCancellationRequested
-            ? new OperationCanceledException(cancellationToken)
-            : new EventStoreUnavailableException(
-                $"Stream {append.Stream}: the commit was not confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.")));
+        using var limit = new CancellationTokenSource(_options.CommitTimeout, _time);
+        using var unconfirmed = limit.Token.Register(() => append.Fail(new EventStoreUnavailableException(
+            $"Stream {append.Stream}: the commit was not confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.")));
+        using var cancelled = cancellationToken.Register(() => append.Cancel(cancellationToken));
         return await append.Outcome;
     }
 
@@ -58,7 +57,7 @@ internal sealed class Committer
 
     public async Task RunAsync(CancellationToken stop)
     {
-        var batches = await DescribeStoreAsync(stop);
+        var batches = await _lanes.UntilAnsweredAsync(() => _state.DescribeAsync(stop), stop);
         await _ownership.CurrentAsync(stop);
         while (_carried.Count > 0 || await _queue.Reader.WaitToReadAsync(stop))
         {
@@ -80,22 +79,6 @@ internal sealed class Committer
         }
     }
 
-    private async Task<BatchWrites> DescribeStoreAsync(CancellationToken stop)
-    {
-        while (true)
-        {
-            try
-            {
-                return await _state.DescribeAsync(stop);
-            }
-            catch (Exception exception) when (exception is not InvalidOperationException && !stop.IsCancellationRequested)
-            {
-                _logger.LogDebug(exception, "The sidecar does not answer yet.");
-                await Task.Delay(LaneStorage.RetryDelay, _time, stop);
-            }
-        }
-    }
-
     // One append per stream and batch: the second would be decided on a tip that the first replaces.
     private List<PendingAppend> TakeBatch()
     {
@@ -110,15 +93,14 @@ internal sealed class Committer
         {
             if (append.Abandoned)
             {
-                append.Fail(new OperationCanceledException());
                 return;
             }
 
             if (batch.Count < limit
-                && (batch.Count == 0 || bytes + append.Bytes.Length <= _options.MaxBatchBytes)
+                && (batch.Count == 0 || bytes + append.Write.Value.Length <= _options.MaxBatchBytes)
                 && streams.Add(append.Stream))
             {
-                bytes += append.Bytes.Length;
+                bytes += append.Write.Value.Length;
                 batch.Add(append);
             }
             else
@@ -147,11 +129,10 @@ internal sealed class Committer
         var segment = NextSegment(lane, batch);
         try
         {
-            using var deadline = new CallDeadline(_options.CallTimeout, _time, stop);
             await _state.SaveManyAsync(
-                [new StateWrite(Segment.KeyOf(lane.Name, number), segment.ToBytes(), null), .. batch.Select(WriteOf)], deadline.Token);
+                [new StateWrite(Segment.KeyOf(lane.Name, number), segment.ToBytes(), null), .. batch.Select(append => append.Write)], stop);
         }
-        catch (Exception exception) when (!stop.IsCancellationRequested)
+        catch (EventStoreUnavailableException exception)
         {
             // Whoever holds the number decides: the transaction, or an empty segment after which it cannot land any more.
             var empty = new Segment(lane.Epoch, $"{segment.BatchId}-none", false, []);
@@ -186,34 +167,22 @@ internal sealed class Committer
             return;
         }
 
+        var committed = batch;
         try
         {
-            using var deadline = new CallDeadline(_options.CallTimeout, _time, stop);
-            await _state.SaveManyAsync([.. batch.Select(WriteOf)], deadline.Token);
+            await _state.SaveManyAsync([.. batch.Select(append => append.Write)], stop);
         }
-        catch (Exception) when (!stop.IsCancellationRequested)
+        catch (EventStoreUnavailableException)
         {
-            var committed = new List<PendingAppend>();
-            foreach (var append in batch)
-            {
-                if (await IsCommittedOrBarredAsync(append, stop))
-                {
-                    committed.Add(append);
-                }
-                else
-                {
-                    append.End(AppendOutcome.Conflict);
-                }
-            }
-
-            Commit(lane, number, committed);
-            return;
+            committed = await CommittedOrBarredAsync(batch, stop);
         }
 
-        Commit(lane, number, batch);
+        Commit(lane, number, committed);
+        foreach (var append in batch.Except(committed))
+        {
+            append.End(AppendOutcome.Conflict);
+        }
     }
-
-    private static StateWrite WriteOf(PendingAppend append) => new(Tip.KeyOf(append.Stream), append.Bytes, append.Former.ETag);
 
     private static void Commit(OwnedLane lane, long number, List<PendingAppend> committed)
     {
@@ -228,80 +197,53 @@ internal sealed class Committer
     // changed tip explains the failure.
     private async Task SortOutAsync(List<PendingAppend> batch, Exception failure, CancellationToken stop)
     {
-        var tips = await UntilAnsweredAsync(() => _streams.ReadTipsAsync([.. batch.Select(append => append.Stream)], stop), stop);
-        var changed = 0;
+        var tips = await ReadTipsAsync(batch, stop);
+        var unchanged = new List<PendingAppend>();
         foreach (var (append, at) in batch.Zip(tips))
         {
-            if (at.ETag != append.Former.ETag)
+            if (at.ETag == append.FormerETag)
             {
-                changed++;
+                unchanged.Add(append);
+            }
+            else
+            {
                 append.End(AppendOutcome.Conflict);
             }
         }
 
-        foreach (var append in batch.Where(append => !append.Outcome.IsCompleted))
+        if (unchanged.Count < batch.Count)
         {
-            append.Attempts += changed == 0 ? 1 : 0;
-            if (append.Attempts < Attempts)
+            _carried.AddRange(unchanged);
+            return;
+        }
+
+        foreach (var append in batch)
+        {
+            if (++append.Attempts < Attempts)
             {
                 _carried.Add(append);
             }
             else
             {
-                append.Fail(new EventStoreUnavailableException($"Stream {append.Stream}: the store refuses the commit: {failure.Message}", failure));
+                append.Fail(new EventStoreUnavailableException($"Stream {append.Stream}: the store refuses the commit. Try again later.", failure));
             }
         }
 
-        if (changed == 0)
-        {
-            _logger.LogWarning(failure, "A commit of {Count} streams failed and is tried again.", batch.Count);
-            await Task.Delay(LaneStorage.RetryDelay, _time, stop);
-        }
+        _logger.LogWarning(failure, "A commit of {Count} streams failed and is tried again.", batch.Count);
+        await Task.Delay(LaneStorage.RetryDelay, _time, stop);
     }
 
-    // After this the write is either in the tip or can never be.
-    private async Task<bool> IsCommittedOrBarredAsync(PendingAppend append, CancellationToken stop)
+    // After this a write is either in its tip or can never be.
+    private async Task<List<PendingAppend>> CommittedOrBarredAsync(List<PendingAppend> batch, CancellationToken stop)
     {
-        while (true)
-        {
-            var at = await UntilAnsweredAsync(() => _streams.ReadTipAsync(append.Stream, stop), stop);
-            if (await UntilAnsweredAsync(() => HoldsAsync(append, at, stop), stop))
-            {
-                return true;
-            }
-
-            if (at.ETag != append.Former.ETag || await _lanes.TouchAsync(at, stop))
-            {
-                return false;
-            }
-
-            await Task.Delay(LaneStorage.RetryDelay, _time, stop);
-        }
+        var tips = await ReadTipsAsync(batch, stop);
+        var committed = await Task.WhenAll(batch.Zip(tips, (append, at) => append.Entry is { } entry
+            ? _lanes.IsCommittedOrBarredAsync(entry, at, stop)
+            // One that only moves positions may land late: by then either its tag or its positions are old.
+            : Task.FromResult(append.Positions.All(position => at.Tip.Positions.GetValueOrDefault(position.Key) >= position.Value))));
+        return [.. batch.Where((_, i) => committed[i])];
     }
 
-    private async Task<bool> HoldsAsync(PendingAppend append, TipAt at, CancellationToken stop)
-    {
-        if (append.Entry is { } entry)
-        {
-            return (await _lanes.ReadCommittedAsync(entry, at, stop)).Count > 0;
-        }
-
-        return append.Tip.Positions.All(position => at.Tip.Positions.GetValueOrDefault(position.Key) >= position.Value);
-    }
-
-    private async Task<T> UntilAnsweredAsync<T>(Func<Task<T>> call, CancellationToken stop)
-    {
-        while (true)
-        {
-            try
-            {
-                return await call();
-            }
-            catch (Exception exception) when (exception is not EventStoreUnavailableException && !stop.IsCancellationRequested)
-            {
-                _logger.LogDebug(exception, "The state store does not answer; the batch cannot be decided before it does.");
-                await Task.Delay(LaneStorage.RetryDelay, _time, stop);
-            }
-        }
-    }
+    private Task<IReadOnlyList<TipAt>> ReadTipsAsync(List<PendingAppend> batch, CancellationToken stop) =>
+        _lanes.UntilAnsweredAsync(() => _streams.ReadTipsAsync([.. batch.Select(append => append.Stream)], stop), stop);
 }

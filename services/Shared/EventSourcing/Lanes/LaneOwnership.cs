@@ -15,6 +15,7 @@ internal sealed class LaneOwnership(
     /// <summary>The lane that this instance owns; waits until it has one. For one caller at a time.</summary>
     public async Task<OwnedLane> CurrentAsync(CancellationToken stop)
     {
+        var backoff = new Backoff(time);
         while (_lane is null or { IsLost: true })
         {
             try
@@ -24,8 +25,8 @@ internal sealed class LaneOwnership(
             }
             catch (Exception exception) when (!stop.IsCancellationRequested)
             {
-                logger.LogWarning(exception, "No lane of the event log could be taken; next try in {Delay}.", LaneStorage.RetryDelay);
-                await Task.Delay(LaneStorage.RetryDelay, time, stop);
+                logger.LogWarning(exception, "No lane of the event log could be taken; next try in {Delay}.", backoff.Delay);
+                await backoff.WaitAsync(stop);
             }
         }
 

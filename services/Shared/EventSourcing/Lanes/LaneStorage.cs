@@ -1,3 +1,4 @@
+using System.Globalization;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.EventSourcing.Streams;
 
@@ -9,37 +10,33 @@ internal sealed record HeadAt(string Lane, Head Head, string ETag);
 /// <summary>Reads and writes lanes: their list, heads and segments; takes a lane over and settles what its former owner left open.</summary>
 internal sealed class LaneStorage(IStateApi state, StreamStorage streams, EventStoreOptions options, TimeProvider time)
 {
-    private const int SegmentsPerRead = 16;
+    private const int SegmentsPerRead = 32;
 
     /// <summary>Waits between tries of a call that must be answered before anything else can go on.</summary>
     public static TimeSpan RetryDelay { get; } = TimeSpan.FromMilliseconds(100);
 
-    public async Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellationToken) =>
-        await GetAsync(LaneList.Key, cancellationToken) is { } value ? LaneList.Read(value.Value).Names : [];
-
     public async Task<IReadOnlyList<HeadAt>> ReadHeadsAsync(CancellationToken cancellationToken)
     {
-        var names = await ListAsync(cancellationToken);
-        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
-        var values = await state.GetManyAsync([.. names.Select(Head.KeyOf)], deadline.Token);
+        var names = await state.GetAsync(LaneList.Key, cancellationToken) is { } list ? LaneList.Read(list.Value).Names : [];
+        var values = await state.GetManyAsync([.. names.Select(Head.KeyOf)], cancellationToken);
         return [.. names.Zip(values).Where(pair => pair.Second is not null)
             .Select(pair => new HeadAt(pair.First, Head.Read(pair.Second!.Value), pair.Second.ETag))];
     }
 
     public async Task<HeadAt?> ReadHeadAsync(string lane, CancellationToken cancellationToken) =>
-        await GetAsync(Head.KeyOf(lane), cancellationToken) is { } value ? new HeadAt(lane, Head.Read(value.Value), value.ETag) : null;
+        await state.GetAsync(Head.KeyOf(lane), cancellationToken) is { } value ? new HeadAt(lane, Head.Read(value.Value), value.ETag) : null;
 
     /// <summary>Writes a head if it is still as it was read. Null: another instance has written it.</summary>
     public async Task<HeadAt?> TryWriteHeadAsync(HeadAt former, Head head, CancellationToken cancellationToken)
     {
         try
         {
-            if (!await TrySaveAsync(new StateWrite(Head.KeyOf(former.Lane), head.ToBytes(), former.ETag), cancellationToken))
+            if (!await state.TrySaveAsync(new StateWrite(Head.KeyOf(former.Lane), head.ToBytes(), former.ETag), cancellationToken))
             {
                 return null;
             }
         }
-        catch (Exception) when (!cancellationToken.IsCancellationRequested)
+        catch (EventStoreUnavailableException)
         {
             // Unknown: what is there now decides.
         }
@@ -52,17 +49,17 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, EventS
     /// <summary>Adds a lane that nobody owns and that nobody has used.</summary>
     public async Task<HeadAt?> CreateLaneAsync(CancellationToken cancellationToken)
     {
-        var list = await GetAsync(LaneList.Key, cancellationToken);
+        var list = await state.GetAsync(LaneList.Key, cancellationToken);
         var names = list is null ? [] : LaneList.Read(list.Value).Names;
-        var name = names.Count.ToString(System.Globalization.CultureInfo.InvariantCulture);
-        var head = new Head(null, 0, default, 0, 0);
+        var name = names.Count.ToString(CultureInfo.InvariantCulture);
         if (await ReadHeadAsync(name, cancellationToken) is null)
         {
-            await TrySaveAsync(new StateWrite(Head.KeyOf(name), head.ToBytes(), null), cancellationToken);
+            var head = new Head(null, 0, default, 0, 0);
+            await state.TrySaveAsync(new StateWrite(Head.KeyOf(name), head.ToBytes(), null), cancellationToken);
         }
 
         var listed = new LaneList([.. names, name]).ToBytes();
-        return await TrySaveAsync(new StateWrite(LaneList.Key, listed, list?.ETag), cancellationToken)
+        return await state.TrySaveAsync(new StateWrite(LaneList.Key, listed, list?.ETag), cancellationToken)
             ? await ReadHeadAsync(name, cancellationToken)
             : null;
     }
@@ -106,125 +103,103 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, EventS
     /// <summary>Puts a segment under a number that may be taken, and answers the one that stands there. Tries until that is known.</summary>
     public async Task<Segment> PutSegmentAsync(string lane, long number, Segment segment, CancellationToken cancellationToken)
     {
+        var key = Segment.KeyOf(lane, number);
         while (true)
         {
             try
             {
-                if (await TrySaveAsync(new StateWrite(Segment.KeyOf(lane, number), segment.ToBytes(), null), cancellationToken))
+                if (await state.TrySaveAsync(new StateWrite(key, segment.ToBytes(), null), cancellationToken))
                 {
                     return segment;
                 }
             }
-            catch (Exception) when (!cancellationToken.IsCancellationRequested)
+            catch (EventStoreUnavailableException)
             {
                 // Unknown: what is there now decides.
             }
 
-            try
+            if (await UntilAnsweredAsync(() => state.GetAsync(key, cancellationToken), cancellationToken) is { } standing)
             {
-                if (await ReadSegmentAsync(lane, number, cancellationToken) is { } standing)
-                {
-                    return standing;
-                }
-            }
-            catch (Exception) when (!cancellationToken.IsCancellationRequested)
-            {
-                // The store does not answer; nothing can go on before it does.
+                return Segment.Read(standing.Value);
             }
 
             await Task.Delay(RetryDelay, time, cancellationToken);
         }
     }
 
-    public async Task<Segment?> ReadSegmentAsync(string lane, long number, CancellationToken cancellationToken) =>
-        await GetAsync(Segment.KeyOf(lane, number), cancellationToken) is { } value ? Segment.Read(value.Value) : null;
-
-    /// <summary>Segments <paramref name="first"/>.. as far as they exist without a gap, at most <paramref name="count"/>.</summary>
+    /// <summary>Segments <paramref name="first"/>.., which all exist.</summary>
     public async Task<IReadOnlyList<Segment>> ReadSegmentsAsync(string lane, long first, int count, CancellationToken cancellationToken)
     {
-        var found = new List<Segment>();
-        while (found.Count < count)
-        {
-            using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
-            var read = Math.Min(SegmentsPerRead, count - found.Count);
-            var from = first + found.Count;
-            var values = await state.GetManyAsync([.. Enumerable.Range(0, read).Select(i => Segment.KeyOf(lane, from + i))], deadline.Token);
-            var there = values.TakeWhile(value => value is not null).Select(value => Segment.Read(value!.Value)).ToArray();
-            found.AddRange(there);
-            if (there.Length < read)
-            {
-                break;
-            }
-        }
-
-        return found;
-    }
-
-    /// <summary>The events of an entry; none when its stream does not hold the entry's commit.</summary>
-    public async Task<IReadOnlyList<StoredEvent>> ReadCommittedAsync(SegmentEntry entry, TipAt at, CancellationToken cancellationToken)
-    {
-        if (entry.From > at.Tip.Version)
-        {
-            return [];
-        }
-
-        var stored = await streams.ReadAsync(at, entry.From - 1, (int)(entry.To - entry.From + 1), cancellationToken);
-        return stored[0].CommitId == entry.CommitId ? stored : [];
+        var values = await state.GetManyAsync([.. Enumerable.Range(0, count).Select(i => Segment.KeyOf(lane, first + i))], cancellationToken);
+        return [.. values.Select((value, i) => value is null
+            ? throw new InvalidOperationException($"Segment {first + i} of lane {lane} is missing: the store has lost it.")
+            : Segment.Read(value.Value))];
     }
 
     /// <summary>
-    /// Makes sure that a write which was given up cannot land any more: its tip is written as it is, under its tag, or created empty. To be
-    /// called on a tip that does not hold the write. False: the tip has changed meanwhile; read it again.
+    /// Whether the entry's commit is in the tip. When it is not, it never will be: another commit has its versions, or the tip is written
+    /// anew, so that a write which was given up finds another tag. Tries until that is certain.
     /// </summary>
-    public async Task<bool> TouchAsync(TipAt at, CancellationToken cancellationToken)
+    /// <param name="at">The tip as it was read, maybe a while ago.</param>
+    public async Task<bool> IsCommittedOrBarredAsync(SegmentEntry entry, TipAt at, CancellationToken cancellationToken)
     {
-        try
+        while (true)
         {
-            return await TrySaveAsync(new StateWrite(Tip.KeyOf(at.Stream), at.Tip.ToBytes(), at.ETag), cancellationToken);
+            try
+            {
+                if (at.Tip.Version >= entry.From)
+                {
+                    return await HoldsAsync(entry, at, cancellationToken);
+                }
+
+                if (await state.TrySaveAsync(new StateWrite(Tip.KeyOf(at.Stream), at.Tip.ToBytes(), at.ETag), cancellationToken))
+                {
+                    return false;
+                }
+            }
+            catch (EventStoreUnavailableException)
+            {
+                // Unknown, or the store's own word for "changed": the tip decides.
+                await Task.Delay(RetryDelay, time, cancellationToken);
+            }
+
+            at = await UntilAnsweredAsync(() => streams.ReadTipAsync(entry.Stream, cancellationToken), cancellationToken);
         }
-        catch (Exception) when (!cancellationToken.IsCancellationRequested)
+    }
+
+    /// <summary>Reads as often as it takes, where nothing can go on before the store answers.</summary>
+    public async Task<T> UntilAnsweredAsync<T>(Func<Task<T>> read, CancellationToken cancellationToken)
+    {
+        while (true)
         {
-            // Unknown, or the store's own word for "changed": the caller reads again.
-            return false;
+            try
+            {
+                return await read();
+            }
+            catch (EventStoreUnavailableException)
+            {
+                await Task.Delay(RetryDelay, time, cancellationToken);
+            }
         }
+    }
+
+    private async Task<bool> HoldsAsync(SegmentEntry entry, TipAt at, CancellationToken cancellationToken)
+    {
+        var first = await streams.ReadAsync(at, entry.From - 1, 1, cancellationToken);
+        return first[0].CommitId == entry.CommitId;
     }
 
     private async Task SettleAsync(string lane, long settled, long fence, CancellationToken cancellationToken)
     {
-        for (var number = settled + 1; number < fence; number++)
+        for (var first = settled + 1; first < fence; first += SegmentsPerRead)
         {
-            var segment = await ReadSegmentAsync(lane, number, cancellationToken)
-                ?? throw new InvalidOperationException($"Segment {number} of lane {lane} is missing: the store has lost it.");
-            foreach (var entry in segment.Entries)
+            var count = (int)Math.Min(SegmentsPerRead, fence - first);
+            foreach (var segment in await ReadSegmentsAsync(lane, first, count, cancellationToken))
             {
-                await SettleAsync(entry, cancellationToken);
+                var tips = await streams.ReadTipsAsync([.. segment.Entries.Select(entry => entry.Stream)], cancellationToken);
+                await Task.WhenAll(segment.Entries.Zip(tips).Where(pair => pair.Second.Tip.Version < pair.First.From)
+                    .Select(pair => IsCommittedOrBarredAsync(pair.First, pair.Second, cancellationToken)));
             }
         }
-    }
-
-    private async Task SettleAsync(SegmentEntry entry, CancellationToken cancellationToken)
-    {
-        while (true)
-        {
-            var at = await streams.ReadTipAsync(entry.Stream, cancellationToken);
-            if (at.Tip.Version >= entry.From || await TouchAsync(at, cancellationToken))
-            {
-                return;
-            }
-
-            await Task.Delay(RetryDelay, time, cancellationToken);
-        }
-    }
-
-    private async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken)
-    {
-        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
-        return await state.GetAsync(key, deadline.Token);
-    }
-
-    private async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken)
-    {
-        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
-        return await state.TrySaveAsync(write, deadline.Token);
     }
 }

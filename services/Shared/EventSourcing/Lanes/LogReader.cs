@@ -25,83 +25,58 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
         }
 
         var events = new List<RecordedEvent>();
-        var next = after;
-        while (events.Count < limit)
+        while (events.Count < limit && after < head.Head.Settled)
         {
-            var segments = await lanes.ReadSegmentsAsync(lane, next + 1, SegmentsAtOnce, cancellationToken);
-            var settled = SettledOf(segments, next, head.Head.Settled);
-            if (settled == 0)
+            var (read, next) = await ReadSettledAsync(lane, after, head.Head.Settled, limit - events.Count, cancellationToken);
+            events.AddRange(read.Select(e => e.Event));
+            after = next;
+        }
+
+        return new LogPage(events, after);
+    }
+
+    /// <summary>
+    /// The committed events of some segments after <paramref name="after"/>, at least one, as many as may hold <paramref name="limit"/> events;
+    /// and the number of the last of them. All up to <paramref name="settled"/> are settled, and there is one.
+    /// </summary>
+    public async Task<(IReadOnlyList<PublishableEvent> Events, long Next)> ReadSettledAsync(
+        string lane, long after, long settled, int limit, CancellationToken cancellationToken)
+    {
+        var segments = await lanes.ReadSegmentsAsync(lane, after + 1, (int)Math.Min(SegmentsAtOnce, settled - after), cancellationToken);
+        var entries = new List<SegmentEntry>();
+        var wanted = 0L;
+        foreach (var segment in segments)
+        {
+            entries.AddRange(segment.Entries);
+            wanted += segment.Entries.Sum(entry => entry.To - entry.From + 1);
+            after++;
+            if (wanted >= limit)
             {
                 break;
             }
-
-            var tips = new Dictionary<string, TipAt>();
-            foreach (var segment in segments.Take(settled))
-            {
-                if (events.Count >= limit)
-                {
-                    break;
-                }
-
-                events.AddRange((await ReadAsync(segment, tips, segments, cancellationToken)).Select(e => e.Event));
-                next++;
-            }
         }
 
-        return new LogPage(events, next);
+        return (await ReadCommittedAsync(entries, cancellationToken), after);
     }
 
-    /// <summary>The committed events of one settled segment.</summary>
-    public async Task<IReadOnlyList<PublishableEvent>> ReadSegmentAsync(string lane, long number, CancellationToken cancellationToken)
+    private async Task<IReadOnlyList<PublishableEvent>> ReadCommittedAsync(List<SegmentEntry> entries, CancellationToken cancellationToken)
     {
-        var segment = await lanes.ReadSegmentAsync(lane, number, cancellationToken)
-            ?? throw new InvalidOperationException($"Segment {number} of lane {lane} is missing: the store has lost it.");
-        return await ReadAsync(segment, [], [segment], cancellationToken);
+        var byStream = entries.GroupBy(entry => entry.Stream).ToArray();
+        var tips = await streams.ReadTipsAsync([.. byStream.Select(stream => stream.Key)], cancellationToken);
+        var events = await Task.WhenAll(byStream.Zip(tips, (stream, at) => ReadAsync(at, stream.Min(e => e.From), stream.Max(e => e.To), cancellationToken)));
+        var committed = events.SelectMany(stored => stored).ToLookup(e => e.CommitId, e => e.Event);
+        return [.. entries.SelectMany(entry => committed[entry.CommitId].Select(e => new PublishableEvent(e, entry.Topic)))];
     }
 
-    // An owner writes a segment only when the one before is settled, so whatever stands before an ordinary segment is; a fence says nothing.
-    private static int SettledOf(IReadOnlyList<Segment> segments, long after, long settled)
+    private async Task<IEnumerable<(string CommitId, RecordedEvent Event)>> ReadAsync(TipAt at, long from, long to, CancellationToken cancellationToken)
     {
-        var count = (int)Math.Clamp(settled - after, 0, segments.Count);
-        for (var i = segments.Count - 1; i > count; i--)
+        // Read in bulk, a tip may be older than the commit that is looked for.
+        if (at.Tip.Version < to)
         {
-            if (!segments[i].Fence)
-            {
-                return i;
-            }
+            at = await streams.ReadTipAsync(at.Stream, cancellationToken);
         }
 
-        return count;
-    }
-
-    private async Task<IReadOnlyList<PublishableEvent>> ReadAsync(
-        Segment segment, Dictionary<string, TipAt> tips, IReadOnlyList<Segment> ahead, CancellationToken cancellationToken)
-    {
-        var found = new List<PublishableEvent>();
-        foreach (var entry in segment.Entries)
-        {
-            if (!tips.TryGetValue(entry.Stream, out var at))
-            {
-                await ReadTipsAsync(tips, ahead, cancellationToken);
-                at = tips[entry.Stream];
-            }
-
-            var stored = await lanes.ReadCommittedAsync(entry, at, cancellationToken);
-            found.AddRange(stored.Select(e => new PublishableEvent(e.Of(entry.Stream), entry.Topic)));
-        }
-
-        return found;
-    }
-
-    private async Task ReadTipsAsync(Dictionary<string, TipAt> tips, IReadOnlyList<Segment> ahead, CancellationToken cancellationToken)
-    {
-        var wanted = ahead.SelectMany(segment => segment.Entries).Select(entry => entry.Stream).Distinct();
-        foreach (var chunk in wanted.Chunk(64))
-        {
-            foreach (var at in await streams.ReadTipsAsync(chunk, cancellationToken))
-            {
-                tips[at.Stream] = at;
-            }
-        }
+        var stored = await streams.ReadAsync(at, from - 1, (int)(to - from + 1), cancellationToken);
+        return stored.Select(e => (e.CommitId, e.Of(at.Stream)));
     }
 }

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using DaprOrders.EventSourcing.State;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.EventSourcing.Lanes;
@@ -13,7 +12,6 @@ internal sealed class OwnedLane(
 {
     // Readers of the log wait for the head only when nothing follows; under load it is not worth a write per batch.
     private static readonly TimeSpan HeadInterval = TimeSpan.FromMilliseconds(20);
-    private static readonly TimeSpan LongestPublishDelay = TimeSpan.FromSeconds(5);
     private const int PublishedAtOnce = 500;
 
     private readonly CancellationTokenSource _lost = new();
@@ -104,7 +102,7 @@ internal sealed class OwnedLane(
 
     private async Task RelayAsync(CancellationToken ended)
     {
-        var delay = LaneStorage.RetryDelay;
+        var backoff = new Backoff(time);
         while (true)
         {
             if (_published >= Volatile.Read(ref _settled))
@@ -116,36 +114,28 @@ internal sealed class OwnedLane(
             try
             {
                 await PublishNextAsync(ended);
-                delay = LaneStorage.RetryDelay;
+                backoff.Reset();
             }
             catch (Exception exception) when (!ended.IsCancellationRequested)
             {
                 logger.LogWarning(
-                    exception, "Lane {Lane}: events after segment {Published} could not be published; next try in {Delay}.", Name, _published, delay);
-                await Task.Delay(delay, time, ended);
-                delay = delay < LongestPublishDelay ? delay * 2 : LongestPublishDelay;
+                    exception, "Lane {Lane}: events after segment {Published} could not be published; next try in {Delay}.", Name, _published, backoff.Delay);
+                await backoff.WaitAsync(ended);
             }
         }
     }
 
-    private async Task PublishNextAsync(CancellationToken cancellationToken)
+    private async Task PublishNextAsync(CancellationToken ended)
     {
-        var first = _published + 1;
-        var last = first - 1;
-        var events = new List<PublishableEvent>();
-        while (last < Volatile.Read(ref _settled) && events.Count < PublishedAtOnce)
-        {
-            last++;
-            events.AddRange(_recent.TryGetValue(last, out var recent) ? recent : await log.ReadSegmentAsync(Name, last, cancellationToken));
-        }
-
+        var (events, last) = await NextEventsAsync(ended);
         foreach (var topic in events.Where(e => e.Topic is not null).GroupBy(e => e.Topic!))
         {
-            using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
-            await publisher.PublishAsync(topic.Key, [.. topic.Select(e => e.Event)], deadline.Token);
+            using var limit = new CancellationTokenSource(options.CallTimeout, time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, ended);
+            await publisher.PublishAsync(topic.Key, [.. topic.Select(e => e.Event)], either.Token);
         }
 
-        for (var number = first; number <= last; number++)
+        for (var number = _published + 1; number <= last; number++)
         {
             if (_recent.TryRemove(number, out var done))
             {
@@ -158,19 +148,41 @@ internal sealed class OwnedLane(
         _headMoved.Set();
     }
 
+    // What this instance has just committed is at hand; the rest is read back from the log.
+    private async Task<(IReadOnlyList<PublishableEvent> Events, long Last)> NextEventsAsync(CancellationToken cancellationToken)
+    {
+        var settled = Volatile.Read(ref _settled);
+        if (!_recent.ContainsKey(_published + 1))
+        {
+            return await log.ReadSettledAsync(Name, _published, settled, PublishedAtOnce, cancellationToken);
+        }
+
+        var last = _published;
+        var events = new List<PublishableEvent>();
+        while (last < settled && events.Count < PublishedAtOnce && _recent.TryGetValue(last + 1, out var recent))
+        {
+            last++;
+            events.AddRange(recent);
+        }
+
+        return (events, last);
+    }
+
     private async Task KeepHeadAsync(CancellationToken ended)
     {
+        var backoff = new Backoff(time);
         while (true)
         {
             await _headMoved.WaitAsync(options.Lease / 3, time, ended);
             try
             {
                 await WriteHeadAsync(ended);
+                backoff.Reset();
             }
             catch (Exception exception) when (!ended.IsCancellationRequested)
             {
-                logger.LogWarning(exception, "Lane {Lane}: its head could not be written.", Name);
-                await Task.Delay(LaneStorage.RetryDelay, time, ended);
+                logger.LogWarning(exception, "Lane {Lane}: its head could not be written; next try in {Delay}.", Name, backoff.Delay);
+                await backoff.WaitAsync(ended);
                 _headMoved.Set();
             }
 

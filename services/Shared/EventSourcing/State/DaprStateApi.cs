@@ -8,64 +8,91 @@ namespace DaprOrders.EventSourcing.State;
 /// <summary>The Dapr state API over gRPC, which keeps bytes as they are (over HTTP daprd re-encodes numbers).</summary>
 internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) : IStateApi
 {
-    // Stores whose transactions roll back, as their sources say. Redis has transactions by name only.
-    private static readonly string[] AtomicStores =
+    private const string Cosmos = "state.azure.cosmosdb";
+
+    // Stores whose transactions roll back, as their sources say (components-contrib, state/*, Multi).
+    private static readonly HashSet<string> AtomicStores =
     [
-        "state.in-memory", "state.sqlite", "state.postgresql", "state.postgres", "state.cockroachdb", "state.mysql",
-        "state.sqlserver", "state.azure.sqlserver", "state.oracledatabase",
+        "state.in-memory", "state.sqlite", "state.postgresql", "state.postgres", "state.cockroachdb", "state.yugabytedb", "state.yugabyte",
+        "state.mysql", "state.oracledatabase",
     ];
 
-    private static readonly StateOptions CreateOnly = new() { Concurrency = ConcurrencyMode.FirstWrite };
+    // Stores that declare ETags and lose events all the same, as their sources say (components-contrib 1.18, state/*, Set).
+    private static readonly Dictionary<string, string> UnsafeStores = new()
+    {
+        ["state.sqlserver"] = "of two that create one key at once, both are told that they did",
+        ["state.azure.sqlserver"] = "of two that create one key at once, both are told that they did",
+        ["state.etcd"] = "a write that lost its race is answered as written",
+        ["state.ravendb"] = "of two that create one key at once, both are told that they did",
+        ["state.zookeeper"] = "first-write without an ETag overwrites what exists",
+        ["state.couchbase"] = "first-write without an ETag overwrites what exists",
+        ["state.aerospike"] = "first-write without an ETag overwrites what exists",
+        ["state.oci.objectstorage"] = "first-write without an ETag is refused",
+        ["state.alicloud.tablestore"] = "ETags are never compared",
+    };
 
     private BatchWrites _batches;
+    private ConsistencyMode? _consistency;
+    private StateOptions _creation = new() { Concurrency = ConcurrencyMode.FirstWrite };
+    private StateOptions _change = new();
 
     public async Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken)
     {
         var metadata = await dapr.GetMetadataAsync(cancellationToken);
         var store = metadata.Components.FirstOrDefault(component => component.Name == options.StateStore)
-            ?? throw new InvalidOperationException(
+            ?? throw new UnsuitableStateStoreException(
                 $"The sidecar has no component named '{options.StateStore}'; it has: {string.Join(", ", metadata.Components.Select(c => c.Name))}.");
-        if (!store.Capabilities.Contains("ETAG"))
+        var reason = store.Capabilities.Contains("ETAG") ? UnsafeStores.GetValueOrDefault(store.Type) : "it has no ETags";
+        if (reason is not null)
         {
-            throw new InvalidOperationException(
-                $"The state store '{store.Name}' ({store.Type}) has no ETags; an event store cannot be kept in it without losing events.");
+            throw new UnsuitableStateStoreException(
+                $"An event store cannot be kept in the state store '{store.Name}' ({store.Type}) without losing events: {reason}.");
         }
 
-        return _batches = options.BatchWrites
-            ?? (AtomicStores.Contains(store.Type) ? BatchWrites.Atomic
-                : store.Capabilities.Contains("TRANSACTIONAL") ? BatchWrites.WithoutRollback
-                : BatchWrites.Separate);
+        // Strong reads where the default is another (dynamodb), writes that wait for the replicas (redis). Cosmos DB takes "strong" for
+        // "session", which is weaker than what its account may be set to.
+        _consistency = store.Type == Cosmos ? null : ConsistencyMode.Strong;
+        _creation = new StateOptions { Concurrency = ConcurrencyMode.FirstWrite, Consistency = _consistency };
+        _change = new StateOptions { Consistency = _consistency };
+        return _batches = options.BatchWrites ?? (AtomicStores.Contains(store.Type) ? BatchWrites.Atomic : BatchWrites.Separate);
     }
 
     public async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken)
     {
-        var (value, etag) = await dapr.GetByteStateAndETagAsync(options.StateStore, key, cancellationToken: cancellationToken);
+        var (value, etag) = await dapr.GetByteStateAndETagAsync(options.StateStore, key, _consistency, cancellationToken: cancellationToken);
         return string.IsNullOrEmpty(etag) ? null : new StateValue(value, etag);
     }
 
     public async Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
     {
-        if (keys.Count == 0)
-        {
-            return [];
-        }
-
         if (keys.Count == 1)
         {
             return [await GetAsync(keys[0], cancellationToken)];
         }
 
-        var items = await dapr.GetBulkStateAsync(options.StateStore, keys, parallelism: 0, cancellationToken: cancellationToken);
-        var byKey = new Dictionary<string, StateValue>(items.Count);
-        foreach (var item in items)
+        IReadOnlyList<BulkStateItem> items;
+        try
         {
-            if (!string.IsNullOrEmpty(item.ETag))
-            {
-                byKey[item.Key] = new StateValue(Encoding.UTF8.GetBytes(item.Value), item.ETag);
-            }
+            items = await dapr.GetBulkStateAsync(options.StateStore, keys, parallelism: 0, cancellationToken: cancellationToken);
+        }
+        catch (DaprException exception) when (exception.InnerException is RpcException { StatusCode: StatusCode.ResourceExhausted })
+        {
+            // The answer is above the client's limit for a message, 4 MiB.
+            var half = keys.Count / 2;
+            return
+            [
+                .. await GetManyAsync([.. keys.Take(half)], cancellationToken),
+                .. await GetManyAsync([.. keys.Skip(half)], cancellationToken),
+            ];
         }
 
-        return [.. keys.Select(byKey.GetValueOrDefault)];
+        var byKey = items.Where(item => !string.IsNullOrEmpty(item.ETag))
+            .ToDictionary(item => item.Key, item => new StateValue(Encoding.UTF8.GetBytes(item.Value), item.ETag));
+
+        // The client says of a key that could not be read what it says of one that is not there, so those are asked for by themselves.
+        return await Task.WhenAll(keys.Select(key => byKey.TryGetValue(key, out var value)
+            ? Task.FromResult<StateValue?>(value)
+            : GetAsync(key, cancellationToken)));
     }
 
     public async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken)
@@ -73,12 +100,12 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
         if (write.ETag is not null)
         {
             return await dapr.TrySaveByteStateAsync(
-                options.StateStore, write.Key, write.Value, write.ETag, cancellationToken: cancellationToken);
+                options.StateStore, write.Key, write.Value, write.ETag, _change, cancellationToken: cancellationToken);
         }
 
         try
         {
-            await dapr.SaveByteStateAsync(options.StateStore, write.Key, write.Value, CreateOnly, cancellationToken: cancellationToken);
+            await dapr.SaveByteStateAsync(options.StateStore, write.Key, write.Value, _creation, cancellationToken: cancellationToken);
             return true;
         }
         catch (DaprException exception) when (exception.InnerException is RpcException { StatusCode: StatusCode.Aborted })
@@ -87,27 +114,15 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
         }
     }
 
-    public async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
-    {
-        if (_batches == BatchWrites.Separate)
-        {
-            var written = await Task.WhenAll(writes.Select(write => TrySaveAsync(write, cancellationToken)));
-            if (written.Contains(false))
-            {
-                throw new InvalidOperationException("At least one of the writes was refused.");
-            }
-
-            return;
-        }
-
-        var operations = new StateTransactionRequest[writes.Count];
-        for (var i = 0; i < operations.Length; i++)
-        {
-            var write = writes[i];
-            operations[i] = new StateTransactionRequest(
-                write.Key, write.Value.ToArray(), StateOperationType.Upsert, write.ETag, options: write.ETag is null ? CreateOnly : null);
-        }
-
-        await dapr.ExecuteStateTransactionAsync(options.StateStore, operations, cancellationToken: cancellationToken);
-    }
+    public Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken) => _batches == BatchWrites.Atomic
+        ? dapr.ExecuteStateTransactionAsync(
+            options.StateStore,
+            [.. writes.Select(write => new StateTransactionRequest(
+                write.Key, write.Value.ToArray(), StateOperationType.Upsert, write.ETag, options: write.ETag is null ? _creation : _change))],
+            cancellationToken: cancellationToken)
+        : dapr.SaveBulkStateAsync(
+            options.StateStore,
+            [.. writes.Select(write => new SaveStateItem<RawJson>(
+                write.Key, new RawJson(write.Value), write.ETag!, write.ETag is null ? _creation : _change))],
+            cancellationToken);
 }

@@ -12,10 +12,7 @@ public enum BatchWrites
     /// <summary>A transaction writes all or nothing (sqlite, postgresql, in-memory, ...).</summary>
     Atomic,
 
-    /// <summary>A transaction is taken, but one refused write leaves the others written (redis).</summary>
-    WithoutRollback,
-
-    /// <summary>No transactions: several writes in one save, each on its own.</summary>
+    /// <summary>Each is written, or refused, by itself (every other store; redis too, whose transactions do not roll back).</summary>
     Separate,
 }
 
@@ -25,12 +22,17 @@ public enum BatchWrites
 /// </summary>
 public interface IStateApi
 {
-    /// <summary>Asked once, after the sidecar is up.</summary>
+    /// <summary>Asked until it is answered, then never again.</summary>
+    /// <exception cref="UnsuitableStateStoreException">Streams cannot be kept in this store.</exception>
     Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken);
 
+    /// <summary>The value as the last write that was answered left it, or null where there is none.</summary>
     Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken);
 
-    /// <summary>The values at the positions of their keys, null where there is none.</summary>
+    /// <summary>
+    /// The values at the positions of their keys, null where there is none. Each key is read at a moment of its own, and on some stores
+    /// (dynamodb, cosmosdb) a value may be older than the last write that was answered.
+    /// </summary>
     Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken);
 
     /// <summary>True: written. False: refused, the tag is another one or the key exists. Daprd on redis also says so of a lost connection, so read again before you rely on it.</summary>
@@ -39,3 +41,6 @@ public interface IStateApi
     /// <summary>Several writes in one call; what a failure means is said by <see cref="BatchWrites"/>.</summary>
     Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken);
 }
+
+/// <summary>The state store cannot hold an event store, or there is no such store: asking again would change nothing.</summary>
+public sealed class UnsuitableStateStoreException(string message) : Exception(message);

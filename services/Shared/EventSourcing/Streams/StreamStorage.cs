@@ -6,22 +6,23 @@ namespace DaprOrders.EventSourcing.Streams;
 internal sealed record TipAt(string Stream, Tip Tip, string? ETag);
 
 /// <summary>Reads tips and pages.</summary>
-internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, TimeProvider time)
+internal sealed class StreamStorage(IStateApi state, EventStoreOptions options)
 {
     private const int PagesPerRead = 16;
+    private const int TipsPerRead = 64;
 
-    public async Task<TipAt> ReadTipAsync(string stream, CancellationToken cancellationToken)
-    {
-        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
-        var value = await state.GetAsync(Tip.KeyOf(stream), deadline.Token);
-        return At(stream, value);
-    }
+    public async Task<TipAt> ReadTipAsync(string stream, CancellationToken cancellationToken) =>
+        At(stream, await state.GetAsync(Tip.KeyOf(stream), cancellationToken));
 
+    /// <summary>Tips in the order asked for; on some stores one may be older than what was last written.</summary>
     public async Task<IReadOnlyList<TipAt>> ReadTipsAsync(IReadOnlyList<string> streams, CancellationToken cancellationToken)
     {
-        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
-        var values = await state.GetManyAsync([.. streams.Select(Tip.KeyOf)], deadline.Token);
-        return [.. streams.Select((stream, i) => At(stream, values[i]))];
+        var read = await Task.WhenAll(streams.Chunk(TipsPerRead).Select(async chunk =>
+        {
+            var values = await state.GetManyAsync([.. chunk.Select(Tip.KeyOf)], cancellationToken);
+            return chunk.Zip(values, At);
+        }));
+        return [.. read.SelectMany(tips => tips)];
     }
 
     /// <summary>Events <paramref name="after"/>+1.. of a stream, at most <paramref name="limit"/>, wherever they are kept.</summary>
@@ -53,40 +54,29 @@ internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, 
     {
         var key = Page.KeyOf(stream, number);
         var page = new Page(events);
-        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
         try
         {
-            if (await state.TrySaveAsync(new StateWrite(key, page.ToBytes(), null), deadline.Token))
+            if (await state.TrySaveAsync(new StateWrite(key, page.ToBytes(), null), cancellationToken))
             {
                 return page;
             }
         }
-        catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+        catch (EventStoreUnavailableException)
         {
             // Unknown, or a store that says "exists" in a word of its own: what is there now decides.
-            if (await ReadPageAsync(key, cancellationToken) is { } written)
-            {
-                return written;
-            }
-
-            throw;
         }
 
         return await ReadPageAsync(key, cancellationToken)
-            ?? throw new EventStoreUnavailableException($"The page {key} was refused as existing, but it is not there.");
+            ?? throw new EventStoreUnavailableException($"The page {key} could not be written. Try again later.");
     }
 
-    private async Task<Page?> ReadPageAsync(string key, CancellationToken cancellationToken)
-    {
-        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
-        return await state.GetAsync(key, deadline.Token) is { } value ? Page.Read(value.Value) : null;
-    }
+    private async Task<Page?> ReadPageAsync(string key, CancellationToken cancellationToken) =>
+        await state.GetAsync(key, cancellationToken) is { } value ? Page.Read(value.Value) : null;
 
     private async Task<IReadOnlyList<Page>> ReadPagesAsync(string stream, int first, int count, CancellationToken cancellationToken)
     {
-        using var deadline = new CallDeadline(options.CallTimeout, time, cancellationToken);
         var keys = Enumerable.Range(first, count).Select(number => Page.KeyOf(stream, number)).ToArray();
-        var values = await state.GetManyAsync(keys, deadline.Token);
+        var values = await state.GetManyAsync(keys, cancellationToken);
         return [.. values.Select((value, i) => value is null
             ? throw new InvalidOperationException($"The page {keys[i]} is missing: the store has lost it.")
             : Page.Read(value.Value))];

@@ -25,15 +25,13 @@ public sealed class SimulatedStoreTests(StoreServers servers) : IClassFixture<St
         await api.DescribeAsync(Cancel);
         var real = await PlayAsync(api.GetAsync, api.TrySaveAsync, api.SaveManyAsync);
 
-        var simulated = new SimulatedStore(kind);
-        var played = await PlayAsync(
-            (key, _) => Task.FromResult(simulated.Get(key)),
-            (write, _) => Task.FromResult(simulated.TrySave(write)),
-            (writes, _) =>
-            {
-                simulated.Transact(writes);
-                return Task.CompletedTask;
-            });
+        // A simulated service whose calls do not fail.
+        var world = new World(1);
+        var simulated = new SimulatedInstance(world, new SimulatedStore(kind), new Faults(), [], "calm", TimeSpan.Zero, calls => calls);
+        IReadOnlyList<string> played = [];
+        world.Run(
+            async () => played = await PlayAsync(simulated.GetAsync, simulated.TrySaveAsync, simulated.SaveManyAsync),
+            maxSteps: 100_000);
 
         Assert.Equal(real, played);
     }
@@ -54,7 +52,7 @@ public sealed class SimulatedStoreTests(StoreServers servers) : IClassFixture<St
         await SaveAsync("create what was updated", "a", "5", null);
         await SaveAsync("update what is missing", "b", "6", second);
         await SaveAsync("create what an update with a tag may have made", "b", "7", null);
-        await TransactAsync("transaction", Write("c", "8", null), Write("a", "9", second));
+        await TransactAsync("several", Write("c", "8", null), Write("a", "9", second));
         var third = await TagAsync("a");
         await TransactAsync("a stale tag in the middle", Write("d", "10", null), Write("a", "11", second), Write("e", "12", null));
         await TransactAsync("an existing key in the middle", Write("f", "13", null), Write("c", "14", null), Write("g", "15", null));

@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using DaprOrders.EventSourcing.Lanes;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.EventSourcing.Streams;
@@ -147,8 +146,24 @@ internal sealed class NoSettledPosition(IStateApi inner) : Mutant(inner)
             return value;
         }
 
-        var head = JsonNode.Parse(value.Value.Span)!;
-        head["s"] = int.MaxValue;
-        return value with { Value = System.Text.Encoding.UTF8.GetBytes(head.ToJsonString()) };
+        var head = Head.Read(value.Value);
+        while (await base.GetAsync(Segment.KeyOf(key["lane|".Length..], head.Settled + 1), cancellationToken) is not null)
+        {
+            head = head with { Settled = head.Settled + 1 };
+        }
+
+        return value with { Value = head.ToBytes() };
     }
+}
+
+/// <summary>Rule: what was consumed is written down in the same write as what it led to. Here: nowhere.</summary>
+internal sealed class NoPositions(IStateApi inner) : Mutant(inner)
+{
+    public override Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken) => base.SaveManyAsync(
+        [
+            .. writes.Select(write => IsTip(write.Key)
+                ? write with { Value = (Tip.Read(write.Value) with { Positions = Tip.Empty.Positions }).ToBytes() }
+                : write),
+        ],
+        cancellationToken);
 }

@@ -1,51 +1,69 @@
+using System.Globalization;
 using DaprOrders.EventSourcing.State;
 
 namespace DaprOrders.EventSourcing.Tests.Simulation;
 
 /// <summary>
-/// One simulated run: several instances work on few streams while their calls fail in every way, they are paused beyond their lease, killed and
-/// started again; then the faults end, and what the event store promises is checked.
+/// One simulated run: several instances work on few streams, and consume what they publish, while their calls fail in every way, their clocks
+/// differ, and they are paused beyond their lease, stopped, killed and started again; then the faults end, and what the event store promises is
+/// checked.
 /// </summary>
 internal sealed class Run
 {
     private const int Instances = 3;
     private const int ClientsPerInstance = 3;
     private const int MostStreams = 4;
-    private const int MostCommands = 16;
+    private const int MostCommands = 12;
+    private const int TallyStreams = 2;
     private const long MaxSteps = 2_000_000;
 
+    private static readonly TimeSpan StopsWithin = TimeSpan.FromMinutes(1);
     private static readonly StreamCategory<Marks, Marked> Category = new("mark", "marks", Marks.None, Marks.After);
+    private static readonly StreamCategory<Tallies, Tallied> Consumed = new("tally", "tallies", new Tallies(0), (tallies, _) => new Tallies(tallies.Count + 1));
 
     private readonly World _world;
     private readonly SimulatedStore _store;
     private readonly Faults _faults;
     private readonly Func<IStateApi, IStateApi> _mutate;
+    private readonly BatchWrites? _batches;
     private readonly EventStore _reader;
     private readonly List<RecordedEvent> _published = [];
     private readonly Dictionary<string, (string Stream, long From, int Parts)> _acknowledged = [];
-    private readonly HashSet<string> _refused = [];
     private readonly Dictionary<(string Stream, long Version), string> _seen = [];
     private readonly Dictionary<string, long> _positions = [];
     private readonly Dictionary<string, int> _logged = [];
     private readonly SimulatedInstance[] _instances = new SimulatedInstance[Instances];
+    private readonly TimeSpan[] _clocksAhead = new TimeSpan[Instances];
     private readonly int _streams;
     private readonly int _commandsPerClient;
+    private readonly bool _consumes;
     private int _commands;
     private bool _resting;
 
-    public Run(int seed, StoreClass kind, Func<IStateApi, IStateApi>? mutate = null, Func<IStateApi, IStateApi>? mutateReader = null)
+    public Run(
+        int seed, StoreClass kind, Func<IStateApi, IStateApi>? mutate = null, Func<IStateApi, IStateApi>? mutateReader = null, BatchWrites? batches = null)
     {
+        _batches = batches;
         _world = new World(seed);
         _store = new SimulatedStore(kind);
         _mutate = mutate ?? (api => api);
         _streams = 1 + _world.Random.Next(MostStreams);
         _commandsPerClient = 1 + _world.Random.Next(MostCommands);
-        var level = _world.Random.NextDouble() * 0.08;
+        _consumes = _world.Chance(0.5);
+        if (_world.Chance(0.3))
+        {
+            _clocksAhead = [.. _clocksAhead.Select(_ => TimeSpan.FromSeconds(_world.Random.Next(-20, 20)))];
+        }
+
+        var level = Math.Pow(_world.Random.NextDouble(), 2) * 0.1;
         _faults = new Faults { FailBefore = level, FailAfter = level, NeverAnswer = level / 2, LandLate = level };
-        _reader = new SimulatedInstance(_world, _store, _faults, _published, "reader", mutateReader ?? (api => api)).Store;
+        _reader = new SimulatedInstance(_world, _store, _faults, _published, "reader", TimeSpan.Zero, mutateReader ?? (api => api)).Store;
     }
 
     public int Committed => _seen.Count;
+
+    /// <summary>What happened and when: the same for the same seed.</summary>
+    public string Course => string.Join(' ', [$"{_world.Steps}", _world.GetUtcNow().ToString("O"), .. _published.Select(e => e.Id)]);
 
     /// <exception cref="PromiseBrokenException">What was promised did not hold.</exception>
     public void Execute() => _world.Run(ExecuteAsync, MaxSteps);
@@ -58,22 +76,31 @@ internal sealed class Run
         }
 
         var clients = Enumerable.Range(0, Instances * ClientsPerInstance).Select(ClientAsync).ToArray();
-        var reader = ReadAsync();
-        var chaos = HarmAsync();
+        var others = new[] { ReadAsync(), HarmAsync(), _consumes ? ConsumeAsync() : Task.CompletedTask };
         await Task.WhenAll(clients);
         _resting = true;
         _faults.End();
-        await Task.WhenAll(reader, chaos);
+        await Task.WhenAll(others);
 
         // Late writes land, leases run out, the last lanes are adopted.
-        await Task.Delay(TimeSpan.FromMinutes(1), _world);
+        await Task.Delay(TimeSpan.FromMinutes(1.5), _world);
+        foreach (var instance in _instances)
+        {
+            Promise(!instance.Running.IsCompleted, $"an instance has ended by itself: {instance.Running.Exception}");
+        }
+
+        if (_consumes)
+        {
+            await ConsumeTheLastAsync();
+        }
+
         await ReadLogAsync();
         await CheckAsync(_instances[0].Store);
     }
 
     private void StartInstance(int i)
     {
-        _instances[i] = new SimulatedInstance(_world, _store, _faults, _published, $"instance-{i}", _mutate);
+        _instances[i] = new SimulatedInstance(_world, _store, _faults, _published, $"instance-{i}", _clocksAhead[i], _mutate, _batches);
         _instances[i].Start();
     }
 
@@ -85,25 +112,33 @@ internal sealed class Run
             var id = $"s{_world.Random.Next(_streams)}";
             var command = $"c{number}-{++_commands}";
             var parts = 1 + _world.Random.Next(3);
-            using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20), _world);
+            using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(_world.Random.Next(1, 20)), _world);
             var instance = _instances[number % Instances];
-            try
+            await UnlessFailedAsync(async () =>
             {
-                // A killed instance never answers; its client asks no more.
                 var handled = await instance.Store.HandleAsync(
                     Category,
                     id,
                     _ => new Decision<Marked>([.. Enumerable.Range(0, parts).Select(part => new Marked(command, part, parts))], null),
                     new CommandContext(LikelyNew: _world.Chance(0.2)),
-                    patience.Token).WaitAsync(TimeSpan.FromSeconds(30), _world);
+                    patience.Token);
                 _acknowledged.Add(command, (Category.StreamOf(id), handled.Appended[0].Version, parts));
                 Promise(handled.Appended.Count == parts, $"{command}: {handled.Appended.Count} events acknowledged, {parts} decided");
                 See(handled.Appended);
-            }
-            catch (Exception exception) when (exception is EventStoreUnavailableException or StoreFault or OperationCanceledException or TimeoutException)
-            {
-                _refused.Add(command);
-            }
+            });
+        }
+    }
+
+    // A killed instance never answers; its client asks no more.
+    private async Task UnlessFailedAsync(Func<Task> call)
+    {
+        try
+        {
+            await call().WaitAsync(TimeSpan.FromSeconds(30), _world);
+        }
+        catch (Exception exception) when (exception is EventStoreUnavailableException or OperationCanceledException or TimeoutException)
+        {
+            // What it did is checked in the end.
         }
     }
 
@@ -112,18 +147,11 @@ internal sealed class Run
         while (!_resting)
         {
             await _world.DelayAsync(800);
+            await UnlessFailedAsync(ReadLogAsync);
             var store = _instances[_world.Random.Next(Instances)].Store;
-            try
-            {
-                await ReadLogAsync().WaitAsync(TimeSpan.FromSeconds(10), _world);
-                var stream = Category.StreamOf($"s{_world.Random.Next(_streams)}");
-                var (after, limit) = (_world.Random.Next(60), 1 + _world.Random.Next(20));
-                See(await store.ReadStreamAsync(stream, after, limit, default).WaitAsync(TimeSpan.FromSeconds(10), _world));
-            }
-            catch (Exception exception) when (exception is StoreFault or OperationCanceledException or TimeoutException)
-            {
-                // Read again later.
-            }
+            var stream = Category.StreamOf($"s{_world.Random.Next(_streams)}");
+            var (after, limit) = (_world.Random.Next(60), 1 + _world.Random.Next(20));
+            await UnlessFailedAsync(async () => See(await store.ReadStreamAsync(stream, after, limit, default)));
         }
     }
 
@@ -134,7 +162,7 @@ internal sealed class Run
             while (true)
             {
                 var position = _positions.GetValueOrDefault(lane.Name);
-                var page = await _reader.ReadLogAsync(lane.Name, position, 5, default);
+                var page = await _reader.ReadLogAsync(lane.Name, position, 1 + _world.Random.Next(8), default);
 
                 // Another read may have passed this one while it waited.
                 if (page is null || page.Next == position || _positions.GetValueOrDefault(lane.Name) != position)
@@ -152,21 +180,68 @@ internal sealed class Run
         }
     }
 
+    // The broker loses, repeats and reorders, and hands an event to any instance.
+    private async Task ConsumeAsync()
+    {
+        while (!_resting)
+        {
+            await _world.DelayAsync(400);
+            if (_published.FindAll(e => e.Stream.StartsWith("mark-", StringComparison.Ordinal)) is { Count: > 0 } marks)
+            {
+                await UnlessFailedAsync(() => ConsumeAsync(marks[_world.Random.Next(marks.Count)]));
+            }
+        }
+    }
+
+    private async Task ConsumeTheLastAsync()
+    {
+        for (var s = 0; s < _streams; s++)
+        {
+            if (_published.Where(e => e.Stream == Category.StreamOf($"s{s}")).MaxBy(e => e.Version) is { } last)
+            {
+                await ConsumeAsync(last);
+            }
+        }
+
+        // What that made is published, and the head that says so is written.
+        await Task.Delay(TimeSpan.FromSeconds(10), _world);
+    }
+
+    private Task<Handled<Tallies>> ConsumeAsync(RecordedEvent delivered) => _instances[_world.Random.Next(Instances)].Store.ConsumeAsync(
+        Consumed,
+        TallyOf(delivered.Stream),
+        [new IncomingEvent("self", delivered, SimulatedInstance.Types.Read(delivered))],
+        (_, incoming) => Matters(incoming.Payload) ? new Tallied(incoming.Recorded.Stream, incoming.Recorded.Version) : Decision<Tallied>.Nothing,
+        default);
+
+    private static string TallyOf(string source) => $"t{source[^1] % TallyStreams}";
+
+    // The others only move the position.
+    private static bool Matters(object payload) => payload is Marked { Part: 0 };
+
     private async Task HarmAsync()
     {
         while (!_resting)
         {
             await _world.DelayAsync(6_000);
             var i = _world.Random.Next(Instances);
-            if (_world.Chance(0.5))
+            switch (_world.Random.Next(8))
             {
-                _instances[i].Pause(TimeSpan.FromSeconds(_world.Random.Next(30)));
-            }
-            else
-            {
-                _instances[i].Kill();
-                await _world.DelayAsync(15_000);
-                StartInstance(i);
+                case < 4:
+                    _instances[i].Pause(TimeSpan.FromSeconds(_world.Random.Next(30)));
+                    break;
+                case 4 when !_resting:
+                    _faults.DownUntil = _world.GetUtcNow() + TimeSpan.FromSeconds(_world.Random.Next(15));
+                    break;
+                case 5:
+                    await StopAsync(_instances[i]);
+                    StartInstance(i);
+                    break;
+                default:
+                    _instances[i].Kill();
+                    await _world.DelayAsync(15_000);
+                    StartInstance(i);
+                    break;
             }
         }
 
@@ -177,29 +252,48 @@ internal sealed class Run
         }
     }
 
+    private async Task StopAsync(SimulatedInstance instance)
+    {
+        instance.Pause(TimeSpan.Zero);
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(_world.Random.Next(10)), _world);
+        try
+        {
+            await instance.Store.StopAsync(patience.Token).WaitAsync(StopsWithin, _world);
+        }
+        catch (TimeoutException)
+        {
+            Promise(false, $"an instance that was asked to stop had not done so after {StopsWithin}");
+        }
+    }
+
     private async Task CheckAsync(EventStore store)
     {
         var published = _published.Select(p => p.Id).ToHashSet();
         var found = new Dictionary<string, List<(string Stream, long Version, Marked Marked)>>();
+        var consumable = new List<(string Source, long Version)>();
         for (var s = 0; s < _streams; s++)
         {
             var stream = Category.StreamOf($"s{s}");
-            var events = await store.ReadStreamAsync(stream, 0, int.MaxValue, default);
-            See(events);
-            var state = Marks.None;
-            for (var i = 0; i < events.Count; i++)
+            var events = await WholeAsync(store, stream, published);
+            var states = new List<Marks> { Marks.None };
+            foreach (var e in events)
             {
-                Promise(events[i].Version == i + 1, $"{stream} has version {events[i].Version} at place {i + 1}");
-                var marked = (Marked)new EventTypes().Add<Marked>().Read(events[i]);
-                state = Marks.After(state, marked);
+                var marked = (Marked)SimulatedInstance.Types.Read(e);
+                states.Add(Marks.After(states[^1], marked));
                 found.TryAdd(marked.Command, []);
-                found[marked.Command].Add((stream, events[i].Version, marked));
-                Promise(published.Contains(events[i].Id), $"{events[i].Id} was never published");
-                Promise(_logged.GetValueOrDefault(events[i].Id) == 1, $"{events[i].Id} was read {_logged.GetValueOrDefault(events[i].Id)} times from the log");
+                found[marked.Command].Add((stream, e.Version, marked));
+                if (Matters(marked))
+                {
+                    consumable.Add((stream, e.Version));
+                }
             }
 
             var loaded = await store.LoadAsync(Category, $"s{s}", default);
-            Promise(loaded.State == state, $"{stream} loads as {loaded.State}, its events say {state}");
+            Promise(loaded.State == states[^1], $"{stream} loads as {loaded.State}, its events say {states[^1]}");
+            var version = _world.Random.Next(events.Count + 2);
+            var then = await store.LoadAsync(Category, $"s{s}", version, default);
+            var expected = version >= 1 && version <= events.Count ? states[version] : null;
+            Promise(then?.State == expected, $"{stream} at version {version} loads as {then?.State}, its events say {expected}");
         }
 
         foreach (var (command, made) in found)
@@ -220,14 +314,48 @@ internal sealed class Run
                 $"{command} was acknowledged at {stream}:{from} and is not there");
         }
 
+        if (_consumes)
+        {
+            await CheckConsumedAsync(store, published, consumable);
+        }
+
         foreach (var extra in _logged.Keys.Concat(published).Where(id => !_seen.ContainsKey(Split(id))))
         {
             Promise(false, $"{extra} was published or logged, but no stream has it");
         }
     }
 
+    private async Task CheckConsumedAsync(EventStore store, HashSet<string> published, List<(string Source, long Version)> consumable)
+    {
+        var consumed = new List<(string Source, long Version)>();
+        for (var t = 0; t < TallyStreams; t++)
+        {
+            var events = await WholeAsync(store, Consumed.StreamOf($"t{t}"), published);
+            consumed.AddRange(events.Select(e => (Tallied)SimulatedInstance.Types.Read(e)).Select(tallied => (tallied.Source, tallied.Version)));
+        }
+
+        // Sorted by source only, so that what came in another order shows.
+        var inOrder = consumed.OrderBy(tallied => tallied.Source, StringComparer.Ordinal);
+        Promise(inOrder.SequenceEqual(consumable), $"consumed {string.Join(' ', inOrder)}, and there was {string.Join(' ', consumable)}");
+    }
+
+    private async Task<IReadOnlyList<RecordedEvent>> WholeAsync(EventStore store, string stream, HashSet<string> published)
+    {
+        var events = await store.ReadStreamAsync(stream, 0, int.MaxValue, default);
+        See(events);
+        for (var i = 0; i < events.Count; i++)
+        {
+            var e = events[i];
+            Promise(e.Version == i + 1, $"{stream} has version {e.Version} at place {i + 1}");
+            Promise(published.Contains(e.Id), $"{e.Id} was never published");
+            Promise(_logged.GetValueOrDefault(e.Id) == 1, $"{e.Id} was read {_logged.GetValueOrDefault(e.Id)} times from the log");
+        }
+
+        return events;
+    }
+
     private static (string Stream, long Version) Split(string id) =>
-        (id[..id.LastIndexOf(':')], long.Parse(id[(id.LastIndexOf(':') + 1)..], System.Globalization.CultureInfo.InvariantCulture));
+        (id[..id.LastIndexOf(':')], long.Parse(id[(id.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture));
 
     private void See(IReadOnlyList<RecordedEvent> events)
     {
@@ -248,6 +376,8 @@ internal sealed class Run
             throw new PromiseBrokenException(otherwise);
         }
     }
+
+    private sealed record Tallies(int Count);
 }
 
 internal sealed class PromiseBrokenException(string message) : Exception(message);

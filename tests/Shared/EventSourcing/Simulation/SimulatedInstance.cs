@@ -14,7 +14,10 @@ internal sealed class Faults
 
     public double LandLate { get; set; }
 
-    public void End() => FailBefore = FailAfter = NeverAnswer = LandLate = 0;
+    /// <summary>Until then every call fails.</summary>
+    public DateTimeOffset DownUntil { get; set; }
+
+    public void End() => (FailBefore, FailAfter, NeverAnswer, LandLate, DownUntil) = (0, 0, 0, 0, default);
 }
 
 /// <summary>A running service: its event store, and calls that the seed may fail, delay, hold back or never answer.</summary>
@@ -24,14 +27,22 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
     private readonly SimulatedStore _store;
     private readonly Faults _faults;
     private readonly List<RecordedEvent> _published;
+    private readonly BatchWrites _batches;
     private readonly TaskCompletionSource _never = new();
     private DateTimeOffset _pausedUntil;
 
     public SimulatedInstance(
-        World world, SimulatedStore store, Faults faults, List<RecordedEvent> published, string name, Func<IStateApi, IStateApi> mutate)
+        World world,
+        SimulatedStore store,
+        Faults faults,
+        List<RecordedEvent> published,
+        string name,
+        TimeSpan clockAhead,
+        Func<IStateApi, IStateApi> mutate,
+        BatchWrites? batches = null)
     {
         (_world, _store, _faults, _published) = (world, store, faults, published);
-        var types = new EventTypes().Add<Marked>();
+        _batches = batches ?? (store.Kind is StoreClass.Sqlite or StoreClass.Postgres ? BatchWrites.Atomic : BatchWrites.Separate);
         var options = new EventStoreOptions
         {
             Instance = name,
@@ -43,33 +54,37 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
             RelayBuffer = 6,
             TipEvents = 4,
         };
-        Store = new EventStore(mutate(this), this, this, types, options, world, NullLogger<EventStore>.Instance);
+        Store = new EventStore(mutate(this), this, this, Types, options, new ClockAhead(world, clockAhead), NullLogger<EventStore>.Instance);
     }
+
+    public static EventTypes Types { get; } = new EventTypes().Add<Marked>().Add<Tallied>();
 
     public EventStore Store { get; }
 
     public bool Killed { get; private set; }
 
-    public void Start() => _ = Store.RunAsync();
+    /// <summary>Ends only when the instance is stopped.</summary>
+    public Task Running { get; private set; } = Task.CompletedTask;
+
+    public void Start() => Running = Store.RunAsync();
 
     public void Kill() => Killed = true;
 
     public void Pause(TimeSpan duration) => _pausedUntil = _world.GetUtcNow() + duration;
 
-    public Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken) => CallAsync(
-        () => _store.Kind switch
-        {
-            StoreClass.Redis => BatchWrites.WithoutRollback,
-            StoreClass.Separate => BatchWrites.Separate,
-            _ => BatchWrites.Atomic,
-        },
-        cancellationToken);
+    public Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken) => CallAsync(() => _batches, cancellationToken);
 
-    public Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) =>
-        CallAsync(() => _store.Get(key), cancellationToken);
+    public Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) => CallAsync(() => _store.Get(key), cancellationToken);
 
-    public Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
-        CallAsync<IReadOnlyList<StateValue?>>(() => [.. keys.Select(_store.Get)], cancellationToken);
+    public Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    {
+        // One statement on stores with transactions; elsewhere each key at a moment of its own, here: some of them when the call begins.
+        var early = _store.Kind is StoreClass.Redis or StoreClass.Separate
+            ? keys.Where(_ => _world.Chance(0.3)).Distinct().ToDictionary(key => key, key => _world.Chance(0.3) ? _store.GetOld(key) : _store.Get(key))
+            : [];
+        return CallAsync<IReadOnlyList<StateValue?>>(
+            () => [.. keys.Select(key => early.GetValueOrDefault(key) ?? _store.Get(key))], cancellationToken);
+    }
 
     public async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken)
     {
@@ -86,18 +101,13 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
 
     public async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
-        if (_store.Kind != StoreClass.Separate)
+        if (_batches == BatchWrites.Atomic)
         {
-            await CallAsync<bool>(
-                () =>
-                {
-                    _store.Transact(writes);
-                    return true;
-                },
-                cancellationToken);
+            await CallAsync(() => _store.Transact(writes), cancellationToken);
             return;
         }
 
+        // One call of the sidecar, which makes a call of the store for each of them, all at once.
         var written = await Task.WhenAll(writes.Select(write => TrySaveAsync(write, cancellationToken)));
         if (written.Contains(false))
         {
@@ -105,7 +115,7 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
         }
     }
 
-    public Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken) => CallAsync<bool>(
+    public Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken) => CallAsync(
         () =>
         {
             _published.AddRange(events);
@@ -115,14 +125,14 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
 
     public Task<IReadOnlyList<RecordedEvent>> ReadAsync(
         string publisher, string stream, long after, int limit, CancellationToken cancellationToken) =>
-        throw new InvalidOperationException("Nothing is consumed in this simulation.");
+        Store.ReadStreamAsync(stream, after, limit, cancellationToken);
 
     private async Task<T> CallAsync<T>(Func<T> effect, CancellationToken cancellationToken)
     {
         await RunningAsync();
         await _world.DelayAsync(5);
         var fate = _world.Random.NextDouble();
-        if ((fate -= _faults.FailBefore) < 0)
+        if ((fate -= _faults.FailBefore) < 0 || _faults.DownUntil > _world.GetUtcNow())
         {
             await RunningAsync();
             throw new StoreFault("failed before its effect");
@@ -185,9 +195,22 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
             await _never.Task;
         }
     }
+
+    /// <summary>The clock of a machine that does not show the time of the others.</summary>
+    private sealed class ClockAhead(World world, TimeSpan ahead) : TimeProvider
+    {
+        public override long TimestampFrequency => world.TimestampFrequency;
+
+        public override long GetTimestamp() => world.GetTimestamp();
+
+        public override DateTimeOffset GetUtcNow() => world.GetUtcNow() + ahead;
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            world.CreateTimer(callback, state, dueTime, period);
+    }
 }
 
-/// <summary>The only event of the simulation; its marker says which command made it and as the how manieth.</summary>
+/// <summary>What commands make; the marker says which command made it and as the how manieth.</summary>
 internal sealed record Marked(string Command, int Part, int Parts);
 
 /// <summary>A state that depends on every event and on their order.</summary>
@@ -198,3 +221,6 @@ internal sealed record Marks(long Count, long Digest)
     public static Marks After(Marks state, Marked marked) => new(
         state.Count + 1, unchecked((state.Digest * 31) + marked.Command.Sum(c => (long)c) + marked.Part));
 }
+
+/// <summary>What a consumer makes of an event of a source stream.</summary>
+internal sealed record Tallied(string Source, long Version);

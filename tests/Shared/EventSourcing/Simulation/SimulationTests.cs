@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Runtime.ExceptionServices;
+using DaprOrders.EventSourcing.State;
 
 namespace DaprOrders.EventSourcing.Tests.Simulation;
 
@@ -11,7 +12,8 @@ namespace DaprOrders.EventSourcing.Tests.Simulation;
 public sealed class SimulationTests
 {
     private const int DefaultSeeds = 1_000;
-    private const int SeedsPerMutant = 100;
+    private const int SeedsPerMutant = 200;
+    private const int SeedsRunTwice = 20;
 
     [Theory]
     [InlineData(StoreClass.Sqlite)]
@@ -38,6 +40,21 @@ public sealed class SimulationTests
         Assert.NotEqual(0, committed);
     }
 
+    [Theory]
+    [InlineData(StoreClass.Sqlite)]
+    [InlineData(StoreClass.Separate)]
+    public void The_same_seed_is_the_same_run(StoreClass kind)
+    {
+        for (var seed = 1; seed <= SeedsRunTwice; seed++)
+        {
+            var (first, second) = (new Run(seed, kind), new Run(seed, kind));
+            first.Execute();
+            second.Execute();
+
+            Assert.Equal(first.Course, second.Course);
+        }
+    }
+
     public static TheoryData<string> Rules => [.. MutantOf.Keys];
 
     private static Dictionary<string, Func<int, Run>> MutantOf { get; } = new()
@@ -48,6 +65,8 @@ public sealed class SimulationTests
         ["touch before a write is called failed"] = seed => new Run(seed, StoreClass.Redis, api => new NoTouch(api)),
         ["fence on adoption"] = seed => new Run(seed, StoreClass.Sqlite, api => new NoFence(api)),
         ["settled position"] = seed => new Run(seed, StoreClass.Redis, mutateReader: api => new NoSettledPosition(api)),
+        ["position in the same write"] = seed => new Run(seed, StoreClass.Sqlite, api => new NoPositions(api)),
+        ["transactions only where they roll back and remember first-write"] = seed => new Run(seed, StoreClass.Redis, batches: BatchWrites.Atomic),
     };
 
     [Theory]

@@ -11,6 +11,8 @@ internal sealed class World : TimeProvider
     private readonly List<(SendOrPostCallback Callback, object? State)> _ready = [];
     private readonly PriorityQueue<SimulatedTimer, (long Due, long Order)> _timers = new();
     private readonly Context _context;
+    private readonly int _thread = Environment.CurrentManagedThreadId;
+    private volatile bool _left;
     private long _now;
     private long _order;
 
@@ -51,6 +53,11 @@ internal sealed class World : TimeProvider
             var done = main();
             while (!done.IsCompleted)
             {
+                if (_left)
+                {
+                    throw new InvalidOperationException("Something went on in another thread, so the seed no longer decides what happens when.");
+                }
+
                 if (++Steps > maxSteps)
                 {
                     throw new InvalidOperationException($"Not done after {maxSteps} steps, at {TimeSpan.FromTicks(_now)}: it runs in circles.");
@@ -90,7 +97,17 @@ internal sealed class World : TimeProvider
 
     private sealed class Context(World world) : SynchronizationContext
     {
-        public override void Post(SendOrPostCallback d, object? state) => world._ready.Add((d, state));
+        public override void Post(SendOrPostCallback d, object? state)
+        {
+            if (Environment.CurrentManagedThreadId == world._thread)
+            {
+                world._ready.Add((d, state));
+            }
+            else
+            {
+                world._left = true;
+            }
+        }
 
         public override SynchronizationContext CreateCopy() => this;
     }
