@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using DaprOrders.EventSourcing;
 using DaprOrders.Payments.Provider;
 using Microsoft.Extensions.Options;
@@ -16,7 +17,7 @@ public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions
 {
     private static readonly Shards Shards = new(16);
 
-    private static readonly StreamCategory<IReadOnlyList<string>, UnsettledEvent> Category = new("unsettled", null, [], Evolve);
+    private static readonly StreamCategory<ImmutableList<string>, UnsettledEvent> Category = new("unsettled", null, [], Evolve);
 
     /// <summary>When it returns, the payment will be settled whatever happens to this process.</summary>
     /// <exception cref="UnclearOutcomeException">The list is full.</exception>
@@ -50,10 +51,10 @@ public sealed class UnsettledPayments(EventStore store, IOptions<PaymentsOptions
         return [.. shards.SelectMany(shard => shard.State)];
     }
 
-    private static IReadOnlyList<string> Evolve(IReadOnlyList<string> open, UnsettledEvent happened) => happened switch
+    private static ImmutableList<string> Evolve(ImmutableList<string> open, UnsettledEvent happened) => happened switch
     {
-        PaymentLeftUnsettled => [.. open, happened.OrderId],
-        PaymentSettled => [.. open.Where(orderId => orderId != happened.OrderId)],
+        PaymentLeftUnsettled => open.Add(happened.OrderId),
+        PaymentSettled => open.Remove(happened.OrderId),
         _ => throw new UnknownEventException($"The list of unsettled payments knows no {happened.GetType().Name}."),
     };
 }

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 using DaprOrders.EventSourcing.Lanes;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.EventSourcing.Streams;
@@ -44,7 +43,7 @@ public sealed class EventStore
         _turns = new StreamTurns(options.CommitTimeout, time);
         var bounded = new BoundedStateApi(state, options.CallTimeout, time);
         _streams = new StreamStorage(bounded, options);
-        var lanes = new LaneStorage(bounded, _streams, options, time);
+        var lanes = new LaneStorage(bounded, _streams, time);
         _log = new LogReader(lanes, _streams);
         _ownership = new LaneOwnership(lanes, _log, publisher, options, time, logger);
         _committer = new Committer(bounded, _streams, lanes, _ownership, _incarnation, options, time, logger);
@@ -98,6 +97,7 @@ public sealed class EventStore
         {
             _stop.Cancel();
             await Task.WhenAll(UntilStopped(_committing), UntilStopped(_adopting));
+            await _ownership.AdoptionsEndedAsync();
         }
     }
 
@@ -225,7 +225,8 @@ public sealed class EventStore
             var at = await _streams.ReadTipAsync(stream, cancellationToken);
             var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
             var position = at.Tip.Positions.GetValueOrDefault(source);
-            var fresh = await _publishers.CompleteAsync(events, position, _types, cancellationToken, neededUpTo);
+            var fresh = await WithinAsync(
+                _options.CommitTimeout, token => _publishers.CompleteAsync(events, position, _types, token, neededUpTo), cancellationToken);
             if (fresh.Count == 0)
             {
                 return new Handled<TState>(present, [], null);
@@ -266,7 +267,30 @@ public sealed class EventStore
         var at = await _streams.ReadTipAsync(category.StreamOf(id), cancellationToken);
         if (category.Topic is not null && at.Tip.Events.Count > 0)
         {
-            await _publisher.PublishAsync(category.Topic, [at.Tip.Events[^1].Of(at.Stream)], cancellationToken);
+            RecordedEvent[] latest = [at.Tip.Events[^1].Of(at.Stream)];
+            await WithinAsync(
+                _options.CallTimeout,
+                async token =>
+                {
+                    await _publisher.PublishAsync(category.Topic, latest, token);
+                    return latest;
+                },
+                cancellationToken);
+        }
+    }
+
+    // What others are asked for must not hold up this stream's other commands, or a caller, without end.
+    private async Task<T> WithinAsync<T>(TimeSpan timeout, Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(timeout, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            return await call(either.Token);
+        }
+        catch (Exception exception) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new EventStoreUnavailableException($"No answer within {timeout}. Try again later.", exception);
         }
     }
 
@@ -274,11 +298,10 @@ public sealed class EventStore
         StreamCategory<TState, TEvent> category, TipAt at, long version, CancellationToken cancellationToken)
         where TEvent : class
     {
-        var (state, after) = SnapshotOf(category, at.Tip, version);
+        var (state, after, updated) = SnapshotOf(category, at.Tip, version);
         var stored = after + 1 >= at.Tip.FirstVersion
             ? at.Tip.Events.Where(e => e.Version > after)
             : await _streams.ReadAsync(at, after, (int)(version - after), cancellationToken);
-        DateTimeOffset? updated = null;
         foreach (var e in stored.TakeWhile(e => e.Version <= version))
         {
             state = category.Evolve(state, Payload<TEvent>(e.Of(at.Stream)));
@@ -288,16 +311,16 @@ public sealed class EventStore
         return new StreamState<TState>(at.Stream, version, state, at.Tip.CreatedAt, updated, at.Tip.Positions);
     }
 
-    private static (TState State, long After) SnapshotOf<TState, TEvent>(StreamCategory<TState, TEvent> category, Tip tip, long version)
+    private static (TState State, long After, DateTimeOffset? UpdatedAt) SnapshotOf<TState, TEvent>(StreamCategory<TState, TEvent> category, Tip tip, long version)
         where TEvent : class
     {
         if (tip.Snapshot is { } snapshot && snapshot.Shape == category.SnapshotVersion && snapshot.Version <= version)
         {
             var state = snapshot.State.Deserialize<TState>(EventTypes.Json);
-            return (state ?? category.Initial, snapshot.Version);
+            return (state ?? category.Initial, snapshot.Version, snapshot.UpdatedAt);
         }
 
-        return (category.Initial, 0);
+        return (category.Initial, 0, null);
     }
 
     private async Task<Handled<TState>?> TryAppendAsync<TState, TEvent>(
@@ -370,18 +393,12 @@ public sealed class EventStore
 
     private static int SizeOf(JsonElement data) => JsonMarshal.GetRawUtf8Value(data).Length;
 
-    // Only a type that says all of itself to the serializer can be a snapshot; another is folded from its pages.
-    private async Task<Snapshot?> SnapshotAsync<TState, TEvent>(
+    private async Task<Snapshot> SnapshotAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category, TipAt at, long version, CancellationToken cancellationToken)
         where TEvent : class
     {
-        if (!typeof(TState).IsSealed && !Attribute.IsDefined(typeof(TState), typeof(JsonDerivedTypeAttribute)))
-        {
-            return null;
-        }
-
-        var state = await FoldAsync(category, at, version, cancellationToken);
-        return new Snapshot(version, category.SnapshotVersion, JsonSerializer.SerializeToElement(state.State, EventTypes.Json));
+        var then = await FoldAsync(category, at, version, cancellationToken);
+        return new Snapshot(version, category.SnapshotVersion, JsonSerializer.SerializeToElement(then.State, EventTypes.Json), then.UpdatedAt);
     }
 
     private List<StoredEvent> Store(Commit commit, TipAt at, IReadOnlyList<Caused> events)

@@ -44,6 +44,6 @@ public sealed record EventStoreOptions
 
     public int TipBytes { get; init; } = 32 * 1024;
 
-    /// <summary>An event with a larger payload is refused (daprd cuts a publication at 4 MiB).</summary>
-    public int MaxEventBytes { get; init; } = 1024 * 1024;
+    /// <summary>An event with a larger payload is refused: with its envelope it stays below the 1 MiB that NATS and Kafka take by default.</summary>
+    public int MaxEventBytes { get; init; } = 1_000_000;
 }

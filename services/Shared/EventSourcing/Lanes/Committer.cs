@@ -23,6 +23,7 @@ internal sealed class Committer
     private readonly ILogger _logger;
     private readonly Channel<PendingAppend> _queue;
     private readonly List<PendingAppend> _carried = [];
+    private bool _onlyCarried;
     private readonly string _incarnation;
     private long _batches;
 
@@ -110,13 +111,17 @@ internal sealed class Committer
         }
 
         _carried.ForEach(Take);
-        while (batch.Count < limit && later.Count < _options.MaxBatch && bytes < _options.MaxBatchBytes && _queue.Reader.TryRead(out var next))
+        while (!_onlyCarried && batch.Count < limit && later.Count < _options.MaxBatch && bytes < _options.MaxBatchBytes && _queue.Reader.TryRead(out var next))
         {
             Take(next);
         }
 
         _carried.Clear();
         _carried.AddRange(later);
+        _onlyCarried = false;
+
+        // Replicas that commit the same streams then lock them in the same order.
+        batch.Sort((one, other) => string.CompareOrdinal(one.Stream, other.Stream));
         return batch;
     }
 
@@ -213,7 +218,9 @@ internal sealed class Committer
 
         if (unchanged.Count < batch.Count)
         {
+            // Their tips were right a moment ago: among themselves they commit, whatever is contended in the queue.
             _carried.AddRange(unchanged);
+            _onlyCarried = unchanged.Count > 0;
             return;
         }
 

@@ -3,11 +3,14 @@ using System.Text.Json.Serialization;
 
 namespace DaprOrders.EventSourcing.Lanes;
 
-/// <summary>Who owns a lane and how far it is settled and published; key <c>lane|{name}</c>.</summary>
+/// <summary>
+/// Who owns a lane and how far it is settled and published; key <c>lane|{name}</c>. While the owner lives it is written again and again:
+/// <c>WrittenAt</c>, by the owner's clock, makes each writing another one.
+/// </summary>
 internal sealed record Head(
     [property: JsonPropertyName("o")] string? Owner,
     [property: JsonPropertyName("e")] long Epoch,
-    [property: JsonPropertyName("l")] DateTimeOffset LeaseUntil,
+    [property: JsonPropertyName("l")] DateTimeOffset WrittenAt,
     [property: JsonPropertyName("s")] long Settled,
     [property: JsonPropertyName("p")] long Published)
 {

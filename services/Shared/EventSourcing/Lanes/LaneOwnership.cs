@@ -2,11 +2,16 @@ using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.EventSourcing.Lanes;
 
-/// <summary>Gives this instance a lane, a new one when it is lost, and takes care of lanes whose owners are gone.</summary>
+/// <summary>
+/// Gives this instance a lane, a new one when it is lost, and takes care of lanes whose owners are gone: those whose heads have not been
+/// written for the time of a lease, by this instance's own watch, since the clocks of machines differ.
+/// </summary>
 internal sealed class LaneOwnership(
     LaneStorage storage, LogReader log, IEventPublisher publisher, EventStoreOptions options, TimeProvider time, ILogger logger)
 {
     private readonly TaskCompletionSource _acquired = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Dictionary<string, (string ETag, long Since)> _watched = [];
+    private readonly Dictionary<string, Task> _adoptions = [];
     private OwnedLane? _lane;
 
     /// <summary>Completed when this instance has had a lane.</summary>
@@ -18,14 +23,19 @@ internal sealed class LaneOwnership(
         var backoff = new Backoff(time);
         while (_lane is null or { IsLost: true })
         {
+            Exception? failure = null;
             try
             {
                 _lane = await TryAcquireAsync(stop);
-                _lane?.Start(stop);
             }
             catch (Exception exception) when (!stop.IsCancellationRequested)
             {
-                logger.LogWarning(exception, "No lane of the event log could be taken; next try in {Delay}.", backoff.Delay);
+                failure = exception;
+            }
+
+            if (_lane is null or { IsLost: true })
+            {
+                logger.LogWarning(failure, "No lane of the event log could be taken; next try in {Delay}.", backoff.Delay);
                 await backoff.WaitAsync(stop);
             }
         }
@@ -34,7 +44,7 @@ internal sealed class LaneOwnership(
         return _lane;
     }
 
-    /// <summary>Adopts lanes whose leases have run out, until stopped.</summary>
+    /// <summary>Adopts lanes that were left behind, until stopped.</summary>
     public async Task AdoptAsync(CancellationToken stop)
     {
         while (true)
@@ -43,9 +53,9 @@ internal sealed class LaneOwnership(
             {
                 foreach (var head in await storage.ReadHeadsAsync(stop))
                 {
-                    if (head.Head.Owner is not null && head.Lane != _lane?.Name && head.Head.LeaseUntil < time.GetUtcNow())
+                    if (IsLeftBehind(head) && (!_adoptions.TryGetValue(head.Lane, out var adoption) || adoption.IsCompleted))
                     {
-                        await AdoptAsync(head, stop);
+                        _adoptions[head.Lane] = AdoptAsync(head, stop);
                     }
                 }
             }
@@ -67,35 +77,65 @@ internal sealed class LaneOwnership(
         }
     }
 
+    /// <summary>Ends when the adoptions have, which their token stops.</summary>
+    public Task AdoptionsEndedAsync() => Task.WhenAll(_adoptions.Values);
+
+    private bool IsLeftBehind(HeadAt head)
+    {
+        if (head.Head.Owner is null || head.Lane == _lane?.Name)
+        {
+            return false;
+        }
+
+        if (_watched.TryGetValue(head.Lane, out var seen) && seen.ETag == head.ETag)
+        {
+            return time.GetElapsedTime(seen.Since) > options.Lease;
+        }
+
+        _watched[head.Lane] = (head.ETag, time.GetTimestamp());
+        return false;
+    }
+
     private async Task<OwnedLane?> TryAcquireAsync(CancellationToken stop)
     {
-        var now = time.GetUtcNow();
         var heads = await storage.ReadHeadsAsync(stop);
         var former = heads.FirstOrDefault(head => head.Head.Owner == options.Instance)
             ?? heads.FirstOrDefault(head => head.Head.Owner is null)
-            ?? heads.FirstOrDefault(head => head.Head.LeaseUntil < now)
             ?? await storage.CreateLaneAsync(stop);
-        if (former is null || await storage.TakeAsync(former, options.Instance, stop) is not { } taken)
+        return former is null ? null : await TakeAsync(former, options.Instance, stop);
+    }
+
+    private async Task AdoptAsync(HeadAt head, CancellationToken stop)
+    {
+        try
+        {
+            if (await TakeAsync(head, options.Instance + "/adopting", stop) is { } lane)
+            {
+                await lane.ReleaseAsync(stop);
+            }
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException || !stop.IsCancellationRequested)
+        {
+            logger.LogWarning(exception, "Lane {Lane}, left behind by {Owner}, could not be adopted; it is tried again later.", head.Lane, head.Head.Owner);
+        }
+        catch (OperationCanceledException)
+        {
+            // Stopped.
+        }
+    }
+
+    private async Task<OwnedLane?> TakeAsync(HeadAt former, string owner, CancellationToken stop)
+    {
+        if (await storage.TakeAsync(former, owner, stop) is not { } taken)
         {
             return null;
         }
 
         logger.LogInformation(
-            "Lane {Lane} of the event log is ours (epoch {Epoch}), settled up to {Settled}, published up to {Published}.",
-            taken.Lane, taken.Head.Epoch, taken.Head.Settled, taken.Head.Published);
-        return new OwnedLane(taken, storage, log, publisher, options, time, logger);
-    }
-
-    private async Task AdoptAsync(HeadAt head, CancellationToken stop)
-    {
-        if (await storage.TakeAsync(head, options.Instance + "/adopting", stop) is not { } taken)
-        {
-            return;
-        }
-
-        logger.LogInformation("Lane {Lane} was left behind by {Owner}; its open events are published now.", head.Lane, head.Head.Owner);
+            "Lane {Lane} of the event log is taken by {Owner} (epoch {Epoch}; before: {Former}), settled up to {Settled}, published up to {Published}.",
+            taken.Lane, owner, taken.Head.Epoch, former.Head.Owner, taken.Head.Settled, taken.Head.Published);
         var lane = new OwnedLane(taken, storage, log, publisher, options, time, logger);
         lane.Start(stop);
-        await lane.ReleaseAsync(stop);
+        return lane;
     }
 }

@@ -8,7 +8,7 @@ namespace DaprOrders.EventSourcing.Lanes;
 internal sealed record HeadAt(string Lane, Head Head, string ETag);
 
 /// <summary>Reads and writes lanes: their list, heads and segments; takes a lane over and settles what its former owner left open.</summary>
-internal sealed class LaneStorage(IStateApi state, StreamStorage streams, EventStoreOptions options, TimeProvider time)
+internal sealed class LaneStorage(IStateApi state, StreamStorage streams, TimeProvider time)
 {
     private const int SegmentsPerRead = 32;
 
@@ -71,17 +71,14 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, EventS
     public async Task<HeadAt?> TakeAsync(HeadAt former, string owner, CancellationToken cancellationToken)
     {
         var epoch = former.Head.Epoch + 1;
-        var taken = await TryWriteHeadAsync(
-            former,
-            former.Head with { Owner = owner, Epoch = epoch, LeaseUntil = time.GetUtcNow() + options.Lease },
-            cancellationToken);
-        if (taken is null)
+        if (await TryWriteHeadAsync(former, former.Head with { Owner = owner, Epoch = epoch, WrittenAt = time.GetUtcNow() }, cancellationToken)
+            is not { } taken)
         {
             return null;
         }
 
         var fence = new Segment(epoch, $"fence-{owner}-{epoch}", true, []);
-        var number = taken.Head.Settled;
+        var number = await LastSegmentAsync(taken.Lane, taken.Head.Settled, cancellationToken);
         Segment standing;
         do
         {
@@ -95,9 +92,20 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, EventS
             return null;
         }
 
-        await SettleAsync(taken.Lane, taken.Head.Settled, number, cancellationToken);
-        return await TryWriteHeadAsync(
-            taken, taken.Head with { Settled = number, LeaseUntil = time.GetUtcNow() + options.Lease }, cancellationToken);
+        // The head moves on meanwhile, so that nobody takes a long work for an owner that is gone, or begins it anew.
+        while (taken.Head.Settled < number)
+        {
+            var settled = Math.Min(taken.Head.Settled + SegmentsPerRead, number);
+            await SettleAsync(await ReadSegmentsAsync(taken.Lane, taken.Head.Settled + 1, (int)(settled - taken.Head.Settled), cancellationToken), cancellationToken);
+            if (await TryWriteHeadAsync(taken, taken.Head with { Settled = settled, WrittenAt = time.GetUtcNow() }, cancellationToken) is not { } moved)
+            {
+                return null;
+            }
+
+            taken = moved;
+        }
+
+        return taken;
     }
 
     /// <summary>Puts a segment under a number that may be taken, and answers the one that stands there. Tries until that is known.</summary>
@@ -143,7 +151,7 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, EventS
     /// <param name="at">The tip as it was read, maybe a while ago.</param>
     public async Task<bool> IsCommittedOrBarredAsync(SegmentEntry entry, TipAt at, CancellationToken cancellationToken)
     {
-        while (true)
+        for (var attempt = 1; ; attempt++)
         {
             try
             {
@@ -160,6 +168,11 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, EventS
             catch (EventStoreUnavailableException)
             {
                 // Unknown, or the store's own word for "changed": the tip decides.
+            }
+
+            // A tip that was read a while ago is no reason to wait; a store that refuses all writes is.
+            if (attempt > 1)
+            {
                 await Task.Delay(RetryDelay, time, cancellationToken);
             }
 
@@ -189,17 +202,29 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, EventS
         return first[0].CommitId == entry.CommitId;
     }
 
-    private async Task SettleAsync(string lane, long settled, long fence, CancellationToken cancellationToken)
+    // As it was a moment ago; the former owner may still write.
+    private async Task<long> LastSegmentAsync(string lane, long settled, CancellationToken cancellationToken)
     {
-        for (var first = settled + 1; first < fence; first += SegmentsPerRead)
+        while (true)
         {
-            var count = (int)Math.Min(SegmentsPerRead, fence - first);
-            foreach (var segment in await ReadSegmentsAsync(lane, first, count, cancellationToken))
+            var values = await state.GetManyAsync(
+                [.. Enumerable.Range(1, SegmentsPerRead).Select(i => Segment.KeyOf(lane, settled + i))], cancellationToken);
+            var there = values.TakeWhile(value => value is not null).Count();
+            settled += there;
+            if (there < SegmentsPerRead)
             {
-                var tips = await streams.ReadTipsAsync([.. segment.Entries.Select(entry => entry.Stream)], cancellationToken);
-                await Task.WhenAll(segment.Entries.Zip(tips).Where(pair => pair.Second.Tip.Version < pair.First.From)
-                    .Select(pair => IsCommittedOrBarredAsync(pair.First, pair.Second, cancellationToken)));
+                return settled;
             }
+        }
+    }
+
+    private async Task SettleAsync(IReadOnlyList<Segment> segments, CancellationToken cancellationToken)
+    {
+        foreach (var segment in segments)
+        {
+            var tips = await streams.ReadTipsAsync([.. segment.Entries.Select(entry => entry.Stream)], cancellationToken);
+            await Task.WhenAll(segment.Entries.Zip(tips).Where(pair => pair.Second.Tip.Version < pair.First.From)
+                .Select(pair => IsCommittedOrBarredAsync(pair.First, pair.Second, cancellationToken)));
         }
     }
 }

@@ -10,12 +10,19 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
 {
     private const int SegmentsAtOnce = 32;
 
+    // Of a lane that holds hardly any events; a caller must not wait for the end of it.
+    private const int SegmentsPerPage = 1024;
+
+    // Events that are read along with those that are wanted, rather than by a call of their own.
+    private const int WidestGap = 32;
+
     /// <summary>Every lane with the segment up to which it can be read.</summary>
     public async Task<IReadOnlyList<LogLane>> ListAsync(CancellationToken cancellationToken) =>
         [.. (await lanes.ReadHeadsAsync(cancellationToken)).Select(head => new LogLane(head.Lane, head.Head.Settled))];
 
     /// <summary>
-    /// The events of the segments after <paramref name="after"/>: whole segments, until <paramref name="limit"/> events are reached. Null: no such lane.
+    /// The events of the segments after <paramref name="after"/>: whole segments, until <paramref name="limit"/> events are reached, or
+    /// fewer where segments hold hardly any. Null: no such lane.
     /// </summary>
     public async Task<LogPage?> ReadAsync(string lane, long after, int limit, CancellationToken cancellationToken)
     {
@@ -25,9 +32,10 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
         }
 
         var events = new List<RecordedEvent>();
-        while (events.Count < limit && after < head.Head.Settled)
+        var until = Math.Min(head.Head.Settled, after + SegmentsPerPage);
+        while (events.Count < limit && after < until)
         {
-            var (read, next) = await ReadSettledAsync(lane, after, head.Head.Settled, limit - events.Count, cancellationToken);
+            var (read, next) = await ReadSettledAsync(lane, after, until, limit - events.Count, cancellationToken);
             events.AddRange(read.Select(e => e.Event));
             after = next;
         }
@@ -63,20 +71,51 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
     {
         var byStream = entries.GroupBy(entry => entry.Stream).ToArray();
         var tips = await streams.ReadTipsAsync([.. byStream.Select(stream => stream.Key)], cancellationToken);
-        var events = await Task.WhenAll(byStream.Zip(tips, (stream, at) => ReadAsync(at, stream.Min(e => e.From), stream.Max(e => e.To), cancellationToken)));
+        var events = await Task.WhenAll(byStream.Zip(tips, (stream, at) => ReadAsync(at, stream, cancellationToken)));
         var committed = events.SelectMany(stored => stored).ToLookup(e => e.CommitId, e => e.Event);
         return [.. entries.SelectMany(entry => committed[entry.CommitId].Select(e => new PublishableEvent(e, entry.Topic)))];
     }
 
-    private async Task<IEnumerable<(string CommitId, RecordedEvent Event)>> ReadAsync(TipAt at, long from, long to, CancellationToken cancellationToken)
+    private async Task<List<(string CommitId, RecordedEvent Event)>> ReadAsync(TipAt at, IEnumerable<SegmentEntry> entries, CancellationToken cancellationToken)
     {
+        var ranges = RangesOf(entries);
+
         // Read in bulk, a tip may be older than the commit that is looked for.
-        if (at.Tip.Version < to)
+        if (at.Tip.Version < ranges[^1].To)
         {
             at = await streams.ReadTipAsync(at.Stream, cancellationToken);
         }
 
-        var stored = await streams.ReadAsync(at, from - 1, (int)(to - from + 1), cancellationToken);
-        return stored.Select(e => (e.CommitId, e.Of(at.Stream)));
+        if (at.ETag is null)
+        {
+            throw new InvalidOperationException($"The stream {at.Stream} is in a settled segment, but it is not there: the store has lost it.");
+        }
+
+        var found = new List<(string, RecordedEvent)>();
+        foreach (var (from, to) in ranges.Where(range => range.From <= at.Tip.Version))
+        {
+            var stored = await streams.ReadAsync(at, from - 1, (int)(to - from + 1), cancellationToken);
+            found.AddRange(stored.Select(e => (e.CommitId, e.Of(at.Stream))));
+        }
+
+        return found;
+    }
+
+    private static List<(long From, long To)> RangesOf(IEnumerable<SegmentEntry> entries)
+    {
+        var ranges = new List<(long From, long To)>();
+        foreach (var entry in entries.OrderBy(entry => entry.From))
+        {
+            if (ranges.Count > 0 && entry.From - ranges[^1].To <= WidestGap)
+            {
+                ranges[^1] = (ranges[^1].From, Math.Max(ranges[^1].To, entry.To));
+            }
+            else
+            {
+                ranges.Add((entry.From, entry.To));
+            }
+        }
+
+        return ranges;
     }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.EventSourcing.Lanes;
@@ -12,7 +13,8 @@ internal sealed class OwnedLane(
 {
     // Readers of the log wait for the head only when nothing follows; under load it is not worth a write per batch.
     private static readonly TimeSpan HeadInterval = TimeSpan.FromMilliseconds(20);
-    private const int PublishedAtOnce = 500;
+    private const int PublishedAtOnce = 200;
+    private const int BytesAtOnce = 2 * 1024 * 1024;
 
     private readonly CancellationTokenSource _lost = new();
     private readonly Wakeup _committed = new();
@@ -42,7 +44,7 @@ internal sealed class OwnedLane(
         // What does not fit is read back from the log when its turn comes.
         if (Volatile.Read(ref _buffered) < options.RelayBuffer)
         {
-            Interlocked.Add(ref _buffered, events.Count);
+            Interlocked.Add(ref _buffered, WeightOf(events));
             _recent[number] = events;
         }
 
@@ -77,7 +79,13 @@ internal sealed class OwnedLane(
             await _running;
         }
 
-        await storage.TryWriteHeadAsync(_head, Present() with { Owner = null, LeaseUntil = default }, cancellationToken);
+        // The last write of the head may have been cut off after its effect.
+        var free = Present() with { Owner = null };
+        if (await storage.TryWriteHeadAsync(_head, free, cancellationToken) is null
+            && await storage.ReadHeadAsync(Name, cancellationToken) is { } present && present.Head.Epoch == Epoch)
+        {
+            await storage.TryWriteHeadAsync(present, free, cancellationToken);
+        }
     }
 
     private async Task RunAsync(CancellationToken stop)
@@ -94,9 +102,9 @@ internal sealed class OwnedLane(
         {
             await loop;
         }
-        catch (OperationCanceledException) when (ended.IsCancellationRequested)
+        catch (Exception) when (ended.IsCancellationRequested)
         {
-            // The loop ends only so.
+            // The loop ends only so; a call that is cut off may say it in other words.
         }
     }
 
@@ -128,18 +136,21 @@ internal sealed class OwnedLane(
     private async Task PublishNextAsync(CancellationToken ended)
     {
         var (events, last) = await NextEventsAsync(ended);
-        foreach (var topic in events.Where(e => e.Topic is not null).GroupBy(e => e.Topic!))
+        foreach (var topic in events.Where(e => e.Topic is not null).GroupBy(e => e.Topic!, e => e.Event))
         {
-            using var limit = new CancellationTokenSource(options.CallTimeout, time);
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, ended);
-            await publisher.PublishAsync(topic.Key, [.. topic.Select(e => e.Event)], either.Token);
+            foreach (var call in CallsOf(topic))
+            {
+                using var limit = new CancellationTokenSource(options.CallTimeout, time);
+                using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, ended);
+                await publisher.PublishAsync(topic.Key, call, either.Token);
+            }
         }
 
         for (var number = _published + 1; number <= last; number++)
         {
             if (_recent.TryRemove(number, out var done))
             {
-                Interlocked.Add(ref _buffered, -done.Count);
+                Interlocked.Add(ref _buffered, -WeightOf(done));
             }
         }
 
@@ -147,6 +158,33 @@ internal sealed class OwnedLane(
         _relayed.Set();
         _headMoved.Set();
     }
+
+    // Small enough for a message of gRPC and for the time that one call has.
+    private static IEnumerable<List<RecordedEvent>> CallsOf(IEnumerable<RecordedEvent> events)
+    {
+        var call = new List<RecordedEvent>();
+        var bytes = 0;
+        foreach (var recorded in events)
+        {
+            var size = JsonMarshal.GetRawUtf8Value(recorded.Data).Length;
+            if (call.Count == PublishedAtOnce || (call.Count > 0 && bytes + size > BytesAtOnce))
+            {
+                yield return call;
+                (call, bytes) = ([], 0);
+            }
+
+            call.Add(recorded);
+            bytes += size;
+        }
+
+        if (call.Count > 0)
+        {
+            yield return call;
+        }
+    }
+
+    // A segment without events takes its place in memory too.
+    private static int WeightOf(IReadOnlyList<PublishableEvent> events) => Math.Max(1, events.Count);
 
     // What this instance has just committed is at hand; the rest is read back from the log.
     private async Task<(IReadOnlyList<PublishableEvent> Events, long Last)> NextEventsAsync(CancellationToken cancellationToken)
@@ -206,10 +244,15 @@ internal sealed class OwnedLane(
             return;
         }
 
+        if (present.ETag == _head.ETag)
+        {
+            throw new EventStoreUnavailableException($"The state store refuses to write the head of lane {Name}, though nobody else has written it.");
+        }
+
         _head = present;
         _headMoved.Set();
     }
 
     private Head Present() => new(
-        _head.Head.Owner, Epoch, time.GetUtcNow() + options.Lease, Volatile.Read(ref _settled), Volatile.Read(ref _published));
+        _head.Head.Owner, Epoch, time.GetUtcNow(), Volatile.Read(ref _settled), Volatile.Read(ref _published));
 }

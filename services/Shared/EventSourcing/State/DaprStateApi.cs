@@ -31,10 +31,10 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
         ["state.alicloud.tablestore"] = "ETags are never compared",
     };
 
+    private static readonly StateOptions CreateOnly = new() { Concurrency = ConcurrencyMode.FirstWrite };
+
     private BatchWrites _batches;
-    private ConsistencyMode? _consistency;
-    private StateOptions _creation = new() { Concurrency = ConcurrencyMode.FirstWrite };
-    private StateOptions _change = new();
+    private ConsistencyMode? _reads;
 
     public async Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken)
     {
@@ -49,17 +49,14 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
                 $"An event store cannot be kept in the state store '{store.Name}' ({store.Type}) without losing events: {reason}.");
         }
 
-        // Strong reads where the default is another (dynamodb), writes that wait for the replicas (redis). Cosmos DB takes "strong" for
-        // "session", which is weaker than what its account may be set to.
-        _consistency = store.Type == Cosmos ? null : ConsistencyMode.Strong;
-        _creation = new StateOptions { Concurrency = ConcurrencyMode.FirstWrite, Consistency = _consistency };
-        _change = new StateOptions { Consistency = _consistency };
+        // Where the default is another (dynamodb). Cosmos DB takes "strong" for "session", which is weaker than what its account may be set to.
+        _reads = store.Type == Cosmos ? null : ConsistencyMode.Strong;
         return _batches = options.BatchWrites ?? (AtomicStores.Contains(store.Type) ? BatchWrites.Atomic : BatchWrites.Separate);
     }
 
     public async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken)
     {
-        var (value, etag) = await dapr.GetByteStateAndETagAsync(options.StateStore, key, _consistency, cancellationToken: cancellationToken);
+        var (value, etag) = await dapr.GetByteStateAndETagAsync(options.StateStore, key, _reads, cancellationToken: cancellationToken);
         return string.IsNullOrEmpty(etag) ? null : new StateValue(value, etag);
     }
 
@@ -100,12 +97,12 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
         if (write.ETag is not null)
         {
             return await dapr.TrySaveByteStateAsync(
-                options.StateStore, write.Key, write.Value, write.ETag, _change, cancellationToken: cancellationToken);
+                options.StateStore, write.Key, write.Value, write.ETag, cancellationToken: cancellationToken);
         }
 
         try
         {
-            await dapr.SaveByteStateAsync(options.StateStore, write.Key, write.Value, _creation, cancellationToken: cancellationToken);
+            await dapr.SaveByteStateAsync(options.StateStore, write.Key, write.Value, CreateOnly, cancellationToken: cancellationToken);
             return true;
         }
         catch (DaprException exception) when (exception.InnerException is RpcException { StatusCode: StatusCode.Aborted })
@@ -118,11 +115,11 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
         ? dapr.ExecuteStateTransactionAsync(
             options.StateStore,
             [.. writes.Select(write => new StateTransactionRequest(
-                write.Key, write.Value.ToArray(), StateOperationType.Upsert, write.ETag, options: write.ETag is null ? _creation : _change))],
+                write.Key, write.Value.ToArray(), StateOperationType.Upsert, write.ETag, options: write.ETag is null ? CreateOnly : null))],
             cancellationToken: cancellationToken)
         : dapr.SaveBulkStateAsync(
             options.StateStore,
             [.. writes.Select(write => new SaveStateItem<RawJson>(
-                write.Key, new RawJson(write.Value), write.ETag!, write.ETag is null ? _creation : _change))],
+                write.Key, new RawJson(write.Value), write.ETag!, write.ETag is null ? CreateOnly : null))],
             cancellationToken);
 }

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace DaprOrders.EventSourcing;
 
 /// <summary>All streams of one kind: how they are named, where their events are published, how a state is folded from them.</summary>
@@ -12,7 +14,16 @@ public sealed record StreamCategory<TState, TEvent>(
     int SnapshotVersion = 1)
     where TEvent : class
 {
-    public string StreamOf(string id) => $"{Name}-{id}";
+    /// <exception cref="ArgumentException">The state cannot be a snapshot, so a long stream would be folded whole at every load.</exception>
+    public string Name { get; } = typeof(TState).IsSealed || Attribute.IsDefined(typeof(TState), typeof(JsonDerivedTypeAttribute))
+        ? Name
+        : throw new ArgumentException(
+            $"The streams '{Name}' fold to {typeof(TState)}, of which a snapshot could lose a part: expected a sealed type, or one that names its subtypes by [JsonDerivedType].");
+
+    /// <exception cref="ArgumentException">The id holds a '|', which separates the parts of keys.</exception>
+    public string StreamOf(string id) => id.Contains('|', StringComparison.Ordinal)
+        ? throw new ArgumentException($"The id of a stream has no '|'; got '{id}'.", nameof(id))
+        : $"{Name}-{id}";
 }
 
 /// <summary>A stream as it was read: version 0 and the initial state when it does not exist.</summary>

@@ -53,7 +53,8 @@ internal sealed record Tip
 internal sealed record Snapshot(
     [property: JsonPropertyName("v")] long Version,
     [property: JsonPropertyName("n")] int Shape,
-    [property: JsonPropertyName("d")] JsonElement State);
+    [property: JsonPropertyName("d")] JsonElement State,
+    [property: JsonPropertyName("t")] DateTimeOffset? UpdatedAt);
 
 /// <summary>Older events of a stream, key <c>stream|{id}|page|{n}</c>; written once, never changed.</summary>
 internal sealed record Page([property: JsonPropertyName("e")] IReadOnlyList<StoredEvent> Events)

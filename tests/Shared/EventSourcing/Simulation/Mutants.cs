@@ -135,7 +135,7 @@ internal sealed class NoFence(IStateApi inner) : Mutant(inner)
         await base.SaveManyAsync(await UnderPresentTagsAsync(writes, IsSegment, cancellationToken), cancellationToken);
 }
 
-/// <summary>Rule: a reader of the log stops at what is settled. Here: it takes every segment that it finds.</summary>
+/// <summary>Rule: a reader of the log stops at what is settled. Here: it takes the next segment too, if it is there.</summary>
 internal sealed class NoSettledPosition(IStateApi inner) : Mutant(inner)
 {
     public override async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken)
@@ -147,12 +147,8 @@ internal sealed class NoSettledPosition(IStateApi inner) : Mutant(inner)
         }
 
         var head = Head.Read(value.Value);
-        while (await base.GetAsync(Segment.KeyOf(key["lane|".Length..], head.Settled + 1), cancellationToken) is not null)
-        {
-            head = head with { Settled = head.Settled + 1 };
-        }
-
-        return value with { Value = head.ToBytes() };
+        var next = Segment.KeyOf(key["lane|".Length..], head.Settled + 1);
+        return await base.GetAsync(next, cancellationToken) is null ? value : value with { Value = (head with { Settled = head.Settled + 1 }).ToBytes() };
     }
 }
 

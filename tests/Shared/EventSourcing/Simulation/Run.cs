@@ -146,7 +146,7 @@ internal sealed class Run
     {
         while (!_resting)
         {
-            await _world.DelayAsync(800);
+            await _world.DelayAsync(300);
             await UnlessFailedAsync(ReadLogAsync);
             var store = _instances[_world.Random.Next(Instances)].Store;
             var stream = Category.StreamOf($"s{_world.Random.Next(_streams)}");

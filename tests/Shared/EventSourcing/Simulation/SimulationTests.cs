@@ -12,7 +12,7 @@ namespace DaprOrders.EventSourcing.Tests.Simulation;
 public sealed class SimulationTests
 {
     private const int DefaultSeeds = 1_000;
-    private const int SeedsPerMutant = 200;
+    private const int SeedsPerMutant = 3000;
     private const int SeedsRunTwice = 20;
 
     [Theory]
