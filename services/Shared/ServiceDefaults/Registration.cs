@@ -1,5 +1,6 @@
 using Dapr.Client;
 using DaprOrders.EventSourcing.Projections;
+using DaprOrders.EventSourcing.State;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Errors;
 using DaprOrders.ServiceDefaults.Health;
@@ -44,6 +45,7 @@ public static class Registration
         services.AddSingleton(dapr);
         services.AddDaprClient(client => client.UseGrpcChannelOptions(new GrpcChannelOptions
         {
+            HttpHandler = new ApiTokenHandler(builder.Configuration["DAPR_API_TOKEN"]),
             ThrowOperationCanceledOnCancellation = true,
             MaxReceiveMessageSize = 64 * 1024 * 1024,
         }));

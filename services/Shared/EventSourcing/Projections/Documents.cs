@@ -132,18 +132,28 @@ public sealed class Documents(DaprClient dapr, string stateStore)
         return (value, etag ?? "");
     }
 
-    private async Task<Dictionary<string, (T? Value, string ETag)>> LoadAsync<T>(IReadOnlyCollection<string> keys, CancellationToken cancellationToken)
+    private async Task<IReadOnlyDictionary<string, (T? Value, string ETag)>> LoadAsync<T>(IReadOnlyCollection<string> keys, CancellationToken cancellationToken)
         where T : class
     {
         if (keys.Count == 0)
-            return [];
+            return new Dictionary<string, (T?, string)>();
         if (keys.Count == 1)
-            return new() { [keys.Single()] = await LoadAsync<T>(keys.Single(), cancellationToken) };
+            return new Dictionary<string, (T?, string)> { [keys.Single()] = await LoadAsync<T>(keys.Single(), cancellationToken) };
 
-        var chunks = await Task.WhenAll(keys.Distinct().Chunk(MostInCall).Select(chunk =>
+        var distinct = keys.Distinct().ToArray();
+        var chunks = await Task.WhenAll(distinct.Chunk(MostInCall).Select(chunk =>
             dapr.GetBulkStateAsync(stateStore, chunk, Parallelism, cancellationToken: cancellationToken)));
-        return chunks.SelectMany(items => items).ToDictionary(
-            item => item.Key,
-            item => (string.IsNullOrEmpty(item.Value) ? null : JsonSerializer.Deserialize<T>(item.Value, dapr.JsonSerializerOptions), item.ETag ?? ""));
+        var found = chunks.SelectMany(items => items).Where(item => !string.IsNullOrEmpty(item.ETag)).ToDictionary(
+            item => item.Key, item => (Value: JsonSerializer.Deserialize<T>(item.Value, dapr.JsonSerializerOptions), item.ETag));
+
+        // The client says of a key that could not be read what it says of one that is not there, so those are asked for by themselves.
+        foreach (var missing in distinct.Where(key => !found.ContainsKey(key)).Chunk(Parallelism))
+        {
+            var read = await Task.WhenAll(missing.Select(key => LoadAsync<T>(key, cancellationToken)));
+            foreach (var (key, value) in missing.Zip(read))
+                found[key] = value;
+        }
+
+        return found;
     }
 }

@@ -6,7 +6,8 @@ namespace DaprOrders.Sidecar.Components.State.Redis;
 
 /// <summary>
 /// state.redis. A single write is one script, hence atomic. A transaction is MULTI/EXEC of such scripts and has <b>no rollback</b>: what one
-/// operation is refused, the others have written.
+/// operation is refused, the others have written. Nor does it mark keys as written by first-write, as a single write does: a key that it created
+/// is overwritten by the next write without a tag, first-write or not (components-contrib, state/redis/redis.go, Multi).
 /// </summary>
 public sealed class RedisStateStore : IStateStore
 {
@@ -69,7 +70,7 @@ public sealed class RedisStateStore : IStateStore
             if (MalformedTag(writes[i]) is { } malformed)
                 throw malformed;
             // The text goes along: a script that the server has forgotten could not be sent again from within EXEC.
-            answers[i] = EvaluateAsync(transaction, writes[i], CommandFlags.NoScriptCache);
+            answers[i] = EvaluateAsync(transaction, writes[i], marks: false, CommandFlags.NoScriptCache);
         }
 
         try
@@ -102,7 +103,7 @@ public sealed class RedisStateStore : IStateStore
             return malformed;
         try
         {
-            await EvaluateAsync(_database, write, CommandFlags.None).WaitAsync(cancellationToken);
+            await EvaluateAsync(_database, write, marks: true, CommandFlags.None).WaitAsync(cancellationToken);
             return null;
         }
         catch (RedisServerException e) when (write.ETag is { Length: > 0 })
@@ -115,7 +116,7 @@ public sealed class RedisStateStore : IStateStore
         }
     }
 
-    private Task<RedisResult> EvaluateAsync(IDatabaseAsync database, StateWrite write, CommandFlags flags)
+    private Task<RedisResult> EvaluateAsync(IDatabaseAsync database, StateWrite write, bool marks, CommandFlags flags)
     {
         RedisValue tag = write.ETag is { Length: > 0 } etag ? etag : NoTag;
         return write is StateUpsert upsert
@@ -125,7 +126,7 @@ public sealed class RedisStateStore : IStateStore
                 [
                     tag,
                     upsert.Value.IsEmpty ? RedisValue.EmptyString : upsert.Value,
-                    upsert.FirstWrite ? "1" : "0",
+                    marks && upsert.FirstWrite ? "1" : "0",
                     (upsert.TtlSeconds ?? _ttlSeconds)?.ToString(CultureInfo.InvariantCulture) ?? "",
                 ],
                 flags)

@@ -1,4 +1,3 @@
-using System.Globalization;
 using DaprOrders.EventSourcing.State;
 
 namespace DaprOrders.EventSourcing.Tests.Simulation;
@@ -17,6 +16,9 @@ internal sealed class Run
     private const int TallyStreams = 2;
     private const long MaxSteps = 2_000_000;
 
+    // What was committed is published within this time, and the head that says so is written.
+    private static readonly TimeSpan Publishes = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan WorksWithin = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StopsWithin = TimeSpan.FromMinutes(1);
     private static readonly StreamCategory<Marks, Marked> Category = new("mark", "marks", Marks.None, Marks.After);
     private static readonly StreamCategory<Tallies, Tallied> Consumed = new("tally", "tallies", new Tallies(0), (tallies, _) => new Tallies(tallies.Count + 1));
@@ -32,6 +34,8 @@ internal sealed class Run
     private readonly Dictionary<(string Stream, long Version), string> _seen = [];
     private readonly Dictionary<string, long> _positions = [];
     private readonly Dictionary<string, int> _logged = [];
+    private readonly Dictionary<(string Lane, string Stream), long> _lastLogged = [];
+    private readonly HashSet<string> _kept = [];
     private readonly SimulatedInstance[] _instances = new SimulatedInstance[Instances];
     private readonly TimeSpan[] _clocksAhead = new TimeSpan[Instances];
     private readonly int _streams;
@@ -56,7 +60,7 @@ internal sealed class Run
         }
 
         var level = Math.Pow(_world.Random.NextDouble(), 2) * 0.1;
-        _faults = new Faults { FailBefore = level, FailAfter = level, NeverAnswer = level / 2, LandLate = level };
+        _faults = new Faults { FailBefore = level, FailAfter = level, NeverAnswer = level / 2, LandLate = level, LandTwice = level / 2 };
         _reader = new SimulatedInstance(_world, _store, _faults, _published, "reader", TimeSpan.Zero, mutateReader ?? (api => api)).Store;
     }
 
@@ -89,9 +93,12 @@ internal sealed class Run
             Promise(!instance.Running.IsCompleted, $"an instance has ended by itself: {instance.Running.Exception}");
         }
 
+        await EveryInstanceWorksAsync();
+        await Task.Delay(Publishes, _world);
         if (_consumes)
         {
             await ConsumeTheLastAsync();
+            await Task.Delay(Publishes, _world);
         }
 
         await ReadLogAsync();
@@ -114,19 +121,21 @@ internal sealed class Run
             var parts = 1 + _world.Random.Next(3);
             using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(_world.Random.Next(1, 20)), _world);
             var instance = _instances[number % Instances];
-            await UnlessFailedAsync(async () =>
-            {
-                var handled = await instance.Store.HandleAsync(
-                    Category,
-                    id,
-                    _ => new Decision<Marked>([.. Enumerable.Range(0, parts).Select(part => new Marked(command, part, parts))], null),
-                    new CommandContext(LikelyNew: _world.Chance(0.2)),
-                    patience.Token);
-                _acknowledged.Add(command, (Category.StreamOf(id), handled.Appended[0].Version, parts));
-                Promise(handled.Appended.Count == parts, $"{command}: {handled.Appended.Count} events acknowledged, {parts} decided");
-                See(handled.Appended);
-            });
+            await UnlessFailedAsync(() => CommandAsync(instance.Store, id, command, parts, likelyNew: _world.Chance(0.2), patience.Token));
         }
+    }
+
+    private async Task CommandAsync(EventStore store, string id, string command, int parts, bool likelyNew, CancellationToken patience)
+    {
+        var handled = await store.HandleAsync(
+            Category,
+            id,
+            _ => new Decision<Marked>([.. Enumerable.Range(0, parts).Select(part => new Marked(command, part, parts))], null),
+            new CommandContext(LikelyNew: likelyNew),
+            patience);
+        _acknowledged.Add(command, (Category.StreamOf(id), handled.Appended[0].Version, parts));
+        Promise(handled.Appended.Count == parts, $"{command}: {handled.Appended.Count} events acknowledged, {parts} decided");
+        See(handled.Appended);
     }
 
     // A killed instance never answers; its client asks no more.
@@ -175,6 +184,9 @@ internal sealed class Run
                 foreach (var logged in page.Events)
                 {
                     _logged[logged.Id] = _logged.GetValueOrDefault(logged.Id) + 1;
+                    var former = _lastLogged.GetValueOrDefault((lane.Name, logged.Stream));
+                    Promise(former < logged.Version, $"lane {lane.Name} has {logged.Id} after version {former}");
+                    _lastLogged[(lane.Name, logged.Stream)] = logged.Version;
                 }
             }
         }
@@ -202,9 +214,24 @@ internal sealed class Run
                 await ConsumeAsync(last);
             }
         }
+    }
 
-        // What that made is published, and the head that says so is written.
-        await Task.Delay(TimeSpan.FromSeconds(10), _world);
+    private async Task EveryInstanceWorksAsync()
+    {
+        foreach (var instance in _instances)
+        {
+            for (var s = 0; s < _streams; s++)
+            {
+                try
+                {
+                    await CommandAsync(instance.Store, $"s{s}", $"last-{++_commands}", 1, likelyNew: false, default).WaitAsync(WorksWithin, _world);
+                }
+                catch (Exception exception) when (exception is EventStoreUnavailableException or TimeoutException)
+                {
+                    Promise(false, $"an instance does not take commands, though nothing fails any more: {exception.Message}");
+                }
+            }
+        }
     }
 
     private Task<Handled<Tallies>> ConsumeAsync(RecordedEvent delivered) => _instances[_world.Random.Next(Instances)].Store.ConsumeAsync(
@@ -225,17 +252,34 @@ internal sealed class Run
         {
             await _world.DelayAsync(6_000);
             var i = _world.Random.Next(Instances);
-            switch (_world.Random.Next(8))
+            var until = _world.GetUtcNow() + TimeSpan.FromSeconds(_world.Random.Next(15));
+            switch (_resting ? 0 : _world.Random.Next(12))
             {
                 case < 4:
                     _instances[i].Pause(TimeSpan.FromSeconds(_world.Random.Next(30)));
                     break;
-                case 4 when !_resting:
-                    _faults.DownUntil = _world.GetUtcNow() + TimeSpan.FromSeconds(_world.Random.Next(15));
+                case 4:
+                    _faults.DownUntil = until;
                     break;
                 case 5:
+                    _faults.ReadOnlyUntil = until;
+                    break;
+                case 6:
+                    _faults.BrokerDownUntil = until;
+                    break;
+                case 7:
+                    _instances[i].CutOff(until - _world.GetUtcNow());
+                    break;
+                case 8:
                     await StopAsync(_instances[i]);
                     StartInstance(i);
+                    break;
+                case 9:
+                    // Two live ones of one name, for a while.
+                    var former = _instances[i];
+                    StartInstance(i);
+                    await _world.DelayAsync(15_000);
+                    former.Kill();
                     break;
                 default:
                     _instances[i].Kill();
@@ -249,6 +293,7 @@ internal sealed class Run
         for (var i = 0; i < Instances; i++)
         {
             _instances[i].Pause(TimeSpan.Zero);
+            _instances[i].CutOff(TimeSpan.Zero);
         }
     }
 
@@ -319,9 +364,11 @@ internal sealed class Run
             await CheckConsumedAsync(store, published, consumable);
         }
 
-        foreach (var extra in _logged.Keys.Concat(published).Where(id => !_seen.ContainsKey(Split(id))))
+        // Whatever was ever read, acknowledged, logged or published is still there, as it was.
+        See(_published);
+        foreach (var (stream, version) in _seen.Keys)
         {
-            Promise(false, $"{extra} was published or logged, but no stream has it");
+            Promise(_kept.Contains($"{stream}:{version}"), $"{stream}:{version} was seen, and is in no stream");
         }
     }
 
@@ -348,14 +395,12 @@ internal sealed class Run
             var e = events[i];
             Promise(e.Version == i + 1, $"{stream} has version {e.Version} at place {i + 1}");
             Promise(published.Contains(e.Id), $"{e.Id} was never published");
+            _kept.Add(e.Id);
             Promise(_logged.GetValueOrDefault(e.Id) == 1, $"{e.Id} was read {_logged.GetValueOrDefault(e.Id)} times from the log");
         }
 
         return events;
     }
-
-    private static (string Stream, long Version) Split(string id) =>
-        (id[..id.LastIndexOf(':')], long.Parse(id[(id.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture));
 
     private void See(IReadOnlyList<RecordedEvent> events)
     {

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.EventSourcing.Tests.Simulation;
 
-/// <summary>How often which fault strikes a call; all zero once the run is to come to rest.</summary>
+/// <summary>How often which fault strikes a call; none once the run is to come to rest.</summary>
 internal sealed class Faults
 {
     public double FailBefore { get; set; }
@@ -14,10 +14,23 @@ internal sealed class Faults
 
     public double LandLate { get; set; }
 
-    /// <summary>Until then every call fails.</summary>
+    /// <summary>It takes effect now, and again later.</summary>
+    public double LandTwice { get; set; }
+
+    /// <summary>Until then every call of the store fails.</summary>
     public DateTimeOffset DownUntil { get; set; }
 
-    public void End() => (FailBefore, FailAfter, NeverAnswer, LandLate, DownUntil) = (0, 0, 0, 0, default);
+    /// <summary>Until then the store answers reads and refuses all writes.</summary>
+    public DateTimeOffset ReadOnlyUntil { get; set; }
+
+    /// <summary>Until then nothing can be published.</summary>
+    public DateTimeOffset BrokerDownUntil { get; set; }
+
+    public void End()
+    {
+        (FailBefore, FailAfter, NeverAnswer, LandLate, LandTwice) = (0, 0, 0, 0, 0);
+        DownUntil = ReadOnlyUntil = BrokerDownUntil = default;
+    }
 }
 
 /// <summary>A running service: its event store, and calls that the seed may fail, delay, hold back or never answer.</summary>
@@ -30,6 +43,7 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
     private readonly BatchWrites _batches;
     private readonly TaskCompletionSource _never = new();
     private DateTimeOffset _pausedUntil;
+    private DateTimeOffset _cutOffUntil;
 
     public SimulatedInstance(
         World world,
@@ -70,6 +84,9 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
 
     public void Kill() => Killed = true;
 
+    /// <summary>Its own sidecar is away; the others' are not.</summary>
+    public void CutOff(TimeSpan duration) => _cutOffUntil = _world.GetUtcNow() + duration;
+
     public void Pause(TimeSpan duration) => _pausedUntil = _world.GetUtcNow() + duration;
 
     public Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken) => CallAsync(() => _batches, cancellationToken);
@@ -90,7 +107,7 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
     {
         try
         {
-            return await CallAsync(() => _store.TrySave(write), cancellationToken);
+            return await CallAsync(() => _store.TrySave(write), cancellationToken, _faults.ReadOnlyUntil);
         }
         catch (StoreFault) when (_store.Kind == StoreClass.Redis && write.ETag is not null)
         {
@@ -103,7 +120,7 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
     {
         if (_batches == BatchWrites.Atomic)
         {
-            await CallAsync(() => _store.Transact(writes), cancellationToken);
+            await CallAsync(() => _store.Transact(writes), cancellationToken, _faults.ReadOnlyUntil);
             return;
         }
 
@@ -115,24 +132,30 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
         }
     }
 
-    public Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken) => CallAsync(
-        () =>
-        {
-            _published.AddRange(events);
-            return true;
-        },
-        cancellationToken);
+    public async Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken)
+    {
+        // A failure may leave some of them with the broker.
+        var some = _world.Chance(_faults.FailAfter) ? events.Take(_world.Random.Next(events.Count)).ToArray() : null;
+        await CallAsync(
+            () =>
+            {
+                _published.AddRange(some ?? events);
+                return some is null ? true : throw new StoreFault("not all were published");
+            },
+            cancellationToken,
+            _faults.BrokerDownUntil);
+    }
 
     public Task<IReadOnlyList<RecordedEvent>> ReadAsync(
         string publisher, string stream, long after, int limit, CancellationToken cancellationToken) =>
         Store.ReadStreamAsync(stream, after, limit, cancellationToken);
 
-    private async Task<T> CallAsync<T>(Func<T> effect, CancellationToken cancellationToken)
+    private async Task<T> CallAsync<T>(Func<T> effect, CancellationToken cancellationToken, DateTimeOffset downUntil = default)
     {
         await RunningAsync();
         await _world.DelayAsync(5);
         var fate = _world.Random.NextDouble();
-        if ((fate -= _faults.FailBefore) < 0 || _faults.DownUntil > _world.GetUtcNow())
+        if ((fate -= _faults.FailBefore) < 0 || Later(Later(_faults.DownUntil, _cutOffUntil), downUntil) > _world.GetUtcNow())
         {
             await RunningAsync();
             throw new StoreFault("failed before its effect");
@@ -155,18 +178,31 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
             await Task.Delay(Timeout.InfiniteTimeSpan, _world, cancellationToken);
         }
 
-        if (fate - _faults.LandLate < 0)
+        if ((fate -= _faults.LandLate) < 0)
         {
             _ = LandLateAsync(effect);
             await Task.Delay(Timeout.InfiniteTimeSpan, _world, cancellationToken);
         }
 
         var result = effect();
+        if (fate - _faults.LandTwice < 0)
+        {
+            _ = LandLateAsync(effect);
+        }
+
         await _world.DelayAsync(5);
         await RunningAsync();
-        cancellationToken.ThrowIfCancellationRequested();
+
+        // A process that was paused may see the answer first, or its own timeout.
+        if (_world.Chance(0.5))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
         return result;
     }
+
+    private static DateTimeOffset Later(DateTimeOffset one, DateTimeOffset other) => one > other ? one : other;
 
     private async Task LandLateAsync<T>(Func<T> effect)
     {

@@ -73,6 +73,7 @@ public sealed class SimulationTests
     [MemberData(nameof(Rules))]
     public void Without_this_rule_a_promise_is_broken(string rule)
     {
+        // Broken is also a store in which something cannot be read any more.
         for (var seed = 1; seed <= SeedsPerMutant; seed++)
         {
             try

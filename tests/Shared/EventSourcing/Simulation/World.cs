@@ -55,12 +55,12 @@ internal sealed class World : TimeProvider
             {
                 if (_left)
                 {
-                    throw new InvalidOperationException("Something went on in another thread, so the seed no longer decides what happens when.");
+                    throw new SimulationException("Something went on in another thread, so the seed no longer decides what happens when.");
                 }
 
                 if (++Steps > maxSteps)
                 {
-                    throw new InvalidOperationException($"Not done after {maxSteps} steps, at {TimeSpan.FromTicks(_now)}: it runs in circles.");
+                    throw new SimulationException($"Not done after {maxSteps} steps, at {TimeSpan.FromTicks(_now)}: it runs in circles.");
                 }
 
                 Step();
@@ -88,7 +88,7 @@ internal sealed class World : TimeProvider
 
         if (!_timers.TryDequeue(out var timer, out var due))
         {
-            throw new InvalidOperationException("Nothing is ready and no timer is set: it waits for what will never come.");
+            throw new SimulationException("Nothing is ready and no timer is set: it waits for what will never come.");
         }
 
         _now = Math.Max(_now, due.Due);
@@ -150,3 +150,6 @@ internal sealed class World : TimeProvider
         }
     }
 }
+
+/// <summary>The run itself went wrong: it does not end, or is no longer under the seed's control.</summary>
+internal sealed class SimulationException(string message) : Exception(message);
