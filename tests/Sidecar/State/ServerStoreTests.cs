@@ -1,3 +1,4 @@
+using System.Net;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
@@ -118,6 +119,28 @@ public sealed class ServerStoreTests(StoreServers servers) : IClassFixture<Store
         await using var connection = await StackExchange.Redis.ConnectionMultiplexer.ConnectAsync(redis.Address);
         var left = await connection.GetDatabase(database).KeyTimeToLiveAsync("one||a");
         Assert.InRange(left!.Value.TotalSeconds, 1, 100);
+    }
+
+    /// <summary>components-contrib, state/redis/redis.go: Multi runs the script without the argument that marks first-write.</summary>
+    [Theory]
+    [InlineData("transaction", true)]
+    [InlineData("single save", false)]
+    public async Task On_Redis_the_next_creation_overwrites_a_key_that_was_created_in_a_transaction(string how, bool isOverwritten)
+    {
+        ServerProgram.Require(RedisServer.Missing);
+        var redis = await servers.RedisAsync();
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Redis(("redisHost", redis.Address), ("redisDB", $"{redis.NewDatabase()}"))));
+        using var http = Sidecars.Http(dapr["one"]);
+        const string Created = """{"key":"a","value":1,"options":{"concurrency":"first-write"}}""";
+        var (path, body) = how == "transaction"
+            ? ("/v1.0/state/store/transaction", $$"""{"operations":[{"operation":"upsert","request":{{Created}}}]}""")
+            : ("/v1.0/state/store", $"[{Created}]");
+        Assert.Equal(HttpStatusCode.NoContent, (await http.PostAsync(path, new StringContent(body), Cancel)).StatusCode);
+
+        var again = await http.PostAsync("/v1.0/state/store", new StringContent("""[{"key":"a","value":2,"options":{"concurrency":"first-write"}}]"""), Cancel);
+
+        Assert.Equal(isOverwritten ? HttpStatusCode.NoContent : HttpStatusCode.InternalServerError, again.StatusCode);
+        Assert.Equal(isOverwritten ? "2" : "1", await http.GetStringAsync("/v1.0/state/store/a", Cancel));
     }
 
     private static async Task<string> SaveAndReadAsync(EmbeddedDapr dapr)
