@@ -19,21 +19,21 @@ internal static class AppendCommand
     {
         var command = new Command("append", "Appends per second with and without group commit, latency of publication, recovery")
         {
-            Seconds, Rounds, Unpublished,
+            Seconds, Rounds, Unpublished, BenchSidecars.State,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             Report.Machine();
-            await using var sidecars = await BenchSidecars.StartAsync(cancellationToken);
+            await using var sidecars = await BenchSidecars.StartAsync(parsed.GetValue(BenchSidecars.State), cancellationToken);
             var time = TimeSpan.FromSeconds(parsed.GetValue(Seconds));
             await new AppendRates(sidecars, time, parsed.GetValue(Rounds)).MeasureAsync(cancellationToken);
             if (parsed.GetValue(Unpublished) is > 0 and var unpublished)
             {
-                await using var recovery = await BenchSidecars.StartAsync(cancellationToken);
+                await using var recovery = await BenchSidecars.StartAsync(parsed.GetValue(BenchSidecars.State), cancellationToken);
                 await Recovery.MeasureAsync(recovery, unpublished, cancellationToken);
             }
 
-            await using var latency = await BenchSidecars.StartAsync(cancellationToken);
+            await using var latency = await BenchSidecars.StartAsync(parsed.GetValue(BenchSidecars.State), cancellationToken);
             await PublishLatency.MeasureAsync(latency, cancellationToken);
         });
         return command;

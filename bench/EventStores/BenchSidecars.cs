@@ -1,11 +1,13 @@
+using System.CommandLine;
 using DaprOrders.EventSourcing;
 using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Bench.EventStores;
 
 /// <summary>
-/// The embedded sidecar in this process, with state and pub/sub in SQLite files of a temporary folder: one sidecar of the application that
-/// writes, one of an application that has subscribed, so that what is published is kept whether that application runs or not.
+/// The embedded sidecar in this process, with state and pub/sub in SQLite files of a temporary folder, or the state where a
+/// component file says: one sidecar of the application that writes, one of an application that has subscribed, so that what is published is kept
+/// whether that application runs or not.
 /// </summary>
 internal sealed class BenchSidecars : IAsyncDisposable
 {
@@ -17,14 +19,24 @@ internal sealed class BenchSidecars : IAsyncDisposable
 
     private BenchSidecars(DirectoryInfo folder, EmbeddedDapr dapr, int listenerPort) => (_folder, _dapr, ListenerPort) = (folder, dapr, listenerPort);
 
+    public static Option<FileInfo?> State { get; } = new("--state")
+    {
+        Description = "A component file of a state store named statestore; without it, SQLite in a temporary folder",
+    };
+
     /// <summary>Where a <see cref="Listener"/> gets the events.</summary>
     public int ListenerPort { get; }
 
-    public static async Task<BenchSidecars> StartAsync(CancellationToken cancellationToken)
+    public static async Task<BenchSidecars> StartAsync(FileInfo? state, CancellationToken cancellationToken)
     {
         var folder = Directory.CreateTempSubdirectory("daprorders-bench-");
         var port = Listener.FreePort();
         await File.WriteAllTextAsync(Path.Combine(folder.FullName, "components.yaml"), Resources(folder.FullName), cancellationToken);
+        var statestore = Path.Combine(folder.FullName, "statestore.yaml");
+        if (state is null)
+            await File.WriteAllTextAsync(statestore, Sqlite(folder.FullName), cancellationToken);
+        else
+            state.CopyTo(statestore);
         var dapr = await EmbeddedDapr.StartAsync(
             new EmbeddedDaprOptions
             {
@@ -73,48 +85,48 @@ internal sealed class BenchSidecars : IAsyncDisposable
         }
     }
 
-    private static string Resources(string folder)
-    {
-        var data = folder.Replace('\\', '/');
-        return $"""
-            apiVersion: dapr.io/v1alpha1
-            kind: Component
-            metadata:
-              name: statestore
-            spec:
-              type: state.sqlite
-              version: v1
-              metadata:
-                - name: connectionString
-                  value: {data}/state.db
-            ---
-            apiVersion: dapr.io/v1alpha1
-            kind: Component
-            metadata:
-              name: pubsub
-            spec:
-              type: pubsub.sqlite
-              version: v1
-              metadata:
-                - name: connectionString
-                  value: {data}/pubsub.db
-            ---
-            apiVersion: dapr.io/v2alpha1
-            kind: Subscription
-            metadata:
-              name: ticks
-            spec:
-              pubsubname: pubsub
-              topic: {Ticks.Topic}
-              routes:
-                default: /{Ticks.Topic}
-              bulkSubscribe:
-                enabled: true
-                maxMessagesCount: 100
-                maxAwaitDurationMs: 5
-            scopes: [{Subscriber}]
-            """;
-    }
+    private static string Sqlite(string folder) => $"""
+        apiVersion: dapr.io/v1alpha1
+        kind: Component
+        metadata:
+          name: statestore
+        spec:
+          type: state.sqlite
+          version: v1
+          metadata:
+            - name: connectionString
+              value: {Portable(folder)}/state.db
+        """;
+
+    private static string Resources(string folder) => $"""
+        apiVersion: dapr.io/v1alpha1
+        kind: Component
+        metadata:
+          name: pubsub
+        spec:
+          type: pubsub.sqlite
+          version: v1
+          metadata:
+            - name: connectionString
+              value: {Portable(folder)}/pubsub.db
+        ---
+        apiVersion: dapr.io/v2alpha1
+        kind: Subscription
+        metadata:
+          name: ticks
+        spec:
+          pubsubname: pubsub
+          topic: {Ticks.Topic}
+          routes:
+            default: /{Ticks.Topic}
+          bulkSubscribe:
+            enabled: true
+            maxMessagesCount: 100
+            maxAwaitDurationMs: 5
+        scopes: [{Subscriber}]
+        """;
+
+    private static string Portable(string folder) => folder.Replace('\\', '/');
 }
 
 /// <summary>One application with its event store.</summary>

@@ -21,11 +21,11 @@ internal static class LoadCommand
 
     public static Command Create()
     {
-        var command = new Command("load", "Cost of an append and of a load at stream lengths 10, 1,000 and 10,000") { Streams, Rounds };
+        var command = new Command("load", "Cost of an append and of a load at stream lengths 10, 1,000 and 10,000") { Streams, Rounds, BenchSidecars.State };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             Report.Machine();
-            await using var sidecars = await BenchSidecars.StartAsync(cancellationToken);
+            await using var sidecars = await BenchSidecars.StartAsync(parsed.GetValue(BenchSidecars.State), cancellationToken);
             await using var running = await sidecars.StartStoreAsync(groupCommit: true, cancellationToken);
             await MeasureAsync(running.Store, parsed.GetValue(Streams), parsed.GetValue(Rounds), cancellationToken);
             await running.StopAsync(cancellationToken);
