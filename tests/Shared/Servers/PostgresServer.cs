@@ -29,7 +29,7 @@ public sealed class PostgresServer : IAsyncDisposable
     public int Port => _port;
 
     /// <summary>As a component of Dapr takes it.</summary>
-    public string ConnectionString(string database) => $"host={Host} port={_port} user=postgres dbname={database} sslmode=disable";
+    public string ConnectionString(string database, int? port = null) => $"host={Host} port={port ?? _port} user=postgres dbname={database} sslmode=disable";
 
     public static async Task<PostgresServer> StartAsync(CancellationToken cancel)
     {

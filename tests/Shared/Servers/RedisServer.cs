@@ -12,12 +12,16 @@ public sealed class RedisServer : IAsyncDisposable
     private readonly string _directory;
     private int _databases;
 
-    private RedisServer(Process process, string directory, int port) => (_process, _directory, Address) = (process, directory, $"127.0.0.1:{port}");
+    private RedisServer(Process process, string directory, int port) => (_process, _directory, Port) = (process, directory, port);
 
     /// <summary>Why there can be none here; null when there can.</summary>
     public static string? Missing => ServerProgram.Find("redis-server") is null ? "redis-server is not installed (apt-get install redis-server)" : null;
 
-    public string Address { get; }
+    public const string Host = "127.0.0.1";
+
+    public int Port { get; }
+
+    public string Address => $"{Host}:{Port}";
 
     /// <summary>The number of a database that nobody has used.</summary>
     public int NewDatabase() => Interlocked.Increment(ref _databases);
@@ -28,7 +32,7 @@ public sealed class RedisServer : IAsyncDisposable
         var port = FreePort.Next();
         string[] arguments =
         [
-            "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no",
+            "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", Host, "--dir", directory, "--save", "", "--appendonly", "no",
             "--databases", DatabaseCount.ToString(CultureInfo.InvariantCulture),
         ];
         var process = await ServerProgram.StartAsync(ServerProgram.Find("redis-server")!, arguments, "Ready to accept connections", cancel);

@@ -18,6 +18,8 @@ public sealed class StoreServers : IAsyncDisposable
 
     public Task<PostgresServer> PostgresAsync() => _postgres.Value;
 
+    public async Task<int> PortOfAsync(string component) => component == "redis" ? (await RedisAsync()).Port : (await PostgresAsync()).Port;
+
     public async ValueTask DisposeAsync()
     {
         // One that did not start has failed its tests, with the reason.

@@ -148,7 +148,7 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, TimePr
     /// Whether the entry's commit is in the tip. When it is not, it never will be: another commit has its versions, or the tip is written
     /// anew, so that a write which was given up finds another tag. Tries until that is certain.
     /// </summary>
-    /// <param name="at">The tip as it was read, maybe a while ago.</param>
+    /// <param name="at">The tip as it was read a moment ago.</param>
     public async Task<bool> IsCommittedOrBarredAsync(SegmentEntry entry, TipAt at, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
@@ -170,7 +170,7 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, TimePr
                 // Unknown, or the store's own word for "changed": the tip decides.
             }
 
-            // A tip that was read a while ago is no reason to wait; a store that refuses all writes is.
+            // A tip that has changed meanwhile is no reason to wait; a store that refuses all writes is.
             if (attempt > 1)
             {
                 await Task.Delay(RetryDelay, time, cancellationToken);

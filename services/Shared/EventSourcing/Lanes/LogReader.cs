@@ -80,12 +80,6 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
     {
         var ranges = RangesOf(entries);
 
-        // Read in bulk, a tip may be older than the commit that is looked for.
-        if (at.Tip.Version < ranges[^1].To)
-        {
-            at = await streams.ReadTipAsync(at.Stream, cancellationToken);
-        }
-
         if (at.ETag is null)
         {
             throw new InvalidOperationException($"The stream {at.Stream} is in a settled segment, but it is not there: the store has lost it.");

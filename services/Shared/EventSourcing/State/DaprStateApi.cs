@@ -9,6 +9,7 @@ namespace DaprOrders.EventSourcing.State;
 internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) : IStateApi
 {
     private const string Cosmos = "state.azure.cosmosdb";
+    private const string Redis = "state.redis";
 
     // Stores whose transactions roll back, as their sources say (components-contrib, state/*, Multi).
     private static readonly HashSet<string> AtomicStores =
@@ -35,6 +36,7 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
 
     private BatchWrites _batches;
     private ConsistencyMode? _reads;
+    private bool _readsInBulk;
 
     public async Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken)
     {
@@ -49,6 +51,9 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
                 $"An event store cannot be kept in the state store '{store.Name}' ({store.Type}) without losing events: {reason}.");
         }
 
+        // A bulk read cannot ask for consistency: elsewhere (dynamodb, cosmosdb) it may answer what is no longer so.
+        _readsInBulk = store.Type == Redis || AtomicStores.Contains(store.Type);
+
         // Where the default is another (dynamodb). Cosmos DB takes "strong" for "session", which is weaker than what its account may be set to.
         _reads = store.Type == Cosmos ? null : ConsistencyMode.Strong;
         return _batches = options.BatchWrites ?? (AtomicStores.Contains(store.Type) ? BatchWrites.Atomic : BatchWrites.Separate);
@@ -62,9 +67,9 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
 
     public async Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
     {
-        if (keys.Count == 1)
+        if (keys.Count == 1 || !_readsInBulk)
         {
-            return [await GetAsync(keys[0], cancellationToken)];
+            return await Task.WhenAll(keys.Select(key => GetAsync(key, cancellationToken)));
         }
 
         IReadOnlyList<BulkStateItem> items;

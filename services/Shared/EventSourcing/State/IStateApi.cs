@@ -29,10 +29,7 @@ public interface IStateApi
     /// <summary>The value as the last write that was answered left it, or null where there is none.</summary>
     Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken);
 
-    /// <summary>
-    /// The values at the positions of their keys, null where there is none. Each key is read at a moment of its own, and on some stores
-    /// (dynamodb, cosmosdb) a value may be older than the last write that was answered.
-    /// </summary>
+    /// <summary>The values at the positions of their keys, null where there is none; each as <see cref="GetAsync"/> answers it, at a moment of its own.</summary>
     Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken);
 
     /// <summary>True: written. False: refused, the tag is another one or the key exists. Daprd on redis also says so of a lost connection, so read again before you rely on it.</summary>

@@ -11,10 +11,12 @@ internal sealed class StreamStorage(IStateApi state, EventStoreOptions options)
     private const int PagesPerRead = 16;
     private const int TipsPerRead = 64;
 
-    public async Task<TipAt> ReadTipAsync(string stream, CancellationToken cancellationToken) =>
-        At(stream, await state.GetAsync(Tip.KeyOf(stream), cancellationToken));
+    private readonly GatheredReads _gathered = new(state);
 
-    /// <summary>Tips in the order asked for; on some stores one may be older than what was last written.</summary>
+    public async Task<TipAt> ReadTipAsync(string stream, CancellationToken cancellationToken) =>
+        At(stream, await _gathered.GetAsync(Tip.KeyOf(stream), cancellationToken));
+
+    /// <summary>Tips in the order asked for.</summary>
     public async Task<IReadOnlyList<TipAt>> ReadTipsAsync(IReadOnlyList<string> streams, CancellationToken cancellationToken)
     {
         var read = await Task.WhenAll(streams.Chunk(TipsPerRead).Select(async chunk =>

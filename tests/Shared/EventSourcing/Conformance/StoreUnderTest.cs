@@ -26,11 +26,12 @@ internal sealed class StoreUnderTest : IAsyncDisposable
 
     public static TheoryData<string> All => ["in-memory", "sqlite", "redis", "postgresql"];
 
-    public static async Task<StoreUnderTest> OpenAsync(string store, StoreServers servers, CancellationToken cancel)
+    /// <param name="cable">The sidecars reach their server through it.</param>
+    public static async Task<StoreUnderTest> OpenAsync(string store, StoreServers servers, CancellationToken cancel, Cable? cable = null)
     {
         ServerProgram.Require(StoreServers.Missing(store));
         var directory = Directory.CreateTempSubdirectory("conformance-").FullName;
-        var component = await ComponentAsync(store, servers, directory, cancel);
+        var component = await ComponentAsync(store, servers, directory, cable, cancel);
         var app = new SidecarOptions { AppId = "shop", Resources = new ResourceSet([component], [], [], []) };
         return new StoreUnderTest(await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [app, app] }, cancel), directory);
     }
@@ -50,7 +51,8 @@ internal sealed class StoreUnderTest : IAsyncDisposable
         Directory.Delete(_directory, recursive: true);
     }
 
-    private static async Task<ComponentResource> ComponentAsync(string store, StoreServers servers, string directory, CancellationToken cancel)
+    private static async Task<ComponentResource> ComponentAsync(
+        string store, StoreServers servers, string directory, Cable? cable, CancellationToken cancel)
     {
         switch (store)
         {
@@ -58,10 +60,10 @@ internal sealed class StoreUnderTest : IAsyncDisposable
                 return Resource("state.sqlite", "v1", ("connectionString", Path.Combine(directory, "state.db")));
             case "redis":
                 var redis = await servers.RedisAsync();
-                return Resource("state.redis", "v1", ("redisHost", redis.Address), ("redisDB", $"{redis.NewDatabase()}"));
+                return Resource("state.redis", "v1", ("redisHost", $"{RedisServer.Host}:{cable?.Port ?? redis.Port}"), ("redisDB", $"{redis.NewDatabase()}"));
             case "postgresql":
                 var postgres = await servers.PostgresAsync();
-                return Resource("state.postgresql", "v2", ("connectionString", postgres.ConnectionString(await postgres.NewDatabaseAsync(cancel))));
+                return Resource("state.postgresql", "v2", ("connectionString", postgres.ConnectionString(await postgres.NewDatabaseAsync(cancel), cable?.Port)));
             default:
                 return Resource($"state.{store}", "v1");
         }

@@ -97,7 +97,7 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
     {
         // One statement on stores with transactions; elsewhere each key at a moment of its own, here: some of them when the call begins.
         var early = _store.Kind is StoreClass.Redis or StoreClass.Separate
-            ? keys.Where(_ => _world.Chance(0.3)).Distinct().ToDictionary(key => key, key => _world.Chance(0.3) ? _store.GetOld(key) : _store.Get(key))
+            ? keys.Where(_ => _world.Chance(0.3)).Distinct().ToDictionary(key => key, _store.Get)
             : [];
         return CallAsync<IReadOnlyList<StateValue?>>(
             () => [.. keys.Select(key => early.GetValueOrDefault(key) ?? _store.Get(key))], cancellationToken);

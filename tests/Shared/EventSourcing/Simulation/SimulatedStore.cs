@@ -18,7 +18,7 @@ public enum StoreClass
     /// </summary>
     Redis,
 
-    /// <summary>No transactions at all, and values read in bulk may be old ones (dynamodb).</summary>
+    /// <summary>No transactions at all (mongodb, dynamodb, as they are used here).</summary>
     Separate,
 }
 
@@ -44,7 +44,6 @@ public sealed record SimulatedWrite(string Key, byte[]? Value, string? ETag, boo
 internal sealed class SimulatedStore(StoreClass kind)
 {
     private readonly Dictionary<string, Entry> _entries = [];
-    private readonly Dictionary<string, Entry> _older = [];
     private long _tags;
 
     public StoreClass Kind { get; } = kind;
@@ -54,9 +53,6 @@ internal sealed class SimulatedStore(StoreClass kind)
     private bool IsRedis => Kind == StoreClass.Redis;
 
     public StateValue? Get(string key) => _entries.TryGetValue(key, out var entry) ? Value(entry) : null;
-
-    /// <summary>The value that was there before the last write, where the class has such reads; else the present one.</summary>
-    public StateValue? GetOld(string key) => _older.TryGetValue(key, out var entry) ? Value(entry) : Get(key);
 
     /// <summary>As the event store's interface tells it.</summary>
     /// <exception cref="StoreFault">It failed with a general error.</exception>
@@ -135,11 +131,7 @@ internal sealed class SimulatedStore(StoreClass kind)
             return;
         }
 
-        if (_entries.TryGetValue(write.Key, out var former) && Kind == StoreClass.Separate)
-        {
-            _older[write.Key] = former;
-        }
-
+        var former = _entries.GetValueOrDefault(write.Key);
         _entries[write.Key] = new Entry(
             write.Value,
             // Redis counts per key, the others never give a tag twice.

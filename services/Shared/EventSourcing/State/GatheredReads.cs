@@ -1,0 +1,73 @@
+namespace DaprOrders.EventSourcing.State;
+
+/// <summary>
+/// Reads that come at the same time go out together: whatever is asked for while the calls under way are not answered is in the next one. No
+/// timer is waited for, and a read by itself is a call by itself.
+/// </summary>
+internal sealed class GatheredReads(IStateApi state)
+{
+    private const int CallsAtOnce = 2;
+    private const int KeysPerCall = 64;
+
+    private readonly Lock _lock = new();
+    private readonly Queue<Read> _waiting = new();
+    private int _calls;
+
+    public async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken)
+    {
+        var read = new Read(key);
+        lock (_lock)
+        {
+            _waiting.Enqueue(read);
+            if (_calls < CallsAtOnce)
+            {
+                _calls++;
+                _ = CallAsync();
+            }
+        }
+
+        using var cancelled = cancellationToken.Register(() => read.Answer.TrySetCanceled(cancellationToken));
+        return await read.Answer.Task;
+    }
+
+    // The calls serve many, so none of them can cancel one; each ends within the timeout of a call.
+    private async Task CallAsync()
+    {
+        while (TryTake(out var reads))
+        {
+            try
+            {
+                var keys = reads.Select(read => read.Key).Distinct().ToArray();
+                var values = await state.GetManyAsync(keys, CancellationToken.None);
+                var byKey = keys.Zip(values).ToDictionary(pair => pair.First, pair => pair.Second);
+                reads.ForEach(read => read.Answer.TrySetResult(byKey[read.Key]));
+            }
+            catch (Exception exception)
+            {
+                reads.ForEach(read => read.Answer.TrySetException(exception));
+            }
+        }
+    }
+
+    private bool TryTake(out List<Read> reads)
+    {
+        lock (_lock)
+        {
+            reads = new List<Read>(Math.Min(_waiting.Count, KeysPerCall));
+            while (reads.Count < KeysPerCall && _waiting.TryDequeue(out var read))
+            {
+                reads.Add(read);
+            }
+
+            _calls -= reads.Count == 0 ? 1 : 0;
+            return reads.Count > 0;
+        }
+    }
+
+    private sealed class Read(string key)
+    {
+        public string Key => key;
+
+        public TaskCompletionSource<StateValue?> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+}
