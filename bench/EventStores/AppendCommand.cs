@@ -9,6 +9,20 @@ internal static class AppendCommand
 
     private static readonly Option<int> Rounds = new("--rounds") { Description = "Rounds, of which the median counts", DefaultValueFactory = _ => 5 };
 
+    private static readonly Option<int[]> Writers = new("--writers")
+    {
+        Description = "How many append at once",
+        DefaultValueFactory = _ => [1, 16, 64, 256],
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    private static readonly Option<Written[]> Streams = new("--streams")
+    {
+        Description = "What they append to",
+        DefaultValueFactory = _ => Enum.GetValues<Written>(),
+        AllowMultipleArgumentsPerToken = true,
+    };
+
     private static readonly Option<int> Unpublished = new("--unpublished")
     {
         Description = "Events that are left behind for the recovery; 0 leaves it out",
@@ -19,14 +33,15 @@ internal static class AppendCommand
     {
         var command = new Command("append", "Appends per second with and without group commit, latency of publication, recovery")
         {
-            Seconds, Rounds, Unpublished, BenchSidecars.State,
+            Seconds, Rounds, Writers, Streams, Unpublished, BenchSidecars.State,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             Report.Machine();
             await using var sidecars = await BenchSidecars.StartAsync(parsed.GetValue(BenchSidecars.State), cancellationToken);
             var time = TimeSpan.FromSeconds(parsed.GetValue(Seconds));
-            await new AppendRates(sidecars, time, parsed.GetValue(Rounds)).MeasureAsync(cancellationToken);
+            await new AppendRates(sidecars, time, parsed.GetValue(Rounds)).MeasureAsync(
+                parsed.GetRequiredValue(Streams), parsed.GetRequiredValue(Writers), cancellationToken);
             if (parsed.GetValue(Unpublished) is > 0 and var unpublished)
             {
                 await using var recovery = await BenchSidecars.StartAsync(parsed.GetValue(BenchSidecars.State), cancellationToken);

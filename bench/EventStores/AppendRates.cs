@@ -22,21 +22,20 @@ internal sealed class AppendRates(BenchSidecars sidecars, TimeSpan time, int rou
 {
     private const int WritersPerSharedStream = 4;
 
-    private static readonly int[] WriterCounts = [1, 16, 64, 256];
     private int _run;
 
-    public async Task MeasureAsync(CancellationToken cancellationToken)
+    public async Task MeasureAsync(IReadOnlyList<Written> streams, IReadOnlyList<int> writerCounts, CancellationToken cancellationToken)
     {
         Report.Line("Appends per second, every event published to a durable topic meanwhile; beside them what one caller gets from bare SQLite.");
         using var disk = new BareCommits();
-        foreach (var written in Enum.GetValues<Written>())
+        foreach (var written in streams)
             await RoundAsync(groupCommit: true, written, 64, cancellationToken);
         await RoundAsync(groupCommit: false, Written.Own, 64, cancellationToken);
 
         var rows = new List<IReadOnlyList<string>>();
-        foreach (var written in Enum.GetValues<Written>())
+        foreach (var written in streams)
         {
-            foreach (var writers in WriterCounts)
+            foreach (var writers in writerCounts)
             {
                 // In turns, so that what else the machine does meets both alike.
                 var (single, group, bare) = (new Samples(), new Samples(), new Samples());
