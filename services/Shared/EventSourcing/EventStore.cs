@@ -159,42 +159,20 @@ public sealed class EventStore
         CancellationToken cancellationToken)
         where TEvent : class
     {
-        var stream = category.StreamOf(id);
-        using var admitted = Admit();
-        using var turn = await _turns.TakeAsync(stream, cancellationToken);
-        for (var attempt = 0; attempt < AttemptsUntilBusy; attempt++)
+        var correlation = context.CorrelationId ?? Activity.Current?.TraceId.ToHexString();
+        return await ExecuteAsync(category, id, context.LikelyNew, ProposeAsync, cancellationToken);
+
+        Task<Proposal> ProposeAsync(StreamState<TState> present, CancellationToken token)
         {
-            var at = context.LikelyNew && attempt == 0
-                ? new TipAt(stream, Tip.Empty, null)
-                : await _streams.ReadTipAsync(stream, cancellationToken);
-            if (context.ExpectedVersion is { } expected && expected != at.Tip.Version)
+            if (context.ExpectedVersion is { } expected && expected != present.Version)
             {
-                throw new WrongVersionException(stream, expected, at.Tip.Version);
+                throw new WrongVersionException(present.Stream, expected, present.Version);
             }
 
-            var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
             var decision = decide(present.State);
-            if (decision.Refusal is not null || decision.Events.Count == 0)
-            {
-                // A refusal of a stream that was only thought to be new needs a look at the real one.
-                if (context.LikelyNew && attempt == 0)
-                {
-                    continue;
-                }
-
-                return new Handled<TState>(present, [], decision.Refusal);
-            }
-
-            var commit = new Commit(_incarnation, Interlocked.Increment(ref _commits));
-            var correlation = context.CorrelationId ?? Activity.Current?.TraceId.ToHexString();
-            var stored = Store(commit, at, [.. decision.Events.Select(e => new Caused(e, correlation, context.CausationId))]);
-            if (await TryAppendAsync(category, present, at, commit, stored, at.Tip.Positions, cancellationToken) is { } handled)
-            {
-                return handled;
-            }
+            Caused[] events = [.. decision.Events.Select(e => new Caused(e, correlation, context.CausationId))];
+            return Task.FromResult(new Proposal(decision.Refusal is null && events.Length > 0, events, present.Positions, decision.Refusal));
         }
-
-        throw Busy(stream);
     }
 
     /// <summary>
@@ -216,22 +194,14 @@ public sealed class EventStore
         long neededUpTo = long.MaxValue)
         where TEvent : class
     {
-        var stream = category.StreamOf(id);
         var source = events[0].Recorded.Stream;
-        using var admitted = Admit();
-        using var turn = await _turns.TakeAsync(stream, cancellationToken);
-        for (var attempt = 0; attempt < AttemptsUntilBusy; attempt++)
-        {
-            var at = await _streams.ReadTipAsync(stream, cancellationToken);
-            var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
-            var position = at.Tip.Positions.GetValueOrDefault(source);
-            var fresh = await WithinAsync(
-                _options.CommitTimeout, token => _publishers.CompleteAsync(events, position, _types, token, neededUpTo), cancellationToken);
-            if (fresh.Count == 0)
-            {
-                return new Handled<TState>(present, [], null);
-            }
+        return await ExecuteAsync(category, id, likelyNew: false, ProposeAsync, cancellationToken);
 
+        async Task<Proposal> ProposeAsync(StreamState<TState> present, CancellationToken token)
+        {
+            var position = present.Positions.GetValueOrDefault(source);
+            var fresh = await WithinAsync(
+                _options.CommitTimeout, limited => _publishers.CompleteAsync(events, position, _types, limited, neededUpTo), token);
             var state = present.State;
             var caused = new List<Caused>();
             foreach (var incoming in fresh)
@@ -239,7 +209,8 @@ public sealed class EventStore
                 var decision = decide(state, incoming);
                 if (decision.Refusal is { } refusal)
                 {
-                    throw new InvalidOperationException($"Stream {stream} cannot take {incoming.Recorded.Id} ({incoming.Recorded.Type}): {refusal.Reason}");
+                    throw new InvalidOperationException(
+                        $"Stream {present.Stream} cannot take {incoming.Recorded.Id} ({incoming.Recorded.Type}): {refusal.Reason}");
                 }
 
                 foreach (var happened in decision.Events)
@@ -249,15 +220,127 @@ public sealed class EventStore
                 }
             }
 
-            var commit = new Commit(_incarnation, Interlocked.Increment(ref _commits));
-            var positions = new Dictionary<string, long>(at.Tip.Positions) { [source] = fresh[^1].Recorded.Version };
-            if (await TryAppendAsync(category, present, at, commit, Store(commit, at, caused), positions, cancellationToken) is { } handled)
+            return fresh.Count == 0
+                ? new Proposal(false, [], present.Positions, null)
+                : new Proposal(true, caused, new Dictionary<string, long>(present.Positions) { [source] = fresh[^1].Recorded.Version }, null);
+        }
+    }
+
+    private async Task<Handled<TState>> ExecuteAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category,
+        string id,
+        bool likelyNew,
+        Func<StreamState<TState>, CancellationToken, Task<Proposal>> propose,
+        CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        var stream = category.StreamOf(id);
+        using var admitted = Admit();
+        for (var attempt = 0; attempt < AttemptsUntilBusy; attempt++)
+        {
+            Queued<TState> queued;
+            using (await _turns.TakeAsync(stream, cancellationToken))
             {
-                return handled;
+                queued = await JoinAsync(category, stream, propose, cancellationToken)
+                    ?? await BeginAsync(category, stream, likelyNew && attempt == 0, propose, cancellationToken);
+            }
+
+            // A stream that was only thought to be new needs a look at the real one before nothing is done.
+            var isCertain = queued.Command is { } command
+                ? await _committer.OutcomeAsync(command, stream, cancellationToken) == AppendOutcome.Committed
+                : !likelyNew || attempt > 0;
+            if (isCertain)
+            {
+                return queued.Handled;
             }
         }
 
-        throw Busy(stream);
+        throw new EventStoreUnavailableException(
+            $"Stream {stream}: {AttemptsUntilBusy} commits in a row failed, since others changed it meanwhile or the state store refused them. Try again later.");
+    }
+
+    // On top of what waits for its commit on this stream; null when nothing does any more. What is decided there and writes nothing would be an
+    // answer from what is not committed yet, so then, too, the commit is waited for.
+    private async Task<Queued<TState>?> JoinAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category,
+        string stream,
+        Func<StreamState<TState>, CancellationToken, Task<Proposal>> propose,
+        CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        while (_committer.PendingOn(stream) is { } pending)
+        {
+            if (pending.Open is { } at && await TryJoinAsync(category, pending, at, propose, cancellationToken) is { } joined)
+            {
+                return joined;
+            }
+
+            await _committer.OutcomeAsync(pending.Watch(), stream, cancellationToken);
+        }
+
+        return null;
+    }
+
+    private async Task<Queued<TState>?> TryJoinAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category,
+        PendingAppend pending,
+        TipAt at,
+        Func<StreamState<TState>, CancellationToken, Task<Proposal>> propose,
+        CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
+        Proposal proposal;
+        try
+        {
+            proposal = await propose(present, cancellationToken);
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            // It is told to the caller when it is so on what is committed, too.
+            return null;
+        }
+
+        var stored = Store(at.Tip.CommitId!, at, proposal.Events);
+        var next = Next(at.Tip, at.Tip.CommitId!, stored, proposal.Positions);
+        if (!proposal.Writes || IsFull(next))
+        {
+            return null;
+        }
+
+        var handled = HandledOf(category, present, next, stored);
+        return pending.TryAdd(next, handled.Appended) is { } command ? new Queued<TState>(handled, command) : null;
+    }
+
+    private async Task<Queued<TState>> BeginAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category,
+        string stream,
+        bool assumeNew,
+        Func<StreamState<TState>, CancellationToken, Task<Proposal>> propose,
+        CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        var at = assumeNew ? new TipAt(stream, Tip.Empty, null) : await _streams.ReadTipAsync(stream, cancellationToken);
+        var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
+        var proposal = await propose(present, cancellationToken);
+        if (!proposal.Writes)
+        {
+            return new Queued<TState>(new Handled<TState>(present, [], proposal.Refusal), null);
+        }
+
+        var commitId = $"{_incarnation}.{Interlocked.Increment(ref _commits)}";
+        var stored = Store(commitId, at, proposal.Events);
+        var tip = await NextTipAsync(category, at, commitId, stored, proposal.Positions, cancellationToken);
+        var handled = HandledOf(category, present, tip, stored);
+        var pending = new PendingAppend(at, tip, handled.Appended, category.Topic);
+        if (pending.Write.Value.Length > _options.MaxBatchBytes)
+        {
+            throw new EventTooLargeException(
+                $"Stream {stream}: with the {stored.Count} events of this command the stream's tip has {pending.Write.Value.Length} bytes; the limit is {_options.MaxBatchBytes}.");
+        }
+
+        _committer.Enqueue(pending);
+        return new Queued<TState>(handled, pending.First);
     }
 
     /// <summary>Publishes the latest event of a stream once more: heals a message that was lost on its way.</summary>
@@ -323,59 +406,36 @@ public sealed class EventStore
         return (category.Initial, 0, null);
     }
 
-    private async Task<Handled<TState>?> TryAppendAsync<TState, TEvent>(
-        StreamCategory<TState, TEvent> category,
-        StreamState<TState> present,
-        TipAt at,
-        Commit commit,
-        List<StoredEvent> stored,
-        IReadOnlyDictionary<string, long> positions,
-        CancellationToken cancellationToken)
+    private Handled<TState> HandledOf<TState, TEvent>(
+        StreamCategory<TState, TEvent> category, StreamState<TState> present, Tip tip, List<StoredEvent> stored)
         where TEvent : class
     {
-        var tip = await NextTipAsync(category, at, commit, stored, positions, cancellationToken);
-        RecordedEvent[] appended = [.. stored.Select(e => e.Of(at.Stream))];
-        var pending = new PendingAppend(at, tip, appended, category.Topic);
-        if (pending.Write.Value.Length > _options.MaxBatchBytes)
-        {
-            throw new EventTooLargeException(
-                $"Stream {at.Stream}: with the {stored.Count} events of this command the stream's tip has {pending.Write.Value.Length} bytes; the limit is {_options.MaxBatchBytes}.");
-        }
-
-        if (await _committer.CommitAsync(pending, cancellationToken) == AppendOutcome.Conflict)
-        {
-            return null;
-        }
-
-        var state = present.State;
-        foreach (var e in appended)
-        {
-            state = category.Evolve(state, Payload<TEvent>(e));
-        }
-
+        RecordedEvent[] appended = [.. stored.Select(e => e.Of(present.Stream))];
+        var state = appended.Aggregate(present.State, (state, e) => category.Evolve(state, Payload<TEvent>(e)));
         var updated = appended.Length > 0 ? appended[^1].OccurredAt : present.UpdatedAt;
-        return new Handled<TState>(
-            new StreamState<TState>(at.Stream, tip.Version, state, tip.CreatedAt, updated, positions), appended, null);
+        return new Handled<TState>(new StreamState<TState>(present.Stream, tip.Version, state, tip.CreatedAt, updated, tip.Positions), appended, null);
     }
+
+    private static Tip Next(Tip former, string commitId, List<StoredEvent> stored, IReadOnlyDictionary<string, long> positions) => former with
+    {
+        Version = former.Version + stored.Count,
+        CommitId = commitId,
+        Events = [.. former.Events, .. stored],
+        Positions = positions,
+        CreatedAt = former.CreatedAt ?? (stored.Count > 0 ? stored[0].OccurredAt : null),
+    };
 
     private async Task<Tip> NextTipAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category,
         TipAt at,
-        Commit commit,
+        string commitId,
         List<StoredEvent> stored,
         IReadOnlyDictionary<string, long> positions,
         CancellationToken cancellationToken)
         where TEvent : class
     {
         var former = at.Tip;
-        var next = former with
-        {
-            Version = former.Version + stored.Count,
-            CommitId = commit.Id,
-            Events = [.. former.Events, .. stored],
-            Positions = positions,
-            CreatedAt = former.CreatedAt ?? (stored.Count > 0 ? stored[0].OccurredAt : null),
-        };
+        var next = Next(former, commitId, stored, positions);
         while (former.Events.Count > 0 && stored.Count > 0 && IsFull(next))
         {
             var page = await _streams.CreatePageAsync(at.Stream, former.Pages + 1, former.Events, cancellationToken);
@@ -401,7 +461,7 @@ public sealed class EventStore
         return new Snapshot(version, category.SnapshotVersion, JsonSerializer.SerializeToElement(then.State, EventTypes.Json), then.UpdatedAt);
     }
 
-    private List<StoredEvent> Store(Commit commit, TipAt at, IReadOnlyList<Caused> events)
+    private List<StoredEvent> Store(string commitId, TipAt at, IReadOnlyList<Caused> events)
     {
         var now = _time.GetUtcNow();
         var stored = new List<StoredEvent>(events.Count);
@@ -416,7 +476,7 @@ public sealed class EventStore
             }
 
             stored.Add(new StoredEvent(
-                at.Tip.Version + stored.Count + 1, type.Name, type.SchemaVersion, now, caused.CorrelationId, caused.CausationId, commit.Id, data));
+                at.Tip.Version + stored.Count + 1, type.Name, type.SchemaVersion, now, caused.CorrelationId, caused.CausationId, commitId, data));
         }
 
         return stored;
@@ -426,9 +486,6 @@ public sealed class EventStore
         where TEvent : class =>
         _types.Read(recorded) as TEvent ?? throw new UnknownEventException(
             $"Stream {recorded.Stream}, version {recorded.Version}: '{recorded.Type}' is not an event of this stream ({typeof(TEvent).Name}).");
-
-    private static EventStoreUnavailableException Busy(string stream) =>
-        new($"Stream {stream}: {AttemptsUntilBusy} commits in a row failed, since others changed it meanwhile or the state store refused them. Try again later.");
 
     // Bounds what is held in memory while the store is slow or away, whatever a command waits for.
     private Admission Admit()
@@ -448,10 +505,12 @@ public sealed class EventStore
         public void Dispose() => Interlocked.Decrement(ref store._commandsInside);
     }
 
-    private readonly record struct Commit(string Incarnation, long Number)
-    {
-        public string Id => $"{Incarnation}.{Number}";
-    }
+    /// <summary>What a command comes to on a state: events or positions to write, or nothing, maybe with a refusal.</summary>
+    private sealed record Proposal(
+        bool Writes, IReadOnlyList<Caused> Events, IReadOnlyDictionary<string, long> Positions, Refusal? Refusal);
+
+    /// <summary>The answer, right when the command is committed; <c>Command</c> is null when there is nothing to commit.</summary>
+    private sealed record Queued<TState>(Handled<TState> Handled, TaskCompletionSource<AppendOutcome>? Command);
 
     private sealed record Caused(object Payload, string? CorrelationId, string? CausationId);
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Threading.Channels;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.EventSourcing.Streams;
@@ -22,6 +23,7 @@ internal sealed class Committer
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Channel<PendingAppend> _queue;
+    private readonly ConcurrentDictionary<string, PendingAppend> _pending = [];
     private readonly List<PendingAppend> _carried = [];
     private bool _onlyCarried;
     private readonly string _incarnation;
@@ -36,21 +38,30 @@ internal sealed class Committer
         _queue = Channel.CreateBounded<PendingAppend>(new BoundedChannelOptions(options.QueueLimit) { SingleReader = true });
     }
 
-    /// <summary>The append's outcome, once it is certain.</summary>
-    /// <exception cref="EventStoreUnavailableException">The queue is full, or the outcome could not be learnt in time.</exception>
-    public async Task<AppendOutcome> CommitAsync(PendingAppend append, CancellationToken cancellationToken)
+    /// <summary>What waits for its commit, or is in flight, on a stream; there is never more than one.</summary>
+    public PendingAppend? PendingOn(string stream) => _pending.GetValueOrDefault(stream);
+
+    /// <exception cref="EventStoreUnavailableException">The queue is full.</exception>
+    public void Enqueue(PendingAppend append)
     {
+        _pending[append.Stream] = append;
         if (!_queue.Writer.TryWrite(append))
         {
+            _pending.TryRemove(append.Stream, out _);
             throw new EventStoreUnavailableException(
-                $"{_options.QueueLimit} commands wait for their commit already; the state store is too slow or away. Try again later.");
+                $"{_options.QueueLimit} commits wait already, or this instance is stopping; the state store is too slow or away. Try again later.");
         }
+    }
 
+    /// <summary>A command's outcome, once it is certain.</summary>
+    /// <exception cref="EventStoreUnavailableException">It could not be learnt in time.</exception>
+    public async Task<AppendOutcome> OutcomeAsync(TaskCompletionSource<AppendOutcome> command, string stream, CancellationToken cancellationToken)
+    {
         using var limit = new CancellationTokenSource(_options.CommitTimeout, _time);
-        using var unconfirmed = limit.Token.Register(() => append.Fail(new EventStoreUnavailableException(
-            $"Stream {append.Stream}: the commit was not confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.")));
-        using var cancelled = cancellationToken.Register(() => append.Cancel(cancellationToken));
-        return await append.Outcome;
+        using var unconfirmed = limit.Token.Register(() => command.TrySetException(new EventStoreUnavailableException(
+            $"Stream {stream}: the commit was not confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.")));
+        using var cancelled = cancellationToken.Register(() => command.TrySetCanceled(cancellationToken));
+        return await command.Task;
     }
 
     /// <summary>Takes no more appends; <see cref="RunAsync"/> ends when the queue is empty.</summary>
@@ -80,11 +91,9 @@ internal sealed class Committer
         }
     }
 
-    // One append per stream and batch: the second would be decided on a tip that the first replaces.
     private List<PendingAppend> TakeBatch()
     {
         var batch = new List<PendingAppend>();
-        var streams = new HashSet<string>();
         var bytes = 0;
         var alone = _carried.Exists(append => append.Attempts > AttemptsTogether);
         var limit = alone ? 1 : _options.MaxBatch;
@@ -92,14 +101,11 @@ internal sealed class Committer
 
         void Take(PendingAppend append)
         {
-            if (append.Abandoned)
+            if (!append.TryTake())
             {
-                return;
+                End(append, AppendOutcome.Conflict);
             }
-
-            if (batch.Count < limit
-                && (batch.Count == 0 || bytes + append.Write.Value.Length <= _options.MaxBatchBytes)
-                && streams.Add(append.Stream))
+            else if (batch.Count < limit && (batch.Count == 0 || bytes + append.Write.Value.Length <= _options.MaxBatchBytes))
             {
                 bytes += append.Write.Value.Length;
                 batch.Add(append);
@@ -185,17 +191,23 @@ internal sealed class Committer
         Commit(lane, number, committed);
         foreach (var append in batch.Except(committed))
         {
-            append.End(AppendOutcome.Conflict);
+            End(append, AppendOutcome.Conflict);
         }
     }
 
-    private static void Commit(OwnedLane lane, long number, List<PendingAppend> committed)
+    private void Commit(OwnedLane lane, long number, List<PendingAppend> committed)
     {
         lane.Settle(number, [.. committed.SelectMany(append => append.Events.Select(e => new PublishableEvent(e, append.Topic)))]);
         foreach (var append in committed)
         {
-            append.End(AppendOutcome.Committed);
+            End(append, AppendOutcome.Committed);
         }
+    }
+
+    private void End(PendingAppend append, AppendOutcome outcome)
+    {
+        _pending.TryRemove(append.Stream, out _);
+        append.End(outcome);
     }
 
     // Nothing of the transaction was written. Those whose tip has changed are told so; the others go with the next batch, and alone when no
@@ -212,7 +224,7 @@ internal sealed class Committer
             }
             else
             {
-                append.End(AppendOutcome.Conflict);
+                End(append, AppendOutcome.Conflict);
             }
         }
 
@@ -232,6 +244,7 @@ internal sealed class Committer
             }
             else
             {
+                _pending.TryRemove(append.Stream, out _);
                 append.Fail(new EventStoreUnavailableException($"Stream {append.Stream}: the store refuses the commit. Try again later.", failure));
             }
         }
@@ -247,7 +260,7 @@ internal sealed class Committer
         var committed = await Task.WhenAll(batch.Zip(tips, (append, at) => append.Entry is { } entry
             ? _lanes.IsCommittedOrBarredAsync(entry, at, stop)
             // One that only moves positions may land late: by then either its tag or its positions are old.
-            : Task.FromResult(append.Positions.All(position => at.Tip.Positions.GetValueOrDefault(position.Key) >= position.Value))));
+            : Task.FromResult(append.Tip.Positions.All(position => at.Tip.Positions.GetValueOrDefault(position.Key) >= position.Value))));
         return [.. batch.Where((_, i) => committed[i])];
     }
 

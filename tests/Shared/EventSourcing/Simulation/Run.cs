@@ -16,8 +16,11 @@ internal sealed class Run
     private const int TallyStreams = 2;
     private const long MaxSteps = 2_000_000;
 
+    // Late writes have landed (30 s), leases have run out (10 s), the last lanes are adopted.
+    private static readonly TimeSpan ComesToRest = TimeSpan.FromSeconds(45);
+
     // What was committed is published within this time, and the head that says so is written.
-    private static readonly TimeSpan Publishes = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Publishes = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan WorksWithin = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StopsWithin = TimeSpan.FromMinutes(1);
     private static readonly StreamCategory<Marks, Marked> Category = new("mark", "marks", Marks.None, Marks.After);
@@ -86,8 +89,7 @@ internal sealed class Run
         _faults.End();
         await Task.WhenAll(others);
 
-        // Late writes land, leases run out, the last lanes are adopted.
-        await Task.Delay(TimeSpan.FromMinutes(1.5), _world);
+        await Task.Delay(ComesToRest, _world);
         foreach (var instance in _instances)
         {
             Promise(!instance.Running.IsCompleted, $"an instance has ended by itself: {instance.Running.Exception}");
