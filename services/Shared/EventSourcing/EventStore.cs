@@ -42,7 +42,7 @@ public sealed class EventStore
         _incarnation = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
         _turns = new StreamTurns(options.CommitTimeout, time);
         var bounded = new BoundedStateApi(state, options.CallTimeout, time);
-        _streams = new StreamStorage(bounded, options);
+        _streams = new StreamStorage(bounded, options, time);
         var lanes = new LaneStorage(bounded, _streams, time);
         _log = new LogReader(lanes, _streams);
         _ownership = new LaneOwnership(lanes, _log, publisher, options, time, logger);
@@ -58,7 +58,7 @@ public sealed class EventStore
     {
         _adopting = _ownership.AdoptAsync(_stop.Token);
         _committing = _committer.RunAsync(_stop.Token);
-        return UntilStopped(_committing);
+        return UntilStoppedAsync(_committing);
     }
 
     /// <summary>
@@ -96,20 +96,20 @@ public sealed class EventStore
         finally
         {
             _stop.Cancel();
-            await Task.WhenAll(UntilStopped(_committing), UntilStopped(_adopting));
+            await Task.WhenAll(UntilStoppedAsync(_committing), UntilStoppedAsync(_adopting));
             await _ownership.AdoptionsEndedAsync();
         }
     }
 
-    private static async Task UntilStopped(Task loop)
+    private async Task UntilStoppedAsync(Task loop)
     {
         try
         {
             await loop;
         }
-        catch (OperationCanceledException)
+        catch (Exception) when (_stop.IsCancellationRequested)
         {
-            // Stopped.
+            // Stopped; a call that is cut off may say it in other words.
         }
     }
 
@@ -270,7 +270,7 @@ public sealed class EventStore
     {
         while (_committer.PendingOn(stream) is { } pending)
         {
-            if (pending.Open is { } at && await TryJoinAsync(category, pending, at, propose, cancellationToken) is { } joined)
+            if (_options.MaxBatch > 1 && pending.Open is { } at && await TryJoinAsync(category, pending, at, propose, cancellationToken) is { } joined)
             {
                 return joined;
             }

@@ -18,7 +18,7 @@ public sealed record EventStoreOptions
     /// <summary>Null: decided from the store's type, as the sidecar's metadata names it.</summary>
     public BatchWrites? BatchWrites { get; init; }
 
-    /// <summary>How long an instance may be silent before another takes over its lane.</summary>
+    /// <summary>How long an instance may be silent before another takes over its lane; at least twice <see cref="CallTimeout"/>.</summary>
     public TimeSpan Lease { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>One call of the sidecar; afterwards its outcome is unknown.</summary>
@@ -30,7 +30,7 @@ public sealed record EventStoreOptions
     /// <summary>Commands that may be at work or wait at once; one more is refused (503).</summary>
     public int QueueLimit { get; init; } = 10_000;
 
-    /// <summary>Streams in one commit. 1 switches group commit off.</summary>
+    /// <summary>Streams in one commit. 1 switches group commit off: each command is a commit by itself.</summary>
     public int MaxBatch { get; init; } = 256;
 
     /// <summary>Bytes of tips in one commit, and of one tip: below gRPC's limit of 4 MiB with room for the segment.</summary>

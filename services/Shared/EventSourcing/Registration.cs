@@ -38,7 +38,7 @@ public static class Registration
             AppId = configuration["Dapr:AppId"] ?? configuration["APP_ID"] ?? "app",
             StateStore = configuration["Dapr:StateStore"] ?? "statestore",
             PubSub = configuration["Dapr:PubSub"] ?? "pubsub",
-            Instance = $"{Environment.MachineName}:{configuration["APP_PORT"] ?? Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)}",
+            Instance = $"{Environment.MachineName}:{(configuration["APP_PORT"] is { Length: > 0 } port and not "0" ? port : $"process {Environment.ProcessId}")}",
         };
         configuration.GetSection("EventStore").Bind(defaults);
         return defaults.MaxBatch >= 1

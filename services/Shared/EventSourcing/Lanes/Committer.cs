@@ -132,7 +132,7 @@ internal sealed class Committer
     }
 
     private Segment NextSegment(OwnedLane lane, List<PendingAppend> batch) => new(
-        lane.Epoch, $"{_incarnation}.{++_batches}", false, [.. batch.Select(append => append.Entry).OfType<SegmentEntry>()]);
+        lane.Epoch, $"{_incarnation}.{++_batches}", [.. batch.Select(append => append.Entry).OfType<SegmentEntry>()]);
 
     private async Task CommitAtomicallyAsync(OwnedLane lane, List<PendingAppend> batch, CancellationToken stop)
     {
@@ -146,7 +146,7 @@ internal sealed class Committer
         catch (EventStoreUnavailableException exception)
         {
             // Whoever holds the number decides: the transaction, or an empty segment after which it cannot land any more.
-            var empty = new Segment(lane.Epoch, $"{segment.BatchId}-none", false, []);
+            var empty = new Segment(lane.Epoch, $"{segment.BatchId}-none", []);
             var standing = await _lanes.PutSegmentAsync(lane.Name, number, empty, stop);
             if (standing.BatchId == empty.BatchId)
             {
@@ -178,21 +178,33 @@ internal sealed class Committer
             return;
         }
 
-        var committed = batch;
-        try
-        {
-            await _state.SaveManyAsync([.. batch.Select(append => append.Write)], stop);
-        }
-        catch (EventStoreUnavailableException)
-        {
-            committed = await CommittedOrBarredAsync(batch, stop);
-        }
-
+        var committed = await TryWriteAsync(batch, stop) ? batch : await CommittedOrBarredAsync(batch, stop);
         Commit(lane, number, committed);
         foreach (var append in batch.Except(committed))
         {
             End(append, AppendOutcome.Conflict);
         }
+    }
+
+    // True: all are written. Of several writes the answer of a sidecar says nothing: under a retry policy daprd forgets which were refused
+    // (dapr/dapr, pkg/components/state/bulk.go).
+    private async Task<bool> TryWriteAsync(List<PendingAppend> batch, CancellationToken stop)
+    {
+        try
+        {
+            if (batch.Count == 1)
+            {
+                return await _state.TrySaveAsync(batch[0].Write, stop);
+            }
+
+            await _state.SaveManyAsync([.. batch.Select(append => append.Write)], stop);
+        }
+        catch (EventStoreUnavailableException)
+        {
+            // Unknown.
+        }
+
+        return false;
     }
 
     private void Commit(OwnedLane lane, long number, List<PendingAppend> committed)

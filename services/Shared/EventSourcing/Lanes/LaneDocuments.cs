@@ -29,7 +29,6 @@ internal sealed record Head(
 internal sealed record Segment(
     [property: JsonPropertyName("e")] long Epoch,
     [property: JsonPropertyName("b")] string BatchId,
-    [property: JsonPropertyName("f")] bool Fence,
     [property: JsonPropertyName("x")] IReadOnlyList<SegmentEntry> Entries)
 {
     public static string KeyOf(string lane, long number) => $"lane|{lane}|{number}";
@@ -40,7 +39,7 @@ internal sealed record Segment(
         JsonSerializer.Deserialize(bytes.Span, DocumentJson.Default.Segment) ?? throw new JsonException("A segment is null.");
 }
 
-/// <summary>Versions <c>From</c>..<c>To</c> of a stream, under one commit id; empty (<c>To</c> below <c>From</c>) when only positions move.</summary>
+/// <summary>Versions <c>From</c>..<c>To</c> of a stream, under one commit id.</summary>
 internal sealed record SegmentEntry(
     [property: JsonPropertyName("s")] string Stream,
     [property: JsonPropertyName("f")] long From,

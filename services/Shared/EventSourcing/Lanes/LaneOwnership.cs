@@ -61,6 +61,8 @@ internal sealed class LaneOwnership(
             }
             catch (Exception exception) when (!stop.IsCancellationRequested)
             {
+                // While this instance cannot look, the owners may not be able to write either.
+                _watched.Clear();
                 logger.LogDebug(exception, "Lanes left behind could not be looked for.");
             }
 
@@ -82,7 +84,7 @@ internal sealed class LaneOwnership(
 
     private bool IsLeftBehind(HeadAt head)
     {
-        if (head.Head.Owner is null || head.Lane == _lane?.Name)
+        if (head.Head.Owner is null || (_lane is { IsLost: false } own && own.Name == head.Lane))
         {
             return false;
         }
@@ -114,13 +116,12 @@ internal sealed class LaneOwnership(
                 await lane.ReleaseAsync(stop);
             }
         }
-        catch (Exception exception) when (exception is not OperationCanceledException || !stop.IsCancellationRequested)
+        catch (Exception exception)
         {
-            logger.LogWarning(exception, "Lane {Lane}, left behind by {Owner}, could not be adopted; it is tried again later.", head.Lane, head.Head.Owner);
-        }
-        catch (OperationCanceledException)
-        {
-            // Stopped.
+            if (!stop.IsCancellationRequested)
+            {
+                logger.LogWarning(exception, "Lane {Lane}, left behind by {Owner}, could not be adopted; it is tried again later.", head.Lane, head.Head.Owner);
+            }
         }
     }
 

@@ -26,24 +26,19 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, TimePr
     public async Task<HeadAt?> ReadHeadAsync(string lane, CancellationToken cancellationToken) =>
         await state.GetAsync(Head.KeyOf(lane), cancellationToken) is { } value ? new HeadAt(lane, Head.Read(value.Value), value.ETag) : null;
 
-    /// <summary>Writes a head if it is still as it was read. Null: another instance has written it.</summary>
-    public async Task<HeadAt?> TryWriteHeadAsync(HeadAt former, Head head, CancellationToken cancellationToken)
+    /// <summary>Writes a head if it is still as it was read, and answers the one that stands then, ours or not; null when there is none.</summary>
+    public async Task<HeadAt?> WriteHeadAsync(HeadAt former, Head head, CancellationToken cancellationToken)
     {
         try
         {
-            if (!await state.TrySaveAsync(new StateWrite(Head.KeyOf(former.Lane), head.ToBytes(), former.ETag), cancellationToken))
-            {
-                return null;
-            }
+            await state.TrySaveAsync(new StateWrite(Head.KeyOf(former.Lane), head.ToBytes(), former.ETag), cancellationToken);
         }
         catch (EventStoreUnavailableException)
         {
-            // Unknown: what is there now decides.
+            // Unknown, as a refusal is on some stores: what is there now decides. Nor does a write tell its tag.
         }
 
-        // A write does not tell its tag.
-        var present = await ReadHeadAsync(former.Lane, cancellationToken);
-        return present?.Head == head ? present : null;
+        return await ReadHeadAsync(former.Lane, cancellationToken);
     }
 
     /// <summary>Adds a lane that nobody owns and that nobody has used.</summary>
@@ -67,18 +62,17 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, TimePr
     /// <summary>
     /// Takes a lane over: the next epoch, a fence where the former owner's next segment would stand, then what was open is settled.
     /// </summary>
-    /// <returns>The head with everything up to the fence settled, or null when another instance was faster.</returns>
+    /// <returns>The head with everything up to the fence settled, or null when another instance has taken it, or the store has refused.</returns>
     public async Task<HeadAt?> TakeAsync(HeadAt former, string owner, CancellationToken cancellationToken)
     {
         var epoch = former.Head.Epoch + 1;
-        if (await TryWriteHeadAsync(former, former.Head with { Owner = owner, Epoch = epoch, WrittenAt = time.GetUtcNow() }, cancellationToken)
-            is not { } taken)
+        if (await MoveHeadAsync(former, former.Head with { Owner = owner, Epoch = epoch }, cancellationToken) is not { } taken)
         {
             return null;
         }
 
-        var fence = new Segment(epoch, $"fence-{owner}-{epoch}", true, []);
-        var number = await LastSegmentAsync(taken.Lane, taken.Head.Settled, cancellationToken);
+        var fence = new Segment(epoch, $"fence-{owner}-{epoch}", []);
+        var number = taken.Head.Settled;
         Segment standing;
         do
         {
@@ -96,8 +90,9 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, TimePr
         while (taken.Head.Settled < number)
         {
             var settled = Math.Min(taken.Head.Settled + SegmentsPerRead, number);
-            await SettleAsync(await ReadSegmentsAsync(taken.Lane, taken.Head.Settled + 1, (int)(settled - taken.Head.Settled), cancellationToken), cancellationToken);
-            if (await TryWriteHeadAsync(taken, taken.Head with { Settled = settled, WrittenAt = time.GetUtcNow() }, cancellationToken) is not { } moved)
+            var segments = await ReadSegmentsAsync(taken.Lane, taken.Head.Settled + 1, (int)(settled - taken.Head.Settled), cancellationToken);
+            await SettleAsync(segments, cancellationToken);
+            if (await MoveHeadAsync(taken, taken.Head with { Settled = settled }, cancellationToken) is not { } moved)
             {
                 return null;
             }
@@ -202,20 +197,10 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, TimePr
         return first[0].CommitId == entry.CommitId;
     }
 
-    // As it was a moment ago; the former owner may still write.
-    private async Task<long> LastSegmentAsync(string lane, long settled, CancellationToken cancellationToken)
+    private async Task<HeadAt?> MoveHeadAsync(HeadAt former, Head head, CancellationToken cancellationToken)
     {
-        while (true)
-        {
-            var values = await state.GetManyAsync(
-                [.. Enumerable.Range(1, SegmentsPerRead).Select(i => Segment.KeyOf(lane, settled + i))], cancellationToken);
-            var there = values.TakeWhile(value => value is not null).Count();
-            settled += there;
-            if (there < SegmentsPerRead)
-            {
-                return settled;
-            }
-        }
+        head = head with { WrittenAt = time.GetUtcNow() };
+        return await WriteHeadAsync(former, head, cancellationToken) is { } present && present.Head == head ? present : null;
     }
 
     private async Task SettleAsync(IReadOnlyList<Segment> segments, CancellationToken cancellationToken)

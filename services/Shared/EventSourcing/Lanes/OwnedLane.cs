@@ -6,12 +6,12 @@ namespace DaprOrders.EventSourcing.Lanes;
 
 /// <summary>
 /// A lane while this instance owns it: its relay publishes what was committed, in order; its head is written when either has moved on, and to
-/// renew the lease. The lane is lost when another instance has written its head.
+/// show that its owner lives. The lane is lost when another instance has written its head, or stands where the next segment would.
 /// </summary>
 internal sealed class OwnedLane(
     HeadAt taken, LaneStorage storage, LogReader log, IEventPublisher publisher, EventStoreOptions options, TimeProvider time, ILogger logger)
 {
-    // Readers of the log wait for the head only when nothing follows; under load it is not worth a write per batch.
+    // Readers of the log wait for it; under load it is not worth a write per batch.
     private static readonly TimeSpan HeadInterval = TimeSpan.FromMilliseconds(20);
     private const int PublishedAtOnce = 200;
     private const int BytesAtOnce = 2 * 1024 * 1024;
@@ -32,7 +32,7 @@ internal sealed class OwnedLane(
     public long Epoch { get; } = taken.Head.Epoch;
 
     /// <summary>The number of the next segment.</summary>
-    public long Next { get; set; } = taken.Head.Settled + 1;
+    public long Next => Volatile.Read(ref _settled) + 1;
 
     public bool IsLost => _lost.IsCancellationRequested;
 
@@ -49,7 +49,6 @@ internal sealed class OwnedLane(
         }
 
         Volatile.Write(ref _settled, number);
-        Next = number + 1;
         _committed.Set();
         _headMoved.Set();
     }
@@ -79,12 +78,11 @@ internal sealed class OwnedLane(
             await _running;
         }
 
-        // The last write of the head may have been cut off after its effect.
-        var free = Present() with { Owner = null };
-        if (await storage.TryWriteHeadAsync(_head, free, cancellationToken) is null
-            && await storage.ReadHeadAsync(Name, cancellationToken) is { } present && present.Head.Epoch == Epoch)
+        // The last write of the head may have been cut off after its effect; then it is written once more.
+        var present = await storage.WriteHeadAsync(_head, Present() with { Owner = null }, cancellationToken);
+        if (present is { Head.Owner: not null } && present.Head.Epoch == Epoch)
         {
-            await storage.TryWriteHeadAsync(present, free, cancellationToken);
+            await storage.WriteHeadAsync(present, Present() with { Owner = null }, cancellationToken);
         }
     }
 
@@ -208,10 +206,10 @@ internal sealed class OwnedLane(
 
     private async Task KeepHeadAsync(CancellationToken ended)
     {
-        var backoff = new Backoff(time);
+        var backoff = new Backoff(time, options.Lease / 4);
         while (true)
         {
-            await _headMoved.WaitAsync(options.Lease / 3, time, ended);
+            await _headMoved.WaitAsync(options.Lease / 4, time, ended);
             try
             {
                 await WriteHeadAsync(ended);
@@ -230,14 +228,8 @@ internal sealed class OwnedLane(
 
     private async Task WriteHeadAsync(CancellationToken cancellationToken)
     {
-        if (await storage.TryWriteHeadAsync(_head, Present(), cancellationToken) is { } written)
-        {
-            _head = written;
-            return;
-        }
-
-        // A write whose answer was lost, or that landed late, is still ours.
-        var present = await storage.ReadHeadAsync(Name, cancellationToken);
+        var wanted = Present();
+        var present = await storage.WriteHeadAsync(_head, wanted, cancellationToken);
         if (present is null || present.Head.Epoch != Epoch)
         {
             Lose();
@@ -249,8 +241,12 @@ internal sealed class OwnedLane(
             throw new EventStoreUnavailableException($"The state store refuses to write the head of lane {Name}, though nobody else has written it.");
         }
 
+        // An earlier write may have landed late: then this one is still to be made.
         _head = present;
-        _headMoved.Set();
+        if (present.Head != wanted)
+        {
+            _headMoved.Set();
+        }
     }
 
     private Head Present() => new(

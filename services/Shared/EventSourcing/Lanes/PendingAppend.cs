@@ -7,7 +7,7 @@ internal enum AppendOutcome
 {
     Committed,
 
-    /// <summary>Certainly not committed. Read again and decide anew.</summary>
+    /// <summary>Certainly without effect. Read again and decide anew.</summary>
     Conflict,
 }
 

@@ -35,7 +35,7 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
     private static readonly StateOptions CreateOnly = new() { Concurrency = ConcurrencyMode.FirstWrite };
 
     private BatchWrites _batches;
-    private ConsistencyMode? _reads;
+    private ConsistencyMode? _reads = ConsistencyMode.Strong;
     private bool _readsInBulk;
 
     public async Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken)
@@ -79,7 +79,7 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
         }
         catch (DaprException exception) when (exception.InnerException is RpcException { StatusCode: StatusCode.ResourceExhausted })
         {
-            // The answer is above the client's limit for a message, 4 MiB.
+            // The answer is above what one side takes in a message, 4 MiB unless it is set otherwise.
             var half = keys.Count / 2;
             return
             [

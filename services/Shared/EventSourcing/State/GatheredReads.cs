@@ -4,7 +4,7 @@ namespace DaprOrders.EventSourcing.State;
 /// Reads that come at the same time go out together: whatever is asked for while the calls under way are not answered is in the next one. No
 /// timer is waited for, and a read by itself is a call by itself.
 /// </summary>
-internal sealed class GatheredReads(IStateApi state)
+internal sealed class GatheredReads(IStateApi state, TimeSpan timeout, TimeProvider time)
 {
     private const int CallsAtOnce = 2;
     private const int KeysPerCall = 64;
@@ -13,24 +13,35 @@ internal sealed class GatheredReads(IStateApi state)
     private readonly Queue<Read> _waiting = new();
     private int _calls;
 
+    /// <exception cref="EventStoreUnavailableException">The store did not answer in time.</exception>
     public async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken)
     {
         var read = new Read(key);
+        bool isCaller;
         lock (_lock)
         {
             _waiting.Enqueue(read);
-            if (_calls < CallsAtOnce)
+            isCaller = _calls < CallsAtOnce;
+            _calls += isCaller ? 1 : 0;
+        }
+
+        if (isCaller)
+        {
+            // The calls serve others too: none of them carries the trace of the command that happened to be first.
+            using (ExecutionContext.SuppressFlow())
             {
-                _calls++;
                 _ = CallAsync();
             }
         }
 
+        using var limit = new CancellationTokenSource(timeout, time);
+        using var late = limit.Token.Register(() => read.Answer.TrySetException(
+            new EventStoreUnavailableException($"The state store did not answer within {timeout.TotalSeconds} s when it was to read {key}. Try again later.")));
         using var cancelled = cancellationToken.Register(() => read.Answer.TrySetCanceled(cancellationToken));
         return await read.Answer.Task;
     }
 
-    // The calls serve many, so none of them can cancel one; each ends within the timeout of a call.
+    // None of those who wait can cancel a call; each ends within the timeout of a call.
     private async Task CallAsync()
     {
         while (TryTake(out var reads))
@@ -56,7 +67,10 @@ internal sealed class GatheredReads(IStateApi state)
             reads = new List<Read>(Math.Min(_waiting.Count, KeysPerCall));
             while (reads.Count < KeysPerCall && _waiting.TryDequeue(out var read))
             {
-                reads.Add(read);
+                if (!read.Answer.Task.IsCompleted)
+                {
+                    reads.Add(read);
+                }
             }
 
             _calls -= reads.Count == 0 ? 1 : 0;

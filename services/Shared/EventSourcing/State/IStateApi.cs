@@ -12,7 +12,10 @@ public enum BatchWrites
     /// <summary>A transaction writes all or nothing (sqlite, postgresql, in-memory, ...).</summary>
     Atomic,
 
-    /// <summary>Each is written, or refused, by itself (every other store; redis too, whose transactions do not roll back).</summary>
+    /// <summary>
+    /// Each is written, or refused, by itself, and the answer does not say which (every other store; redis too, whose transactions do not roll
+    /// back).
+    /// </summary>
     Separate,
 }
 
@@ -35,7 +38,7 @@ public interface IStateApi
     /// <summary>True: written. False: refused, the tag is another one or the key exists. Daprd on redis also says so of a lost connection, so read again before you rely on it.</summary>
     Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken);
 
-    /// <summary>Several writes in one call; what a failure means is said by <see cref="BatchWrites"/>.</summary>
+    /// <summary>Several writes in one call; what its answer means is said by <see cref="BatchWrites"/>.</summary>
     Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken);
 }
 

@@ -64,5 +64,5 @@ public sealed class WrongVersionException(string stream, long expected, long act
 /// <summary>The event store cannot take the command now: 503 with Retry-After. Nothing was acknowledged.</summary>
 public sealed class EventStoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner);
 
-/// <summary>An event above the limit of 1 MiB: refused before anything is stored.</summary>
+/// <summary>An event, or all events of a command together, above the limits of <see cref="EventStoreOptions"/>: refused before anything is stored.</summary>
 public sealed class EventTooLargeException(string message) : Exception(message);

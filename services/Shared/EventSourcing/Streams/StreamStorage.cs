@@ -6,12 +6,12 @@ namespace DaprOrders.EventSourcing.Streams;
 internal sealed record TipAt(string Stream, Tip Tip, string? ETag);
 
 /// <summary>Reads tips and pages.</summary>
-internal sealed class StreamStorage(IStateApi state, EventStoreOptions options)
+internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, TimeProvider time)
 {
     private const int PagesPerRead = 16;
     private const int TipsPerRead = 64;
 
-    private readonly GatheredReads _gathered = new(state);
+    private readonly GatheredReads _gathered = new(state, options.CallTimeout, time);
 
     public async Task<TipAt> ReadTipAsync(string stream, CancellationToken cancellationToken) =>
         At(stream, await _gathered.GetAsync(Tip.KeyOf(stream), cancellationToken));

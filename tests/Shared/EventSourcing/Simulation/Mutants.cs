@@ -50,7 +50,7 @@ internal sealed class SegmentAfterTips(IStateApi inner) : Mutant(inner)
 
     public override async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken)
     {
-        if (IsSegment(write.Key) && !Segment.Read(write.Value).Fence)
+        if (IsSegment(write.Key) && !Segment.Read(write.Value).BatchId.StartsWith("fence-", StringComparison.Ordinal))
         {
             _held = write;
             return true;
@@ -91,7 +91,19 @@ internal sealed class VersionInsteadOfCommitId(IStateApi inner) : Mutant(inner)
     public override async Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
         [.. keys.Zip(await base.GetManyAsync(keys, cancellationToken), Mistaken)];
 
+    public override Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken)
+    {
+        Note([write]);
+        return base.TrySaveAsync(write, cancellationToken);
+    }
+
     public override Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        Note(writes);
+        return base.SaveManyAsync(writes, cancellationToken);
+    }
+
+    private void Note(IEnumerable<StateWrite> writes)
     {
         foreach (var write in writes.Where(write => IsTip(write.Key)))
         {
@@ -101,8 +113,6 @@ internal sealed class VersionInsteadOfCommitId(IStateApi inner) : Mutant(inner)
                 _tried[(write.Key, stored.Version)] = stored.CommitId;
             }
         }
-
-        return base.SaveManyAsync(writes, cancellationToken);
     }
 
     private StateValue? Mistaken(string key, StateValue? value)
@@ -122,7 +132,10 @@ internal sealed class VersionInsteadOfCommitId(IStateApi inner) : Mutant(inner)
 internal sealed class NoTouch(IStateApi inner) : Mutant(inner)
 {
     public override async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken) =>
-        IsTip(write.Key) || await base.TrySaveAsync(write, cancellationToken);
+        (IsTip(write.Key) && await IsTouchAsync(write, cancellationToken)) || await base.TrySaveAsync(write, cancellationToken);
+
+    private async Task<bool> IsTouchAsync(StateWrite write, CancellationToken cancellationToken) =>
+        (await Inner.GetAsync(write.Key, cancellationToken) is { } present ? present.Value.Span : Tip.Empty.ToBytes()).SequenceEqual(write.Value.Span);
 }
 
 /// <summary>Rule: a new owner's fence stands where the former owner's next segment would. Here: segments replace one another.</summary>
@@ -149,6 +162,28 @@ internal sealed class NoSettledPosition(IStateApi inner) : Mutant(inner)
         var head = Head.Read(value.Value);
         var next = Segment.KeyOf(key["lane|".Length..], head.Settled + 1);
         return await base.GetAsync(next, cancellationToken) is null ? value : value with { Value = (head with { Settled = head.Settled + 1 }).ToBytes() };
+    }
+}
+
+/// <summary>Rule: the answer to several writes is not believed where each is by itself. Here: the next look at them finds what was
+/// to be written.</summary>
+internal sealed class BulkAnswersBelieved(IStateApi inner) : Mutant(inner)
+{
+    private readonly Dictionary<string, ReadOnlyMemory<byte>> _last = [];
+
+    public override async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        await base.SaveManyAsync(writes, cancellationToken);
+        foreach (var write in writes)
+        {
+            _last[write.Key] = write.Value;
+        }
+    }
+
+    public override async Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    {
+        var values = await base.GetManyAsync(keys, cancellationToken);
+        return [.. keys.Zip(values, (key, value) => _last.Remove(key, out var believed) ? new StateValue(believed, value?.ETag ?? "none") : value)];
     }
 }
 

@@ -63,7 +63,15 @@ internal sealed class Run
         }
 
         var level = Math.Pow(_world.Random.NextDouble(), 2) * 0.1;
-        _faults = new Faults { FailBefore = level, FailAfter = level, NeverAnswer = level / 2, LandLate = level, LandTwice = level / 2 };
+        _faults = new Faults
+        {
+            FailBefore = level,
+            FailAfter = level,
+            NeverAnswer = level / 2,
+            LandLate = level,
+            LandTwice = level / 2,
+            ForgetRefusals = 0.3,
+        };
         _reader = new SimulatedInstance(_world, _store, _faults, _published, "reader", TimeSpan.Zero, mutateReader ?? (api => api)).Store;
     }
 
