@@ -47,6 +47,17 @@ public sealed class ShippedComponentsTests
         Assert.InRange(subscription.Bulk.MaxAwaitDurationMs, 1, 20);
     }
 
+    /// <summary>Under one daprd forgets refusals within a bulk save (pkg/components/state/bulk.go, 1.18): see docs/stores.md.</summary>
+    [Fact]
+    public void Writes_to_a_component_are_not_retried_by_policy()
+    {
+        Assert.All(Common.Resiliencies, resiliency =>
+        {
+            Assert.All(resiliency.Components.Values, component => Assert.Null(component.Outbound));
+            Assert.DoesNotContain(resiliency.Retries.Keys, name => name.StartsWith("Default", StringComparison.Ordinal));
+        });
+    }
+
     [Fact]
     public void Dead_letters_are_taken_one_by_one_and_have_no_dead_letter_topic_of_their_own()
     {

@@ -103,7 +103,7 @@ public sealed class Documents(DaprClient dapr, string stateStore)
             return true;
 
         // Stores tell a lost race in different ways (Aborted, Internal, a lost connection), and a bulk save may be half done: reading
-        // again is the only answer that is right for all of them.
+        // again is the only answer that is right for all of them. (An OK is right only where no retry policy is set on the store: docs/stores.md.)
         try
         {
             await Task.WhenAll(writes.Chunk(MostInCall).Select(chunk => dapr.SaveBulkStateAsync(

@@ -24,7 +24,7 @@ public sealed class StoreAwayTests(StoreServers servers) : IClassFixture<StoreSe
     [InlineData("redis", false)]
     [InlineData("postgresql", true)]
     [InlineData("postgresql", false)]
-    public async Task While_the_store_is_away_every_command_is_told_503_and_memory_stays_flat(string store, bool isCut)
+    public async Task While_the_store_is_away_every_request_is_told_503_and_memory_stays_flat(string store, bool isCut)
     {
         ServerProgram.Require(StoreServers.Missing(store));
         await using var cable = new Cable(await servers.PortOfAsync(store));
@@ -40,7 +40,12 @@ public sealed class StoreAwayTests(StoreServers servers) : IClassFixture<StoreSe
         var memory = 0L;
         for (var round = 0; round < Rounds; round++)
         {
-            var answers = await Task.WhenAll(Enumerable.Range(0, RequestsAtOnce).Select(i => PostAsync(http, $"away-{round}-{i}")));
+            var answers = await Task.WhenAll(Enumerable.Range(0, RequestsAtOnce).Select(i => (i % 4) switch
+            {
+                0 => AnswerOf(http.GetAsync($"/ledgers/before", Cancel)),
+                1 => AnswerOf(http.PostAsync("/ledgers/before?again=true", null, Cancel)),
+                _ => AnswerOf(http.PostAsync($"/ledgers/away-{round}-{i}", null, Cancel)),
+            }));
             Assert.All(answers, answer => Assert.Equal((HttpStatusCode.ServiceUnavailable, true), answer));
             if (round == RoundsOfWarmUp)
                 memory = GC.GetTotalMemory(forceFullCollection: true);
@@ -77,18 +82,20 @@ public sealed class StoreAwayTests(StoreServers servers) : IClassFixture<StoreSe
         builder.Services.AddEventStore(types => types.AddFamily<LedgerEvent>());
         var app = builder.Build();
         app.MapServiceDefaults();
-        app.MapPost("/ledgers/{id}", async (string id, EventStore events, CancellationToken cancel) =>
+        app.MapGet("/ledgers/{id}", async (string id, EventStore events, CancellationToken cancel) =>
+            TypedResults.Ok((await events.LoadAsync(CalmStore.Category, id, cancel)).Version));
+        app.MapPost("/ledgers/{id}", async (string id, EventStore events, CancellationToken cancel, bool again = false) =>
         {
-            await events.HandleAsync(CalmStore.Category, id, _ => new Booked(1, id), new CommandContext(LikelyNew: true), cancel);
+            await events.HandleAsync(CalmStore.Category, id, _ => new Booked(1, id), new CommandContext(LikelyNew: !again), cancel);
             return TypedResults.Created($"/ledgers/{id}");
         });
         await app.StartAsync(Cancel);
         return app;
     }
 
-    private static async Task<(HttpStatusCode Status, bool SaysWhenToTryAgain)> PostAsync(HttpClient http, string id)
+    private static async Task<(HttpStatusCode Status, bool SaysWhenToTryAgain)> AnswerOf(Task<HttpResponseMessage> request)
     {
-        using var answer = await http.PostAsync($"/ledgers/{id}", null, Cancel);
+        using var answer = await request;
         return (answer.StatusCode, answer.Headers.RetryAfter is not null);
     }
 
@@ -96,7 +103,7 @@ public sealed class StoreAwayTests(StoreServers servers) : IClassFixture<StoreSe
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
         limit.CancelAfter(TimeSpan.FromMinutes(1));
-        while (await PostAsync(http, id) is not (HttpStatusCode.Created, _))
+        while (await AnswerOf(http.PostAsync($"/ledgers/{id}", null, Cancel)) is not (HttpStatusCode.Created, _))
             limit.Token.ThrowIfCancellationRequested();
     }
 

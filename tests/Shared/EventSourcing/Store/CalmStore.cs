@@ -31,6 +31,12 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
 
     public int KeysRead { get; private set; }
 
+    /// <summary>Batches that were written.</summary>
+    public int Batches { get; private set; }
+
+    /// <summary>Batches wait for it.</summary>
+    public Task Gate { get; set; } = Task.CompletedTask;
+
     public int PagesWritten => _store.Keys.Count(key => key.Contains("|page|", StringComparison.Ordinal));
 
     public Task<Handled<Ledger>> BookAsync(string id, params int[] amounts) => Store.HandleAsync(
@@ -60,11 +66,15 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
 
     public Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken) => Locked(() => _store.TrySave(write));
 
-    public Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken) => Locked(() =>
+    public async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
-        _store.Transact(writes);
-        return true;
-    });
+        await Gate.WaitAsync(cancellationToken);
+        await Locked(() =>
+        {
+            Batches++;
+            return _store.Transact(writes);
+        });
+    }
 
     public Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken) => Locked(() =>
     {

@@ -43,6 +43,7 @@ public sealed class StreamTests
         {
             var then = await calm.Store.LoadAsync(CalmStore.Category, "a", version, TestContext.Current.CancellationToken);
             Assert.Equal(new Ledger(version * (version + 1) / 2, version, false), then!.State);
+            Assert.NotNull(then.UpdatedAt);
         }
 
         Assert.Null(await calm.Store.LoadAsync(CalmStore.Category, "a", 51, TestContext.Current.CancellationToken));
@@ -167,6 +168,67 @@ public sealed class StreamTests
         await Task.WhenAll(Enumerable.Range(0, 40).Select(_ => calm.BookAsync("a", 1)));
 
         Assert.Equal(new Ledger(40, 40, false), (await calm.Store.LoadAsync(CalmStore.Category, "a", TestContext.Current.CancellationToken)).State);
+    }
+
+    [Fact]
+    public async Task Commands_on_one_stream_that_wait_for_their_commit_share_it_and_each_has_its_own_answer()
+    {
+        await using var calm = new CalmStore();
+        await calm.Store.Ready;
+        var gate = new TaskCompletionSource();
+        calm.Gate = gate.Task;
+        var other = calm.BookAsync("other", 1);
+
+        var bookings = Enumerable.Range(1, 5).Select(amount => calm.BookAsync("a", amount)).ToArray();
+        var ifEmpty = calm.Store.HandleAsync(
+            CalmStore.Category,
+            "a",
+            state => state.Bookings == 0 ? new Booked(100, "") : Decision<LedgerEvent>.Nothing,
+            NoContext,
+            TestContext.Current.CancellationToken);
+        Assert.False(ifEmpty.IsCompleted, "nothing is answered from what is not committed");
+        gate.SetResult();
+
+        await other;
+        var handled = await Task.WhenAll(bookings);
+        Assert.Empty((await ifEmpty).Appended);
+        Assert.Equal(2, calm.Batches);
+        Assert.Equal([1L, 2L, 3L, 4L, 5L], handled.Select(one => Assert.Single(one.Appended).Version));
+        Assert.Equal([1, 3, 6, 10, 15], handled.Select(one => one.Stream.State.Balance));
+    }
+
+    [Fact]
+    public async Task Without_group_commit_each_command_is_a_commit_of_its_own()
+    {
+        await using var calm = new CalmStore(new EventStoreOptions { MaxBatch = 1 });
+
+        await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => calm.BookAsync("a", 1)));
+
+        Assert.Equal(10, calm.Batches);
+    }
+
+    [Fact]
+    public async Task Events_of_one_command_that_do_not_fit_into_one_write_are_refused_before_anything_is_stored()
+    {
+        await using var calm = new CalmStore(new EventStoreOptions { MaxBatchBytes = 1_000 });
+
+        await Assert.ThrowsAsync<EventTooLargeException>(() => calm.BookAsync("a", [.. Enumerable.Range(1, 20)]));
+
+        Assert.False((await calm.Store.LoadAsync(CalmStore.Category, "a", TestContext.Current.CancellationToken)).Exists);
+    }
+
+    [Fact]
+    public void An_id_that_would_look_like_a_part_of_a_key_is_refused()
+    {
+        Assert.Throws<ArgumentException>(() => CalmStore.Category.StreamOf("a|page|1"));
+    }
+
+    [Fact]
+    public void A_state_of_which_a_snapshot_could_lose_a_part_is_refused()
+    {
+        var refusal = Assert.Throws<ArgumentException>(() => new StreamCategory<IReadOnlyList<int>, Booked>("sums", null, [], (sums, _) => sums));
+
+        Assert.Contains("'sums'", refusal.Message, StringComparison.Ordinal);
     }
 
     [Fact]
