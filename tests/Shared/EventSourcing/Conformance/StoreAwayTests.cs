@@ -63,16 +63,16 @@ public sealed class StoreAwayTests(StoreServers servers) : IClassFixture<StoreSe
         var (httpAddress, grpcAddress) = under.Addresses(0);
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = Environments.Production });
         foreach (var (setting, value) in new Dictionary<string, string>
-                 {
-                     ["APP_PORT"] = "0",
-                     ["DAPR_HTTP_ENDPOINT"] = httpAddress,
-                     ["DAPR_GRPC_ENDPOINT"] = grpcAddress,
-                     ["Dapr:StateStore"] = StoreUnderTest.Component,
-                     ["EventStore:QueueLimit"] = "50",
-                     ["EventStore:CallTimeout"] = "00:00:00.2",
-                     ["EventStore:CommitTimeout"] = "00:00:00.3",
-                     ["Serilog:MinimumLevel:Default"] = "Fatal",
-                 })
+        {
+            ["APP_PORT"] = "0",
+            ["DAPR_HTTP_ENDPOINT"] = httpAddress,
+            ["DAPR_GRPC_ENDPOINT"] = grpcAddress,
+            ["Dapr:StateStore"] = StoreUnderTest.Component,
+            ["EventStore:QueueLimit"] = "50",
+            ["EventStore:CallTimeout"] = "00:00:00.2",
+            ["EventStore:CommitTimeout"] = "00:00:00.3",
+            ["Serilog:MinimumLevel:Default"] = "Fatal",
+        })
         {
             builder.Configuration[setting] = value;
         }
