@@ -239,16 +239,19 @@ public sealed class EventStore
         for (var attempt = 0; attempt < AttemptsUntilBusy; attempt++)
         {
             Queued<TState> queued;
+            bool assumeNew;
             using (await _turns.TakeAsync(stream, cancellationToken))
             {
-                queued = await JoinAsync(category, stream, propose, cancellationToken)
-                    ?? await BeginAsync(category, stream, likelyNew && attempt == 0, propose, cancellationToken);
+                var pending = _committer.PendingOn(stream);
+                assumeNew = likelyNew && attempt == 0 && pending is null;
+                queued = (pending is null ? null : await JoinAsync(category, pending, propose, cancellationToken))
+                    ?? await BeginAsync(category, stream, assumeNew, propose, cancellationToken);
             }
 
             // A stream that was only thought to be new needs a look at the real one before nothing is done.
             var isCertain = queued.Command is { } command
                 ? await _committer.OutcomeAsync(command, stream, cancellationToken) == AppendOutcome.Committed
-                : !likelyNew || attempt > 0;
+                : !assumeNew;
             if (isCertain)
             {
                 return queued.Handled;
@@ -259,25 +262,21 @@ public sealed class EventStore
             $"Stream {stream}: {AttemptsUntilBusy} commits in a row failed, since others changed it meanwhile or the state store refused them. Try again later.");
     }
 
-    // On top of what waits for its commit on this stream; null when nothing does any more. What is decided there and writes nothing would be an
-    // answer from what is not committed yet, so then, too, the commit is waited for.
+    // On top of what waits for its commit on this stream; null when that cannot be, and then it is decided. What writes nothing on top of it would
+    // be an answer from what is not committed yet, so then, too, the commit is waited for.
     private async Task<Queued<TState>?> JoinAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category,
-        string stream,
+        PendingAppend pending,
         Func<StreamState<TState>, CancellationToken, Task<Proposal>> propose,
         CancellationToken cancellationToken)
         where TEvent : class
     {
-        while (_committer.PendingOn(stream) is { } pending)
+        if (_options.MaxBatch > 1 && pending.Open is { } at && await TryJoinAsync(category, pending, at, propose, cancellationToken) is { } joined)
         {
-            if (_options.MaxBatch > 1 && pending.Open is { } at && await TryJoinAsync(category, pending, at, propose, cancellationToken) is { } joined)
-            {
-                return joined;
-            }
-
-            await _committer.OutcomeAsync(pending.Watch(), stream, cancellationToken);
+            return joined;
         }
 
+        await _committer.OutcomeAsync(pending.Watch(), pending.Stream, cancellationToken);
         return null;
     }
 
@@ -289,27 +288,30 @@ public sealed class EventStore
         CancellationToken cancellationToken)
         where TEvent : class
     {
-        var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
-        Proposal proposal;
         try
         {
-            proposal = await propose(present, cancellationToken);
+            var present = await FoldAsync(category, at, at.Tip.Version, cancellationToken);
+            var proposal = await propose(present, cancellationToken);
+            if (!proposal.Writes)
+            {
+                return null;
+            }
+
+            var stored = Store(at.Tip.CommitId!, at, proposal.Events);
+            var next = Next(at.Tip, at.Tip.CommitId!, stored, proposal.Positions);
+            if (IsFull(next))
+            {
+                return null;
+            }
+
+            var handled = HandledOf(category, present, next, stored);
+            return pending.TryAdd(next, handled.Appended) is { } command ? new Queued<TState>(handled, command) : null;
         }
-        catch (Exception exception) when (exception is not OperationCanceledException)
+        catch (Exception) when (!cancellationToken.IsCancellationRequested)
         {
             // It is told to the caller when it is so on what is committed, too.
             return null;
         }
-
-        var stored = Store(at.Tip.CommitId!, at, proposal.Events);
-        var next = Next(at.Tip, at.Tip.CommitId!, stored, proposal.Positions);
-        if (!proposal.Writes || IsFull(next))
-        {
-            return null;
-        }
-
-        var handled = HandledOf(category, present, next, stored);
-        return pending.TryAdd(next, handled.Appended) is { } command ? new Queued<TState>(handled, command) : null;
     }
 
     private async Task<Queued<TState>> BeginAsync<TState, TEvent>(

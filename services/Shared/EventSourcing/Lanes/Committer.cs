@@ -53,40 +53,51 @@ internal sealed class Committer
         }
     }
 
-    /// <summary>A command's outcome, once it is certain.</summary>
+    /// <summary>The outcome for a command that is part of an append, or waits for it, once it is certain.</summary>
     /// <exception cref="EventStoreUnavailableException">It could not be learnt in time.</exception>
-    public async Task<AppendOutcome> OutcomeAsync(TaskCompletionSource<AppendOutcome> command, string stream, CancellationToken cancellationToken)
-    {
-        using var limit = new CancellationTokenSource(_options.CommitTimeout, _time);
-        using var unconfirmed = limit.Token.Register(() => command.TrySetException(new EventStoreUnavailableException(
-            $"Stream {stream}: the commit was not confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.")));
-        using var cancelled = cancellationToken.Register(() => command.TrySetCanceled(cancellationToken));
-        return await command.Task;
-    }
+    public Task<AppendOutcome> OutcomeAsync(TaskCompletionSource<AppendOutcome> command, string stream, CancellationToken cancellationToken) =>
+        command.WithinAsync(
+            _options.CommitTimeout,
+            _time,
+            $"Stream {stream}: no commit was confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.",
+            cancellationToken);
 
     /// <summary>Takes no more appends; <see cref="RunAsync"/> ends when the queue is empty.</summary>
     public void Complete() => _queue.Writer.TryComplete();
 
     public async Task RunAsync(CancellationToken stop)
     {
-        var batches = await _lanes.UntilAnsweredAsync(() => _state.DescribeAsync(stop), stop);
-        await _ownership.CurrentAsync(stop);
-        while (_carried.Count > 0 || await _queue.Reader.WaitToReadAsync(stop))
+        try
         {
-            var lane = await _ownership.CurrentAsync(stop);
-            var batch = TakeBatch();
-            if (batch.Count == 0)
+            var batches = await _lanes.UntilAnsweredAsync(() => _state.DescribeAsync(stop), stop);
+            await _ownership.CurrentAsync(stop);
+            while (_carried.Count > 0 || await _queue.Reader.WaitToReadAsync(stop))
             {
-                continue;
-            }
+                var lane = await _ownership.CurrentAsync(stop);
+                var batch = TakeBatch();
+                if (batch.Count == 0)
+                {
+                    continue;
+                }
 
-            if (batches == BatchWrites.Atomic)
-            {
-                await CommitAtomicallyAsync(lane, batch, stop);
+                if (batches == BatchWrites.Atomic)
+                {
+                    await CommitAtomicallyAsync(lane, batch, stop);
+                }
+                else
+                {
+                    await CommitInStepsAsync(lane, batch, stop);
+                }
             }
-            else
+        }
+        finally
+        {
+            // Only when it was stopped before all were done: nobody may wait for what nobody does any more.
+            Complete();
+            foreach (var append in _pending.Values)
             {
-                await CommitInStepsAsync(lane, batch, stop);
+                append.TryTake();
+                Fail(append, new EventStoreUnavailableException($"Stream {append.Stream}: this instance is stopping. The commit may still happen."));
             }
         }
     }
@@ -222,11 +233,17 @@ internal sealed class Committer
         append.End(outcome);
     }
 
+    private void Fail(PendingAppend append, Exception exception)
+    {
+        _pending.TryRemove(append.Stream, out _);
+        append.Fail(exception);
+    }
+
     // Nothing of the transaction was written. Those whose tip has changed are told so; the others go with the next batch, and alone when no
     // changed tip explains the failure.
     private async Task SortOutAsync(List<PendingAppend> batch, Exception failure, CancellationToken stop)
     {
-        var tips = await ReadTipsAsync(batch, stop);
+        var tips = await _lanes.UntilAnsweredAsync(() => _streams.ReadTipsAsync([.. batch.Select(append => append.Stream)], stop), stop);
         var unchanged = new List<PendingAppend>();
         foreach (var (append, at) in batch.Zip(tips))
         {
@@ -256,8 +273,7 @@ internal sealed class Committer
             }
             else
             {
-                _pending.TryRemove(append.Stream, out _);
-                append.Fail(new EventStoreUnavailableException($"Stream {append.Stream}: the store refuses the commit. Try again later.", failure));
+                Fail(append, new EventStoreUnavailableException($"Stream {append.Stream}: the store refuses the commit. Try again later.", failure));
             }
         }
 
@@ -268,14 +284,22 @@ internal sealed class Committer
     // After this a write is either in its tip or can never be.
     private async Task<List<PendingAppend>> CommittedOrBarredAsync(List<PendingAppend> batch, CancellationToken stop)
     {
-        var tips = await ReadTipsAsync(batch, stop);
-        var committed = await Task.WhenAll(batch.Zip(tips, (append, at) => append.Entry is { } entry
-            ? _lanes.IsCommittedOrBarredAsync(entry, at, stop)
-            // One that only moves positions may land late: by then either its tag or its positions are old.
-            : Task.FromResult(append.Tip.Positions.All(position => at.Tip.Positions.GetValueOrDefault(position.Key) >= position.Value))));
+        var values = await _lanes.UntilAnsweredAsync(() => _state.GetManyAsync([.. batch.Select(append => append.Write.Key)], stop), stop);
+        var committed = await Task.WhenAll(batch.Zip(values, (append, value) => IsCommittedOrBarredAsync(append, value, stop)));
         return [.. batch.Where((_, i) => committed[i])];
     }
 
-    private Task<IReadOnlyList<TipAt>> ReadTipsAsync(List<PendingAppend> batch, CancellationToken stop) =>
-        _lanes.UntilAnsweredAsync(() => _streams.ReadTipsAsync([.. batch.Select(append => append.Stream)], stop), stop);
+    private async Task<bool> IsCommittedOrBarredAsync(PendingAppend append, StateValue? value, CancellationToken stop)
+    {
+        if (value is not null && value.Value.Span.SequenceEqual(append.Write.Value.Span))
+        {
+            return true;
+        }
+
+        var at = StreamStorage.At(append.Stream, value);
+        return append.Entry is { } entry
+            ? await _lanes.IsCommittedOrBarredAsync(entry, at, stop)
+            // One that only moves positions may land late: by then either its tag or its positions are old.
+            : append.Tip.Positions.All(position => at.Tip.Positions.GetValueOrDefault(position.Key) >= position.Value);
+    }
 }

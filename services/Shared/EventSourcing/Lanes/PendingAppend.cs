@@ -19,7 +19,7 @@ internal sealed class PendingAppend(TipAt former, Tip tip, IReadOnlyList<Recorde
 {
     private readonly Lock _lock = new();
     private readonly List<TaskCompletionSource<AppendOutcome>> _commands = [NewWait()];
-    private readonly List<TaskCompletionSource<AppendOutcome>> _watchers = [];
+    private TaskCompletionSource<AppendOutcome>? _watcher;
     private AppendOutcome? _outcome;
     private bool _isTaken;
 
@@ -79,7 +79,7 @@ internal sealed class PendingAppend(TipAt former, Tip tip, IReadOnlyList<Recorde
         }
     }
 
-    /// <summary>Waits for the outcome without being part of it.</summary>
+    /// <summary>Waits for the outcome without being part of it. For one at a time: whoever has the stream's turn.</summary>
     public TaskCompletionSource<AppendOutcome> Watch()
     {
         var watcher = NewWait();
@@ -91,7 +91,7 @@ internal sealed class PendingAppend(TipAt former, Tip tip, IReadOnlyList<Recorde
             }
             else
             {
-                _watchers.Add(watcher);
+                _watcher = watcher;
             }
         }
 
@@ -111,24 +111,23 @@ internal sealed class PendingAppend(TipAt former, Tip tip, IReadOnlyList<Recorde
     public void End(AppendOutcome outcome)
     {
         _commands.ForEach(command => command.TrySetResult(outcome));
-        TellWatchers(outcome);
+        TellWatcher(outcome);
     }
 
     /// <summary>It is certainly not committed, and trying again has no prospect.</summary>
     public void Fail(Exception exception)
     {
         _commands.ForEach(command => command.TrySetException(exception));
-        TellWatchers(AppendOutcome.Conflict);
+        TellWatcher(AppendOutcome.Conflict);
     }
 
-    private void TellWatchers(AppendOutcome outcome)
+    private void TellWatcher(AppendOutcome outcome)
     {
         lock (_lock)
         {
             _outcome = outcome;
+            _watcher?.TrySetResult(outcome);
         }
-
-        _watchers.ForEach(watcher => watcher.TrySetResult(outcome));
     }
 
     private static TaskCompletionSource<AppendOutcome> NewWait() => new(TaskCreationOptions.RunContinuationsAsynchronously);

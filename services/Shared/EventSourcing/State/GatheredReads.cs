@@ -34,11 +34,8 @@ internal sealed class GatheredReads(IStateApi state, TimeSpan timeout, TimeProvi
             }
         }
 
-        using var limit = new CancellationTokenSource(timeout, time);
-        using var late = limit.Token.Register(() => read.Answer.TrySetException(
-            new EventStoreUnavailableException($"The state store did not answer within {timeout.TotalSeconds} s when it was to read {key}. Try again later.")));
-        using var cancelled = cancellationToken.Register(() => read.Answer.TrySetCanceled(cancellationToken));
-        return await read.Answer.Task;
+        return await read.Answer.WithinAsync(
+            timeout, time, $"The state store did not answer within {timeout.TotalSeconds} s when it was to read {key}. Try again later.", cancellationToken);
     }
 
     // None of those who wait can cancel a call; each ends within the timeout of a call.

@@ -13,6 +13,9 @@ internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, 
 
     private readonly GatheredReads _gathered = new(state, options.CallTimeout, time);
 
+    public static TipAt At(string stream, StateValue? value) =>
+        value is null ? new TipAt(stream, Tip.Empty, null) : new TipAt(stream, Tip.Read(value.Value), value.ETag);
+
     public async Task<TipAt> ReadTipAsync(string stream, CancellationToken cancellationToken) =>
         At(stream, await _gathered.GetAsync(Tip.KeyOf(stream), cancellationToken));
 
@@ -108,7 +111,4 @@ internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, 
             }
         }
     }
-
-    private static TipAt At(string stream, StateValue? value) =>
-        value is null ? new TipAt(stream, Tip.Empty, null) : new TipAt(stream, Tip.Read(value.Value), value.ETag);
 }

@@ -1,3 +1,5 @@
+using DaprOrders.EventSourcing.State;
+
 namespace DaprOrders.EventSourcing.Streams;
 
 /// <summary>
@@ -7,12 +9,12 @@ namespace DaprOrders.EventSourcing.Streams;
 internal sealed class StreamTurns(TimeSpan patience, TimeProvider time)
 {
     // A stream is here while somebody has the turn; null until somebody waits.
-    private readonly Dictionary<string, Queue<TaskCompletionSource>?> _waiting = [];
+    private readonly Dictionary<string, Queue<TaskCompletionSource<bool>>?> _waiting = [];
 
     /// <exception cref="EventStoreUnavailableException">The turn did not come in time.</exception>
     public async Task<Turn> TakeAsync(string stream, CancellationToken cancellationToken)
     {
-        var turn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var turn = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_waiting)
         {
             if (_waiting.TryAdd(stream, null))
@@ -20,14 +22,11 @@ internal sealed class StreamTurns(TimeSpan patience, TimeProvider time)
                 return new Turn(this, stream);
             }
 
-            (_waiting[stream] ??= new Queue<TaskCompletionSource>()).Enqueue(turn);
+            (_waiting[stream] ??= new Queue<TaskCompletionSource<bool>>()).Enqueue(turn);
         }
 
-        using var limit = new CancellationTokenSource(patience, time);
-        using var late = limit.Token.Register(() => turn.TrySetException(new EventStoreUnavailableException(
-            $"Stream {stream}: the commands before this one were not done within {patience}. Try again later.")));
-        using var cancelled = cancellationToken.Register(() => turn.TrySetCanceled(cancellationToken));
-        await turn.Task;
+        await turn.WithinAsync(
+            patience, time, $"Stream {stream}: the commands before this one were not done within {patience}. Try again later.", cancellationToken);
         return new Turn(this, stream);
     }
 
@@ -39,7 +38,7 @@ internal sealed class StreamTurns(TimeSpan patience, TimeProvider time)
             while (waiting is { Count: > 0 })
             {
                 // One that has given up is passed over.
-                if (waiting.Dequeue().TrySetResult())
+                if (waiting.Dequeue().TrySetResult(true))
                 {
                     return;
                 }
