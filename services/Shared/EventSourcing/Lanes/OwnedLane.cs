@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
+using DaprOrders.EventSourcing.State;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.EventSourcing.Lanes;
@@ -138,9 +139,12 @@ internal sealed class OwnedLane(
         {
             foreach (var call in CallsOf(topic))
             {
-                using var limit = new CancellationTokenSource(options.CallTimeout, time);
-                using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, ended);
-                await publisher.PublishAsync(topic.Key, call, either.Token);
+                await TimeLimit.WithinAsync(
+                    token => publisher.PublishAsync(topic.Key, call, token),
+                    options.CallTimeout,
+                    time,
+                    $"The publication of {call.Count} events to {topic.Key} was not answered within {options.CallTimeout}.",
+                    ended);
             }
         }
 

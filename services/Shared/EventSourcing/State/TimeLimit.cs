@@ -1,0 +1,33 @@
+namespace DaprOrders.EventSourcing.State;
+
+/// <summary>Nothing is waited for without end, whatever others do; the time is taken by the given clock.</summary>
+internal static class TimeLimit
+{
+    /// <summary>Waits for what completes the source, which itself fails when the time is up or the caller gives up.</summary>
+    /// <exception cref="EventStoreUnavailableException">The time is up; its message is <paramref name="otherwise"/>.</exception>
+    public static async Task<T> WithinAsync<T>(
+        this TaskCompletionSource<T> source, TimeSpan timeout, TimeProvider time, string otherwise, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(timeout, time);
+        using var late = limit.Token.Register(() => source.TrySetException(new EventStoreUnavailableException(otherwise)));
+        using var cancelled = cancellationToken.Register(() => source.TrySetCanceled(cancellationToken));
+        return await source.Task;
+    }
+
+    /// <summary>Makes a call, which is cancelled when the time is up or the caller gives up.</summary>
+    /// <exception cref="EventStoreUnavailableException">The time is up; its message is <paramref name="otherwise"/>.</exception>
+    public static async Task WithinAsync(
+        Func<CancellationToken, Task> call, TimeSpan timeout, TimeProvider time, string otherwise, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(timeout, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            await call(either.Token);
+        }
+        catch (Exception exception) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new EventStoreUnavailableException(otherwise, exception);
+        }
+    }
+}

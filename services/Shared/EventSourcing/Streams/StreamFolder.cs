@@ -1,0 +1,43 @@
+using System.Text.Json;
+
+namespace DaprOrders.EventSourcing.Streams;
+
+/// <summary>Folds streams to their states, from the snapshot in their tips where there is one.</summary>
+internal sealed class StreamFolder(StreamStorage streams, EventTypes types)
+{
+    /// <summary>The state after <paramref name="version"/>, which the tip has reached.</summary>
+    public async Task<StreamState<TState>> FoldAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category, TipAt at, long version, CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        var (state, after, updated) = SnapshotOf(category, at.Tip, version);
+        var stored = after + 1 >= at.Tip.FirstVersion
+            ? at.Tip.Events.Where(e => e.Version > after)
+            : await streams.ReadAsync(at, after, (int)(version - after), cancellationToken);
+        foreach (var e in stored.TakeWhile(e => e.Version <= version))
+        {
+            state = category.Evolve(state, Payload<TEvent>(e.Of(at.Stream)));
+            updated = e.OccurredAt;
+        }
+
+        return new StreamState<TState>(at.Stream, version, state, at.Tip.CreatedAt, updated, at.Tip.Positions);
+    }
+
+    private static (TState State, long After, DateTimeOffset? UpdatedAt) SnapshotOf<TState, TEvent>(StreamCategory<TState, TEvent> category, Tip tip, long version)
+        where TEvent : class
+    {
+        if (tip.Snapshot is { } snapshot && snapshot.Shape == category.SnapshotVersion && snapshot.Version <= version)
+        {
+            var state = snapshot.State.Deserialize<TState>(EventTypes.Json);
+            return (state ?? category.Initial, snapshot.Version, snapshot.UpdatedAt);
+        }
+
+        return (category.Initial, 0, null);
+    }
+
+    /// <exception cref="UnknownEventException">It is not an event of this stream, or not known here.</exception>
+    public TEvent Payload<TEvent>(RecordedEvent recorded)
+        where TEvent : class =>
+        types.Read(recorded) as TEvent ?? throw new UnknownEventException(
+            $"Stream {recorded.Stream}, version {recorded.Version}: '{recorded.Type}' is not an event of this stream ({typeof(TEvent).Name}).");
+}
