@@ -11,8 +11,8 @@ namespace DaprOrders.EventSourcing.Tests.Simulation;
 /// </summary>
 public sealed class SimulationTests
 {
-    private const int DefaultSeeds = 1_000;
-    private const int SeedsPerMutant = 3000;
+    private const int DefaultSeeds = 2_000;
+    private const int SeedsPerMutant = 300;
     private const int SeedsRunTwice = 20;
 
     [Theory]
