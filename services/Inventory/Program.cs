@@ -33,5 +33,5 @@ app.MapActorsHandlers();
 app.MapProducts();
 app.MapReceipts();
 app.MapReservations();
-app.MapTopic("orders", app.Services.GetRequiredService<OrderEvents>().HandleAsync);
+app.MapTopic("orders", "ordering", app.Services.GetRequiredService<OrderEvents>().HandleAsync);
 app.Run();

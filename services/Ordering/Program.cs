@@ -45,10 +45,10 @@ app.MapFollowingOrders();
 app.MapEventLog();
 
 var fulfillment = app.Services.GetRequiredService<OrderFulfillment>();
-app.MapTopic("stock", fulfillment.FollowAsync);
-app.MapTopic("payments", fulfillment.FollowAsync);
-app.MapTopic("shipments", fulfillment.FollowAsync);
-app.MapTopic("products", app.Services.GetRequiredService<PriceList>().FollowAsync);
+app.MapTopic("stock", "inventory", fulfillment.FollowAsync);
+app.MapTopic("payments", "payments", fulfillment.FollowAsync);
+app.MapTopic("shipments", "shipping", fulfillment.FollowAsync);
+app.MapTopic("products", "inventory", app.Services.GetRequiredService<PriceList>().FollowAsync);
 app.MapActorsHandlers();
 
 app.Run();

@@ -24,5 +24,5 @@ var app = builder.Build();
 app.MapServiceDefaults();
 app.MapEventLog();
 app.MapPayments();
-app.MapTopic("orders", app.Services.GetRequiredService<OrderEvents>().HandleAsync);
+app.MapTopic("orders", "ordering", app.Services.GetRequiredService<OrderEvents>().HandleAsync);
 app.Run();

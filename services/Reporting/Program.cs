@@ -27,7 +27,7 @@ app.MapOrderLists();
 app.MapSales();
 app.MapProjections();
 app.MapTopicsInBatches(
-    ["orders", "stock", "payments", "shipments"],
+    [("orders", "ordering"), ("stock", "inventory"), ("payments", "payments"), ("shipments", "shipping")],
     app.Services.GetRequiredService<Projections>().FollowTopicsAsync);
 
 app.Run();

@@ -19,5 +19,5 @@ app.MapEventLog();
 app.MapShipments();
 app.MapDispatching();
 app.MapCancelling();
-app.MapTopic("orders", app.Services.GetRequiredService<PaidOrders>().HandleAsync);
+app.MapTopic("orders", "ordering", app.Services.GetRequiredService<PaidOrders>().HandleAsync);
 app.Run();

@@ -52,10 +52,15 @@ internal sealed class UnreadableEventException(string message) : Exception(messa
 /// </summary>
 internal static class CloudEvents
 {
-    public static IncomingEvent Read(JsonElement cloudEvent, EventTypes types)
+    /// <param name="publisher">The app id whose topic it came on: nobody else's event is taken, and nobody else is asked for what is missing.</param>
+    public static IncomingEvent Read(JsonElement cloudEvent, string publisher, EventTypes types)
     {
         if (cloudEvent.ValueKind != JsonValueKind.Object)
             throw new UnreadableEventException($"Expected a CloudEvent as a JSON object; got {cloudEvent.ValueKind}.");
+
+        var source = Required(cloudEvent, "source");
+        if (source != publisher)
+            throw new UnreadableEventException($"The CloudEvent's source is '{source}'; only {publisher} publishes on this topic.");
 
         var recorded = new RecordedEvent(
             Required(cloudEvent, "stream"),
@@ -68,7 +73,7 @@ internal static class CloudEvents
             cloudEvent.TryGetProperty("data", out var data)
                 ? data
                 : throw new UnreadableEventException("The CloudEvent has no 'data'."));
-        return new IncomingEvent(Required(cloudEvent, "source"), recorded, types.Read(recorded));
+        return new IncomingEvent(publisher, recorded, types.Read(recorded));
     }
 
     public static string? Text(JsonElement cloudEvent, string attribute) =>

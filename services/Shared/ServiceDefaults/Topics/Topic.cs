@@ -20,12 +20,15 @@ internal sealed class StreamByStream(Func<IReadOnlyList<IncomingEvent>, Cancella
 }
 
 /// <summary>The events of one topic on their way to the handler; the same way for a delivery and for a dead letter sent through again.</summary>
-internal sealed class Topic(string name, IHandling handling, EventTypes types, FailureLog failures, ILogger<Topic> logger)
+internal sealed class Topic(string name, string publisher, IHandling handling, EventTypes types, FailureLog failures, ILogger<Topic> logger)
 {
     /// <summary>Streams of one delivery at work at once. They wait for the store, not for the processor.</summary>
     private const int MostStreamsAtOnce = 64;
 
     public string Name { get; } = name;
+
+    /// <summary>The app id of the only service that publishes here.</summary>
+    public string Publisher { get; } = publisher;
 
     /// <summary>Handles a delivery; the answer for each event, in their order.</summary>
     public async Task<IReadOnlyList<DeliveryStatus>> DeliverAsync(IReadOnlyList<JsonElement> cloudEvents, CancellationToken cancellationToken)
@@ -36,7 +39,7 @@ internal sealed class Topic(string name, IHandling handling, EventTypes types, F
         {
             try
             {
-                readable.Add((i, CloudEvents.Read(cloudEvents[i], types)));
+                readable.Add((i, CloudEvents.Read(cloudEvents[i], Publisher, types)));
             }
             catch (Exception exception) when (exception is UnreadableEventException or UnknownEventException)
             {
@@ -61,7 +64,7 @@ internal sealed class Topic(string name, IHandling handling, EventTypes types, F
     public async Task RedriveAsync(JsonElement cloudEvent, CancellationToken cancellationToken)
     {
         using var activity = Telemetry.StartHandling(Name, CloudEvents.Text(cloudEvent, "traceparent"));
-        var incoming = CloudEvents.Read(cloudEvent, types);
+        var incoming = CloudEvents.Read(cloudEvent, Publisher, types);
         using var about = Logging.Handling(incoming.Recorded);
         await handling.HandleAsync([incoming], cancellationToken);
     }

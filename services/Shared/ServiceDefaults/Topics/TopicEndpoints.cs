@@ -16,10 +16,11 @@ public static class TopicEndpoints
     /// version, duplicates within a delivery once. A handler that throws has these entries delivered again;
     /// <see cref="UnknownEventException"/>, and what cannot be read, goes to the dead letters.
     /// </summary>
+    /// <param name="publisher">The app id of the only service that publishes on this topic; what names another source goes to the dead letters.</param>
     /// <param name="handle">Gets the events of one source stream, in order of version, at least once.</param>
     public static IEndpointConventionBuilder MapTopic(
-        this WebApplication app, string topic, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle) =>
-        app.MapTopic(topic, new StreamByStream(handle));
+        this WebApplication app, string topic, string publisher, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle) =>
+        app.MapTopic(topic, publisher, new StreamByStream(handle));
 
     /// <summary>
     /// POST /events/{topic} for each topic, for consumers that want batches: what is in flight at once, over all these topics, is handled
@@ -28,17 +29,18 @@ public static class TopicEndpoints
     /// </summary>
     /// <param name="handle">Gets events of any source streams, those of one in order of version, each at least once.</param>
     public static void MapTopicsInBatches(
-        this WebApplication app, IEnumerable<string> topics, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle)
+        this WebApplication app, IEnumerable<(string Topic, string Publisher)> topics, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle)
     {
         var batches = new Batches(handle, app.Lifetime.ApplicationStopping);
-        foreach (var topic in topics)
-            app.MapTopic(topic, batches);
+        foreach (var (topic, publisher) in topics)
+            app.MapTopic(topic, publisher, batches);
     }
 
-    private static IEndpointConventionBuilder MapTopic(this WebApplication app, string name, IHandling handling)
+    private static IEndpointConventionBuilder MapTopic(this WebApplication app, string name, string publisher, IHandling handling)
     {
         var topic = new Topic(
             name,
+            publisher,
             handling,
             app.Services.GetRequiredService<EventTypes>(),
             app.Services.GetRequiredService<FailureLog>(),

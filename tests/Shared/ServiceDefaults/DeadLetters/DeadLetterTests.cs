@@ -14,7 +14,7 @@ public sealed class DeadLetterTests
     [Fact]
     public async Task A_dead_letter_tells_how_often_it_was_tried_and_why_it_failed()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) =>
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) =>
             throw new InvalidOperationException("The post office is closed.", new TimeoutException("No answer."))));
         for (var attempt = 0; attempt < 3; attempt++)
             Assert.Equal("RETRY", await host.DeliverAsync("letters", CloudEvent("a", 1)));
@@ -35,7 +35,7 @@ public sealed class DeadLetterTests
     [Fact]
     public async Task A_dead_letter_that_comes_twice_is_kept_once()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
 
         await host.DeliverAsync("dead-letters", CloudEvent("a", 1));
         await host.DeliverManyAsync("dead-letters", CloudEvent("a", 1), CloudEvent("a", 1));
@@ -50,7 +50,7 @@ public sealed class DeadLetterTests
     [InlineData("")]
     public async Task A_message_that_is_no_CloudEvent_is_kept_whole(string body)
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
 
         var response = await host.Http.PostAsync("/events/dead-letters", new StringContent(body, Encoding.UTF8, "text/plain"), Cancellation);
 
@@ -64,7 +64,7 @@ public sealed class DeadLetterTests
     public async Task A_redrive_goes_through_the_same_handler_and_removes_what_it_handled()
     {
         var (isOpen, handled) = (false, new List<string>());
-        await using var host = await StartAsync(app => app.MapTopic("letters", (events, _) =>
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) =>
         {
             if (!isOpen)
                 throw new InvalidOperationException("The post office is closed.");
@@ -89,7 +89,7 @@ public sealed class DeadLetterTests
     [Fact]
     public async Task Redriving_all_keeps_only_those_that_fail_again()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (events, _) =>
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) =>
             events[0].Recorded.Stream == "bad" ? throw new InvalidOperationException("still bad") : Task.CompletedTask));
         await host.DeliverManyAsync("dead-letters", CloudEvent("a", 1), CloudEvent("bad", 1), CloudEvent("b", 1), CloudEvent("x", 1, topic: "elsewhere"), "junk");
 
@@ -103,7 +103,7 @@ public sealed class DeadLetterTests
     [Fact]
     public async Task The_list_is_read_page_by_page_oldest_first_however_long_it_is()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
         var sent = Enumerable.Range(1, (2 * DeadLetterStore.IdsInPage) + 5).ToList();
         await host.DeliverManyAsync("dead-letters", [.. sent.Select(version => CloudEvent("a", version))]);
 
@@ -124,7 +124,7 @@ public sealed class DeadLetterTests
     [Fact]
     public async Task Removing_everything_leaves_an_empty_list_that_can_grow_again()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
         await host.DeliverManyAsync("dead-letters", [.. Enumerable.Range(1, DeadLetterStore.IdsInPage + 1).Select(version => CloudEvent("a", version))]);
 
         for (var version = 1; version <= DeadLetterStore.IdsInPage + 1; version++)
@@ -146,7 +146,7 @@ public sealed class DeadLetterTests
     [InlineData("/dead-letters?cursor=-1.a", "cursor")]
     public async Task A_bad_query_is_refused_with_the_field_named(string path, string field)
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
 
         var problem = await host.GetAsync(path, HttpStatusCode.BadRequest);
 
@@ -161,7 +161,7 @@ public sealed class DeadLetterTests
     [InlineData("GET", "/dead-letters/a%7C%7Cb")]
     public async Task An_unknown_dead_letter_is_not_found(string method, string path)
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
 
         var response = await host.Http.SendAsync(new HttpRequestMessage(new HttpMethod(method), path), Cancellation);
 
@@ -172,7 +172,7 @@ public sealed class DeadLetterTests
     [Fact]
     public async Task A_dead_letter_that_cannot_be_kept_now_is_delivered_again()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
         host.State.IsDown = true;
 
         Assert.Equal("RETRY", await host.DeliverAsync("dead-letters", CloudEvent("a", 1)));
@@ -181,7 +181,7 @@ public sealed class DeadLetterTests
     [Fact]
     public async Task A_store_that_takes_no_note_of_a_failure_does_not_hide_it()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => throw new InvalidOperationException("closed")));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => throw new InvalidOperationException("closed")));
         host.State.IsDown = true;
 
         Assert.Equal("RETRY", await host.DeliverAsync("letters", CloudEvent("a", 1)));

@@ -9,7 +9,7 @@ public sealed class ReadinessTests
     [Fact]
     public async Task A_service_is_ready_when_sidecar_subscriptions_and_store_are()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
         host.Sidecar.Subscribed.Add("letters");
 
         Assert.Equal("Healthy", (await host.GetAsync("/healthz/ready")).GetProperty("status").GetString());
@@ -18,7 +18,7 @@ public sealed class ReadinessTests
     [Fact]
     public async Task A_topic_that_is_not_subscribed_is_named()
     {
-        await using var host = await StartAsync(app => app.MapTopicsInBatches(["letters", "parcels"], (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopicsInBatches([("letters", "post"), ("parcels", "post")], (_, _) => Task.CompletedTask));
         host.Sidecar.Subscribed.Add("letters");
 
         var report = await host.GetAsync("/healthz/ready", HttpStatusCode.ServiceUnavailable);

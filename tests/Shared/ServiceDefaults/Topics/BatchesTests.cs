@@ -60,7 +60,7 @@ public sealed class BatchesTests
     public async Task Several_topics_share_their_batches()
     {
         var handled = new List<string>();
-        await using var host = await StartAsync(app => app.MapTopicsInBatches(["letters", "parcels"], (events, _) =>
+        await using var host = await StartAsync(app => app.MapTopicsInBatches([("letters", "post"), ("parcels", "post")], (events, _) =>
         {
             handled.AddRange(events.Select(incoming => incoming.Recorded.Id));
             return Task.CompletedTask;

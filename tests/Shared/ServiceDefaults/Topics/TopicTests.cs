@@ -16,7 +16,7 @@ public sealed class TopicTests
     public async Task A_single_CloudEvent_reaches_the_handler_with_everything_the_relay_sent()
     {
         var handled = new ConcurrentQueue<IncomingEvent>();
-        await using var host = await StartAsync(app => app.MapTopic("letters", (events, _) => Note(handled, events)));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) => Note(handled, events)));
 
         Assert.Equal("SUCCESS", await host.DeliverAsync("letters", CloudEvent("letter-1", 7)));
 
@@ -34,7 +34,7 @@ public sealed class TopicTests
     public async Task Attributes_that_a_broker_turned_into_text_are_read_as_numbers()
     {
         var handled = new ConcurrentQueue<IncomingEvent>();
-        await using var host = await StartAsync(app => app.MapTopic("letters", (events, _) => Note(handled, events)));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) => Note(handled, events)));
         var cloudEvent = CloudEvent("letter-1", 7);
         cloudEvent["streamversion"] = "7";
         cloudEvent["schemaversion"] = "1";
@@ -48,7 +48,7 @@ public sealed class TopicTests
     public async Task A_bulk_delivery_is_handled_stream_by_stream_in_order_of_version_and_duplicates_once()
     {
         var calls = new ConcurrentBag<string>();
-        await using var host = await StartAsync(app => app.MapTopic("letters", (events, _) =>
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) =>
         {
             calls.Add(string.Join(" ", events.Select(incoming => incoming.Recorded.Id)));
             return Task.CompletedTask;
@@ -64,7 +64,7 @@ public sealed class TopicTests
     [Fact]
     public async Task Each_entry_is_answered_by_itself()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (events, _) => events[0].Recorded.Stream switch
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) => events[0].Recorded.Stream switch
         {
             "broken" => throw new InvalidOperationException("The post office is closed."),
             "foreign" => throw new UnknownEventException("An event of the stream is of a type not known here."),
@@ -89,10 +89,11 @@ public sealed class TopicTests
     [InlineData("schemaversion", 1.5)]
     [InlineData("time", "yesterday")]
     [InlineData("source", "")]
+    [InlineData("source", "nobody")]
     [InlineData("type", 5)]
     public async Task An_attribute_that_cannot_be_read_drops_the_event_into_the_dead_letters(string attribute, object value)
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
         var cloudEvent = CloudEvent("a", 1);
         cloudEvent[attribute] = value;
 
@@ -102,7 +103,7 @@ public sealed class TopicTests
     [Fact]
     public async Task A_body_that_is_no_JSON_is_dropped_and_not_an_error_of_the_server()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
 
         var response = await host.Http.PostAsync("/events/letters", new StringContent("<xml/>", Encoding.UTF8, "text/xml"), Cancellation);
 
@@ -114,7 +115,7 @@ public sealed class TopicTests
     public async Task Handling_continues_the_trace_in_which_the_event_was_made()
     {
         string? trace = null;
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) =>
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) =>
         {
             trace = Activity.Current?.TraceId.ToString();
             return Task.CompletedTask;
@@ -129,7 +130,7 @@ public sealed class TopicTests
     public async Task Streams_of_one_delivery_are_handled_at_the_same_time()
     {
         var bothAreHere = new Barrier(2);
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, cancellation) =>
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, cancellation) =>
             Task.Run(() => bothAreHere.SignalAndWait(cancellation), cancellation)));
 
         var statuses = await host.DeliverManyAsync("letters", CloudEvent("a", 1), CloudEvent("b", 1));
@@ -144,7 +145,7 @@ public sealed class TopicTests
     [InlineData("/dapr/subscribe")]
     public async Task Routes_of_the_sidecar_are_refused_without_the_app_token(string path)
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", (_, _) => Task.CompletedTask), ("APP_API_TOKEN", "secret"));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask), ("APP_API_TOKEN", "secret"));
 
         foreach (var token in new[] { null, "", "secret2", "Secret" })
         {
