@@ -19,7 +19,7 @@ internal static class RunFileReader
     ];
 
     private static readonly string[] AppWithoutEffect =
-        ["daprInternalGRPCPort", "profilePort", "containerImage", "containerImagePullPolicy", "createService"];
+        ["profilePort", "containerImage", "containerImagePullPolicy", "createService"];
 
     /// <exception cref="ResourceException">Every mistake found.</exception>
     public static RunFile Read(string path)
@@ -90,6 +90,8 @@ internal static class RunFileReader
         foreach (var (key, value) in own.Env)
             env[key] = value;
 
+        // Nothing listens on it here, but a daprd that runs the same file does: it is read as a port, and one given twice is a mistake.
+        Port("daprInternalGRPCPort");
         return new RunApp
         {
             AppId = appId,

@@ -12,8 +12,10 @@ internal sealed partial class Installation : IDisposable
 {
     private static readonly string Root = Path.GetFullPath(Metadata("RepositoryRoot").Replace('\\', '/'));
     private static readonly string Configuration = Metadata("Configuration");
+    private static readonly string ShippedRunFile = File.ReadAllText(Path.Combine(Root, "dapr.yaml"));
+    private static readonly HashSet<string> ShippedPorts = [.. PortField().Matches(ShippedRunFile).Select(match => match.Groups["port"].Value)];
 
-    private readonly Dictionary<int, int> _ports = [];
+    private readonly Dictionary<string, int> _ports = [];
 
     public Installation()
     {
@@ -24,7 +26,7 @@ internal sealed partial class Installation : IDisposable
             File.WriteAllText(Path.Combine(resources, Path.GetFileName(file)), Moved(File.ReadAllText(file)));
         }
 
-        File.WriteAllText(RunFile, Moved(File.ReadAllText(Path.Combine(Root, "dapr.yaml"))));
+        File.WriteAllText(RunFile, Moved(ShippedRunFile));
     }
 
     public string Folder { get; }
@@ -33,18 +35,10 @@ internal sealed partial class Installation : IDisposable
 
     public static string Sidecar => Path.Combine(Root, "artifacts", "bin", "Sidecar", Configuration, "DaprOrders.Sidecar.dll");
 
-    /// <summary>The Dapr HTTP port of a service; the design's number leads to the free one.</summary>
-    public Uri DaprOf(string app) => new($"http://localhost:{_ports[app switch
-    {
-        "ordering" => 3501,
-        "inventory" => 3502,
-        "payments" => 3503,
-        "shipping" => 3504,
-        "reporting" => 3505,
-        _ => throw new ArgumentOutOfRangeException(nameof(app), app, "No such service."),
-    }]}");
+    /// <summary>The Dapr HTTP port of a service; the number in the shipped run file leads to the free one.</summary>
+    public Uri DaprOf(string app) => new($"http://localhost:{_ports[Shipped(app, "daprHTTPPort")]}");
 
-    public Uri PaymentProvider => new($"http://localhost:{_ports[5199]}");
+    public Uri PaymentProvider => new($"http://localhost:{_ports[Shipped("payment-provider", "appPort")]}");
 
     public void Dispose()
     {
@@ -60,7 +54,7 @@ internal sealed partial class Installation : IDisposable
 
     private string Moved(string text)
     {
-        text = Port().Replace(text, match => Free(int.Parse(match.Value, System.Globalization.CultureInfo.InvariantCulture)).ToString(System.Globalization.CultureInfo.InvariantCulture));
+        text = Number().Replace(text, match => ShippedPorts.Contains(match.Value) ? $"{Free(match.Value)}" : match.Value);
         return text
             .Replace("[components/common, components/redis]", "[resources]", StringComparison.Ordinal)
             .Replace("components/common/", "resources/", StringComparison.Ordinal)
@@ -70,13 +64,22 @@ internal sealed partial class Installation : IDisposable
             .Replace("value: data/", $"value: {Slashed(Folder)}/data/", StringComparison.Ordinal);
     }
 
-    private int Free(int port) => _ports.TryGetValue(port, out var free) ? free : _ports[port] = FreePort.Next();
+    private int Free(string port) => _ports.TryGetValue(port, out var free) ? free : _ports[port] = FreePort.Next();
 
     private static string Slashed(string path) => path.Replace('\\', '/').TrimEnd('/');
 
     private static string Metadata(string key) =>
         typeof(Installation).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == key).Value!;
 
-    [GeneratedRegex(@"\b(510[1-5]|5199|350[1-5]|5010[1-5])\b")]
-    private static partial Regex Port();
+    private static string Shipped(string app, string field)
+    {
+        var rest = ShippedRunFile[ShippedRunFile.IndexOf($"appID: {app}\n", StringComparison.Ordinal)..];
+        return PortField().Matches(rest).First(match => match.Groups["field"].Value == field).Groups["port"].Value;
+    }
+
+    [GeneratedRegex(@"(?<field>\w+Port): (?<port>\d+)")]
+    private static partial Regex PortField();
+
+    [GeneratedRegex(@"\b\d{4,5}\b")]
+    private static partial Regex Number();
 }

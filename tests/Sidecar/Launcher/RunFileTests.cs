@@ -126,6 +126,7 @@ public sealed class RunFileTests : IDisposable
         { "port", "version: 1\napps:\n- appDirPath: one\n  appPort: http\n", 4, "apps[0].appPort: expected a whole number" },
         { "port too large", "version: 1\napps:\n- appDirPath: one\n  appPort: 70000\n", 4, "got \"70000\"" },
         { "port twice", "version: 1\napps:\n- appDirPath: one\n  appPort: 5001\n- appDirPath: two\n  daprHTTPPort: 5001\n", 6, "apps[1].daprHTTPPort: port 5001 is already the appPort of one" },
+        { "internal port twice", "version: 1\napps:\n- appDirPath: one\n  appPort: 5001\n- appDirPath: two\n  daprInternalGRPCPort: 5001\n", 6, "apps[1].daprInternalGRPCPort: port 5001 is already the appPort of one" },
         { "protocol", "version: 1\napps:\n- appDirPath: one\n  appProtocol: grpc\n", 4, "apps[0].appProtocol: the embedded sidecar speaks http with apps, got \"grpc\"" },
         { "destination", "version: 1\napps:\n- appDirPath: one\n  appLogDestination: screen\n", 4, "expected console or file or fileAndConsole, got \"screen\"" },
         { "size", "version: 1\napps:\n- appDirPath: one\n  maxBodySize: 4MB\n", 4, "apps[0].maxBodySize: expected a size such as 4Mi or 512Ki, below 2Gi, got \"4MB\"" },
@@ -187,8 +188,8 @@ public sealed class RunFileTests : IDisposable
 
         Assert.Equal(
             [
-                ("payment-provider", 5199, 0, 0), ("inventory", 5102, 3502, 50102), ("payments", 5103, 3503, 50103), ("shipping", 5104, 3504, 50104),
-                ("ordering", 5101, 3501, 50101), ("reporting", 5105, 3505, 50105),
+                ("payment-provider", 5199, 3599, 4599), ("inventory", 5102, 3502, 4502), ("payments", 5103, 3503, 4503), ("shipping", 5104, 3504, 4504),
+                ("ordering", 5101, 3501, 4501), ("reporting", 5105, 3505, 4505),
             ],
             plan.RunFile.Apps.Select(a => (a.AppId, a.AppPort, a.DaprHttpPort, a.DaprGrpcPort)));
         Assert.All(plan.RunFile.Apps, app => Assert.Equal(
