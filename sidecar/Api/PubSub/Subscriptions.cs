@@ -36,7 +36,7 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         {
             _ = new RouteRules(subscription);
             if (runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component) && component.Scopes.MaySubscribe(subscription.Topic))
-                await component.Broker.RegisterAsync(new(subscription.Topic, component.ConsumerId, subscription.Metadata), cancellationToken);
+                await component.Broker.RegisterAsync(new(subscription.Topic, component.ConsumerId, subscription.Metadata, subscription.DeadLetterTopic), cancellationToken);
         }
     }
 
@@ -158,7 +158,7 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
     private async Task<IAsyncDisposable> SubscribeAsync(
         AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
     {
-        var topic = new TopicSubscription(subscription.Topic, component.ConsumerId, subscription.Metadata);
+        var topic = new TopicSubscription(subscription.Topic, component.ConsumerId, subscription.Metadata, subscription.DeadLetterTopic);
         if (subscription.Bulk is not { Enabled: true } bulk)
         {
             var delivery = new TopicDelivery(runtime, app, component, subscription, stopping);

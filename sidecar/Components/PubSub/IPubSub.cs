@@ -13,8 +13,12 @@ public enum DeliveryResult
     Failed,
 }
 
-/// <summary>One subscription of one application: the consumer id (the app id unless the component says otherwise) makes replicas compete.</summary>
-public sealed record TopicSubscription(string Topic, string ConsumerId, IReadOnlyDictionary<string, string> Metadata);
+/// <summary>
+/// One subscription of one application: the consumer id (the app id unless the component says otherwise) makes replicas compete. The
+/// dead-letter topic is told to brokers that keep messages only where somebody waits for them.
+/// </summary>
+public sealed record TopicSubscription(
+    string Topic, string ConsumerId, IReadOnlyDictionary<string, string> Metadata, string? DeadLetterTopic = null);
 
 /// <summary>A pub/sub component (components-contrib/pubsub). One instance serves every application.</summary>
 public interface IPubSub : IAsyncDisposable

@@ -1,6 +1,7 @@
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.PubSub.Sqlite;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -8,6 +9,10 @@ namespace DaprOrders.Sidecar.Tests.PubSub;
 
 public sealed class SqlitePubSubTests : IDisposable
 {
+    private const int SmallPages = 60;
+
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
     private readonly TemporaryFolder _folder = new();
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -198,6 +203,179 @@ public sealed class SqlitePubSubTests : IDisposable
     }
 
     [Fact]
+    public async Task Stragglers_that_end_let_the_backlog_come_although_nothing_more_is_published()
+    {
+        await using var broker = new SqlitePubSub(
+            new() { Path = _folder.File("stragglers.db"), MaxUnfinished = 5 }, NullLogger<SqlitePubSub>.Instance, TimeProvider.System);
+        var outage = new TaskCompletionSource();
+        var handler = new CollectingHandler();
+        await using var subscription = await broker.SubscribeManyAsync(
+            Subscription("app"),
+            5,
+            async (batch, stop) =>
+            {
+                await handler.HandleBatch(new Unfinished(batch), stop);
+                batch.LetNextCome();
+                await outage.Task.WaitAsync(stop);
+                for (var i = 0; i < batch.Messages.Count; i++)
+                    batch.Finish(i, DeliveryResult.Done);
+            },
+            Cancellation);
+        await Publish(broker, 1, 12);
+        await handler.WaitFor(5);
+
+        outage.SetResult();
+
+        Assert.Equal(Enumerable.Range(1, 12).Select(n => $"{n}"), await handler.WaitFor(12));
+    }
+
+    [Fact]
+    public async Task What_was_finished_is_saved_although_the_commit_that_should_have_saved_it_failed()
+    {
+        var time = new FakeTimeProvider();
+        await using (var broker = Small(time))
+        {
+            var handler = new CollectingHandler();
+            await using (await broker.SubscribeAsync(Subscription("app"), handler.Handle, Cancellation))
+            {
+                await Publish(broker, 1, 1);
+                await handler.WaitFor(1);
+            }
+
+            Assert.All(await broker.PublishManyAsync("orders", [TooLarge], Cancellation), Assert.NotNull);
+        }
+
+        await using var reopened = Open();
+        var again = new CollectingHandler();
+        await using var resumed = await reopened.SubscribeAsync(Subscription("app"), again.Handle, Cancellation);
+        await Publish(reopened, 2, 2);
+
+        Assert.Equal(["2"], await again.WaitFor(1));
+    }
+
+    [Fact]
+    public async Task A_dead_letter_without_a_subscriber_waits_for_the_first_one()
+    {
+        await using (var broker = Open())
+        {
+            await broker.RegisterAsync(new("orders", "app", new Dictionary<string, string>(), DeadLetterTopic: "dead"), Cancellation);
+            await Publish(broker, 1, 2, "dead");
+        }
+
+        await using var reopened = Open();
+        var (first, later) = (new CollectingHandler(), new CollectingHandler());
+        await using var one = await reopened.SubscribeAsync(new("dead", "console", new Dictionary<string, string>()), first.Handle, Cancellation);
+        Assert.Equal(["1", "2"], (await first.WaitFor(2)).Order());
+        await using var other = await reopened.SubscribeAsync(new("dead", "app", new Dictionary<string, string>()), later.Handle, Cancellation);
+        await Publish(reopened, 3, 3, "dead");
+
+        Assert.Equal(["3"], await later.WaitFor(1));
+    }
+
+    [Fact]
+    public async Task A_log_that_cannot_be_written_either_keeps_nobody_waiting()
+    {
+        await using var broker = new SqlitePubSub(new() { Path = _folder.File("small.db"), MaxPages = SmallPages }, new FullLog(), TimeProvider.System);
+        await broker.RegisterAsync(Subscription("app"), Cancellation);
+
+        var failures = await broker.PublishManyAsync("orders", [TooLarge], Cancellation).WaitAsync(Limit, Cancellation);
+        await Publish(broker, 1, 1).WaitAsync(Limit, Cancellation);
+
+        Assert.NotNull(Assert.Single(failures));
+    }
+
+    [Fact]
+    public async Task A_consumer_that_cannot_be_taken_in_does_not_stop_the_writer()
+    {
+        var time = new NoMoreTimers { Allowed = 2 };
+        await using var broker = Open(time: time);
+        await broker.RegisterAsync(Subscription("app"), Cancellation);
+
+        await Assert.ThrowsAsync<IOException>(() => broker.RegisterAsync(Subscription("other"), Cancellation).WaitAsync(Limit, Cancellation));
+        await Publish(broker, 1, 1).WaitAsync(Limit, Cancellation);
+    }
+
+    [Theory]
+    [InlineData("gone", 2, 1)]
+    [InlineData("gone/orders", 2, 0)]
+    [InlineData("stays/orders", 0, 0)]
+    [InlineData("gone, stays", 0, 1)]
+    public async Task Consumers_that_will_not_come_back_are_forgotten_with_what_was_kept_for_nobody_else(string forgotten, int staysHas, int lettersForgotten)
+    {
+        await using (var broker = Open())
+        {
+            await broker.RegisterAsync(Subscription("gone"), Cancellation);
+            await broker.RegisterAsync(Subscription("stays"), Cancellation);
+            await broker.RegisterAsync(new("letters", "gone", new Dictionary<string, string>()), Cancellation);
+            await Publish(broker, 1, 2);
+            await Publish(broker, 1, 2, "letters");
+        }
+
+        await using (new SqlitePubSub(
+            new() { Path = _folder.File("pubsub.db"), ForgetConsumers = forgotten.Split(", ") }, NullLogger<SqlitePubSub>.Instance, TimeProvider.System))
+        {
+        }
+
+        Assert.Equal(2L - (2 * lettersForgotten), Query("SELECT COUNT(*) FROM message JOIN topic ON key >> 44 = number WHERE name = 'letters'"));
+        Assert.Equal(lettersForgotten == 1 ? 0L : 1L, Query("SELECT COUNT(*) FROM topic WHERE name = 'letters'"));
+        await using var reopened = Open();
+        var handler = new CollectingHandler();
+        await using var subscription = await reopened.SubscribeAsync(Subscription("stays"), handler.Handle, Cancellation);
+        await Publish(reopened, 3, 3);
+        Assert.Equal([.. Enumerable.Range(1, staysHas).Select(n => $"{n}"), "3"], (await handler.WaitFor(staysHas + 1)).Order());
+    }
+
+    [Fact]
+    public async Task The_start_tells_who_has_messages_to_come()
+    {
+        await using (var broker = Open())
+        {
+            await broker.RegisterAsync(Subscription("away"), Cancellation);
+            await broker.RegisterAsync(new("letters", "done", new Dictionary<string, string>()), Cancellation);
+            await Publish(broker, 1, 7);
+        }
+
+        var log = new Lines();
+        await using (new SqlitePubSub(new() { Path = _folder.File("pubsub.db") }, log, TimeProvider.System))
+        {
+        }
+
+        var line = Assert.Single(log.Written);
+        Assert.Contains("Consumer away has 7 messages of topic orders to come", line, StringComparison.Ordinal);
+        Assert.Contains("forgetConsumers", line, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_full_disk_refuses_what_is_published_and_loses_nothing_that_was_taken_and_room_that_is_made_is_used_at_once()
+    {
+        var time = new FakeTimeProvider();
+        await using var broker = Small(time);
+        await broker.RegisterAsync(Subscription("app"), Cancellation);
+        var taken = new List<string>();
+        Exception? refusal = null;
+        for (var n = 1; refusal is null; n++)
+        {
+            var text = $"{n}";
+            refusal = (await broker.PublishManyAsync("orders", [Message(text.PadRight(3000))], Cancellation))[0];
+            if (refusal is null)
+                taken.Add(text);
+        }
+
+        Assert.Contains("full", refusal.Message, StringComparison.Ordinal);
+        Assert.True(taken.Count > 10, $"only {taken.Count} messages found room");
+
+        var handler = new CollectingHandler();
+        await using (await broker.SubscribeManyAsync(Subscription("app"), 100, handler.HandleBatch, Cancellation))
+            Assert.Equal(taken, (await handler.WaitFor(taken.Count)).Select(text => text.Trim()));
+        time.Advance(TimeSpan.FromSeconds(2));
+        // Refused once more, and yet it lets the finished ones go.
+        await broker.PublishManyAsync("orders", [Message("more".PadRight(3000))], Cancellation);
+
+        for (var n = 0; n < taken.Count / 2; n++)
+            Assert.Null((await broker.PublishManyAsync("orders", [Message($"again {n}".PadRight(3000))], Cancellation))[0]);
+    }
+
+    [Fact]
     public async Task Concurrency_bounds_the_messages_handled_at_once()
     {
         await using var broker = new SqlitePubSub(
@@ -247,12 +425,16 @@ public sealed class SqlitePubSubTests : IDisposable
         Assert.True(rate > 2_000, $"{rate:F0} messages a second: something blocks (bench/ measures the real figure)");
     }
 
+    private static BrokerMessage TooLarge => Message(new string('x', SmallPages * 4096));
+
+    private static BrokerMessage Message(string text) => new(System.Text.Encoding.UTF8.GetBytes(text), null, null);
+
     private static TopicSubscription Subscription(string consumer) => new("orders", consumer, new Dictionary<string, string>());
 
-    private static async Task Publish(SqlitePubSub broker, int from, int to) =>
+    private static async Task Publish(SqlitePubSub broker, int from, int to, string topic = "orders") =>
         Assert.All(
             await broker.PublishManyAsync(
-                "orders", [.. Enumerable.Range(from, to - from + 1).Select(n => new BrokerMessage(System.Text.Encoding.UTF8.GetBytes($"{n}"), null, null))], Cancellation),
+                topic, [.. Enumerable.Range(from, to - from + 1).Select(n => Message($"{n}"))], Cancellation),
             Assert.Null);
 
     /// <summary>The timer is armed on another thread, after the handler's answer: time moves on until it has fired.</summary>
@@ -270,6 +452,10 @@ public sealed class SqlitePubSubTests : IDisposable
 
     private SqlitePubSub Open(string? path = null, TimeProvider? time = null) =>
         new(new() { Path = path ?? _folder.File("pubsub.db") }, NullLogger<SqlitePubSub>.Instance, time ?? TimeProvider.System);
+
+    /// <summary>A database that is soon full.</summary>
+    private SqlitePubSub Small(TimeProvider time) =>
+        new(new() { Path = _folder.File("pubsub.db"), MaxPages = SmallPages }, NullLogger<SqlitePubSub>.Instance, time);
 
     private long CountMessages() => (long)Query("SELECT COUNT(*) FROM message")!;
 
@@ -310,5 +496,39 @@ public sealed class SqlitePubSubTests : IDisposable
         public void Finish(int index, DeliveryResult result) => Assert.Equal(DeliveryResult.Done, result);
 
         public void LetNextCome() => batch.LetNextCome();
+    }
+
+    /// <summary>As a log file on a disk that is full.</summary>
+    private sealed class FullLog : ILogger
+    {
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            throw new IOException("No space left on device");
+    }
+
+    private sealed class Lines : ILogger
+    {
+        public List<string> Written { get; } = [];
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Written.Add(formatter(state, exception));
+    }
+
+    /// <summary>A consumer needs a timer of its own.</summary>
+    private sealed class NoMoreTimers : TimeProvider
+    {
+        public required int Allowed { get; set; }
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            Allowed-- > 0 ? base.CreateTimer(callback, state, dueTime, period) : throw new OutOfMemoryException();
     }
 }

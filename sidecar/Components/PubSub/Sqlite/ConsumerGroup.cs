@@ -150,12 +150,12 @@ internal sealed class ConsumerGroup : IDisposable
         }
         catch (Exception error) when (!_stop.IsCancellationRequested)
         {
-            _logger.LogError(
-                error, "Messages of topic {Topic} could not be read for {Consumer}; tried again in {Interval}",
-                _topic, Name, _options.RedeliverInterval);
             lock (_lock)
                 _dispatching = false;
             _redelivery.Change(_options.RedeliverInterval, Timeout.InfiniteTimeSpan);
+            _logger.LogError(
+                error, "Messages of topic {Topic} could not be read for {Consumer}; tried again in {Interval}",
+                _topic, Name, _options.RedeliverInterval);
         }
     }
 
@@ -243,8 +243,10 @@ internal sealed class ConsumerGroup : IDisposable
         }
         catch (Exception error)
         {
+            batch.End();
             _logger.LogError(
                 error, "Delivering {Count} messages of topic {Topic} to {Consumer} failed", batch.Messages.Count, _topic, Name);
+            return;
         }
 
         batch.End();
@@ -252,22 +254,32 @@ internal sealed class ConsumerGroup : IDisposable
 
     private void Finished(StoredMessage message, DeliveryResult result)
     {
+        var madeRoom = false;
         lock (_lock)
         {
             if (result == DeliveryResult.Done)
             {
+                madeRoom = _unfinished.Count == _options.MaxUnfinished;
                 _unfinished.Remove(message.Place);
             }
             else
             {
-                _logger.LogWarning(
-                    "Message {Place} of topic {Topic} failed at {Consumer}; it is delivered again in {Interval}",
-                    message.Place, _topic, Name, _options.RedeliverInterval);
                 _resting.Enqueue((_time.GetTimestamp(), message));
                 if (_resting.Count == 1 && !_stop.IsCancellationRequested)
                     _redelivery.Change(_options.RedeliverInterval, Timeout.InfiniteTimeSpan);
             }
         }
+
+        if (result != DeliveryResult.Done)
+        {
+            _logger.LogWarning(
+                "Message {Place} of topic {Topic} failed at {Consumer}; it is delivered again in {Interval}",
+                message.Place, _topic, Name, _options.RedeliverInterval);
+        }
+
+        // Not only the end of a batch lets new ones come: a straggler of an opened batch may be what they waited for.
+        if (madeRoom)
+            Dispatch();
     }
 
     private void Redeliver()

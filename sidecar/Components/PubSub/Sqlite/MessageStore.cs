@@ -29,7 +29,7 @@ internal sealed class MessageStore : IDisposable
     private readonly SqliteCommand _upsertConsumer;
     private readonly SqliteCommand _removeMessages;
 
-    public MessageStore(string path)
+    public MessageStore(string path, int maxPages = 0)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
         _ownership = TakeOwnership(path);
@@ -42,6 +42,8 @@ internal sealed class MessageStore : IDisposable
             CREATE TABLE IF NOT EXISTS consumer (name TEXT NOT NULL, topic INTEGER NOT NULL, position INTEGER NOT NULL, unfinished BLOB NOT NULL,
                 PRIMARY KEY (name, topic)) WITHOUT ROWID;
             """);
+        if (maxPages > 0)
+            Execute(_writer, $"PRAGMA max_page_count = {maxPages}");
         _reader = Open(path);
         _insertMessage = Prepare("INSERT INTO message (key, content_type, metadata, data) VALUES ($key, $contentType, $metadata, $data)", "$key", "$contentType", "$metadata", "$data");
         _upsertConsumer = Prepare("INSERT OR REPLACE INTO consumer (name, topic, position, unfinished) VALUES ($name, $topic, $position, $unfinished)", "$name", "$topic", "$position", "$unfinished");
@@ -101,6 +103,16 @@ internal sealed class MessageStore : IDisposable
         }
     }
 
+    /// <summary>How many messages a consumer has not finished, by what is on disk.</summary>
+    public long CountOpen(ConsumerState state)
+    {
+        using var command = _writer.CreateCommand();
+        command.CommandText = "SELECT COUNT(*) FROM message WHERE key > $after AND key < $end";
+        command.Parameters.AddWithValue("$after", Key(state.Topic, state.Position));
+        command.Parameters.AddWithValue("$end", Key(state.Topic + 1, 0));
+        return (long)command.ExecuteScalar()! + state.Unfinished.Count;
+    }
+
     public SqliteTransaction Begin() => _writer.BeginTransaction();
 
     public void AddTopic(SqliteTransaction transaction, int number, string name)
@@ -122,6 +134,27 @@ internal sealed class MessageStore : IDisposable
 
     public void Save(SqliteTransaction transaction, ConsumerState state) =>
         Set(_upsertConsumer, transaction, state.Consumer, state.Topic, state.Position, MemoryMarshal.AsBytes(state.Unfinished.ToArray().AsSpan()).ToArray());
+
+    public void Remove(SqliteTransaction transaction, ConsumerState consumer)
+    {
+        using var command = _writer.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "DELETE FROM consumer WHERE name = $name AND topic = $topic";
+        command.Parameters.AddWithValue("$name", consumer.Consumer);
+        command.Parameters.AddWithValue("$topic", consumer.Topic);
+        command.ExecuteNonQuery();
+    }
+
+    /// <summary>The topic with all its messages.</summary>
+    public void RemoveTopic(SqliteTransaction transaction, int number)
+    {
+        Set(_removeMessages, transaction, Key(number, 0), Key(number + 1, 0) - 1);
+        using var command = _writer.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "DELETE FROM topic WHERE number = $number";
+        command.Parameters.AddWithValue("$number", number);
+        command.ExecuteNonQuery();
+    }
 
     public void RemoveUpTo(SqliteTransaction transaction, int topic, long place) =>
         Set(_removeMessages, transaction, Key(topic, 0), Key(topic, place));

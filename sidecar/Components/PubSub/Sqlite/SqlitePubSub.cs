@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Microsoft.Data.Sqlite;
 
 namespace DaprOrders.Sidecar.Components.PubSub.Sqlite;
 
@@ -12,7 +13,12 @@ namespace DaprOrders.Sidecar.Components.PubSub.Sqlite;
 /// messages are kept: after a crash those come again at once, so delivery is at least once.</item>
 /// <item>Nothing is lost silently: a message that fails (after the retries of a resiliency policy, and without a dead-letter topic) is
 /// delivered again every <c>redeliverInterval</c>, for ever. A consumer with too many such messages gets no new ones.</item>
-/// <item>A message is removed when every known consumer has finished it; one that nobody has subscribed to is not kept.</item>
+/// <item>A message is removed when every known consumer has finished it; one that nobody has subscribed to is not kept, unless its topic is
+/// somebody's dead-letter topic: there it waits for the first who subscribes.</item>
+/// <item>A consumer that never comes back keeps what it has not had, for ever. The start tells who holds how much; those named by
+/// <c>forgetConsumers</c> are forgotten.</item>
+/// <item>When the disk is full, publishing fails with the reason, and what consumers finish goes on making room; nothing that was taken is
+/// lost. All goes on by itself once there is space.</item>
 /// </list>
 /// </summary>
 public sealed class SqlitePubSub : IBulkPubSub
@@ -21,6 +27,11 @@ public sealed class SqlitePubSub : IBulkPubSub
 
     /// <summary>Finished messages are noted with the next commit of published ones, or after this long; a crash before it delivers them again.</summary>
     private static readonly TimeSpan AcknowledgementDelay = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>When finished messages could not be noted, for want of space as a rule, they are noted this much later.</summary>
+    private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
+
+    private static readonly TimeSpan TellFailuresEvery = TimeSpan.FromSeconds(30);
 
     private static readonly TimeSpan CompactionInterval = TimeSpan.FromSeconds(1);
 
@@ -35,17 +46,29 @@ public sealed class SqlitePubSub : IBulkPubSub
     private readonly Task _writing;
     private int _acknowledgementsDue;
     private long _lastCompaction;
+    private long? _failureTold;
     private int _lastTopicNumber;
 
     public SqlitePubSub(SqlitePubSubOptions options, ILogger logger, TimeProvider time)
     {
         (_options, _logger, _time) = (options, logger, time);
-        _store = new(options.Path);
+        _store = new(options.Path, options.MaxPages);
+        ForgetConsumers();
         var byNumber = new Dictionary<int, Topic>();
         foreach (var state in _store.ReadTopics())
             byNumber[state.Number] = _topics[state.Name] = new(state.Name, state.Number) { LastPlace = state.LastPlace };
         foreach (var state in _store.ReadConsumers())
-            AddConsumer(byNumber[state.Topic], state);
+        {
+            var topic = byNumber[state.Topic];
+            topic.Consumers = [.. topic.Consumers, NewConsumer(topic, state)];
+            if (_store.CountOpen(state) is > 0 and var open)
+            {
+                _logger.LogInformation(
+                    "Consumer {Consumer} has {Messages} messages of topic {Topic} to come. They are kept until it comes; if it never will, name it in forgetConsumers.",
+                    state.Consumer, open, topic.Name);
+            }
+        }
+
         _lastTopicNumber = byNumber.Keys.DefaultIfEmpty(0).Max();
         _lastCompaction = time.GetTimestamp();
         _acknowledging = time.CreateTimer(_ => _ = EnqueueAsync(new Acknowledgements()), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -55,7 +78,7 @@ public sealed class SqlitePubSub : IBulkPubSub
     public static ComponentType ComponentType { get; } = new(
         "pubsub.sqlite",
         "v1",
-        [.. PubSubFields.Common, "connectionString", "concurrency", "redeliverInterval"],
+        [.. PubSubFields.Common, "connectionString", "concurrency", "redeliverInterval", "forgetConsumers"],
         (metadata, context, _) => Task.FromResult<IAsyncDisposable>(new SqlitePubSub(SqlitePubSubOptions.Read(metadata), context.Logger, context.Time)));
 
     public IReadOnlyList<string> Capabilities { get; } = ["BULK_SUBSCRIBE_IMMEDIATE"];
@@ -76,7 +99,7 @@ public sealed class SqlitePubSub : IBulkPubSub
 
     public async Task RegisterAsync(TopicSubscription subscription, CancellationToken cancellationToken)
     {
-        if (Find(subscription) is null && await EnqueueAsync(new Registration(subscription.Topic, subscription.ConsumerId)) is { } failure)
+        if (!IsKnown(subscription) && await EnqueueAsync(new Registration(subscription)) is { } failure)
             throw new IOException($"pubsub.sqlite could not write to {_options.Path}: {failure.Message}", failure);
     }
 
@@ -118,11 +141,35 @@ public sealed class SqlitePubSub : IBulkPubSub
         ? topic.Consumers.FirstOrDefault(consumer => consumer.Name == subscription.ConsumerId)
         : null;
 
-    private ConsumerGroup AddConsumer(Topic topic, ConsumerState state)
+    private bool IsKnown(TopicSubscription subscription) =>
+        Find(subscription) is not null && (subscription.DeadLetterTopic is null || _topics.ContainsKey(subscription.DeadLetterTopic));
+
+    private ConsumerGroup NewConsumer(Topic topic, ConsumerState state) =>
+        new(topic.Name, state, topic.LastPlace, _store, _options, Acknowledge, _logger, _time);
+
+    /// <summary>Before anything is read: those who are named, and the topics that then have no consumer any more.</summary>
+    private void ForgetConsumers()
     {
-        var consumer = new ConsumerGroup(topic.Name, state, topic.LastPlace, _store, _options, Acknowledge, _logger, _time);
-        topic.Consumers = [.. topic.Consumers, consumer];
-        return consumer;
+        var topics = _store.ReadTopics().ToDictionary(topic => topic.Number);
+        var consumers = _store.ReadConsumers();
+        var forgotten = consumers.Where(IsNamed).ToList();
+        if (forgotten.Count == 0)
+            return;
+
+        using (var transaction = _store.Begin())
+        {
+            foreach (var consumer in forgotten)
+                _store.Remove(transaction, consumer);
+            foreach (var topic in forgotten.Select(consumer => consumer.Topic).Except(consumers.Except(forgotten).Select(consumer => consumer.Topic)))
+                _store.RemoveTopic(transaction, topic);
+            transaction.Commit();
+        }
+
+        foreach (var consumer in forgotten)
+            _logger.LogWarning("Consumer {Consumer} of topic {Topic} was forgotten, as forgetConsumers says", consumer.Consumer, topics[consumer.Topic].Name);
+
+        bool IsNamed(ConsumerState consumer) =>
+            _options.ForgetConsumers.Contains(consumer.Consumer) || _options.ForgetConsumers.Contains($"{consumer.Consumer}/{topics[consumer.Topic].Name}");
     }
 
     private Task<Exception?> EnqueueAsync(Work work)
@@ -160,6 +207,50 @@ public sealed class SqlitePubSub : IBulkPubSub
         Commit([]);
     }
 
+    /// <summary>Whatever happens, everybody in the batch has an answer afterwards, and the writer lives on.</summary>
+    private void Commit(List<Work> batch)
+    {
+        try
+        {
+            var changed = TakeChanged();
+            var failure = TryCommit(batch, changed);
+            // What was finished makes room, so it must not fail with the messages that found none.
+            if (failure is not null && (batch.TrueForAll(work => work.Size == 0) || TryCommit([], changed) is not null))
+                SaveLater(changed);
+            Tell(failure);
+        }
+        catch (Exception error)
+        {
+            foreach (var work in batch)
+                work.Complete(error);
+        }
+    }
+
+    /// <summary>The first failure, one now and then, and the end of them.</summary>
+    private void Tell(Exception? failure)
+    {
+        var isTold = _failureTold is { } told && _time.GetElapsedTime(told) < TellFailuresEvery;
+        if (failure is not null && !isTold)
+        {
+            _failureTold = _time.GetTimestamp();
+            _logger.LogError(
+                failure, "pubsub.sqlite cannot write to {Path}: nothing more is published until it can, and who publishes is told so", _options.Path);
+        }
+        else if (failure is null && _failureTold is not null)
+        {
+            _failureTold = null;
+            _logger.LogWarning("pubsub.sqlite writes to {Path} again", _options.Path);
+        }
+    }
+
+    private void SaveLater(List<ConsumerGroup> consumers)
+    {
+        foreach (var consumer in consumers)
+            _changed.Enqueue(consumer);
+        if (consumers.Count > 0 && Interlocked.Exchange(ref _acknowledgementsDue, 1) == 0)
+            _acknowledging.Change(RetryDelay, Timeout.InfiniteTimeSpan);
+    }
+
     private void Acknowledge(ConsumerGroup consumer)
     {
         _changed.Enqueue(consumer);
@@ -167,77 +258,87 @@ public sealed class SqlitePubSub : IBulkPubSub
             _acknowledging.Change(AcknowledgementDelay, Timeout.InfiniteTimeSpan);
     }
 
-    private void Commit(List<Work> batch)
+    /// <summary>Null when all of it is on disk; else why nothing is.</summary>
+    private Exception? TryCommit(List<Work> batch, List<ConsumerGroup> changed)
     {
-        var published = new List<(Topic Topic, StoredMessage Message)>();
-        var registered = new List<(Topic Topic, ConsumerState State)>();
-        var changed = TakeChanged();
-        IReadOnlyList<(Topic Topic, long UpTo)> removable = [];
+        var commit = new PendingCommit();
         try
         {
             using var transaction = _store.Begin();
             foreach (var work in batch)
-            {
-                var topic = _topics.TryGetValue(work.Topic, out var known) ? known : registered.Find(one => one.Topic.Name == work.Topic).Topic;
-                switch (work)
-                {
-                    case Registration registration:
-                        if (topic is null)
-                            _store.AddTopic(transaction, (topic = new(work.Topic, ++_lastTopicNumber)).Number, work.Topic);
-                        var state = new ConsumerState(registration.Consumer, topic.Number, topic.LastPlace, []);
-                        if (topic.Consumers.Any(consumer => consumer.Name == state.Consumer) || registered.Exists(one => one.State.Consumer == state.Consumer && one.Topic == topic))
-                            break;
-                        _store.Save(transaction, state);
-                        registered.Add((topic, state));
-                        break;
-                    case Publication publication when topic is not null:
-                        foreach (var message in publication.Messages)
-                        {
-                            var stored = new StoredMessage(++topic.LastPlace, message);
-                            _store.Add(transaction, topic.Number, stored);
-                            published.Add((topic, stored));
-                        }
-
-                        break;
-                    default:
-                        break;
-                }
-            }
-
+                Write(transaction, work, commit);
             foreach (var consumer in changed)
                 _store.Save(transaction, consumer.TakeState());
-            removable = Removable();
-            foreach (var (topic, upTo) in removable)
+            foreach (var (topic, upTo) in commit.Removable = Removable())
                 _store.RemoveUpTo(transaction, topic.Number, upTo);
             transaction.Commit();
         }
         catch (Exception error)
         {
-            _logger.LogError(error, "pubsub.sqlite could not commit {Messages} messages to {Path}", published.Count, _options.Path);
-            foreach (var consumer in changed)
-                consumer.MarkChanged();
+            foreach (var (_, consumer) in commit.Consumers)
+                consumer.Dispose();
             foreach (var work in batch)
                 work.Complete(error);
-            return;
+            return error;
         }
 
-        foreach (var (topic, upTo) in removable)
+        foreach (var (topic, upTo) in commit.Removable)
             topic.RemovedUpTo = upTo;
-        foreach (var (topic, state) in registered)
-        {
+        foreach (var topic in commit.Topics)
             _topics[topic.Name] = topic;
-            AddConsumer(topic, state);
-        }
-
-        foreach (var messages in published.GroupBy(one => one.Topic, one => one.Message))
+        foreach (var (topic, consumer) in commit.Consumers)
+            topic.Consumers = [.. topic.Consumers, consumer];
+        // First those who wait for the disk: they are answered whatever becomes of the deliveries.
+        foreach (var work in batch)
+            work.Complete(null);
+        foreach (var messages in commit.Published.GroupBy(one => one.Topic, one => one.Message))
         {
             var list = messages.ToArray();
             foreach (var consumer in messages.Key.Consumers)
                 consumer.Append(list);
         }
 
-        foreach (var work in batch)
-            work.Complete(null);
+        return null;
+    }
+
+    private void Write(SqliteTransaction transaction, Work work, PendingCommit commit)
+    {
+        switch (work)
+        {
+            case Registration { Subscription: var subscription }:
+                var topic = Known(subscription.Topic) ?? AddTopic(subscription.Topic);
+                if (subscription.DeadLetterTopic is { } deadLetters && Known(deadLetters) is null)
+                    AddTopic(deadLetters);
+                if (topic.Consumers.Concat(commit.Consumers.Where(one => one.Topic == topic).Select(one => one.Consumer)).Any(consumer => consumer.Name == subscription.ConsumerId))
+                    break;
+                // The first gets what a dead-letter topic has kept for it; another topic without a consumer keeps nothing.
+                var isFirst = topic.Consumers.Count == 0 && !commit.Consumers.Exists(one => one.Topic == topic);
+                var state = new ConsumerState(subscription.ConsumerId, topic.Number, isFirst ? 0 : topic.LastPlace, []);
+                _store.Save(transaction, state);
+                commit.Consumers.Add((topic, NewConsumer(topic, state)));
+                break;
+            case Publication publication when Known(work.Topic) is { } to:
+                foreach (var message in publication.Messages)
+                {
+                    var stored = new StoredMessage(++to.LastPlace, message);
+                    _store.Add(transaction, to.Number, stored);
+                    commit.Published.Add((to, stored));
+                }
+
+                break;
+            default:
+                break;
+        }
+
+        Topic? Known(string name) => _topics.TryGetValue(name, out var known) ? known : commit.Topics.Find(one => one.Name == name);
+
+        Topic AddTopic(string name)
+        {
+            var added = new Topic(name, ++_lastTopicNumber);
+            _store.AddTopic(transaction, added.Number, name);
+            commit.Topics.Add(added);
+            return added;
+        }
     }
 
     private List<ConsumerGroup> TakeChanged()
@@ -257,6 +358,7 @@ public sealed class SqlitePubSub : IBulkPubSub
 
         _lastCompaction = _time.GetTimestamp();
         return [.. _topics.Values
+            .Where(topic => topic.Consumers.Count > 0)
             .Select(topic => (Topic: topic, UpTo: topic.Consumers.Min(consumer => consumer.SavedFinishedUpTo)))
             .Where(one => one.UpTo > one.Topic.RemovedUpTo)];
     }
@@ -302,10 +404,22 @@ public sealed class SqlitePubSub : IBulkPubSub
         public override int Size => 0;
     }
 
-    private sealed class Registration(string topic, string consumer) : Work(topic)
+    private sealed class Registration(TopicSubscription subscription) : Work(subscription.Topic)
     {
-        public string Consumer { get; } = consumer;
+        public TopicSubscription Subscription { get; } = subscription;
 
         public override int Size => 1;
+    }
+
+    /// <summary>What a commit changes in memory once it is on disk.</summary>
+    private sealed class PendingCommit
+    {
+        public List<Topic> Topics { get; } = [];
+
+        public List<(Topic Topic, ConsumerGroup Consumer)> Consumers { get; } = [];
+
+        public List<(Topic Topic, StoredMessage Message)> Published { get; } = [];
+
+        public IReadOnlyList<(Topic Topic, long UpTo)> Removable { get; set; } = [];
     }
 }

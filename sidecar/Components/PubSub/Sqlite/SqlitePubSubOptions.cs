@@ -15,6 +15,15 @@ public sealed record SqlitePubSubOptions
     /// <summary>Messages of one consumer that may be open (being handled, or resting after a failure) before it gets no new ones.</summary>
     public int MaxUnfinished { get; init; } = 1000;
 
+    /// <summary>
+    /// <c>forgetConsumers</c>: who will not come back, as <c>consumer</c> or <c>consumer/topic</c>, separated by commas. They are forgotten at
+    /// the start, with the messages that were kept for nobody else. One that subscribes again begins anew.
+    /// </summary>
+    public IReadOnlyList<string> ForgetConsumers { get; init; } = [];
+
+    /// <summary>Pages of 4 KiB that the database may take; 0: as many as the disk has.</summary>
+    public int MaxPages { get; init; }
+
     public static SqlitePubSubOptions Read(ComponentMetadata metadata)
     {
         var path = metadata.Required("connectionString");
@@ -28,6 +37,7 @@ public sealed record SqlitePubSubOptions
         {
             Concurrency = metadata.Number("concurrency", options.Concurrency),
             RedeliverInterval = metadata.Duration("redeliverInterval", options.RedeliverInterval, TimeSpan.FromMilliseconds(1)),
+            ForgetConsumers = metadata.Text("forgetConsumers", "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries),
         };
         return options switch
         {
