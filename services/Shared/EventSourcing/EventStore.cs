@@ -172,7 +172,8 @@ public sealed class EventStore
 
     /// <summary>
     /// Applies events of one source stream to one of our streams, each exactly once: the position in the source stream is kept in the
-    /// same write. Older events are ignored; missing ones that are needed are fetched from the publisher and applied first.
+    /// same write. Older events are ignored; missing ones that are needed are fetched from the publisher and applied first. The position
+    /// moves over events of types that are not known here.
     /// </summary>
     /// <param name="events">Of one source stream, in order of version.</param>
     /// <param name="decide">Called for each event that is new here; a refusal is a fault, since an event cannot be refused.</param>
@@ -204,7 +205,7 @@ public sealed class EventStore
                 token);
             var state = present.State;
             var caused = new List<Caused>();
-            foreach (var incoming in fresh)
+            foreach (var incoming in fresh.Where(incoming => incoming.IsKnown))
             {
                 var decision = decide(state, incoming);
                 if (decision.Refusal is { } refusal)

@@ -51,8 +51,8 @@ public static class Registration
         }));
         services.AddSingleton(provider => new Documents(provider.GetRequiredService<DaprClient>(), dapr.StateStore));
         services.AddSingleton<TopicRegistry>();
-        services.AddSingleton<DeadLetterStore>();
-        services.AddSingleton<FailureLog>();
+        services.AddSingleton<UnknownTypes>();
+        services.AddDeadLetters();
         builder.AddReadiness();
         return builder;
     }

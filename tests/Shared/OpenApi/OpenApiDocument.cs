@@ -10,9 +10,11 @@ public static class OpenApiDocument
     [
         "GET /dead-letters: 200 400 503",
         "GET /dead-letters/{id}: 200 404 503",
-        "DELETE /dead-letters/{id}: 204 404 503",
+        "DELETE /dead-letters/{id}: 204 400 404 503",
         "POST /dead-letters/{id}/redrive: 204 404 409 503",
-        "POST /dead-letters/redrive: 200 503",
+        "POST /dead-letters/redrive: 202 503",
+        "GET /dead-letters/redrive: 200 404 503",
+        "GET /dead-letters/removed: 200 400 503",
     ];
 
     /// <summary>What every service with an event store has.</summary>

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
@@ -8,6 +10,9 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Time.Testing;
+using Serilog;
+using Serilog.Core;
+using Serilog.Events;
 
 namespace DaprOrders.ServiceDefaults.Tests;
 
@@ -20,9 +25,9 @@ internal sealed class ServiceHost : IAsyncDisposable
 {
     private readonly WebApplication _app;
 
-    private ServiceHost(WebApplication app, StateInMemory state, SidecarMetadata sidecar, FakeTimeProvider time)
+    private ServiceHost(WebApplication app, StateInMemory state, SidecarMetadata sidecar, FakeTimeProvider time, IReadOnlyCollection<string> log)
     {
-        (_app, State, Sidecar, Time) = (app, state, sidecar, time);
+        (_app, State, Sidecar, Time, Log) = (app, state, sidecar, time, log);
         Http = new HttpClient { BaseAddress = new Uri(app.Urls.First()) };
     }
 
@@ -34,16 +39,25 @@ internal sealed class ServiceHost : IAsyncDisposable
 
     public FakeTimeProvider Time { get; }
 
-    public static async Task<ServiceHost> StartAsync(Action<WebApplication> map, params (string Key, string Value)[] settings)
+    /// <summary>What was logged from warnings on.</summary>
+    public IReadOnlyCollection<string> Log { get; }
+
+    public IServiceProvider Services => _app.Services;
+
+    public static Task<ServiceHost> StartAsync(Action<WebApplication> map, params (string Key, string Value)[] settings) =>
+        StartAsync(new StateInMemory(), map, settings);
+
+    /// <summary>A host on state that another one has written, or writes.</summary>
+    public static async Task<ServiceHost> StartAsync(StateInMemory state, Action<WebApplication> map, params (string Key, string Value)[] settings)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = Environments.Production });
         builder.Configuration["APP_PORT"] = "0";
-        builder.Configuration["Serilog:MinimumLevel:Default"] = "Fatal";
         foreach (var (key, value) in settings)
             builder.Configuration[key] = value;
 
-        var (state, sidecar, time) = (new StateInMemory(), new SidecarMetadata(), new FakeTimeProvider(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero)));
+        var (sidecar, time, log) = (new SidecarMetadata(), new FakeTimeProvider(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero)), new LoggedLines());
         builder.AddServiceDefaults("letters");
+        builder.Services.AddSerilog(logging => logging.MinimumLevel.Warning().WriteTo.Sink(log), preserveStaticLogger: true);
         builder.Services.AddSingleton(state.Client);
         builder.Services.AddSingleton<TimeProvider>(time);
         builder.Services.AddHttpClient(Readiness.SidecarClient).ConfigurePrimaryHttpMessageHandler(() => sidecar);
@@ -53,7 +67,7 @@ internal sealed class ServiceHost : IAsyncDisposable
         app.MapServiceDefaults();
         map(app);
         await app.StartAsync(TestContext.Current.CancellationToken);
-        return new ServiceHost(app, state, sidecar, time);
+        return new ServiceHost(app, state, sidecar, time, log.Lines);
     }
 
     /// <summary>A CloudEvent as the relay makes it and daprd hands it on.</summary>
@@ -112,6 +126,19 @@ internal sealed class ServiceHost : IAsyncDisposable
         return await JsonAsync(response);
     }
 
+    /// <summary>Lets the clock run until it is so.</summary>
+    public Task AdvanceUntilAsync(Func<bool> isSo) => AdvanceUntilAsync(() => Task.FromResult(isSo()));
+
+    public async Task AdvanceUntilAsync(Func<Task<bool>> isSo)
+    {
+        using var ticks = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
+        while (!await isSo())
+        {
+            Time.Advance(TimeSpan.FromMilliseconds(500));
+            await ticks.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+        }
+    }
+
     public static async Task<JsonElement> JsonAsync(HttpResponseMessage response) =>
         await response.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
 
@@ -120,6 +147,13 @@ internal sealed class ServiceHost : IAsyncDisposable
         Http.Dispose();
         await _app.DisposeAsync();
     }
+}
+
+internal sealed class LoggedLines : ILogEventSink
+{
+    public ConcurrentQueue<string> Lines { get; } = new();
+
+    public void Emit(LogEvent logEvent) => Lines.Enqueue(logEvent.RenderMessage(CultureInfo.InvariantCulture));
 }
 
 /// <summary>Answers GET /v1.0/metadata as daprd does, with these subscriptions.</summary>

@@ -2,5 +2,27 @@ namespace DaprOrders.EventSourcing;
 
 /// <summary>An event that another service published, as a topic delivered it or as it was fetched from the publisher.</summary>
 /// <param name="Publisher">The app id of the publishing service (the CloudEvent's source).</param>
-/// <param name="Payload">The decoded payload.</param>
-public sealed record IncomingEvent(string Publisher, RecordedEvent Recorded, object Payload);
+/// <param name="Payload">The decoded payload; <see cref="NotKnownHere"/> when this program does not know the type.</param>
+public sealed record IncomingEvent(string Publisher, RecordedEvent Recorded, object Payload)
+{
+    /// <summary>False for an event of a type that this program does not know: it says nothing to it.</summary>
+    public bool IsKnown => Payload is not NotKnownHere;
+
+    /// <summary>Decodes an event of another service.</summary>
+    /// <exception cref="UnknownEventException">The type is known, but the schema version or the payload does not fit.</exception>
+    public static IncomingEvent Of(string publisher, RecordedEvent recorded, EventTypes types) =>
+        new(publisher, recorded, types.Knows(recorded.Type) ? types.Read(recorded) : NotKnownHere.Instance);
+}
+
+/// <summary>
+/// The payload of an event whose type a publisher of a later version has added. Consumers pass it: positions move over it, nothing else
+/// happens, and what it says is had later by reading the publisher's log again.
+/// </summary>
+public sealed record NotKnownHere
+{
+    private NotKnownHere()
+    {
+    }
+
+    public static NotKnownHere Instance { get; } = new();
+}

@@ -5,7 +5,10 @@ public static class MissingEvents
 {
     private const int FetchedAtOnce = 200;
 
-    /// <summary>Those of the events that come after a position of their stream, in order, each once, with the missing ones between them.</summary>
+    /// <summary>
+    /// Those of the events that come after a position of their stream, in order, each once, with the missing ones between them; among these
+    /// may be <see cref="NotKnownHere"/>.
+    /// </summary>
     /// <param name="events">Of one source stream, in order of version.</param>
     /// <param name="position">The last version that was applied before.</param>
     /// <param name="neededUpTo">Missing events of a later version are left out.</param>
@@ -39,7 +42,7 @@ public static class MissingEvents
                         throw new InvalidOperationException($"{publisher} answered version {missing.Version} of {stream} where {position} was asked for.");
                     }
 
-                    complete.Add(new IncomingEvent(publisher, missing, types.Read(missing)));
+                    complete.Add(IncomingEvent.Of(publisher, missing, types));
                 }
             }
 

@@ -23,6 +23,9 @@ public sealed class EventTypes
     /// <summary>Every registered type, for contract tests.</summary>
     public IReadOnlyCollection<EventType> All => _byName.Values;
 
+    /// <summary>Whether a type of this name is registered, in whatever schema version.</summary>
+    public bool Knows(string name) => _byName.ContainsKey(name);
+
     /// <summary>Registers every sealed record that derives from <typeparamref name="TEvent"/> and lives beside it, in its present version 1.</summary>
     public EventTypes AddFamily<TEvent>()
     {
@@ -59,7 +62,7 @@ public sealed class EventTypes
         if (!_byName.TryGetValue(recorded.Type, out var type))
         {
             throw new UnknownEventException(
-                $"Stream {recorded.Stream}, version {recorded.Version}: the event type '{recorded.Type}' is not known here.");
+                $"Stream {recorded.Stream}, version {recorded.Version}: the event type '{recorded.Type}' is not known here.") { IsNewer = true };
         }
 
         if (recorded.SchemaVersion == type.SchemaVersion)
@@ -79,7 +82,7 @@ public sealed class EventTypes
             {
                 throw new UnknownEventException(
                     $"Stream {recorded.Stream}, version {recorded.Version}: '{recorded.Type}' has schema version {recorded.SchemaVersion}; "
-                    + $"this service reads {type.SchemaVersion} and has no upcaster from {version}.");
+                    + $"this service reads {type.SchemaVersion} and has no upcaster from {version}.") { IsNewer = version > type.SchemaVersion };
             }
 
             json = upcast(json);
@@ -121,4 +124,8 @@ public sealed class EventTypes
 public sealed record EventType(Type ClrType, string Name, int SchemaVersion);
 
 /// <summary>An event that this service cannot read. It is never skipped: a message goes to the dead letters, a load fails.</summary>
-public sealed class UnknownEventException(string message, Exception? inner = null) : Exception(message, inner);
+public sealed class UnknownEventException(string message, Exception? inner = null) : Exception(message, inner)
+{
+    /// <summary>Its type or schema version is none of this program: one of a later version wrote it.</summary>
+    public bool IsNewer { get; init; }
+}

@@ -62,7 +62,13 @@ public sealed class WrongVersionException(string stream, long expected, long act
 }
 
 /// <summary>The event store cannot take the command now: 503 with Retry-After. Nothing was acknowledged.</summary>
-public sealed class EventStoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner);
+public class EventStoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>
+/// A stream holds an event that a later version of this service wrote, as happens while instances are replaced one by one. This instance
+/// must not decide without it: 503.
+/// </summary>
+public sealed class NewerEventException(string message, Exception inner) : EventStoreUnavailableException(message, inner);
 
 /// <summary>An event, or all events of a command together, above the limits of <see cref="EventStoreOptions"/>: refused before anything is stored.</summary>
 public sealed class EventTooLargeException(string message) : Exception(message);

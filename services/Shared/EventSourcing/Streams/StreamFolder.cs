@@ -35,9 +35,22 @@ internal sealed class StreamFolder(StreamStorage streams, EventTypes types)
         return (category.Initial, 0, null);
     }
 
-    /// <exception cref="UnknownEventException">It is not an event of this stream, or not known here.</exception>
+    /// <exception cref="NewerEventException">A later version of this service wrote it.</exception>
+    /// <exception cref="UnknownEventException">It is not an event of this stream, or does not fit.</exception>
     public TEvent Payload<TEvent>(RecordedEvent recorded)
-        where TEvent : class =>
-        types.Read(recorded) as TEvent ?? throw new UnknownEventException(
-            $"Stream {recorded.Stream}, version {recorded.Version}: '{recorded.Type}' is not an event of this stream ({typeof(TEvent).Name}).");
+        where TEvent : class
+    {
+        try
+        {
+            return types.Read(recorded) as TEvent ?? throw new UnknownEventException(
+                $"Stream {recorded.Stream}, version {recorded.Version}: '{recorded.Type}' is not an event of this stream ({typeof(TEvent).Name}).");
+        }
+        catch (UnknownEventException unknown) when (unknown.IsNewer)
+        {
+            throw new NewerEventException(
+                $"Stream {recorded.Stream} holds '{recorded.Type}' (version {recorded.Version}, schema version {recorded.SchemaVersion}), which a later version of "
+                + "this service wrote; this instance cannot read it and decides nothing on the stream. Try again: instances of that version can.",
+                unknown);
+        }
+    }
 }

@@ -1,11 +1,10 @@
 using System.Text.Json;
-using Dapr;
 using DaprOrders.ServiceDefaults.Errors;
 using DaprOrders.ServiceDefaults.Topics;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
-using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
 
@@ -26,16 +25,49 @@ internal sealed record DeadLetterPage(IReadOnlyList<DeadLetterEntry> DeadLetters
 /// <param name="Message">The CloudEvent as it came; a JSON string when it was no JSON.</param>
 internal sealed record DeadLetterDetails(DeadLetterEntry Entry, JsonElement Message);
 
-/// <param name="Failed">Those that failed again; they stay.</param>
-internal sealed record RedriveReport(int Handled, IReadOnlyList<DeadLetterEntry> Failed);
+/// <param name="Status">running or done.</param>
+/// <param name="Handled">So far, at least: what was done within the last seconds before a crash is not counted.</param>
+/// <param name="Failed">Those that failed again; they stay, with their new failure.</param>
+internal sealed record RedriveReport(string Id, string Status, DateTimeOffset StartedAt, DateTimeOffset? FinishedAt, int Handled, int Failed);
+
+/// <param name="By">Who asked for it; null where nobody had to say.</param>
+/// <param name="Reason">In that person's words.</param>
+/// <param name="Error">Why the event was not handled.</param>
+internal sealed record RemovalEntry(
+    DateTimeOffset RemovedAt,
+    string? By,
+    string? Reason,
+    string? EventId,
+    string? Topic,
+    string? Stream,
+    string? Type,
+    DateTimeOffset ReceivedAt,
+    int Attempts,
+    string Error);
+
+internal sealed record RemovalPage(IReadOnlyList<RemovalEntry> Removed, string? Cursor);
 
 internal static class DeadLetterEndpoints
 {
     private const int MostInList = 500;
+    private const int UsualInList = 100;
+    private const int LongestReason = 500;
+
+    public static void AddDeadLetters(this IServiceCollection services)
+    {
+        services.AddSingleton<FailureLog>();
+        services.AddSingleton<DeadLetterStore>();
+        services.AddSingleton<RemovedLetters>();
+        services.AddSingleton<DeadLetterTopic>();
+        services.AddSingleton<Redriving>();
+        services.AddSingleton<RedriveJobs>();
+        services.AddHostedService(provider => provider.GetRequiredService<RedriveJobs>());
+    }
 
     public static void MapDeadLetters(this WebApplication app)
     {
-        app.MapPost("/events/dead-letters", ReceiveAsync).ExcludeFromDescription();
+        app.MapPost("/events/dead-letters", (HttpContext context, DeadLetterTopic topic) => TopicEndpoints.ReceiveAsync(context, topic.ReceiveAsync))
+            .ExcludeFromDescription();
 
         var letters = app.MapGroup("/dead-letters").WithTags("Dead letters");
         letters.MapGet("/", ListAsync).AnswersProblems(400, 503)
@@ -45,45 +77,24 @@ internal static class DeadLetterEndpoints
         letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409, 503)
             .WithSummary("Handles a message once more: 204, it is done and no dead letter any more; 409, it failed again.");
         letters.MapPost("/redrive", RedriveAllAsync).AnswersProblems(503)
-            .WithSummary("Handles all of them once more; those that fail again stay.");
-        letters.MapDelete("/{id}", RemoveAsync).AnswersProblems(404, 503)
-            .WithSummary("Gives a message up.");
+            .WithSummary("Begins to handle all of them once more, unless that is under way; those that fail again stay. GET tells how far it is.");
+        letters.MapGet("/redrive", FindRedriveAsync).AnswersProblems(404, 503)
+            .WithSummary("The redrive of all that runs, or ran last.");
+        letters.MapDelete("/{id}", RemoveAsync).AnswersProblems(400, 404, 503)
+            .WithSummary("Gives a message up. That it was, and `reason`, stays on record.");
+        letters.MapGet("/removed", ListRemovedAsync).AnswersProblems(400, 503)
+            .WithSummary("The record of the messages that were given up, oldest first; `cursor` is that of the following page.");
     }
-
-    private static Task ReceiveAsync(HttpContext context, DeadLetterStore store, ILogger<DeadLetterStore> logger) =>
-        TopicEndpoints.ReceiveAsync(context, async (messages, cancellationToken) =>
-        {
-            var statuses = new DeliveryStatus[messages.Count];
-            for (var i = 0; i < messages.Count; i++)
-            {
-                try
-                {
-                    var letter = await store.KeepAsync(messages[i], cancellationToken);
-                    logger.LogError(
-                        "Dead letter {DeadLetterId}: event {EventId} of topic {Topic} after {Attempts} attempts: {Error}",
-                        letter.Id, letter.EventId, letter.Topic, letter.Attempts, letter.Error);
-                }
-                catch (DaprException exception)
-                {
-                    logger.LogWarning(exception, "A dead letter could not be kept; it will be delivered again");
-                    statuses[i] = DeliveryStatus.Retry;
-                }
-            }
-
-            return statuses;
-        });
 
     private static async Task<Results<Ok<DeadLetterPage>, ProblemHttpResult>> ListAsync(
         DeadLetterStore store, string? cursor, int? limit, CancellationToken cancellationToken)
     {
-        var errors = new FieldErrors().RequireRange(limit ?? 100, "limit", 1, MostInList);
-        if (errors.Any)
+        if (PageErrors(limit) is { Any: true } errors)
             return errors.ToProblem();
 
-        var list = await store.ReadAsync(cursor, limit ?? 100, cancellationToken);
-        return list is null
-            ? new FieldErrors().Add("cursor", "Expected the 'cursor' of an earlier page.").ToProblem()
-            : TypedResults.Ok(new DeadLetterPage([.. list.Items.Select(Entry)], list.Next));
+        return await store.ReadAsync(cursor, limit ?? UsualInList, cancellationToken) is { } list
+            ? TypedResults.Ok(new DeadLetterPage([.. list.Items.Select(Entry)], list.Next))
+            : WrongCursor();
     }
 
     private static async Task<Results<Ok<DeadLetterDetails>, ProblemHttpResult>> GetAsync(
@@ -93,67 +104,60 @@ internal static class DeadLetterEndpoints
             : NotFound(id);
 
     private static async Task<Results<NoContent, ProblemHttpResult>> RedriveAsync(
-        DeadLetterStore store, TopicRegistry topics, string id, CancellationToken cancellationToken)
+        DeadLetterStore store, Redriving redriving, string id, CancellationToken cancellationToken)
     {
         if (await FindAsync(store, id, cancellationToken) is not { } letter)
             return NotFound(id);
 
-        return await TryRedriveAsync(store, topics, letter, cancellationToken) is { } failed
+        return await redriving.TryAsync(letter, cancellationToken) is { } failed
             ? Problems.Conflict("redrive-failed", $"The event failed again and stays a dead letter. {failed.Error}")
             : TypedResults.NoContent();
     }
 
-    private static async Task<Ok<RedriveReport>> RedriveAllAsync(
-        DeadLetterStore store, TopicRegistry topics, CancellationToken cancellationToken)
-    {
-        var handled = 0;
-        var failed = new List<DeadLetterEntry>();
-        string? cursor = null;
-        do
-        {
-            var list = await store.ReadAsync(cursor, MostInList, cancellationToken) ?? new DeadLetterList([], null);
-            foreach (var letter in list.Items)
-            {
-                if (await TryRedriveAsync(store, topics, letter, cancellationToken) is { } failedAgain)
-                    failed.Add(Entry(failedAgain));
-                else
-                    handled++;
-            }
+    private static async Task<Accepted<RedriveReport>> RedriveAllAsync(RedriveJobs jobs, CancellationToken cancellationToken) =>
+        TypedResults.Accepted("/dead-letters/redrive", Report(await jobs.BeginAsync(cancellationToken)));
 
-            cursor = list.Next;
-        }
-        while (cursor is not null && failed.Count < MostInList);
-        return TypedResults.Ok(new RedriveReport(handled, failed));
-    }
+    private static async Task<Results<Ok<RedriveReport>, ProblemHttpResult>> FindRedriveAsync(RedriveJobs jobs, CancellationToken cancellationToken) =>
+        await jobs.FindAsync(cancellationToken) is { } job
+            ? TypedResults.Ok(Report(job))
+            : Problems.NotFound("no-redrive", "All dead letters together were never redriven here. POST /dead-letters/redrive begins it.");
 
     private static async Task<Results<NoContent, ProblemHttpResult>> RemoveAsync(
-        DeadLetterStore store, string id, CancellationToken cancellationToken)
+        HttpContext context, DeadLetterStore store, RemovedLetters removed, string id, string? reason, CancellationToken cancellationToken)
     {
+        var errors = new FieldErrors();
+        if (reason is not null)
+            errors.RequireText(reason, "reason", LongestReason);
+        if (errors.Any)
+            return errors.ToProblem();
         if (await FindAsync(store, id, cancellationToken) is not { } letter)
             return NotFound(id);
 
+        await removed.AddAsync(letter, context.User.Identity?.Name, reason, cancellationToken);
         await store.RemoveAsync(letter, cancellationToken);
         return TypedResults.NoContent();
     }
 
-    /// <summary>Null when it was handled; otherwise the letter with its new failure.</summary>
-    private static async Task<DeadLetter?> TryRedriveAsync(
-        DeadLetterStore store, TopicRegistry topics, DeadLetter letter, CancellationToken cancellationToken)
+    private static async Task<Results<Ok<RemovalPage>, ProblemHttpResult>> ListRemovedAsync(
+        RemovedLetters removed, string? cursor, int? limit, CancellationToken cancellationToken)
     {
-        try
-        {
-            var topic = topics.Find(letter.Topic) ?? throw new UnreadableEventException(
-                $"The message names the topic '{letter.Topic}'; this service handles {string.Join(", ", topics.Names)}.");
-            await topic.RedriveAsync(letter.Message, cancellationToken);
-        }
-        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
-        {
-            return await store.FailedAgainAsync(letter.Id, exception, cancellationToken);
-        }
+        if (PageErrors(limit) is { Any: true } errors)
+            return errors.ToProblem();
 
-        await store.RemoveAsync(letter, cancellationToken);
-        return null;
+        return await removed.ReadAsync(cursor, limit ?? UsualInList, cancellationToken) is { } list
+            ? TypedResults.Ok(new RemovalPage(
+                [.. list.Items.Select(e => new RemovalEntry(
+                    e.RemovedAt, e.By, e.Reason, e.EventId, e.Topic, e.Stream, e.Type, e.ReceivedAt, e.Attempts, e.Error))],
+                list.Next))
+            : WrongCursor();
     }
+
+    private static FieldErrors PageErrors(int? limit) => new FieldErrors().RequireRange(limit ?? UsualInList, "limit", 1, MostInList);
+
+    private static ProblemHttpResult WrongCursor() => new FieldErrors().Add("cursor", "Expected the 'cursor' of an earlier page.").ToProblem();
+
+    private static RedriveReport Report(RedriveJob job) =>
+        new(job.Id, job.IsRunning ? "running" : "done", job.StartedAt, job.FinishedAt, job.Handled, job.Failed);
 
     private static Task<DeadLetter?> FindAsync(DeadLetterStore store, string id, CancellationToken cancellationToken) =>
         FieldErrors.IsId(id) ? store.FindAsync(id, cancellationToken) : Task.FromResult<DeadLetter?>(null);

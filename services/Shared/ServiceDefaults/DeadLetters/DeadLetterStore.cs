@@ -23,110 +23,97 @@ internal sealed record DeadLetter(
     DateTimeOffset? LastAttemptAt,
     string Error,
     JsonElement Message,
-    long Page);
+    long Page) : IPaged;
 
-internal sealed record DeadLetterList(IReadOnlyList<DeadLetter> Items, string? Next);
-
-/// <summary>
-/// The dead letters of one service. A letter is listed before it is written and until after it is gone, and counts only where it says
-/// itself that it is listed.
-/// </summary>
+/// <summary>The dead letters of one service.</summary>
 internal sealed class DeadLetterStore(Documents documents, FailureLog failures, TimeProvider time)
 {
-    internal const int IdsInPage = 100;
+    private const string Unknown = "No failure of this event is known here: it was not delivered, or another instance failed that could not note it.";
 
-    private const string List = "dead-letters|index";
-
-    private readonly PagedLists _lists = new(documents, IdsInPage);
+    private readonly PagedDocuments<DeadLetter> _letters = new(documents, "dead-letters|index", KeyOf);
 
     public static string IdOf(string eventId) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(eventId)).AsSpan(0, 16));
 
+    /// <summary>Keeps a message from the dead-letter topic, with the failures of its event that were noted.</summary>
     public async Task<DeadLetter> KeepAsync(JsonElement message, CancellationToken cancellationToken)
     {
-        var eventId = CloudEvents.Text(message, "id");
-        var id = IdOf(eventId ?? message.GetRawText());
-        var failure = eventId is null ? null : await failures.FindAsync(eventId, cancellationToken);
-        var known = await FindAsync(id, cancellationToken);
-        var page = known?.Page ?? (await _lists.AddAsync([(List, new ListEntry(id))], cancellationToken))[0];
-        var kept = await documents.ChangeAsync<DeadLetter>(
-            KeyOf(id),
-            current => new DeadLetter(
-                id,
-                eventId,
-                CloudEvents.Text(message, "topic"),
-                CloudEvents.Text(message, "stream"),
-                CloudEvents.Text(message, "type"),
-                current?.ReceivedAt ?? time.GetUtcNow(),
+        var failure = CloudEvents.Text(message, "id") is { } eventId ? await failures.FindAsync(eventId, cancellationToken) : null;
+        return await KeepAsync(
+            message,
+            current => (
                 failure?.Attempts ?? current?.Attempts ?? 0,
                 failure?.LastAt ?? current?.LastAttemptAt,
-                failure?.Error ?? current?.Error ?? "No failure of this event is known here: it was not delivered, or the note of it could not be kept.",
-                message,
-                current?.Page ?? page),
+                failure?.Error ?? current?.Error ?? Unknown),
             cancellationToken);
-        return kept!;
     }
 
-    public Task<DeadLetter?> FindAsync(string id, CancellationToken cancellationToken) =>
-        documents.ReadAsync<DeadLetter>(KeyOf(id), cancellationToken);
+    /// <summary>Keeps an event that came another way than by the dead-letter topic, or that was given up here.</summary>
+    /// <param name="cloudEvent">As the relay makes it, with <c>topic</c>: whose handler a redrive is for.</param>
+    /// <param name="reason">As <see cref="FailureLog.Describe"/> tells it.</param>
+    public Task<DeadLetter> KeepAsync(JsonElement cloudEvent, string reason, int attempts, CancellationToken cancellationToken) =>
+        KeepAsync(cloudEvent, _ => (attempts, attempts > 0 ? time.GetUtcNow() : null, reason), cancellationToken);
+
+    public Task<DeadLetter?> FindAsync(string id, CancellationToken cancellationToken) => _letters.FindAsync(id, cancellationToken);
+
+    /// <summary>Oldest first, from the cursor that the page before gave; null when the cursor is none of ours.</summary>
+    public Task<DocumentList<DeadLetter>?> ReadAsync(string? cursor, int limit, CancellationToken cancellationToken) =>
+        _letters.ReadAsync(cursor, limit, cancellationToken);
+
+    /// <summary>The numbers of the first and the last page of letters; new ones come to the end.</summary>
+    public Task<(long First, long Last)> ReadBoundsAsync(CancellationToken cancellationToken) => _letters.ReadBoundsAsync(cancellationToken);
+
+    public Task<IReadOnlyList<DeadLetter>> ReadPageAsync(long page, CancellationToken cancellationToken) => _letters.ReadPageAsync(page, cancellationToken);
 
     /// <summary>Notes one more failed attempt; null when the letter was removed meanwhile.</summary>
-    public Task<DeadLetter?> FailedAgainAsync(string id, Exception exception, CancellationToken cancellationToken) =>
-        documents.ChangeAsync<DeadLetter>(
-            KeyOf(id),
-            current => current is null ? null : current with
-            {
-                Attempts = current.Attempts + 1,
-                LastAttemptAt = time.GetUtcNow(),
-                Error = FailureLog.Describe(exception),
-            },
-            cancellationToken);
+    public Task<DeadLetter?> FailedAgainAsync(string id, Exception exception, CancellationToken cancellationToken) => _letters.ChangeAsync(
+        id,
+        letter => letter with { Attempts = letter.Attempts + 1, LastAttemptAt = time.GetUtcNow(), Error = FailureLog.Describe(exception) },
+        cancellationToken);
+
+    /// <summary>Removes the letters of events that were handled after all, if there are any; while there are no letters this is two reads.</summary>
+    /// <returns>How many there were.</returns>
+    public async Task<int> TakeOffAsync(IReadOnlyCollection<string> eventIds, CancellationToken cancellationToken)
+    {
+        if (eventIds.Count == 0)
+            return 0;
+
+        var letters = await _letters.FindAsync(eventIds.Select(IdOf).ToHashSet(), cancellationToken);
+        foreach (var letter in letters)
+            await RemoveAsync(letter, cancellationToken);
+        return letters.Count;
+    }
 
     public async Task RemoveAsync(DeadLetter letter, CancellationToken cancellationToken)
     {
-        await documents.DeleteAsync(KeyOf(letter.Id), cancellationToken);
+        await _letters.RemoveAsync(letter, cancellationToken);
         if (letter.EventId is not null)
             await failures.ForgetAsync(letter.EventId, cancellationToken);
-        await _lists.RemoveAsync(new ListPlace(List, letter.Page), letter.Id, cancellationToken);
     }
 
-    /// <summary>Oldest first, from the cursor that the page before gave; null when the cursor is none of ours.</summary>
-    public async Task<DeadLetterList?> ReadAsync(string? cursor, int limit, CancellationToken cancellationToken)
+    private Task<DeadLetter> KeepAsync(
+        JsonElement message, Func<DeadLetter?, (int Attempts, DateTimeOffset? LastAt, string Error)> describe, CancellationToken cancellationToken)
     {
-        if (!TryReadCursor(cursor, out var number, out var after))
-            return null;
-
-        var (first, last) = await _lists.ReadBoundsAsync(List, cancellationToken);
-        var items = new List<DeadLetter>();
-        for (number = Math.Max(number, first); number <= last; number++, after = null)
-        {
-            var ids = (await _lists.ReadPageAsync(List, number, cancellationToken)).Select(entry => entry.Id).ToList();
-            // When the letter of the cursor is gone, its page is shown again rather than a part of it left out.
-            var open = ids.Skip(after is null ? 0 : ids.IndexOf(after) + 1).ToList();
-            var letters = await documents.ReadAsync<DeadLetter>([.. open.Select(KeyOf)], cancellationToken);
-            foreach (var id in open)
+        var eventId = CloudEvents.Text(message, "id");
+        var id = IdOf(eventId ?? message.GetRawText());
+        return _letters.PutAsync(
+            id,
+            (current, page) =>
             {
-                if (!letters.TryGetValue(KeyOf(id), out var letter) || letter.Page != number)
-                    continue;
-                if (items.Count == limit)
-                    return new DeadLetterList(items, $"{items[^1].Page}.{items[^1].Id}");
-                items.Add(letter);
-            }
-        }
-
-        return new DeadLetterList(items, null);
-    }
-
-    private static bool TryReadCursor(string? cursor, out long page, out string? after)
-    {
-        (page, after) = (0, null);
-        if (cursor is null)
-            return true;
-
-        var parts = cursor.Split('.');
-        if (parts.Length != 2 || !long.TryParse(parts[0], out page) || page < 0)
-            return false;
-        after = parts[1];
-        return true;
+                var (attempts, lastAt, error) = describe(current);
+                return new DeadLetter(
+                    id,
+                    eventId,
+                    CloudEvents.Text(message, "topic"),
+                    CloudEvents.Text(message, "stream"),
+                    CloudEvents.Text(message, "type"),
+                    current?.ReceivedAt ?? time.GetUtcNow(),
+                    attempts,
+                    lastAt,
+                    error,
+                    message,
+                    page);
+            },
+            cancellationToken);
     }
 
     private static string KeyOf(string id) => $"dead-letters|letter|{id}";

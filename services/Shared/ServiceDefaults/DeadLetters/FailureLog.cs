@@ -1,42 +1,61 @@
 using Dapr;
+using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
 
 /// <summary>What went wrong with an event so far. Dapr attaches no reason to a dead letter: this is where it is found.</summary>
-internal sealed record Failure(string EventId, int Attempts, string Error, DateTimeOffset FirstAt, DateTimeOffset LastAt);
+/// <param name="IsPassing">The last attempt failed by the times, not by the event: the store or another service was not there.</param>
+internal sealed record Failure(string EventId, int Attempts, string Error, DateTimeOffset FirstAt, DateTimeOffset LastAt, bool IsPassing = false);
 
-/// <summary>The failures of events that were not handled yet, each kept for a week.</summary>
+/// <summary>
+/// The failures of events that were not handled yet, each kept for a week. While the store takes no notes they are held in memory, the
+/// latest ten thousand of them, and written as soon as it does.
+/// </summary>
 internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger<FailureLog> logger)
 {
+    internal const int MostUnwritten = 10_000;
+
     private const int LongestError = 4000;
 
     private static readonly TimeSpan Kept = TimeSpan.FromDays(7);
 
-    /// <summary>Notes one more failed attempt. It must not hide the failure itself: a store that does not take the note is only logged.</summary>
-    public async Task RecordAsync(string eventId, Exception exception, CancellationToken cancellationToken)
+    /// <summary>A delivery has its own time; a store that hangs must not use it up.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _lock = new();
+    private readonly OrderedDictionary<string, Failure> _unwritten = [];
+    private bool _isWriting;
+
+    /// <summary>Notes one more failed attempt. It must not hide the failure itself: what the store does not take is written later.</summary>
+    public async Task RecordAsync(string eventId, Exception exception)
     {
-        try
+        Note(eventId, exception);
+        lock (_lock)
         {
-            var now = time.GetUtcNow();
-            var former = await FindAsync(eventId, cancellationToken);
-            await documents.OverwriteAsync(
-                KeyOf(eventId),
-                new Failure(eventId, (former?.Attempts ?? 0) + 1, Describe(exception), former?.FirstAt ?? now, now),
-                Kept,
-                cancellationToken);
+            // The store is away: no use to ask it at every failure.
+            if (_isWriting)
+                return;
         }
-        catch (DaprException notKept)
-        {
-            logger.LogWarning(notKept, "The failure of event {EventId} could not be noted; a dead letter of it will lack its reason", eventId);
-        }
+
+        using var limit = new CancellationTokenSource(Patience, time);
+        if (!await TryWriteAsync(eventId, limit.Token))
+            WriteLater();
     }
 
-    public Task<Failure?> FindAsync(string eventId, CancellationToken cancellationToken) =>
-        documents.ReadAsync<Failure>(KeyOf(eventId), cancellationToken);
+    /// <summary>What is known of the event's failures, here and in the store.</summary>
+    public async Task<Failure?> FindAsync(string eventId, CancellationToken cancellationToken) =>
+        Join(await documents.ReadAsync<Failure>(KeyOf(eventId), cancellationToken), Unwritten(eventId));
 
-    public Task ForgetAsync(string eventId, CancellationToken cancellationToken) => documents.DeleteAsync(KeyOf(eventId), cancellationToken);
+    public async Task ForgetAsync(string eventId, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+            _unwritten.Remove(eventId);
+        await documents.DeleteAsync(KeyOf(eventId), cancellationToken);
+    }
 
     /// <summary>Type and message, inwards; the stack is in the log.</summary>
     public static string Describe(Exception exception)
@@ -46,6 +65,94 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
             text += $" <- {inner.GetType().Name}: {inner.Message}";
         return text.Length <= LongestError ? text : text[..LongestError];
     }
+
+    private void Note(string eventId, Exception exception)
+    {
+        var now = time.GetUtcNow();
+        var isPassing = exception is DaprException or EventStoreUnavailableException or HttpRequestException or TimeoutException or OperationCanceledException;
+        lock (_lock)
+        {
+            _unwritten.Remove(eventId, out var former);
+            while (_unwritten.Count >= MostUnwritten)
+                _unwritten.RemoveAt(0);
+            _unwritten.Add(eventId, new Failure(eventId, (former?.Attempts ?? 0) + 1, Describe(exception), former?.FirstAt ?? now, now, isPassing));
+        }
+    }
+
+    private async Task<bool> TryWriteAsync(string eventId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (Unwritten(eventId) is not { } noted)
+                return true;
+
+            var stored = await documents.ReadAsync<Failure>(KeyOf(eventId), cancellationToken);
+            await documents.OverwriteAsync(KeyOf(eventId), Join(stored, noted)!, Kept, cancellationToken);
+            lock (_lock)
+            {
+                // One more attempt may have failed meanwhile; of that the store knows nothing yet.
+                if (!_unwritten.TryGetValue(eventId, out var latest))
+                    return true;
+                if (latest == noted)
+                    _unwritten.Remove(eventId);
+                else
+                    _unwritten[eventId] = latest with { Attempts = latest.Attempts - noted.Attempts };
+                return latest == noted;
+            }
+        }
+        catch (Exception exception) when (exception is DaprException or OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    private void WriteLater()
+    {
+        lock (_lock)
+        {
+            if (_isWriting)
+                return;
+            _isWriting = true;
+        }
+
+        logger.LogWarning("Failures of events cannot be noted now; they are held in memory until the store takes them");
+        _ = Task.Run(WriteAllAsync);
+    }
+
+    private async Task WriteAllAsync()
+    {
+        while (true)
+        {
+            string eventId;
+            lock (_lock)
+            {
+                if (_unwritten.Count == 0)
+                {
+                    _isWriting = false;
+                    return;
+                }
+
+                eventId = _unwritten.GetAt(0).Key;
+            }
+
+            using var limit = new CancellationTokenSource(Patience, time);
+            if (!await TryWriteAsync(eventId, limit.Token))
+                await Task.Delay(RetryInterval, time);
+        }
+    }
+
+    private Failure? Unwritten(string eventId)
+    {
+        lock (_lock)
+            return _unwritten.GetValueOrDefault(eventId);
+    }
+
+    private static Failure? Join(Failure? stored, Failure? noted) => (stored, noted) switch
+    {
+        (null, _) => noted,
+        (_, null) => stored,
+        var (former, latest) => latest with { Attempts = former.Attempts + latest.Attempts, FirstAt = former.FirstAt },
+    };
 
     private static string KeyOf(string eventId) => $"dead-letters|failure|{DeadLetterStore.IdOf(eventId)}";
 }

@@ -73,7 +73,7 @@ internal static class CloudEvents
             cloudEvent.TryGetProperty("data", out var data)
                 ? data
                 : throw new UnreadableEventException("The CloudEvent has no 'data'."));
-        return new IncomingEvent(publisher, recorded, types.Read(recorded));
+        return IncomingEvent.Of(publisher, recorded, types);
     }
 
     public static string? Text(JsonElement cloudEvent, string attribute) =>

@@ -20,7 +20,7 @@ internal sealed class StreamByStream(Func<IReadOnlyList<IncomingEvent>, Cancella
 }
 
 /// <summary>The events of one topic on their way to the handler; the same way for a delivery and for a dead letter sent through again.</summary>
-internal sealed class Topic(string name, string publisher, IHandling handling, EventTypes types, FailureLog failures, ILogger<Topic> logger)
+internal sealed class Topic(string name, string publisher, IHandling handling, EventTypes types, UnknownTypes unknown, FailureLog failures, ILogger<Topic> logger)
 {
     /// <summary>Streams of one delivery at work at once. They wait for the store, not for the processor.</summary>
     private const int MostStreamsAtOnce = 64;
@@ -39,11 +39,15 @@ internal sealed class Topic(string name, string publisher, IHandling handling, E
         {
             try
             {
-                readable.Add((i, CloudEvents.Read(cloudEvents[i], Publisher, types)));
+                var incoming = CloudEvents.Read(cloudEvents[i], Publisher, types);
+                if (incoming.IsKnown)
+                    readable.Add((i, incoming));
+                else
+                    unknown.Tell(Name, incoming.Recorded.Type);
             }
             catch (Exception exception) when (exception is UnreadableEventException or UnknownEventException)
             {
-                statuses[i] = await FailAsync(CloudEvents.Text(cloudEvents[i], "id"), exception, cancellationToken);
+                statuses[i] = await FailAsync(CloudEvents.Text(cloudEvents[i], "id"), exception);
             }
         }
 
@@ -65,6 +69,9 @@ internal sealed class Topic(string name, string publisher, IHandling handling, E
     {
         using var activity = Telemetry.StartHandling(Name, CloudEvents.Text(cloudEvent, "traceparent"));
         var incoming = CloudEvents.Read(cloudEvent, Publisher, types);
+        if (!incoming.IsKnown)
+            throw new UnknownEventException($"The event type '{incoming.Recorded.Type}' is not known here; redrive it when this service is upgraded.");
+
         using var about = Logging.Handling(incoming.Recorded);
         await handling.HandleAsync([incoming], cancellationToken);
     }
@@ -86,12 +93,12 @@ internal sealed class Topic(string name, string publisher, IHandling handling, E
         {
             var status = DeliveryStatus.Retry;
             foreach (var (_, failed) in ordered)
-                status = await FailAsync(failed.Recorded.Id, exception, cancellationToken);
+                status = await FailAsync(failed.Recorded.Id, exception);
             return status;
         }
     }
 
-    private async Task<DeliveryStatus> FailAsync(string? eventId, Exception exception, CancellationToken cancellationToken)
+    private async Task<DeliveryStatus> FailAsync(string? eventId, Exception exception)
     {
         var isHopeless = exception is UnreadableEventException or UnknownEventException;
         if (isHopeless)
@@ -102,7 +109,7 @@ internal sealed class Topic(string name, string publisher, IHandling handling, E
                 exception is HttpRequestException or DaprException or EventStoreUnavailableException ? null : exception,
                 "Event {EventId} of topic {Topic} will be delivered again: {Error}", eventId, Name, FailureLog.Describe(exception));
         if (eventId is not null)
-            await failures.RecordAsync(eventId, exception, cancellationToken);
+            await failures.RecordAsync(eventId, exception);
         return isHopeless ? DeliveryStatus.Drop : DeliveryStatus.Retry;
     }
 }

@@ -14,7 +14,8 @@ public static class TopicEndpoints
     /// <summary>
     /// POST /events/{topic}: takes one CloudEvent or a bulk envelope. Streams are handled in parallel, the events of one in order of
     /// version, duplicates within a delivery once. A handler that throws has these entries delivered again;
-    /// <see cref="UnknownEventException"/>, and what cannot be read, goes to the dead letters.
+    /// <see cref="UnknownEventException"/>, and what cannot be read, goes to the dead letters. Events of types that are not registered are
+    /// not handed over: they are acknowledged, and told.
     /// </summary>
     /// <param name="publisher">The app id of the only service that publishes on this topic; what names another source goes to the dead letters.</param>
     /// <param name="handle">Gets the events of one source stream, in order of version, at least once.</param>
@@ -43,6 +44,7 @@ public static class TopicEndpoints
             publisher,
             handling,
             app.Services.GetRequiredService<EventTypes>(),
+            app.Services.GetRequiredService<UnknownTypes>(),
             app.Services.GetRequiredService<FailureLog>(),
             app.Services.GetRequiredService<ILoggerFactory>().CreateLogger<Topic>());
         app.Services.GetRequiredService<TopicRegistry>().Add(topic);

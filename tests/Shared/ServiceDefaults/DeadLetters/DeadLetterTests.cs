@@ -1,8 +1,12 @@
 using System.Net;
+using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
+using DaprOrders.Doubles;
+using DaprOrders.EventSourcing;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Topics;
+using Microsoft.Extensions.DependencyInjection;
 using static DaprOrders.ServiceDefaults.Tests.ServiceHost;
 
 namespace DaprOrders.ServiceDefaults.Tests.DeadLetters;
@@ -87,24 +91,10 @@ public sealed class DeadLetterTests
     }
 
     [Fact]
-    public async Task Redriving_all_keeps_only_those_that_fail_again()
-    {
-        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) =>
-            events[0].Recorded.Stream == "bad" ? throw new InvalidOperationException("still bad") : Task.CompletedTask));
-        await host.DeliverManyAsync("dead-letters", CloudEvent("a", 1), CloudEvent("bad", 1), CloudEvent("b", 1), CloudEvent("x", 1, topic: "elsewhere"), "junk");
-
-        var report = await JsonAsync(await host.Http.PostAsync("/dead-letters/redrive", null, Cancellation));
-
-        Assert.Equal(2, report.GetProperty("handled").GetInt32());
-        Assert.Equal(3, report.GetProperty("failed").GetArrayLength());
-        Assert.Equal(3, (await host.GetAsync("/dead-letters")).GetProperty("deadLetters").GetArrayLength());
-    }
-
-    [Fact]
     public async Task The_list_is_read_page_by_page_oldest_first_however_long_it_is()
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
-        var sent = Enumerable.Range(1, (2 * DeadLetterStore.IdsInPage) + 5).ToList();
+        var sent = Enumerable.Range(1, (2 * PagedDocuments<DeadLetter>.IdsInPage) + 5).ToList();
         await host.DeliverManyAsync("dead-letters", [.. sent.Select(version => CloudEvent("a", version))]);
 
         var listed = new List<string?>();
@@ -125,9 +115,9 @@ public sealed class DeadLetterTests
     public async Task Removing_everything_leaves_an_empty_list_that_can_grow_again()
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
-        await host.DeliverManyAsync("dead-letters", [.. Enumerable.Range(1, DeadLetterStore.IdsInPage + 1).Select(version => CloudEvent("a", version))]);
+        await host.DeliverManyAsync("dead-letters", [.. Enumerable.Range(1, PagedDocuments<DeadLetter>.IdsInPage + 1).Select(version => CloudEvent("a", version))]);
 
-        for (var version = 1; version <= DeadLetterStore.IdsInPage + 1; version++)
+        for (var version = 1; version <= PagedDocuments<DeadLetter>.IdsInPage + 1; version++)
         {
             var response = await host.Http.DeleteAsync($"/dead-letters/{DeadLetterStore.IdOf($"a:{version}")}", Cancellation);
             Assert.Equal(HttpStatusCode.NoContent, response.StatusCode);
@@ -170,12 +160,175 @@ public sealed class DeadLetterTests
     }
 
     [Fact]
-    public async Task A_dead_letter_that_cannot_be_kept_now_is_delivered_again()
+    public async Task While_the_store_is_away_a_dead_letter_is_not_answered_and_then_it_is_kept()
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
         host.State.IsDown = true;
 
-        Assert.Equal("RETRY", await host.DeliverAsync("dead-letters", CloudEvent("a", 1)));
+        var answer = host.DeliverAsync("dead-letters", CloudEvent("a", 1));
+        await host.AdvanceUntilAsync(() => host.Log.Any(line => line.Contains("waits for the store", StringComparison.Ordinal)));
+        Assert.False(answer.IsCompleted);
+
+        host.State.IsDown = false;
+        await host.AdvanceUntilAsync(() => answer.IsCompleted);
+        Assert.Equal("SUCCESS", await answer);
+        Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+    }
+
+    [Fact]
+    public async Task A_dead_letter_that_cannot_be_kept_is_left_when_the_sidecar_hangs_up()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        host.State.IsDown = true;
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var delivery = host.Http.PostAsJsonAsync("/events/dead-letters", CloudEvent("a", 1), timeout.Token);
+        await host.AdvanceUntilAsync(() => host.Log.Any(line => line.Contains("waits for the store", StringComparison.Ordinal)));
+
+        await timeout.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => delivery);
+
+        host.State.IsDown = false;
+        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+    }
+
+    [Fact]
+    public async Task After_an_outage_of_the_store_a_dead_letter_still_tells_why_it_failed_and_how_often()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => throw new InvalidOperationException("The post office is closed.")));
+        host.State.IsDown = true;
+        for (var attempt = 0; attempt < 3; attempt++)
+            Assert.Equal("RETRY", await host.DeliverAsync("letters", CloudEvent("a", 1)));
+        host.State.IsDown = false;
+
+        Assert.Equal("SUCCESS", await host.DeliverAsync("dead-letters", CloudEvent("a", 1)));
+
+        var entry = Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+        Assert.Equal("InvalidOperationException: The post office is closed.", entry.GetProperty("error").GetString());
+        Assert.Equal(3, entry.GetProperty("attempts").GetInt32());
+    }
+
+    [Fact]
+    public async Task The_reason_of_a_failure_reaches_the_store_once_it_is_back_so_that_another_instance_tells_it()
+    {
+        var state = new StateInMemory();
+        await using var host = await StartAsync(state, app => app.MapTopic("letters", "post", (_, _) => throw new InvalidOperationException("closed")));
+        await using var other = await StartAsync(state, app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        await host.DeliverAsync("letters", CloudEvent("a", 1));
+        state.IsDown = true;
+        await host.DeliverAsync("letters", CloudEvent("a", 1));
+        await host.DeliverAsync("letters", CloudEvent("a", 1));
+        state.IsDown = false;
+
+        var failures = other.Services.GetRequiredService<FailureLog>();
+        await host.AdvanceUntilAsync(async () => (await failures.FindAsync("a:1", Cancellation))?.Attempts == 3);
+
+        await other.DeliverAsync("dead-letters", CloudEvent("a", 1));
+        var entry = Assert.Single((await other.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+        Assert.Equal(("InvalidOperationException: closed", 3), (entry.GetProperty("error").GetString(), entry.GetProperty("attempts").GetInt32()));
+    }
+
+    [Fact]
+    public async Task The_memory_of_failures_is_bounded_and_the_latest_stay()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        var failures = host.Services.GetRequiredService<FailureLog>();
+        host.State.IsDown = true;
+        for (var i = 0; i < FailureLog.MostUnwritten + 5; i++)
+            await failures.RecordAsync($"e:{i}", new InvalidOperationException("closed"));
+        host.State.IsDown = false;
+
+        Assert.Null(await failures.FindAsync("e:0", Cancellation));
+        Assert.NotNull(await failures.FindAsync($"e:{FailureLog.MostUnwritten + 4}", Cancellation));
+    }
+
+    [Fact]
+    public async Task What_failed_by_an_outage_is_handled_when_it_comes_as_a_dead_letter_after_it()
+    {
+        var isAway = true;
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) =>
+            isAway ? throw new EventStoreUnavailableException("The store is away.") : Task.CompletedTask));
+        await host.DeliverAsync("letters", CloudEvent("a", 1));
+
+        isAway = false;
+        Assert.Equal("SUCCESS", await host.DeliverAsync("dead-letters", CloudEvent("a", 1)));
+
+        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+    }
+
+    [Fact]
+    public async Task What_fails_again_when_it_comes_as_a_dead_letter_is_kept_with_its_last_reason()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => throw new HttpRequestException("Nobody answers.")));
+        await host.DeliverAsync("letters", CloudEvent("a", 1));
+
+        Assert.Equal("SUCCESS", await host.DeliverAsync("dead-letters", CloudEvent("a", 1)));
+
+        var entry = Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+        Assert.Equal(("HttpRequestException: Nobody answers.", 2), (entry.GetProperty("error").GetString(), entry.GetProperty("attempts").GetInt32()));
+    }
+
+    [Fact]
+    public async Task A_letter_whose_event_came_another_way_is_taken_off()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        await host.DeliverManyAsync("dead-letters", CloudEvent("a", 1), CloudEvent("a", 2), CloudEvent("b", 1));
+        var letters = host.Services.GetRequiredService<DeadLetterStore>();
+
+        Assert.Equal(2, await letters.TakeOffAsync(["a:1", "b:1", "c:1"], Cancellation));
+
+        var left = Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+        Assert.Equal("a:2", left.GetProperty("eventId").GetString());
+        Assert.Equal(0, await letters.TakeOffAsync(["a:1", "b:1", "c:1"], Cancellation));
+    }
+
+    [Fact]
+    public async Task While_there_are_no_letters_taking_off_costs_the_same_for_one_event_and_for_a_thousand()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        host.State.Mock.Invocations.Clear();
+
+        await host.Services.GetRequiredService<DeadLetterStore>().TakeOffAsync([.. Enumerable.Range(0, 1000).Select(i => $"a:{i}")], Cancellation);
+
+        Assert.Equal(2, host.State.Mock.Invocations.Count(call => call.Method.Name.StartsWith("GetState", StringComparison.Ordinal)));
+        Assert.DoesNotContain(host.State.Mock.Invocations, call => call.Method.Name.StartsWith("GetBulk", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task An_event_that_was_given_up_elsewhere_is_kept_with_its_reason_and_can_be_redriven()
+    {
+        var handled = new List<string>();
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) =>
+        {
+            handled.AddRange(events.Select(incoming => incoming.Recorded.Id));
+            return Task.CompletedTask;
+        }));
+
+        await host.Services.GetRequiredService<DeadLetterStore>().KeepAsync(
+            JsonSerializer.SerializeToElement(CloudEvent("a", 1)), "InvalidOperationException: still bad", 6, Cancellation);
+
+        var entry = Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+        Assert.Equal(("InvalidOperationException: still bad", 6), (entry.GetProperty("error").GetString(), entry.GetProperty("attempts").GetInt32()));
+        var redriven = await host.Http.PostAsync($"/dead-letters/{entry.GetProperty("id").GetString()}/redrive", null, Cancellation);
+        Assert.Equal((HttpStatusCode.NoContent, "a:1"), (redriven.StatusCode, Assert.Single(handled)));
+    }
+
+    [Fact]
+    public async Task That_a_letter_was_given_up_stays_on_record()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => throw new InvalidOperationException("closed")));
+        await host.DeliverAsync("letters", CloudEvent("a", 1));
+        await host.DeliverAsync("dead-letters", CloudEvent("a", 1));
+
+        var removed = await host.Http.DeleteAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}?reason=sent%20by%20hand", Cancellation);
+
+        Assert.Equal(HttpStatusCode.NoContent, removed.StatusCode);
+        var record = Assert.Single((await host.GetAsync("/dead-letters/removed")).GetProperty("removed").EnumerateArray());
+        Assert.Equal("a:1", record.GetProperty("eventId").GetString());
+        Assert.Equal("letters", record.GetProperty("topic").GetString());
+        Assert.Equal("LetterSent", record.GetProperty("type").GetString());
+        Assert.Equal("sent by hand", record.GetProperty("reason").GetString());
+        Assert.Equal("InvalidOperationException: closed", record.GetProperty("error").GetString());
+        Assert.Equal(host.Time.GetUtcNow(), record.GetProperty("removedAt").GetDateTimeOffset());
     }
 
     [Fact]

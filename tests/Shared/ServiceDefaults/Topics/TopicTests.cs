@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Net;
 using System.Text;
 using DaprOrders.EventSourcing;
@@ -70,17 +71,43 @@ public sealed class TopicTests
             "foreign" => throw new UnknownEventException("An event of the stream is of a type not known here."),
             _ => Task.CompletedTask,
         }));
-        var ofUnknownType = CloudEvent("b", 1);
-        ofUnknownType["type"] = "LetterLost";
+        var ofNewerSchema = CloudEvent("b", 1);
+        ofNewerSchema["schemaversion"] = 2;
         var withoutStream = CloudEvent("c", 1);
         withoutStream.Remove("stream");
         var withWrongPayload = CloudEvent("d", 1);
         withWrongPayload["data"] = new { id = "d" };
 
         var statuses = await host.DeliverManyAsync(
-            "letters", CloudEvent("a", 1), CloudEvent("broken", 1), CloudEvent("foreign", 1), ofUnknownType, withoutStream, withWrongPayload, null, "bm8ganNvbg==");
+            "letters", CloudEvent("a", 1), CloudEvent("broken", 1), CloudEvent("foreign", 1), ofNewerSchema, withoutStream, withWrongPayload, null, "bm8ganNvbg==");
 
         Assert.Equal(["SUCCESS", "RETRY", "DROP", "DROP", "DROP", "DROP", "DROP", "DROP"], statuses);
+    }
+
+    [Fact]
+    public async Task An_event_of_a_type_that_is_not_known_yet_is_acknowledged_and_told_once_and_its_neighbours_are_handled()
+    {
+        var handled = new ConcurrentQueue<IncomingEvent>();
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) => Note(handled, events)));
+        using var passed = new CountedEvents("events.unknown_type", ("type", "LetterLost"));
+        var lost = CloudEvent("a", 2);
+        lost["type"] = "LetterLost";
+
+        Assert.Equal(["SUCCESS", "SUCCESS", "SUCCESS"], await host.DeliverManyAsync("letters", CloudEvent("a", 1), lost, CloudEvent("a", 3)));
+        Assert.Equal("SUCCESS", await host.DeliverAsync("letters", lost));
+
+        Assert.Equal([1, 3], handled.Select(incoming => incoming.Recorded.Version));
+        Assert.Single(host.Log, line => line.Contains("LetterLost", StringComparison.Ordinal));
+        Assert.Equal(2, passed.Count);
+    }
+
+    [Fact]
+    public async Task A_stream_of_ours_that_a_later_version_of_us_has_written_is_tried_again_and_no_dead_letter()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) =>
+            throw new NewerEventException("Stream box-1 holds 'BoxSplit'.", new UnknownEventException("not known"))));
+
+        Assert.Equal("RETRY", await host.DeliverAsync("letters", CloudEvent("a", 1)));
     }
 
     [Theory]
@@ -159,6 +186,35 @@ public sealed class TopicTests
 
         host.Http.DefaultRequestHeaders.Add("dapr-api-token", "secret");
         Assert.Equal("SUCCESS", await host.DeliverAsync("letters", CloudEvent("a", 1)));
+    }
+
+    /// <summary>What a counter has counted with a tag.</summary>
+    private sealed class CountedEvents : IDisposable
+    {
+        private readonly MeterListener _listener = new();
+        private long _count;
+
+        public CountedEvents(string counter, (string Name, string Value) tag)
+        {
+            _listener.InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Name == counter)
+                    listener.EnableMeasurementEvents(instrument);
+            };
+            _listener.SetMeasurementEventCallback<long>((_, counted, tags, _) =>
+            {
+                foreach (var (name, value) in tags)
+                {
+                    if (name == tag.Name && value as string == tag.Value)
+                        Interlocked.Add(ref _count, counted);
+                }
+            });
+            _listener.Start();
+        }
+
+        public long Count => Interlocked.Read(ref _count);
+
+        public void Dispose() => _listener.Dispose();
     }
 
     private static Task Note(ConcurrentQueue<IncomingEvent> handled, IReadOnlyList<IncomingEvent> events)

@@ -1,0 +1,94 @@
+using System.Text.Json;
+using Dapr;
+using DaprOrders.ServiceDefaults.Topics;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace DaprOrders.ServiceDefaults.DeadLetters;
+
+/// <summary>
+/// Takes messages from the service's dead-letter topic. There is none behind it, and brokers drop what fails there (redis) or nearly so:
+/// the answer waits until the letter is kept. While the store is away the sidecar's attempts run into their timeouts, half a minute
+/// altogether, and long before their end the app health check has stopped deliveries; what was on its way then stays with the broker.
+/// </summary>
+internal sealed class DeadLetterTopic(
+    DeadLetterStore letters,
+    FailureLog failures,
+    TopicRegistry topics,
+    IHostApplicationLifetime lifetime,
+    TimeProvider time,
+    ILogger<DeadLetterTopic> logger)
+{
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+
+    /// <summary>Of the time that an attempt has (resiliency.yaml), so that the letter can still be kept.</summary>
+    private static readonly TimeSpan LongestTry = TimeSpan.FromSeconds(3);
+
+    public async Task<IReadOnlyList<DeliveryStatus>> ReceiveAsync(IReadOnlyList<JsonElement> messages, CancellationToken cancellationToken)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping, cancellationToken);
+        try
+        {
+            foreach (var message in messages)
+                await ReceiveAsync(message, either.Token);
+            return new DeliveryStatus[messages.Count];
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return [.. messages.Select(_ => DeliveryStatus.Retry)];
+        }
+    }
+
+    private async Task ReceiveAsync(JsonElement message, CancellationToken cancellationToken)
+    {
+        for (var isTold = false; ; isTold = true)
+        {
+            try
+            {
+                if (!await IsHandledNowAsync(message, cancellationToken))
+                {
+                    var letter = await letters.KeepAsync(message, cancellationToken);
+                    logger.LogError(
+                        "Dead letter {DeadLetterId}: event {EventId} of topic {Topic} after {Attempts} attempts: {Error}",
+                        letter.Id, letter.EventId, letter.Topic, letter.Attempts, letter.Error);
+                }
+
+                return;
+            }
+            catch (DaprException exception)
+            {
+                if (!isTold)
+                    logger.LogWarning(exception, "Dead letter of event {EventId} cannot be kept now; it waits for the store", CloudEvents.Text(message, "id"));
+                await Task.Delay(Pause, time, cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>What failed by bad times gets one more try now that they may be over: dead letters are for messages that are wrong.</summary>
+    private async Task<bool> IsHandledNowAsync(JsonElement message, CancellationToken cancellationToken)
+    {
+        if (CloudEvents.Text(message, "id") is not { } eventId
+            || topics.Find(CloudEvents.Text(message, "topic")) is not { } topic
+            || await failures.FindAsync(eventId, cancellationToken) is not { IsPassing: true })
+        {
+            return false;
+        }
+
+        using var limit = new CancellationTokenSource(LongestTry, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            await topic.RedriveAsync(message, either.Token).WaitAsync(either.Token);
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            await failures.RecordAsync(eventId, exception);
+            return false;
+        }
+
+        await letters.TakeOffAsync([eventId], cancellationToken);
+        await failures.ForgetAsync(eventId, cancellationToken);
+        logger.LogInformation("Event {EventId} of topic {Topic} came as a dead letter and was handled after all", eventId, topic.Name);
+        return true;
+    }
+}

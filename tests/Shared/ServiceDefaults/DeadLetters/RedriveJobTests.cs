@@ -1,0 +1,119 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Text.Json;
+using DaprOrders.Doubles;
+using DaprOrders.ServiceDefaults.Topics;
+using static DaprOrders.ServiceDefaults.Tests.ServiceHost;
+
+namespace DaprOrders.ServiceDefaults.Tests.DeadLetters;
+
+public sealed class RedriveJobTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Redriving_all_is_a_job_that_keeps_only_those_that_fail_again()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) =>
+            events[0].Recorded.Stream == "bad" ? throw new InvalidOperationException("still bad") : Task.CompletedTask));
+        await host.DeliverManyAsync("dead-letters", CloudEvent("bad", 1), CloudEvent("a", 1), CloudEvent("bad", 2), CloudEvent("b", 1), CloudEvent("x", 1, topic: "elsewhere"), "junk");
+
+        var begun = await host.Http.PostAsync("/dead-letters/redrive", null, Cancellation);
+
+        Assert.Equal((HttpStatusCode.Accepted, "/dead-letters/redrive"), (begun.StatusCode, begun.Headers.Location?.OriginalString));
+        var report = await DoneAsync(host);
+        Assert.Equal((await JsonAsync(begun)).GetProperty("id").GetString(), report.GetProperty("id").GetString());
+        Assert.Equal((2, 4), Counts(report));
+        var left = (await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray().ToList();
+        Assert.Equal(4, left.Count);
+        Assert.All(left, letter => Assert.Equal(1, letter.GetProperty("attempts").GetInt32()));
+    }
+
+    [Fact]
+    public async Task Before_any_redrive_there_is_none_to_read()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+
+        var problem = await host.GetAsync("/dead-letters/redrive", HttpStatusCode.NotFound);
+
+        Assert.Equal("urn:daprorders:no-redrive", problem.GetProperty("type").GetString());
+    }
+
+    [Fact]
+    public async Task A_second_request_gets_the_job_that_is_running_also_at_another_instance()
+    {
+        var state = new StateInMemory();
+        using var open = new SemaphoreSlim(0);
+        var handled = new ConcurrentQueue<string>();
+        await using var one = await StartAsync(state, app => Map(app, handled, open));
+        await using var two = await StartAsync(state, app => Map(app, handled, open));
+        await one.DeliverManyAsync("dead-letters", [.. Enumerable.Range(1, 5).Select(version => CloudEvent("a", version))]);
+
+        var first = await JsonAsync(await one.Http.PostAsync("/dead-letters/redrive", null, Cancellation));
+        var second = await JsonAsync(await two.Http.PostAsync("/dead-letters/redrive", null, Cancellation));
+        open.Release(100);
+
+        Assert.Equal(first.GetProperty("id").GetString(), second.GetProperty("id").GetString());
+        Assert.Equal((5, 0), Counts(await DoneAsync(one)));
+        Assert.Equal(["a:1", "a:2", "a:3", "a:4", "a:5"], handled);
+    }
+
+    [Fact]
+    public async Task An_instance_that_ends_leaves_its_job_to_another_which_goes_on_where_it_was()
+    {
+        var state = new StateInMemory();
+        var handled = new ConcurrentQueue<string>();
+        using var open = new SemaphoreSlim(3);
+        var killed = await StartAsync(state, app => Map(app, handled, open));
+        await killed.DeliverManyAsync("dead-letters", [.. Enumerable.Range(1, 10).Select(version => CloudEvent("a", version))]);
+        await killed.Http.PostAsync("/dead-letters/redrive", null, Cancellation);
+        await killed.AdvanceUntilAsync(() => handled.Count == 3);
+        await killed.DisposeAsync();
+
+        open.Release(100);
+        await using var host = await StartAsync(state, app => Map(app, handled, open));
+        var report = await DoneAsync(host);
+
+        Assert.Equal(Enumerable.Range(1, 10).Select(version => $"a:{version}"), handled);
+        Assert.InRange(report.GetProperty("handled").GetInt32(), 7, 10);
+        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+    }
+
+    [Fact]
+    public async Task While_the_store_is_away_the_job_waits_and_then_ends_as_if_nothing_had_been()
+    {
+        ServiceHost? host = null;
+        await using var started = host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) =>
+        {
+            if (events[0].Recorded.Id == "a:3" && !host!.Log.Any(line => line.Contains("waits for the store", StringComparison.Ordinal)))
+                host.State.IsDown = true;
+            return Task.CompletedTask;
+        }));
+        await host.DeliverManyAsync("dead-letters", [.. Enumerable.Range(1, 5).Select(version => CloudEvent("a", version))]);
+
+        await host.Http.PostAsync("/dead-letters/redrive", null, Cancellation);
+        await host.AdvanceUntilAsync(() => host.Log.Any(line => line.Contains("waits for the store", StringComparison.Ordinal)));
+        host.State.IsDown = false;
+
+        Assert.Equal((5, 0), Counts(await DoneAsync(host)));
+        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+    }
+
+    private static void Map(Microsoft.AspNetCore.Builder.WebApplication app, ConcurrentQueue<string> handled, SemaphoreSlim open) =>
+        app.MapTopic("letters", "post", async (events, cancellation) =>
+        {
+            await open.WaitAsync(cancellation);
+            foreach (var incoming in events)
+                handled.Enqueue(incoming.Recorded.Id);
+        });
+
+    private static async Task<JsonElement> DoneAsync(ServiceHost host)
+    {
+        JsonElement report = default;
+        await host.AdvanceUntilAsync(async () => (report = await host.GetAsync("/dead-letters/redrive")).GetProperty("status").GetString() == "done");
+        return report;
+    }
+
+    private static (int Handled, int Failed) Counts(JsonElement report) =>
+        (report.GetProperty("handled").GetInt32(), report.GetProperty("failed").GetInt32());
+}
