@@ -12,6 +12,7 @@ builder.AddServiceDefaults("shipping");
 builder.Services.AddEventStore(types => types.AddFamily<ShipmentEvent>().AddFamily<OrderEvent>());
 builder.Services.AddOptions<ShippingOptions>().BindConfiguration("Shipping");
 builder.Services.AddSingleton<PaidOrders>();
+builder.Services.AddSingleton<PaymentsInOrdering>();
 
 var app = builder.Build();
 app.MapServiceDefaults();

@@ -36,7 +36,7 @@ public sealed class RefundingTests : IDisposable
             answers.Add(((int)answer.StatusCode, answer.IsSuccessStatusCode ? (await answer.JsonAsync()).GetProperty("amount").GetDecimal() : null));
         }
 
-        Assert.Equal([(201, 10m), (409, null), (201, 9m), (409, null)], answers);
+        Assert.Equal([(201, 10m), (422, null), (201, 9m), (422, null)], answers);
     }
 
     [Fact]

@@ -16,6 +16,7 @@ public sealed class PaymentDeciderTests
     private static readonly Payment CancelledWhileCharging = new Payment.CancelledWhileCharging(Amount, "pm_card_ok");
     private static readonly Payment Authorized = new Payment.Authorized("ch_1", Amount);
     private static readonly Payment RefundDue = new Payment.RefundDue("ch_1", Amount);
+    private static readonly Payment RefundBlocked = new Payment.RefundBlocked("ch_1", Amount);
     private static readonly Payment Refunded = new Payment.Refunded("ch_1", Amount);
     private static readonly Payment Declined = new Payment.Declined();
     private static readonly Payment Voided = new Payment.Voided();
@@ -26,11 +27,13 @@ public sealed class PaymentDeciderTests
     private static readonly PaymentCommand OtherCharge = new PaymentCommand.RecordCharge(Id, "ch_2");
     private static readonly PaymentCommand Decline = new PaymentCommand.RecordDecline(Id, "card_declined");
     private static readonly PaymentCommand Refund = new PaymentCommand.RecordRefund(Id, "re_1");
+    private static readonly PaymentCommand RefundRefusal = new PaymentCommand.RecordRefundRefusal(Id, "charge-too-old");
+    private static readonly PaymentCommand RefundAgain = new PaymentCommand.RefundAgain(Id);
 
     private static readonly Payment[] Payments =
-        [NotAsked, Requested, CancelledWhileCharging, Authorized, RefundDue, Refunded, Declined, Voided];
+        [NotAsked, Requested, CancelledWhileCharging, Authorized, RefundDue, RefundBlocked, Refunded, Declined, Voided];
 
-    private static readonly PaymentCommand[] Commands = [Request, Cancel, Charge, OtherCharge, Decline, Refund];
+    private static readonly PaymentCommand[] Commands = [Request, Cancel, Charge, OtherCharge, Decline, Refund, RefundRefusal, RefundAgain];
 
     /// <summary>Status, command, and the answer: an event, null for nothing, or the code of a refusal.</summary>
     public static TheoryData<Payment, PaymentCommand, object?> Table => new()
@@ -41,6 +44,8 @@ public sealed class PaymentDeciderTests
         { NotAsked, OtherCharge, Contradiction },
         { NotAsked, Decline, Contradiction },
         { NotAsked, Refund, Contradiction },
+        { NotAsked, RefundRefusal, Contradiction },
+        { NotAsked, RefundAgain, PaymentDecider.NotFound },
 
         { Requested, Request, null },
         { Requested, Cancel, new RefundRequested(Id) },
@@ -48,6 +53,8 @@ public sealed class PaymentDeciderTests
         { Requested, OtherCharge, new PaymentAuthorized(Id, "ch_2", Amount) },
         { Requested, Decline, new PaymentDeclined(Id, "card_declined") },
         { Requested, Refund, Contradiction },
+        { Requested, RefundRefusal, Contradiction },
+        { Requested, RefundAgain, PaymentDecider.NothingToRefund },
 
         { CancelledWhileCharging, Request, null },
         { CancelledWhileCharging, Cancel, null },
@@ -55,6 +62,8 @@ public sealed class PaymentDeciderTests
         { CancelledWhileCharging, OtherCharge, new PaymentAuthorized(Id, "ch_2", Amount) },
         { CancelledWhileCharging, Decline, new PaymentVoided(Id) },
         { CancelledWhileCharging, Refund, Contradiction },
+        { CancelledWhileCharging, RefundRefusal, Contradiction },
+        { CancelledWhileCharging, RefundAgain, null },
 
         { Authorized, Request, null },
         { Authorized, Cancel, new RefundRequested(Id) },
@@ -62,6 +71,8 @@ public sealed class PaymentDeciderTests
         { Authorized, OtherCharge, Contradiction },
         { Authorized, Decline, Contradiction },
         { Authorized, Refund, Contradiction },
+        { Authorized, RefundRefusal, Contradiction },
+        { Authorized, RefundAgain, PaymentDecider.NothingToRefund },
 
         { RefundDue, Request, null },
         { RefundDue, Cancel, null },
@@ -69,6 +80,17 @@ public sealed class PaymentDeciderTests
         { RefundDue, OtherCharge, Contradiction },
         { RefundDue, Decline, Contradiction },
         { RefundDue, Refund, new PaymentRefunded(Id, "re_1", Amount) },
+        { RefundDue, RefundRefusal, new RefundRefused(Id, "ch_1", "charge-too-old") },
+        { RefundDue, RefundAgain, null },
+
+        { RefundBlocked, Request, null },
+        { RefundBlocked, Cancel, null },
+        { RefundBlocked, Charge, null },
+        { RefundBlocked, OtherCharge, Contradiction },
+        { RefundBlocked, Decline, Contradiction },
+        { RefundBlocked, Refund, new PaymentRefunded(Id, "re_1", Amount) },
+        { RefundBlocked, RefundRefusal, null },
+        { RefundBlocked, RefundAgain, new RefundRequested(Id) },
 
         { Refunded, Request, null },
         { Refunded, Cancel, null },
@@ -76,6 +98,8 @@ public sealed class PaymentDeciderTests
         { Refunded, OtherCharge, Contradiction },
         { Refunded, Decline, Contradiction },
         { Refunded, Refund, null },
+        { Refunded, RefundRefusal, null },
+        { Refunded, RefundAgain, null },
 
         { Declined, Request, null },
         { Declined, Cancel, null },
@@ -83,6 +107,8 @@ public sealed class PaymentDeciderTests
         { Declined, OtherCharge, Contradiction },
         { Declined, Decline, null },
         { Declined, Refund, Contradiction },
+        { Declined, RefundRefusal, Contradiction },
+        { Declined, RefundAgain, PaymentDecider.NothingToRefund },
 
         { Voided, Request, null },
         { Voided, Cancel, null },
@@ -90,6 +116,8 @@ public sealed class PaymentDeciderTests
         { Voided, OtherCharge, Contradiction },
         { Voided, Decline, null },
         { Voided, Refund, Contradiction },
+        { Voided, RefundRefusal, Contradiction },
+        { Voided, RefundAgain, PaymentDecider.NothingToRefund },
     };
 
     [Theory]

@@ -1,4 +1,7 @@
+using System.Net;
+using System.Net.Http.Json;
 using System.Text.Json;
+using DaprOrders.Contracts;
 using DaprOrders.PaymentProvider;
 using DaprOrders.Payments.Payments;
 using DaprOrders.Tests;
@@ -170,6 +173,101 @@ public sealed class PaymentTests : IDisposable
     }
 
     [Theory]
+    [InlineData(400)]
+    [InlineData(402)]
+    [InlineData(403)]
+    [InlineData(404)]
+    [InlineData(410)]
+    [InlineData(422)]
+    public async Task A_charge_that_the_provider_refuses_is_declined_with_its_reason(int status)
+    {
+        _provider.Answer = _ => Refusal(status, "amount-too-strange");
+
+        Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order.StockReserved(), 2));
+
+        await BecomesAsync("declined");
+        var (_, payment) = await _payments.GetAsync($"/payments/{_order.OrderId}");
+        Assert.Equal("amount-too-strange", payment.GetProperty("history")[1].GetProperty("data").GetProperty("reason").GetString());
+    }
+
+    [Theory]
+    [InlineData(401)]
+    [InlineData(408)]
+    [InlineData(409)]
+    [InlineData(425)]
+    [InlineData(429)]
+    [InlineData(500)]
+    [InlineData(503)]
+    public async Task An_answer_that_is_not_about_the_order_is_no_decline(int status)
+    {
+        var asked = 0;
+        _provider.Answer = _ => Interlocked.Increment(ref asked) <= 10 ? Refusal(status, "later") : null;
+
+        await DeliverUntilTakenAsync(_order.StockReserved(), 2);
+
+        await BecomesAsync("authorized");
+        Assert.Equal(["charge"], await LedgerAsync());
+    }
+
+    [Fact]
+    public async Task What_the_sidecar_itself_refuses_is_no_decline()
+    {
+        var asked = 0;
+        _provider.Answer = _ => Interlocked.Increment(ref asked) <= 10
+            ? new HttpResponseMessage(HttpStatusCode.Forbidden) { Content = JsonContent.Create(new { errorCode = "ERR_DIRECT_INVOKE", message = "no" }) }
+            : null;
+
+        await DeliverUntilTakenAsync(_order.StockReserved(), 2);
+
+        await BecomesAsync("authorized");
+    }
+
+    [Fact]
+    public async Task An_amount_above_what_the_provider_takes_is_declined()
+    {
+        Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order.StockReserved(total: new Money(Money.HighestAmount + 0.01m, "EUR")), 2));
+        await BecomesAsync("declined");
+
+        var highest = new OrderStream().Created(("tea", 1)).StockReserved(total: new Money(Money.HighestAmount, "EUR"));
+        Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(highest, 2));
+        await Eventually.IsAsync(async () =>
+            (await _payments.GetAsync($"/payments/{highest.OrderId}")).Body.GetProperty("status").GetString() == "authorized");
+    }
+
+    [Fact]
+    public async Task An_order_that_was_cancelled_before_its_charge_was_refused_ends_voided()
+    {
+        _provider.IsDown = true;
+        _order.StockReserved(total: new Money(Money.HighestAmount * 2, "EUR")).Cancelled();
+        await _payments.DeliverAsync(_order, 2);
+        await _payments.DeliverAsync(_order, 3);
+        Assert.Equal("requested", await StatusAsync());
+
+        _provider.IsDown = false;
+        await DeliverUntilTakenAsync(_order, 3);
+        await BecomesAsync("voided");
+        Assert.Empty(await LedgerAsync());
+        Assert.Equal(["PaymentRequested", "RefundRequested", "PaymentVoided"], await _payments.EventsOfAsync($"payment-{_order.OrderId}"));
+    }
+
+    [Fact]
+    public async Task A_refund_that_the_provider_refuses_is_shown_and_not_asked_for_for_ever()
+    {
+        await _payments.DeliverAsync(_order.StockReserved().Paid(), 2, 3);
+        await BecomesAsync("authorized");
+        var asked = 0;
+        _provider.Answer = request => request.RequestUri!.AbsolutePath.EndsWith("/refunds", StringComparison.Ordinal) && Interlocked.Increment(ref asked) > 0
+            ? Refusal(422, "charge-too-old")
+            : null;
+
+        Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order.Cancelled(), 4));
+
+        await BecomesAsync("refundRefused");
+        Assert.Equal(1, asked);
+        Assert.Equal(["charge"], await LedgerAsync());
+    }
+
+    [Theory]
     [InlineData("/payments/unknown", 404, "payment-not-found")]
     [InlineData("/payments/no%20id", 400, "invalid-request")]
     public async Task A_bad_request_is_refused(string path, int expected, string code)
@@ -204,6 +302,12 @@ public sealed class PaymentTests : IDisposable
         _ = _payments.Client;
     }
 
+    private Task DeliverUntilTakenAsync(OrderStream order, int version) =>
+        Eventually.IsAsync(async () => (await _payments.DeliverAsync(order, version)) is ["SUCCESS"]);
+
+    private static HttpResponseMessage Refusal(int status, string code) =>
+        new((HttpStatusCode)status) { Content = JsonContent.Create(new { title = "No.", status, code }) };
+
     private async Task<string?> StatusAsync() => (await _payments.GetAsync($"/payments/{_order.OrderId}")).Body.GetProperty("status").GetString();
 
     private Task BecomesAsync(string status) => Eventually.IsAsync(async () => await StatusAsync() == status);
@@ -231,8 +335,11 @@ public sealed class PaymentTests : IDisposable
 
         public bool IsDown { get; set; }
 
-        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
-            IsDown ? throw new HttpRequestException("The provider is down.") : base.SendAsync(request, cancellationToken);
+        /// <summary>What is answered in the company's place; null leaves it to the company.</summary>
+        public Func<HttpRequestMessage, HttpResponseMessage?> Answer { get; set; } = _ => null;
+
+        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
+            IsDown ? throw new HttpRequestException("The provider is down.") : Answer(request) ?? await base.SendAsync(request, cancellationToken);
 
         protected override void Dispose(bool disposing)
         {

@@ -16,7 +16,7 @@ public sealed class ShipmentDeciderTests
     private static readonly ShipmentCommand AtOnce = new ShipmentCommand.Request(Id, AtOnce: true);
     private static readonly ShipmentCommand Request = new ShipmentCommand.Request(Id, AtOnce: false);
     private static readonly ShipmentCommand Dispatch = new ShipmentCommand.Dispatch(Id);
-    private static readonly ShipmentCommand Cancel = new ShipmentCommand.Cancel(Id);
+    private static readonly ShipmentCommand Cancel = new ShipmentCommand.Cancel(Id, "changed my mind");
     private static readonly ShipmentCommand OrderWasCancelled = new ShipmentCommand.OrderWasCancelled(Id);
 
     private static readonly ShipmentDispatched Leaves = new(Id, TrackingNumber.Of(Id));
@@ -27,13 +27,13 @@ public sealed class ShipmentDeciderTests
         { NotAsked, AtOnce, Leaves },
         { NotAsked, Request, new ShipmentRequested(Id) },
         { NotAsked, Dispatch, Refusals.NotFound },
-        { NotAsked, Cancel, new ShipmentCancelled(Id) },
+        { NotAsked, Cancel, new ShipmentCancelled(Id, "changed my mind") },
         { NotAsked, OrderWasCancelled, null },
 
         { Requested, AtOnce, Leaves },
         { Requested, Request, null },
         { Requested, Dispatch, Leaves },
-        { Requested, Cancel, new ShipmentCancelled(Id) },
+        { Requested, Cancel, new ShipmentCancelled(Id, "changed my mind") },
         { Requested, OrderWasCancelled, new ShipmentCancelled(Id) },
 
         { Dispatched, AtOnce, null },

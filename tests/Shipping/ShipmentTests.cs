@@ -8,6 +8,8 @@ public sealed class ShipmentTests : IDisposable
     private readonly OrderStream _order = new OrderStream().Created(("tea", 1)).StockReserved().Paid();
     private ServiceHost<Program> _shipping = new();
 
+    public ShipmentTests() => _shipping.Knows(_order);
+
     public void Dispose() => _shipping.Dispose();
 
     [Fact]
@@ -66,6 +68,66 @@ public sealed class ShipmentTests : IDisposable
         Assert.Equal(["SUCCESS"], await _shipping.DeliverAsync(_order, 3));
         Assert.Equal(200, (await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation")).Status);
         Assert.Equal(["ShipmentCancelled"], await _shipping.EventsOfAsync($"shipment-{_order.OrderId}"));
+    }
+
+    [Fact]
+    public async Task Nobody_cancels_the_shipment_of_an_order_that_never_existed()
+    {
+        var (status, problem) = await _shipping.PostAsync("/shipments/never-placed/cancellation", new { reason = "x" });
+
+        Assert.Equal((404, "shipment-not-found"), (status, problem.Code()));
+        await NothingIsWrittenAsync("never-placed");
+    }
+
+    [Fact]
+    public async Task An_order_that_is_not_paid_has_no_shipment_to_cancel()
+    {
+        var unpaid = new OrderStream().Created(("tea", 1)).StockReserved();
+        _shipping.Knows(unpaid);
+
+        Assert.Equal(404, (await _shipping.PostAsync($"/shipments/{unpaid.OrderId}/cancellation")).Status);
+        await NothingIsWrittenAsync(unpaid.OrderId);
+        Assert.Equal(["SUCCESS"], await _shipping.DeliverAsync(unpaid.Paid(), 3));
+        Assert.Equal(["ShipmentDispatched"], await _shipping.EventsOfAsync($"shipment-{unpaid.OrderId}"));
+    }
+
+    [Fact]
+    public async Task While_Ordering_does_not_say_that_the_order_is_paid_nothing_is_decided()
+    {
+        _shipping.OrderingIsAway = true;
+        var (status, problem) = await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation");
+        Assert.Equal((503, "ordering-unavailable"), (status, problem.Code()));
+        await NothingIsWrittenAsync(_order.OrderId);
+
+        _shipping.OrderingIsAway = false;
+        Assert.Equal(200, (await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation")).Status);
+    }
+
+    [Fact]
+    public async Task What_Shipping_knows_it_does_not_ask_for()
+    {
+        await _shipping.DeliverAsync(_order, 3);
+        await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation");
+
+        Assert.Equal(0, _shipping.Fetches);
+    }
+
+    [Fact]
+    public async Task The_customers_words_travel_with_the_cancellation()
+    {
+        await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation", new { reason = "changed my mind" });
+        await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation", new { reason = "again" });
+
+        await Eventually.IsAsync(() => Task.FromResult(!_shipping.Published.IsEmpty));
+        Assert.Equal("changed my mind", Assert.Single(_shipping.Published).Data.GetProperty("reason").GetString());
+    }
+
+    [Fact]
+    public async Task A_reason_that_is_too_long_is_refused_by_name()
+    {
+        var (status, problem) = await _shipping.PostAsync($"/shipments/{_order.OrderId}/cancellation", new { reason = new string('x', 501) });
+
+        Assert.Equal((400, true), (status, problem.GetProperty("errors").TryGetProperty("reason", out _)));
     }
 
     [Fact]
@@ -133,8 +195,15 @@ public sealed class ShipmentTests : IDisposable
         [
             "GET /shipments/{orderId}: 200 400 404 503",
             "POST /shipments/{orderId}/dispatch: 200 400 404 409 503",
-            "POST /shipments/{orderId}/cancellation: 200 400 409 503",
+            "POST /shipments/{orderId}/cancellation: 200 400 404 409 413 415 503",
             .. OpenApiDocument.DeadLetters,
             .. OpenApiDocument.EventLog,
         ]);
+
+    private async Task NothingIsWrittenAsync(string orderId)
+    {
+        Assert.Empty(await _shipping.EventsOfAsync($"shipment-{orderId}"));
+        Assert.Null(await _shipping.State.GetAsync($"stream|shipment-{orderId}", TestContext.Current.CancellationToken));
+        Assert.Empty(_shipping.Published);
+    }
 }

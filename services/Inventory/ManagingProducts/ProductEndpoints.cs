@@ -8,7 +8,7 @@ public static class ProductEndpoints
 {
     public const int LongestName = 200;
     public const int MostPerPage = 100;
-    public const decimal HighestPrice = 1_000_000m;
+    public const decimal HighestPrice = Money.HighestAmount;
 
     public static void MapProducts(this IEndpointRouteBuilder routes)
     {

@@ -42,7 +42,7 @@ public static class CancelOrderEndpoint
         var handled = await CancelAsync(shipmentStopped: false, version);
         if (handled.Refusal?.Code == Refusals.ShipmentNotStopped)
         {
-            if (!await shipping.TryStopAsync(orderId, cancellationToken))
+            if (!await shipping.TryStopAsync(orderId, request?.Reason, cancellationToken))
                 return Problems.Conflict(Refusals.OrderShipped, $"Order {orderId} has left the house and cannot be cancelled any more.");
 
             // The version was right when Shipping was asked; since then only the cancellation itself can have come in between.

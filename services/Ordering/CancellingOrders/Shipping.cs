@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json;
 using Dapr.Client;
 
 namespace DaprOrders.Ordering.CancellingOrders;
@@ -9,13 +10,18 @@ public sealed class Shipping(DaprClient dapr) : IDisposable
     private readonly HttpClient _shipping = dapr.CreateInvokableHttpClient("shipping");
 
     /// <summary>True: nothing will ever be sent for this order. False: it is on its way.</summary>
+    /// <param name="reason">The customer's words: Shipping's answer may reach the order's stream by itself, before the caller does.</param>
     /// <exception cref="ServiceUnavailableException">Shipping did not say.</exception>
-    public async Task<bool> TryStopAsync(string orderId, CancellationToken cancellationToken)
+    public async Task<bool> TryStopAsync(string orderId, string? reason, CancellationToken cancellationToken)
     {
         try
         {
-            using var answer = await _shipping.PostAsync(
-                new Uri($"/shipments/{orderId}/cancellation", UriKind.Relative), new ByteArrayContent([]), cancellationToken);
+            // Of known length: a chunked body is one that no sidecar ever sends twice.
+            using var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(new CancelOrderRequest(reason), OrderingJson.Default.CancelOrderRequest))
+            {
+                Headers = { ContentType = new("application/json") },
+            };
+            using var answer = await _shipping.PostAsync(new Uri($"/shipments/{orderId}/cancellation", UriKind.Relative), body, cancellationToken);
             return answer.StatusCode != HttpStatusCode.Conflict && answer.EnsureSuccessStatusCode().IsSuccessStatusCode;
         }
         catch (Exception exception) when (exception is HttpRequestException

@@ -15,9 +15,7 @@ public static class OrderDecider
     {
         (OrderCommand.Place c, Order.NotPlaced) =>
             new OrderCreated(c.OrderId, c.CustomerId, c.PaymentMethod, c.Lines, c.Total, c.Fingerprint),
-        (OrderCommand.Place c, Order.Placed o) => c.Fingerprint is not null && c.Fingerprint == o.Terms.RequestFingerprint
-            ? Answer.Nothing
-            : Answer.Refuse(Refusals.IdempotencyKeyReused, "This Idempotency-Key was used before for an order with other contents."),
+        (OrderCommand.Place c, Order.Placed o) => PlaceAgain(o, c.Fingerprint),
 
         (OrderCommand.Cancel c, Order.NotPlaced) => NoSuchOrder(c.OrderId),
         (OrderCommand.Cancel c, Order.Created or Order.StockReserved) => new OrderCancelled(c.OrderId, CancellationReason.Customer, c.Detail),
@@ -37,6 +35,11 @@ public static class OrderDecider
 
         _ => throw new UnreachableException($"No answer of {order} to {command}."),
     };
+
+    /// <summary>An order that exists is asked for again: it is what it is, whatever its goods are called or cost by now.</summary>
+    public static Answer PlaceAgain(Order.Placed order, string? fingerprint) => fingerprint is not null && fingerprint == order.Terms.RequestFingerprint
+        ? Answer.Nothing
+        : Answer.Refuse(Refusals.IdempotencyKeyReused, "This Idempotency-Key was used before for an order with other contents.");
 
     public static Answer Decide(Order order, ReservationEvent happened) => (happened, order) switch
     {
@@ -76,9 +79,9 @@ public static class OrderDecider
         (PaymentDeclined, Order.Created or Order.Paid or Order.Shipped) => Contradiction(order, happened, happened.OrderId),
         (PaymentDeclined, Order.Cancelled) => Answer.Nothing,
 
-        (PaymentVoided or RefundRequested or PaymentRefunded, Order.Created or Order.StockReserved or Order.Paid or Order.Shipped) =>
+        (PaymentVoided or RefundRequested or PaymentRefunded or RefundRefused, Order.Created or Order.StockReserved or Order.Paid or Order.Shipped) =>
             Contradiction(order, happened, happened.OrderId),
-        (PaymentVoided or RefundRequested or PaymentRefunded, Order.Cancelled) => Answer.Nothing,
+        (PaymentVoided or RefundRequested or PaymentRefunded or RefundRefused, Order.Cancelled) => Answer.Nothing,
 
         _ => throw new UnreachableException($"No answer of {order} to {happened}."),
     };
@@ -96,8 +99,8 @@ public static class OrderDecider
 
         // Shipping decides whether a paid order can still be stopped. Once it has said so, the order is over, even when the cancellation
         // that asked for it died half-way.
-        (ShipmentCancelled, Order.Created or Order.StockReserved or Order.Paid) =>
-            new OrderCancelled(happened.OrderId, CancellationReason.Customer, "The shipment was stopped."),
+        (ShipmentCancelled e, Order.Created or Order.StockReserved or Order.Paid) =>
+            new OrderCancelled(e.OrderId, CancellationReason.Customer, e.Reason),
         (ShipmentCancelled, Order.Shipped) => Contradiction(order, happened, happened.OrderId),
         (ShipmentCancelled, Order.Cancelled) => Answer.Nothing,
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.Ordering.Deadlines;
@@ -38,11 +39,17 @@ public static class PlaceOrderEndpoint
         if (wanted is null || errors.Any)
             return errors.ToProblem();
 
+        var wish = Wish.Of(wanted, idempotencyKey);
+        if (idempotencyKey is not null && await store.LoadAsync(Order.Category, wish.OrderId, cancellationToken) is { State: Order.Placed placed } present)
+            return OrderDecider.PlaceAgain(placed, wish.Fingerprint).Refusal is { } reused ? Problems.Unprocessable(reused.Code, reused.Reason) : Replayed(present, http);
+
         var products = await prices.FindAsync([.. wanted.Lines.Select(line => line.Sku)], cancellationToken);
         if (WhatCannotBeSold(wanted, products) is { } problem)
             return problem;
 
-        var command = CommandOf(wanted, products!, idempotencyKey);
+        var command = CommandOf(wish, products!);
+        if (command.Total.Amount > Money.HighestAmount)
+            return TooHigh(command.Total);
 
         // Both at once: the order is acknowledged when it and its deadline are durable.
         var registered = deadlines.RegisterAsync(command.OrderId);
@@ -57,13 +64,20 @@ public static class PlaceOrderEndpoint
         if (handled.Refusal is { } refusal)
             return Problems.Unprocessable(refusal.Code, refusal.Reason);
 
-        var view = OrderView.Of(handled.Stream)!;
-        http.Response.Headers.ETag = ETags.Of(view.Version);
-        if (handled.Appended.Count > 0)
-            return TypedResults.Created($"/orders/{view.OrderId}", view);
+        return handled.Appended.Count > 0 ? TypedResults.Created($"/orders/{command.OrderId}", Shown(handled.Stream, http)) : Replayed(handled.Stream, http);
+    }
 
+    private static Ok<OrderView> Replayed(StreamState<Order> stream, HttpContext http)
+    {
         http.Response.Headers[IdempotencyKey.ReplayedHeader] = "true";
-        return TypedResults.Ok(view);
+        return TypedResults.Ok(Shown(stream, http));
+    }
+
+    private static OrderView Shown(StreamState<Order> stream, HttpContext http)
+    {
+        var view = OrderView.Of(stream)!;
+        http.Response.Headers.ETag = ETags.Of(view.Version);
+        return view;
     }
 
     private static ProblemHttpResult? WhatCannotBeSold(WantedOrder wanted, Product?[] products)
@@ -86,19 +100,33 @@ public static class PlaceOrderEndpoint
         }.ToProblem("mixed-currencies", "An order has one currency; place one order for each.");
     }
 
-    private static OrderCommand.Place CommandOf(WantedOrder wanted, Product[] products, string? idempotencyKey)
+    private static ProblemHttpResult TooHigh(Money total) => new FieldProblems
     {
+        ["lines"] = [string.Create(CultureInfo.InvariantCulture, $"They cost {total.Amount} {total.Currency}; one order may cost at most {Money.HighestAmount} {total.Currency}.")],
+    }.ToProblem("total-too-high", "The order costs more than can be paid at once; split it.");
+
+    private static OrderCommand.Place CommandOf(Wish wish, Product[] products)
+    {
+        var wanted = wish.Wanted;
         var lines = new OrderLine[products.Length];
         for (var i = 0; i < lines.Length; i++)
             lines[i] = new(products[i].Sku, products[i].Name, wanted.Lines[i].Quantity, products[i].Price);
 
         return new(
-            idempotencyKey is null ? Guid.CreateVersion7().ToString("N") : IdempotencyKey.OrderIdOf(wanted.CustomerId, idempotencyKey),
+            wish.OrderId,
             wanted.CustomerId,
             wanted.PaymentMethod,
             lines,
             lines.Select(line => line.UnitPrice * line.Quantity).Aggregate((sum, next) => sum + next),
-            idempotencyKey is null ? null : IdempotencyKey.FingerprintOf(wanted));
+            wish.Fingerprint);
+    }
+
+    /// <summary>A wanted order under the id that it will have.</summary>
+    private sealed record Wish(WantedOrder Wanted, string OrderId, string? Fingerprint)
+    {
+        public static Wish Of(WantedOrder wanted, string? idempotencyKey) => idempotencyKey is null
+            ? new(wanted, Guid.CreateVersion7().ToString("N"), null)
+            : new(wanted, IdempotencyKey.OrderIdOf(wanted.CustomerId, idempotencyKey), IdempotencyKey.FingerprintOf(wanted));
     }
 
     private sealed class FieldProblems : Dictionary<string, string[]>

@@ -10,7 +10,6 @@ public static class RefundEndpoints
         .WithSummary("Gives a charge back, wholly or in part, never more than was charged. Honours Idempotency-Key.")
         .ProducesProblem(StatusCodes.Status400BadRequest)
         .ProducesProblem(StatusCodes.Status404NotFound)
-        .ProducesProblem(StatusCodes.Status409Conflict)
         .ProducesProblem(StatusCodes.Status413PayloadTooLarge)
         .ProducesProblem(StatusCodes.Status415UnsupportedMediaType)
         .ProducesProblem(StatusCodes.Status422UnprocessableEntity);
@@ -41,6 +40,6 @@ public static class RefundEndpoints
 
         return recorded.Entry is { } refund
             ? TypedResults.Created($"/charges/{id}", new Refund(refund.Id, refund.ChargeId!, refund.Amount, refund.Currency, refund.At))
-            : Problems.Of(409, "refund-exceeds-charge", "The charge has not that much left to give back.");
+            : Problems.Of(422, "refund-exceeds-charge", "The charge has not that much left to give back.");
     }
 }

@@ -7,7 +7,7 @@ namespace DaprOrders.Payments.Payments;
 
 /// <summary>
 /// What a payment's events amount to. <c>Requested</c>, <c>CancelledWhileCharging</c> and <c>RefundDue</c> owe a call to the provider;
-/// the call's outcome leads on. <c>Declined</c>, <c>Voided</c> and <c>Refunded</c> are final.
+/// the call's outcome leads on. <c>Declined</c>, <c>Voided</c> and <c>Refunded</c> are final; <c>RefundBlocked</c> waits for people.
 /// </summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "status")]
 [JsonDerivedType(typeof(NotAsked), "notAsked")]
@@ -15,6 +15,7 @@ namespace DaprOrders.Payments.Payments;
 [JsonDerivedType(typeof(CancelledWhileCharging), "cancelledWhileCharging")]
 [JsonDerivedType(typeof(Authorized), "authorized")]
 [JsonDerivedType(typeof(RefundDue), "refundDue")]
+[JsonDerivedType(typeof(RefundBlocked), "refundBlocked")]
 [JsonDerivedType(typeof(Refunded), "refunded")]
 [JsonDerivedType(typeof(Declined), "declined")]
 [JsonDerivedType(typeof(Voided), "voided")]
@@ -39,6 +40,9 @@ public abstract record Payment
 
     public sealed record RefundDue(string ChargeId, Money Amount) : Payment;
 
+    /// <summary>The provider will not give the charge back, and asking again will not change that by itself.</summary>
+    public sealed record RefundBlocked(string ChargeId, Money Amount) : Payment;
+
     public sealed record Refunded(string ChargeId, Money Amount) : Payment;
 
     public sealed record Declined : Payment;
@@ -60,6 +64,9 @@ public abstract record Payment
         (CancelledWhileCharging, PaymentAuthorized e) => new RefundDue(e.ChargeId, e.Amount),
         (Authorized p, RefundRequested) => new RefundDue(p.ChargeId, p.Amount),
         (RefundDue p, PaymentRefunded) => new Refunded(p.ChargeId, p.Amount),
+        (RefundDue p, RefundRefused) => new RefundBlocked(p.ChargeId, p.Amount),
+        (RefundBlocked p, RefundRequested) => new RefundDue(p.ChargeId, p.Amount),
+        (RefundBlocked p, PaymentRefunded) => new Refunded(p.ChargeId, p.Amount),
         _ => throw new UnreachableException($"{happened.GetType().Name} cannot follow in the stream of a payment that is {payment.GetType().Name}."),
     };
 }

@@ -33,8 +33,8 @@ public static class PaymentEndpoints
 }
 
 /// <param name="Status">
-/// requested (the charge's outcome is not known), authorized, declined, voided (nothing was charged) or refunded; while a refund is on its
-/// way it stays what it was.
+/// requested (the charge's outcome is not known), authorized, declined, voided (nothing was charged), refunded, or refundRefused (the order is
+/// cancelled, and the provider will not give the charge back: people must see to it); while a refund is on its way it stays what it was.
 /// </param>
 /// <param name="Amount">Null when the order was cancelled before it came to a charge.</param>
 public sealed record PaymentView(string OrderId, string Status, Money? Amount, IReadOnlyList<PaymentHistoryEntry> History)
@@ -55,6 +55,7 @@ public sealed record PaymentView(string OrderId, string Status, Money? Amount, I
         Payment.Authorized or Payment.RefundDue => "authorized",
         Payment.Declined => "declined",
         Payment.Voided => "voided",
+        Payment.RefundBlocked => "refundRefused",
         Payment.Refunded => "refunded",
         _ => throw new UnreachableException($"Nobody is shown a payment that is {payment.GetType().Name}."),
     };

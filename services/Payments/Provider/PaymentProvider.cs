@@ -21,8 +21,24 @@ public abstract record ChargeOutcome
     public sealed record Declined(string Reason) : ChargeOutcome;
 }
 
+/// <summary>What the provider said to a refund.</summary>
+public abstract record RefundOutcome
+{
+    private RefundOutcome()
+    {
+    }
+
+    public sealed record Refunded(string RefundId) : RefundOutcome;
+
+    public sealed record Refused(string Reason) : RefundOutcome;
+}
+
 /// <summary>The provider's answer is not known: it may have charged, or not. Asked again under the same key it says which.</summary>
-public sealed class UnclearOutcomeException(string message, Exception? inner = null) : Exception(message, inner);
+public sealed class UnclearOutcomeException(string message, Exception? inner = null) : Exception(message, inner)
+{
+    /// <summary>The provider is there and answers, only not clearly to this.</summary>
+    public bool IsProviderThere { get; init; }
+}
 
 /// <summary>
 /// The payment company, called through the sidecar (HTTPEndpoint <c>payment-provider-api</c>). Every call carries an Idempotency-Key that is
@@ -30,6 +46,8 @@ public sealed class UnclearOutcomeException(string message, Exception? inner = n
 /// </summary>
 public sealed class PaymentProvider
 {
+    private const int LongestReason = 200;
+
     private static readonly MediaTypeHeaderValue Json = new("application/json");
 
     private readonly HttpClient _http;
@@ -51,22 +69,33 @@ public sealed class PaymentProvider
             new { amount = amount.Amount, currency = amount.Currency, paymentMethod, reference = orderId },
             cancellationToken);
         var body = await ReadAsync(answer, cancellationToken);
-        return (answer.StatusCode, CodeOf(body)) switch
-        {
-            (HttpStatusCode.Created, _) => new ChargeOutcome.Charged(IdOf(body)),
-            (HttpStatusCode.PaymentRequired, var code) => new ChargeOutcome.Declined(code ?? "declined"),
-            (HttpStatusCode.UnprocessableEntity, "unknown-payment-method") => new ChargeOutcome.Declined("unknown-payment-method"),
-            _ => throw Unclear($"charge order {orderId}", answer, body),
-        };
+        return answer.StatusCode == HttpStatusCode.Created ? new ChargeOutcome.Charged(IdOf(body))
+            : IsDefiniteRefusal(answer, body) ? new ChargeOutcome.Declined(ReasonOf(answer, body))
+            : throw Unclear($"charge order {orderId}", answer, body);
     }
 
-    /// <returns>The refund's id.</returns>
     /// <exception cref="UnclearOutcomeException">No clear answer, after several calls.</exception>
-    public async Task<string> RefundAsync(string orderId, string chargeId, CancellationToken cancellationToken)
+    public async Task<RefundOutcome> RefundAsync(string orderId, string chargeId, CancellationToken cancellationToken)
     {
         using var answer = await PostAsync($"/charges/{chargeId}/refunds", $"refund-{orderId}", new { }, cancellationToken);
         var body = await ReadAsync(answer, cancellationToken);
-        return answer.StatusCode == HttpStatusCode.Created ? IdOf(body) : throw Unclear($"refund order {orderId}", answer, body);
+        return answer.StatusCode == HttpStatusCode.Created ? new RefundOutcome.Refunded(IdOf(body))
+            : IsDefiniteRefusal(answer, body) ? new RefundOutcome.Refused(ReasonOf(answer, body))
+            : throw Unclear($"refund order {orderId}", answer, body);
+    }
+
+    /// <summary>
+    /// Asked again, the provider would say the same: any 4xx, unless it is about the moment (408, 409, 425, 429), about who asks (401, 407: a
+    /// key that has run out must not decline every order), or the sidecar's own.
+    /// </summary>
+    private static bool IsDefiniteRefusal(HttpResponseMessage answer, JsonElement? body) =>
+        (int)answer.StatusCode is >= 400 and < 500 and not (401 or 407 or 408 or 409 or 425 or 429) && Text(body, "errorCode") is null;
+
+    /// <summary>Stays in events for ever and is shown to customers, so it is bounded.</summary>
+    private static string ReasonOf(HttpResponseMessage answer, JsonElement? body)
+    {
+        var reason = Text(body, "code") ?? Text(body, "title") ?? $"The payment provider answered {(int)answer.StatusCode}.";
+        return reason.Length <= LongestReason ? reason : reason[..LongestReason];
     }
 
     private async Task<HttpResponseMessage> PostAsync(string path, string key, object body, CancellationToken cancellationToken)
@@ -104,8 +133,6 @@ public sealed class PaymentProvider
         }
     }
 
-    private static string? CodeOf(JsonElement? body) => Text(body, "code");
-
     private static string IdOf(JsonElement? body) =>
         Text(body, "id") ?? throw new UnclearOutcomeException("The payment provider answered 201 without an id.");
 
@@ -113,7 +140,10 @@ public sealed class PaymentProvider
         body is { ValueKind: JsonValueKind.Object } json && json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
     private static UnclearOutcomeException Unclear(string what, HttpResponseMessage answer, JsonElement? body) =>
-        new($"The payment provider answered {(int)answer.StatusCode} to: {what}. {Text(body, "title") ?? Text(body, "message")}");
+        new($"The payment provider answered {(int)answer.StatusCode} to: {what}. {Text(body, "title") ?? Text(body, "message")}")
+        {
+            IsProviderThere = answer.StatusCode == HttpStatusCode.Conflict,
+        };
 
     private static ResiliencePipeline<HttpResponseMessage> Calls(PaymentsOptions options, TimeProvider time)
     {

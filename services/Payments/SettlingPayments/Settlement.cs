@@ -11,7 +11,7 @@ namespace DaprOrders.Payments.SettlingPayments;
 /// Calls the provider for what a payment owes and appends the outcome, until it owes nothing. Any instance may do so at any time, and again
 /// after a crash: the provider acts once under a key, and the stream takes an outcome once.
 /// </summary>
-public sealed class Settlement(EventStore store, PaymentProvider provider, IHostApplicationLifetime lifetime)
+public sealed class Settlement(EventStore store, PaymentProvider provider, IHostApplicationLifetime lifetime, ILogger<Settlement> logger)
 {
     private readonly ConcurrentDictionary<string, Lazy<Task<Payment>>> _running = new();
 
@@ -61,7 +61,7 @@ public sealed class Settlement(EventStore store, PaymentProvider provider, IHost
     {
         Payment.Requested p => await ChargeAsync(orderId, p.Amount, p.PaymentMethod, cancellationToken),
         Payment.CancelledWhileCharging p => await ChargeAsync(orderId, p.Amount, p.PaymentMethod, cancellationToken),
-        Payment.RefundDue p => new PaymentCommand.RecordRefund(orderId, await provider.RefundAsync(orderId, p.ChargeId, cancellationToken)),
+        Payment.RefundDue p => await RefundAsync(orderId, p.ChargeId, cancellationToken),
         _ => throw new UnreachableException($"A payment that is {payment.GetType().Name} owes no call."),
     };
 
@@ -73,4 +73,20 @@ public sealed class Settlement(EventStore store, PaymentProvider provider, IHost
             ChargeOutcome.Declined declined => new PaymentCommand.RecordDecline(orderId, declined.Reason),
             var other => throw new UnreachableException($"A charge has no outcome {other.GetType().Name}."),
         };
+
+    private async Task<PaymentCommand> RefundAsync(string orderId, string chargeId, CancellationToken cancellationToken)
+    {
+        switch (await provider.RefundAsync(orderId, chargeId, cancellationToken))
+        {
+            case RefundOutcome.Refunded refunded:
+                return new PaymentCommand.RecordRefund(orderId, refunded.RefundId);
+            case RefundOutcome.Refused refused:
+                logger.LogError(
+                    "The provider will not refund order {OrderId} (charge {ChargeId}): {Reason}. When that is seen to: POST /payments/{OrderId}/refund",
+                    orderId, chargeId, refused.Reason, orderId);
+                return new PaymentCommand.RecordRefundRefusal(orderId, refused.Reason);
+            case var other:
+                throw new UnreachableException($"A refund has no outcome {other.GetType().Name}.");
+        }
+    }
 }

@@ -13,7 +13,7 @@ internal sealed record HistoryView(string Status, DateTimeOffset At);
 
 /// <param name="Version">Of the order's stream.</param>
 /// <param name="Reservation">reserved, rejected, released, fulfilled; null when Inventory has said nothing yet.</param>
-/// <param name="Payment">requested, authorized, declined, voided, refundRequested, refunded.</param>
+/// <param name="Payment">requested, authorized, declined, voided, refundRequested, refunded, refundRefused.</param>
 internal sealed record OrderView(
     string OrderId,
     string CustomerId,

@@ -93,6 +93,7 @@ internal sealed record OrderSummary(
         PaymentVoided => this with { Payment = "voided" },
         RefundRequested => this with { Payment = "refundRequested" },
         PaymentRefunded => this with { Payment = "refunded" },
+        RefundRefused => this with { Payment = "refundRefused" },
         ShipmentRequested => this with { Shipment = "requested" },
         ShipmentDispatched => this with { Shipment = "dispatched" },
         ShipmentCancelled => this with { Shipment = "cancelled" },

@@ -13,7 +13,13 @@ public sealed record PaymentDeclined(string OrderId, string Reason) : PaymentEve
 /// <summary>The order was cancelled, nothing was charged, and nothing will be.</summary>
 public sealed record PaymentVoided(string OrderId) : PaymentEvent(OrderId);
 
-/// <summary>The order was cancelled while the charge was on its way or done. Once its outcome is known, PaymentRefunded or PaymentVoided follows.</summary>
+/// <summary>
+/// The order was cancelled while the charge was on its way or done, or a refused refund is tried again. Once the outcome is known,
+/// PaymentRefunded, RefundRefused or PaymentVoided follows.
+/// </summary>
 public sealed record RefundRequested(string OrderId) : PaymentEvent(OrderId);
 
 public sealed record PaymentRefunded(string OrderId, string RefundId, Money Amount) : PaymentEvent(OrderId);
+
+/// <summary>The provider will not give the charge back: people have to see to it.</summary>
+public sealed record RefundRefused(string OrderId, string ChargeId, string Reason) : PaymentEvent(OrderId);

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace DaprOrders.Contracts;
 
 /// <summary>What happened to an order's shipment. Stream <c>shipment-{orderId}</c>, topic <c>shipments</c>.</summary>
@@ -8,4 +10,7 @@ public sealed record ShipmentRequested(string OrderId) : ShipmentEvent(OrderId);
 public sealed record ShipmentDispatched(string OrderId, string TrackingNumber) : ShipmentEvent(OrderId);
 
 /// <summary>The order was cancelled first: nothing will be sent, whatever arrives later.</summary>
-public sealed record ShipmentCancelled(string OrderId) : ShipmentEvent(OrderId);
+/// <param name="Reason">The customer's words, when there were any: this event may reach the order before the cancellation that asked for it does.</param>
+public sealed record ShipmentCancelled(
+    string OrderId,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Reason = null) : ShipmentEvent(OrderId);

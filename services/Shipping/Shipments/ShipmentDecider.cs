@@ -13,7 +13,8 @@ public abstract record ShipmentCommand(string OrderId)
     public sealed record Dispatch(string OrderId) : ShipmentCommand(OrderId);
 
     /// <summary>Ordering asks whether it can still be stopped; the answer binds both.</summary>
-    public sealed record Cancel(string OrderId) : ShipmentCommand(OrderId);
+    /// <param name="Reason">The customer's words.</param>
+    public sealed record Cancel(string OrderId, string? Reason) : ShipmentCommand(OrderId);
 
     /// <summary>The order was cancelled. One that was paid asked first (<see cref="Cancel"/>); one that was not has nothing here.</summary>
     public sealed record OrderWasCancelled(string OrderId) : ShipmentCommand(OrderId);
@@ -35,7 +36,7 @@ public static class ShipmentDecider
         (ShipmentCommand.Dispatch c, Shipment.Cancelled) => Decision<ShipmentEvent>.Refuse(
             Refusals.Cancelled, $"The shipment of order {c.OrderId} was cancelled; it cannot be dispatched any more."),
 
-        (ShipmentCommand.Cancel c, Shipment.NotAsked or Shipment.Requested) => new ShipmentCancelled(c.OrderId),
+        (ShipmentCommand.Cancel c, Shipment.NotAsked or Shipment.Requested) => new ShipmentCancelled(c.OrderId, c.Reason),
         (ShipmentCommand.Cancel c, Shipment.Dispatched s) => Decision<ShipmentEvent>.Refuse(
             Refusals.Dispatched, $"Order {c.OrderId} has left the house under {s.TrackingNumber}; it cannot be stopped any more."),
         (ShipmentCommand.Cancel, Shipment.Cancelled) => Decision<ShipmentEvent>.Nothing,

@@ -100,6 +100,20 @@ public class CancelOrderTests(RunningOrdering ordering)
     }
 
     [Fact]
+    public async Task The_customers_words_are_kept_when_Shippings_event_comes_before_its_answer()
+    {
+        var orderId = await ordering.PlacePaidAsync();
+        ordering.Neighbours.BeforeCancellationAnswers[orderId] = async reason =>
+            Assert.Equal("SUCCESS", await ordering.DeliverAsync(new ShipmentCancelled(orderId, reason), 1));
+
+        using var answer = await CancelAsync(orderId, "changed my mind");
+
+        var cancellation = (await answer.JsonAsync()).GetProperty("cancellation");
+        Assert.Equal("customer", cancellation.GetProperty("reason").GetString());
+        Assert.Equal("changed my mind", cancellation.GetProperty("detail").GetString());
+    }
+
+    [Fact]
     public async Task A_paid_order_that_is_on_its_way_is_not_cancelled()
     {
         var orderId = await ordering.PlacePaidAsync();
@@ -143,9 +157,11 @@ public class CancelOrderTests(RunningOrdering ordering)
     {
         var orderId = await ordering.PlacePaidAsync();
 
-        Assert.Equal("SUCCESS", await ordering.DeliverAsync(new ShipmentCancelled(orderId), 1));
+        Assert.Equal("SUCCESS", await ordering.DeliverAsync(new ShipmentCancelled(orderId, "changed my mind"), 1));
 
-        Assert.Equal("cancelled", (await ordering.GetJsonAsync($"/orders/{orderId}")).GetProperty("status").GetString());
+        var order = await ordering.GetJsonAsync($"/orders/{orderId}");
+        Assert.Equal("cancelled", order.GetProperty("status").GetString());
+        Assert.Equal("changed my mind", order.GetProperty("cancellation").GetProperty("detail").GetString());
     }
 
     [Fact]

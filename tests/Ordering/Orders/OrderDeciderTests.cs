@@ -37,6 +37,7 @@ public class OrderDeciderTests
         ["PaymentVoided"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],
         ["RefundRequested"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],
         ["PaymentRefunded"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],
+        ["RefundRefused"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],
         ["ShipmentRequested"] = [Unknown, Wrong, Wrong, "-", "-", "-"],
         ["ShipmentDispatched"] = [Unknown, Wrong, Wrong, Shipped, "-", Wrong],
         ["ShipmentCancelled"] = [Unknown, Customer, Customer, Customer, Wrong, "-"],

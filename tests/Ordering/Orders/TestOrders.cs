@@ -38,6 +38,7 @@ internal static class TestOrders
         ["PaymentVoided"] = new PaymentVoided(Id),
         ["RefundRequested"] = new RefundRequested(Id),
         ["PaymentRefunded"] = new PaymentRefunded(Id, "re-1", Terms.Total),
+        ["RefundRefused"] = new RefundRefused(Id, "ch-1", "charge-too-old"),
         ["ShipmentRequested"] = new ShipmentRequested(Id),
         ["ShipmentDispatched"] = new ShipmentDispatched(Id, "T-1"),
         ["ShipmentCancelled"] = new ShipmentCancelled(Id),

@@ -1,4 +1,5 @@
 using System.Net;
+using DaprOrders.Contracts;
 using DaprOrders.Ordering.PlacingOrders;
 using DaprOrders.Ordering.Tests.Running;
 
@@ -42,6 +43,39 @@ public class IdempotencyTests(RunningOrdering ordering)
             "/orders", """{"customerId":"c-42","paymentMethod":"pm_card_ok","lines":[{"sku":"tea-001","quantity":3}]}""", (IdempotencyKey.Header, key));
 
         Assert.Equal(HttpStatusCode.UnprocessableEntity, second.StatusCode);
+        Assert.Equal("urn:daprorders:idempotency-key-reused", (await second.JsonAsync()).GetProperty("type").GetString());
+    }
+
+    [Theory]
+    [InlineData(9.50, "USD")]
+    [InlineData(1_000_000, "EUR")]
+    public async Task A_repeated_request_answers_the_order_whatever_its_goods_cost_by_now(double amount, string currency)
+    {
+        var key = Guid.NewGuid().ToString();
+        var sku = $"tea-{Guid.NewGuid():N}";
+        var body = new { customerId = "c-42", paymentMethod = "pm_card_ok", lines = new[] { new { sku, quantity = 2 }, new { sku = "tea-001", quantity = 1 } } };
+        using var first = await ordering.PostAsync("/orders", body, (IdempotencyKey.Header, key));
+        Assert.Equal("SUCCESS", await ordering.DeliverAsync(
+            "products", "inventory", $"product-{sku}", 2, new ProductChanged(sku, "Tea", new Money((decimal)amount, currency))));
+
+        using var second = await ordering.PostAsync("/orders", body, (IdempotencyKey.Header, key));
+        using var another = await ordering.PostAsync("/orders", body, (IdempotencyKey.Header, Guid.NewGuid().ToString()));
+
+        Assert.Equal(HttpStatusCode.Created, first.StatusCode);
+        Assert.Equal(HttpStatusCode.OK, second.StatusCode);
+        Assert.Equal(["true"], second.Headers.GetValues(IdempotencyKey.ReplayedHeader));
+        Assert.Equal((await first.JsonAsync()).GetRawText(), (await second.JsonAsync()).GetRawText());
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, another.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_key_with_another_body_is_refused_as_such_even_when_nobody_sells_what_it_asks_for()
+    {
+        var key = Guid.NewGuid().ToString();
+        using var first = await ordering.PostAsync("/orders", RunningOrdering.ValidOrder(), (IdempotencyKey.Header, key));
+        using var second = await ordering.PostTextAsync(
+            "/orders", """{"customerId":"c-42","paymentMethod":"pm_card_ok","lines":[{"sku":"nothing","quantity":1}]}""", (IdempotencyKey.Header, key));
+
         Assert.Equal("urn:daprorders:idempotency-key-reused", (await second.JsonAsync()).GetProperty("type").GetString());
     }
 

@@ -187,6 +187,26 @@ public class PlaceOrderTests(RunningOrdering ordering)
         Assert.True(problem.GetProperty("errors").TryGetProperty("lines[1].sku", out _));
     }
 
+    [Theory]
+    [InlineData(500_000, 2, HttpStatusCode.Created)]
+    [InlineData(500_000.01, 2, HttpStatusCode.UnprocessableEntity)]
+    [InlineData(1_000_000, 1_000_000, HttpStatusCode.UnprocessableEntity)]
+    public async Task An_order_costs_no_more_than_the_provider_takes(double price, int quantity, HttpStatusCode expected)
+    {
+        var sku = $"tea-{Guid.NewGuid():N}";
+        await ordering.DeliverAsync("products", "inventory", $"product-{sku}", 2, new ProductChanged(sku, "Tea", new Money((decimal)price, "EUR")));
+
+        using var answer = await ordering.PostAsync("/orders", new { customerId = "c", paymentMethod = "p", lines = new[] { new { sku, quantity } } });
+
+        Assert.Equal(expected, answer.StatusCode);
+        if (expected == HttpStatusCode.UnprocessableEntity)
+        {
+            var problem = await answer.JsonAsync();
+            Assert.Equal("urn:daprorders:total-too-high", problem.GetProperty("type").GetString());
+            Assert.True(problem.GetProperty("errors").TryGetProperty("lines", out _));
+        }
+    }
+
     [Fact]
     public async Task A_price_that_nobody_can_tell_now_is_no_reason_to_call_the_SKU_unknown()
     {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using DaprOrders.Ordering.CancellingOrders;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -19,7 +20,7 @@ public sealed class Neighbours : IAsyncDisposable
         builder.WebHost.UseKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
         _app = builder.Build();
         _app.MapGet("/products/{sku}", GetProduct);
-        _app.MapPost("/shipments/{orderId}/cancellation", CancelShipment);
+        _app.MapPost("/shipments/{orderId}/cancellation", CancelShipmentAsync);
         _app.MapGet("/event-log/streams/{stream}", (string stream, long after, int limit) =>
             Streams.TryGetValue(stream, out var events) ? events.Skip((int)after).Take(limit) : []);
     }
@@ -32,6 +33,9 @@ public sealed class Neighbours : IAsyncDisposable
     public ConcurrentDictionary<string, int> CancellationAnswers { get; } = new();
 
     public ConcurrentQueue<string> AskedForCancellation { get; } = new();
+
+    /// <summary>By order: what happens before Shipping's answer is sent, told the customer's words.</summary>
+    public ConcurrentDictionary<string, Func<string?, Task>> BeforeCancellationAnswers { get; } = new();
 
     public async Task StartAsync()
     {
@@ -53,9 +57,11 @@ public sealed class Neighbours : IAsyncDisposable
     private static IResult Product(string sku, string currency) =>
         Results.Ok(new { sku, name = "Tea", price = new { amount = 9.50m, currency }, onHand = 5, reserved = 0, available = 5, version = 1 });
 
-    private IResult CancelShipment(string orderId)
+    private async Task<IResult> CancelShipmentAsync(string orderId, CancelOrderRequest? request)
     {
         AskedForCancellation.Enqueue(orderId);
+        if (BeforeCancellationAnswers.TryGetValue(orderId, out var before))
+            await before(request?.Reason);
         return Results.StatusCode(CancellationAnswers.GetValueOrDefault(orderId, StatusCodes.Status200OK));
     }
 }

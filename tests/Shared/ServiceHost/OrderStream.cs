@@ -18,7 +18,7 @@ public sealed class OrderStream
     public OrderStream Created(params (string Sku, int Quantity)[] lines) => Then(new OrderCreated(
         OrderId, "c-42", "pm_card_ok", [.. lines.Select(line => new OrderLine(line.Sku, line.Sku, line.Quantity, new Money(9.50m, "EUR")))], Total, null));
 
-    public OrderStream StockReserved(string paymentMethod = "pm_card_ok") => Then(new OrderStockReserved(OrderId, paymentMethod, Total));
+    public OrderStream StockReserved(string paymentMethod = "pm_card_ok", Money? total = null) => Then(new OrderStockReserved(OrderId, paymentMethod, total ?? Total));
 
     public OrderStream Paid() => Then(new OrderPaid(OrderId, "ch_1"));
 

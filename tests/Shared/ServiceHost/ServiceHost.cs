@@ -35,6 +35,9 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
 
     public ConcurrentQueue<RecordedEvent> Published { get; } = new();
 
+    /// <summary>Whether Ordering answers nobody.</summary>
+    public bool OrderingIsAway { get; set; }
+
     /// <summary>How often the service asked Ordering for events that it had missed.</summary>
     public int Fetches => _fetches;
 
@@ -48,12 +51,15 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
     public Task<IReadOnlyList<string>> DeliverAsync(OrderStream order, params int[] versions) =>
         DeliverAsync(versions.Length == 0 ? [(order, order.Recorded.Count)] : [.. versions.Select(version => (order, version))]);
 
+    /// <summary>Ordering has the order; nothing of it is delivered yet.</summary>
+    public void Knows(OrderStream order) => _orders[$"order-{order.OrderId}"] = order;
+
     /// <summary>One bulk delivery.</summary>
     public async Task<IReadOnlyList<string>> DeliverAsync(IReadOnlyList<(OrderStream Order, int Version)> entries)
     {
         foreach (var (order, _) in entries)
         {
-            _orders[$"order-{order.OrderId}"] = order;
+            Knows(order);
         }
 
         using var answer = await Client.PostAsJsonAsync("/events/orders", OrderStream.BulkDelivery(entries), Cancellation);
@@ -94,7 +100,10 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
     Task<IReadOnlyList<RecordedEvent>> IPublisherStreams.ReadAsync(string publisher, string stream, long after, int limit, CancellationToken cancellationToken)
     {
         Interlocked.Increment(ref _fetches);
-        return Task.FromResult<IReadOnlyList<RecordedEvent>>([.. _orders[stream].Recorded.Where(recorded => recorded.Version > after).Take(limit)]);
+        return OrderingIsAway
+            ? Task.FromException<IReadOnlyList<RecordedEvent>>(new HttpRequestException("Ordering is away."))
+            : Task.FromResult<IReadOnlyList<RecordedEvent>>(
+                _orders.TryGetValue(stream, out var order) ? [.. order.Recorded.Where(recorded => recorded.Version > after).Take(limit)] : []);
     }
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
