@@ -18,8 +18,9 @@ internal sealed class ActiveActor
         _idleTimeout = settings.IdleTimeout;
         _time = time;
         _lastUsed = time.GetTimestamp();
-        // One timer per actor that is set again only when it runs out: a call costs it a single write.
-        _idleTimer = time.CreateTimer(_ => CheckIdle(onIdle), null, Wait(_idleTimeout), Timeout.InfiniteTimeSpan);
+        // One timer per actor that is set again only when it runs out: a call costs it a single write. It may run out at once, and looks at the field.
+        _idleTimer = time.CreateTimer(_ => CheckIdle(onIdle), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _idleTimer.Change(Wait(_idleTimeout), Timeout.InfiniteTimeSpan);
     }
 
     public ActorKey Key { get; }

@@ -4,6 +4,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using DaprOrders.Sidecar.Api.Invocation;
 using DaprOrders.Sidecar.Formats;
+using DaprOrders.Sidecar.Hosting;
 using Polly;
 using Polly.Timeout;
 
@@ -24,6 +25,9 @@ internal sealed class ActorHost(
     ILogger logger)
 {
     private const string ReentrancyHeader = "Dapr-Reentrancy-Id";
+
+    /// <summary>How long an application may take over a deactivation: until then the actor's next call waits, and so does the end of the sidecar.</summary>
+    private static readonly TimeSpan DeactivationLimit = TimeSpan.FromSeconds(30);
 
     private static readonly MediaTypeHeaderValue Json = new("application/json");
     private static readonly MediaTypeHeaderValue Protobuf = new("application/x-protobuf");
@@ -145,7 +149,7 @@ internal sealed class ActorHost(
         try
         {
             response = await send(request, cancellationToken);
-            var body = await response.Content.ReadAsByteArrayAsync(cancellationToken);
+            var body = await AppChannel.ReadAsync(response, cancellationToken);
             if (response.StatusCode == HttpStatusCode.OK)
             {
                 var reply = new ActorReply(response, body);
@@ -232,19 +236,21 @@ internal sealed class ActorHost(
     {
         using var request = new HttpRequestMessage(HttpMethod.Delete, Address(actor, ""));
         request.Content = new ByteArrayContent([]) { Headers = { ContentType = Protobuf } };
+        using var limit = new CancellationTokenSource(DeactivationLimit, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
         try
         {
-            using var response = await send(request, cancellationToken);
+            using var response = await send(request, either.Token);
             if (response.StatusCode != HttpStatusCode.OK)
             {
                 logger.LogWarning("{AppId} answered {Status} to the deactivation of actor {ActorType} {ActorId}; expected 200",
                     appId, (int)response.StatusCode, actor.Type, actor.Id);
             }
         }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
+        catch (Exception e)
         {
             logger.LogWarning("{AppId} could not be told that actor {ActorType} {ActorId} is deactivated: {Reason}",
-                appId, actor.Type, actor.Id, e.Message);
+                appId, actor.Type, actor.Id, limit.IsCancellationRequested ? $"no answer within {DeactivationLimit.TotalSeconds:0} s" : e.Message);
         }
     }
 

@@ -167,6 +167,11 @@ internal sealed class ActorReminders(
         {
             // Deleted, replaced, or the process ends.
         }
+        catch (Exception e)
+        {
+            logger.LogError(e, "Reminder {Reminder} of actor {ActorType} {ActorId} fires no more until the next start",
+                scheduled.Reminder.Key.Name, scheduled.Reminder.Key.Actor.Type, scheduled.Reminder.Key.Actor.Id);
+        }
     }
 
     private async Task FireAsync(Reminder reminder, CancellationToken removed)

@@ -15,7 +15,8 @@ internal sealed record ActorSchedule(DateTimeOffset Next, ActorPeriod Period, in
         var left = Left > 0 ? Left - 1 : Left;
         if (left == 0 || Period.IsNone)
             return null;
-        var next = Period.After(Next);
+        if (Period.After(Next) is not { } next)
+            return null;
         return next > Expires ? null : this with { Next = next, Left = left };
     }
 
@@ -50,7 +51,8 @@ internal sealed record ActorSchedule(DateTimeOffset Next, ActorPeriod Period, in
         if (period is { Length: > 0 } && every.Exact <= TimeSpan.Zero)
             throw Invalid($"schedule period must be positive: {period}");
 
-        var next = ReadReminderTime(dueTime, now, "due time format not recognized") ?? every.After(now);
+        var next = ReadReminderTime(dueTime, now, "due time format not recognized")
+            ?? every.After(now) ?? throw Invalid($"schedule is beyond the calendar: {period}");
         var expires = ReadReminderTime(ttl, next, "ttl format not recognized");
         if (expires < now || expires < next)
             throw Invalid($"ttl has already passed: {ttl}");

@@ -14,56 +14,58 @@ internal sealed record ActorSettings(TimeSpan IdleTimeout, TimeSpan DrainTimeout
     public static ActorSettings Default { get; } = new(TimeSpan.FromHours(1), TimeSpan.FromSeconds(2), true, false, 32);
 
     /// <summary>The settings of each hosted type; none when the application hosts no actors. <c>entitiesConfig</c> overrides the rest.</summary>
-    /// <exception cref="FormatException">A duration that cannot be read, with the name of its field.</exception>
-    public static IReadOnlyDictionary<string, ActorSettings> Read(JsonElement config)
+    /// <param name="config">The application's answer, whatever it is.</param>
+    /// <param name="tell">Hears of each setting that cannot be used; the default takes its place.</param>
+    public static IReadOnlyDictionary<string, ActorSettings> Read(JsonElement config, Action<string> tell)
     {
-        if (config.ValueKind != JsonValueKind.Object || Types(config) is not { Count: > 0 } types)
+        if (Types(config) is not { Count: > 0 } types)
             return new Dictionary<string, ActorSettings>();
 
-        var common = ReadOne(config, Default);
+        var common = ReadOne(config, Default, tell);
         var settings = types.Distinct().ToDictionary(type => type, _ => common);
-        if (config.TryGetProperty("entitiesConfig", out var overrides) && overrides.ValueKind == JsonValueKind.Array)
+        if (Field(config, "entitiesConfig") is { ValueKind: JsonValueKind.Array } overrides)
         {
             foreach (var entry in overrides.EnumerateArray())
             {
-                var own = ReadOne(entry, common);
-                foreach (var type in Types(entry))
-                {
-                    if (settings.ContainsKey(type))
-                        settings[type] = own;
-                }
+                var own = ReadOne(entry, common, tell);
+                foreach (var type in Types(entry).Where(settings.ContainsKey))
+                    settings[type] = own;
             }
         }
         return settings;
     }
 
-    private static ActorSettings ReadOne(JsonElement json, ActorSettings otherwise)
+    private static ActorSettings ReadOne(JsonElement json, ActorSettings otherwise, Action<string> tell)
     {
-        var reentrancy = json.TryGetProperty("reentrancy", out var given) && given.ValueKind == JsonValueKind.Object ? given : default;
+        var reentrancy = Field(json, "reentrancy");
         return new(
-            Duration(json, "actorIdleTimeout") ?? otherwise.IdleTimeout,
-            Duration(json, "drainOngoingCallTimeout") ?? otherwise.DrainTimeout,
-            json.TryGetProperty("drainRebalancedActors", out var drain) ? drain.ValueKind == JsonValueKind.True : otherwise.DrainRebalanced,
-            reentrancy.ValueKind == JsonValueKind.Object && reentrancy.TryGetProperty("enabled", out var enabled)
-                ? enabled.ValueKind == JsonValueKind.True
-                : otherwise.Reentrant,
-            reentrancy.ValueKind == JsonValueKind.Object && reentrancy.TryGetProperty("maxStackDepth", out var depth)
-                && depth.ValueKind == JsonValueKind.Number
-                ? depth.GetInt32()
-                : otherwise.MaxStackDepth);
+            Duration(json, "actorIdleTimeout", tell) ?? otherwise.IdleTimeout,
+            Duration(json, "drainOngoingCallTimeout", tell) ?? otherwise.DrainTimeout,
+            Flag(json, "drainRebalancedActors") ?? otherwise.DrainRebalanced,
+            Flag(reentrancy, "enabled") ?? otherwise.Reentrant,
+            Field(reentrancy, "maxStackDepth") is { ValueKind: JsonValueKind.Number } depth && depth.TryGetInt32(out var most) ? most : otherwise.MaxStackDepth);
     }
 
-    private static TimeSpan? Duration(JsonElement json, string field)
+    private static TimeSpan? Duration(JsonElement json, string field, Action<string> tell)
     {
-        if (!json.TryGetProperty(field, out var value) || value.ValueKind != JsonValueKind.String || value.GetString() is not { Length: > 0 } text)
+        if (Field(json, field) is not { ValueKind: JsonValueKind.String } value || GoJson.Text(value) is not { Length: > 0 } text)
             return null;
-        return GoDuration.TryParse(text, out var duration)
-            ? duration
-            : throw new FormatException($"GET /dapr/config: {field} is \"{text}\"; expected a duration such as 1h or 0h10m0s0ms");
+        if (GoDuration.TryParse(text, out var duration) && duration >= TimeSpan.Zero)
+            return duration;
+        tell($"{field} is {GoText.Quote(text)}; expected a duration such as 1h or 0h10m0s0ms");
+        return null;
     }
 
-    private static List<string> Types(JsonElement json) =>
-        json.TryGetProperty("entities", out var entities) && entities.ValueKind == JsonValueKind.Array
-            ? [.. entities.EnumerateArray().Where(e => e.ValueKind == JsonValueKind.String).Select(e => e.GetString()!)]
-            : [];
+    private static bool? Flag(JsonElement json, string field) => Field(json, field).ValueKind switch
+    {
+        JsonValueKind.Undefined => null,
+        var kind => kind == JsonValueKind.True,
+    };
+
+    private static List<string> Types(JsonElement json) => Field(json, "entities") is { ValueKind: JsonValueKind.Array } entities
+        ? [.. entities.EnumerateArray().Where(e => e.ValueKind == JsonValueKind.String).Select(GoJson.Text)]
+        : [];
+
+    private static JsonElement Field(JsonElement json, string name) =>
+        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var value) ? value : default;
 }

@@ -69,6 +69,10 @@ internal sealed class ActorTimers(Func<ActorCall, CancellationToken, Task<ActorR
         {
             // Unregistered, replaced, or the sidecar ends.
         }
+        catch (Exception e)
+        {
+            logger.LogError(e, "Timer {Timer} of actor {ActorType} {ActorId} fires no more", running.Timer.Name, running.Timer.Actor.Type, running.Timer.Actor.Id);
+        }
         finally
         {
             _timers.TryRemove(new((running.Timer.Actor, running.Timer.Name), running));

@@ -20,8 +20,18 @@ internal readonly record struct ActorPeriod(int Years, int Months, int Days, Tim
     [JsonIgnore]
     public bool HasCalendarPart => Years != 0 || Months != 0 || Days != 0;
 
-    public DateTimeOffset After(DateTimeOffset time) =>
-        (HasCalendarPart ? time.AddYears(Years).AddMonths(Months).AddDays(Days) : time) + Exact;
+    /// <summary>Null when the calendar ends before.</summary>
+    public DateTimeOffset? After(DateTimeOffset time)
+    {
+        try
+        {
+            return (HasCalendarPart ? time.AddYears(Years).AddMonths(Months).AddDays(Days) : time) + Exact;
+        }
+        catch (ArgumentOutOfRangeException)
+        {
+            return null;
+        }
+    }
 
     public static bool TryParse(string text, out ActorPeriod period)
     {
@@ -42,13 +52,15 @@ internal static partial class ActorTimes
     public static DateTimeOffset Parse(string text, DateTimeOffset from)
     {
         if (TryParseIso(text, out var span))
-            return span.Times == -1 ? span.After(from) : throw new FormatException("repetitions are not allowed");
+            return span.Times == -1 ? Within(text, span.After(from)) : throw new FormatException("repetitions are not allowed");
         if (GoDuration.TryParse(text, out var duration))
-            return from + duration;
+            return Within(text, (ActorPeriod.None with { Exact = duration }).After(from));
         if (TryParseRfc3339(text, out var time))
             return time;
         throw new FormatException($"unsupported time/duration format: {text}");
     }
+
+    private static DateTimeOffset Within(string text, DateTimeOffset? time) => time ?? throw new FormatException($"beyond the calendar: {text}");
 
     public static bool TryParseRfc3339(string text, out DateTimeOffset time)
     {
@@ -72,8 +84,9 @@ internal static partial class ActorTimes
             || !TryNumber("d", out var days) || !TryNumber("h", out var hours) || !TryNumber("m", out var minutes)
             || !TryNumber("s", out var seconds) || !TryNumber("r", out var times))
             return false;
-        var exact = new TimeSpan(hours, minutes, 0) + TimeSpan.FromSeconds(seconds);
-        period = new(years, months, weeks * 7 + days, exact, match.Groups["r"].Success ? times : -1);
+        var exact = TimeSpan.FromSeconds(hours * 3600L + minutes * 60L + seconds);
+        var allDays = weeks * 7L + days;
+        period = new(years, months, (int)Math.Min(allDays, int.MaxValue), exact, match.Groups["r"].Success ? times : -1);
         return true;
 
         bool TryNumber(string group, out int value)

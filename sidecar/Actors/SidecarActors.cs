@@ -31,7 +31,7 @@ internal sealed class SidecarActors : ISidecarPart
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         if (!_runtime.Options.PlacementEnabled || _runtime.App is not { } app || _runtime.AppConfiguration is not { } configuration
-            || ActorSettings.Read(configuration) is not { Count: > 0 } types)
+            || ActorSettings.Read(configuration, Tell) is not { Count: > 0 } types)
             return;
 
         var store = _runtime.StateStores.Values.FirstOrDefault(each => each.IsActorStore);
@@ -48,6 +48,9 @@ internal sealed class SidecarActors : ISidecarPart
         _placement.Join(Host);
         _runtime.Logger.LogInformation("{AppId} hosts the actor types {ActorTypes}", _runtime.Options.AppId, types.Keys);
     }
+
+    private void Tell(string mistake) =>
+        _runtime.Logger.LogError("GET /dapr/config of {AppId}: {Mistake}. The default is used", _runtime.Options.AppId, mistake);
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {

@@ -67,12 +67,12 @@ public static class RequestBody
     }
 
     /// <summary>Parses a body; daprd's texts for what cannot be parsed are those of Go.</summary>
-    /// <exception cref="JsonException">With the text that Go's decoder gives.</exception>
+    /// <exception cref="JsonException">With the text that Go's decoder gives; also for what is nested too deep.</exception>
     public static JsonDocument Parse(ReadOnlyMemory<byte> body)
     {
         try
         {
-            return JsonDocument.Parse(body);
+            return JsonDocument.Parse(body, GoJson.DocumentOptions);
         }
         catch (JsonException e)
         {

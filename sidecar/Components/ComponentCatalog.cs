@@ -70,7 +70,8 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
         foreach (var item in resource.Metadata)
         {
             var value = await SecretReferences.ResolveAsync(item, resource.SecretStore, loaded, cancellationToken);
-            values.Add(new MetadataValue(item.Name, templates.Expand(value), item.Location));
+            values.Add(new MetadataValue(
+                item.Name, templates.Expand(value), item.Location, IsSecret: item.Secret is not null || item.EnvironmentVariable is not null));
         }
 
         var metadata = new ComponentMetadata(resource, values);

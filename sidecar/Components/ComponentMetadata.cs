@@ -5,12 +5,16 @@ using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Components;
 
-/// <summary>A metadata field after secrets, environment and templates were put in.</summary>
-public sealed record MetadataValue(string Name, string Value, SourceLocation Location);
+/// <summary>A metadata field after secrets, environment and templates were put in; <c>IsSecret</c>: it came from one of the first two.</summary>
+public sealed record MetadataValue(string Name, string Value, SourceLocation Location, bool IsSecret = false);
 
 /// <summary>The metadata of one component, its names compared without case, read with the types that Dapr's components give them.</summary>
 public sealed class ComponentMetadata
 {
+    /// <summary>Parts of the names of fields that hold a secret, and of values (connection strings) that contain one.</summary>
+    private static readonly string[] SecretNames = ["password", "secret", "token", "clientKey", "accessKey"];
+    private static readonly string[] SecretWords = ["password", "pwd", "secret", "accesskey", "://"];
+
     private readonly Dictionary<string, MetadataValue> _values = new(StringComparer.OrdinalIgnoreCase);
     private readonly ComponentResource _resource;
 
@@ -57,10 +61,21 @@ public sealed class ComponentMetadata
         : GoDuration.TryParse(value, out var duration) ? duration
         : throw Invalid(name, "a duration such as \"5s\" or \"500ms\"");
 
+    /// <summary>Tells the value, unless it may hold a secret: error texts end up on consoles and in logs.</summary>
     public ResourceException Invalid(string name, string expected) =>
-        new(LocationOf(name), $"component {_resource.Name} ({_resource.Type}): metadata field '{name}' must be {expected}, but is \"{Text(name)}\"");
+        new(LocationOf(name), $"component {_resource.Name} ({_resource.Type}): metadata field '{name}' must be {expected}, but is {Shown(name)}");
 
     public SourceLocation LocationOf(string name) => _values.TryGetValue(name, out var value) ? value.Location : _resource.Location;
+
+    private string Shown(string name)
+    {
+        if (!_values.TryGetValue(name, out var value))
+            return "not there";
+        var isSecret = value.IsSecret
+            || SecretNames.Any(part => name.Contains(part, StringComparison.OrdinalIgnoreCase))
+            || SecretWords.Any(part => value.Value.Contains(part, StringComparison.OrdinalIgnoreCase));
+        return isSecret ? "another one (not shown, since it may hold a secret)" : $"\"{value.Value}\"";
+    }
 
     internal static bool IsTruthy(string value) => value.Trim().ToUpperInvariant() is "Y" or "YES" or "TRUE" or "T" or "ON" or "1";
 

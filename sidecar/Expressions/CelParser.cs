@@ -7,9 +7,14 @@ namespace DaprOrders.Sidecar.Expressions;
 /// <summary>Recursive descent over the grammar of CEL; the answer is a tree of delegates.</summary>
 internal sealed partial class CelParser
 {
+    /// <summary>Expressions come from applications as well, and are evaluated by recursion: these bounds keep any of them far from the end of a stack.</summary>
+    private const int MostTokens = 1000;
+    private const int DeepestNesting = 100;
+
     private readonly string _text;
     private readonly List<Token> _tokens = [];
     private int _next;
+    private int _depth;
 
     public CelParser(string text)
     {
@@ -25,6 +30,8 @@ internal sealed partial class CelParser
                 : match.Groups["sign"].Success ? TokenKind.Sign
                 : throw new CelException($"unexpected '{match.Value}' at column {match.Index + 1}");
             _tokens.Add(new(kind, match.Value, match.Index + 1));
+            if (_tokens.Count > MostTokens)
+                throw new CelException($"it is longer than {MostTokens} words and signs");
         }
 
         _tokens.Add(new(TokenKind.End, "the end", text.Length + 1));
@@ -49,14 +56,23 @@ internal sealed partial class CelParser
 
     private CelEvaluator Ternary()
     {
-        var condition = Or();
+        var condition = Nested(Or);
         if (!Accept("?"))
             return condition;
 
         var whenTrue = Or();
         Expect(":");
-        var whenFalse = Ternary();
+        var whenFalse = Nested(Ternary);
         return variables => CelValues.Bool(condition(variables)) ? whenTrue(variables) : whenFalse(variables);
+    }
+
+    private CelEvaluator Nested(Func<CelEvaluator> inner)
+    {
+        if (++_depth > DeepestNesting)
+            throw new CelException($"it is nested deeper than {DeepestNesting} levels");
+        var evaluator = inner();
+        _depth--;
+        return evaluator;
     }
 
     private CelEvaluator Or()
@@ -75,19 +91,22 @@ internal sealed partial class CelParser
         return left;
     }
 
-    /// <summary>As CEL has it, a side that decides wins over an error of the other, whichever comes first.</summary>
+    /// <summary>As CEL has it, a side that decides wins over an error of the other, whichever comes first. Each side is evaluated once at most.</summary>
     private static CelEvaluator ShortCircuit(CelEvaluator left, CelEvaluator right, bool decides) => variables =>
     {
+        CelException? leftFailed = null;
         try
         {
-            return CelValues.Bool(left(variables)) == decides ? decides : CelValues.Bool(right(variables));
-        }
-        catch (CelException)
-        {
-            if (CelValues.Bool(right(variables)) == decides)
+            if (CelValues.Bool(left(variables)) == decides)
                 return decides;
-            throw;
         }
+        catch (CelException error)
+        {
+            leftFailed = error;
+        }
+
+        var value = CelValues.Bool(right(variables));
+        return leftFailed is null || value == decides ? value : throw leftFailed;
     };
 
     private CelEvaluator Relation()
@@ -135,13 +154,13 @@ internal sealed partial class CelParser
     {
         if (Accept("!"))
         {
-            var operand = Unary();
+            var operand = Nested(Unary);
             return variables => !CelValues.Bool(operand(variables));
         }
 
         if (Accept("-"))
         {
-            var operand = Unary();
+            var operand = Nested(Unary);
             return variables => CelValues.Arithmetic(0L, "-", operand(variables));
         }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Expressions;
 
@@ -12,7 +13,7 @@ internal static class CelValues
     /// <summary>JSON scalars become plain values; objects and arrays stay JSON.</summary>
     public static object? Unwrap(object? value) => value is not JsonElement json ? value : json.ValueKind switch
     {
-        JsonValueKind.String => json.GetString(),
+        JsonValueKind.String => GoJson.Text(json),
         JsonValueKind.True => true,
         JsonValueKind.False => false,
         JsonValueKind.Number => json.TryGetInt64(out var whole) ? whole : json.GetDouble(),
@@ -67,9 +68,21 @@ internal static class CelValues
     public static bool AreEqual(object? left, object? right) => (left, right) switch
     {
         (long or double, long or double) => CompareNumbers(left, right) == 0,
-        (JsonElement first, JsonElement second) => JsonElement.DeepEquals(first, second),
+        (JsonElement first, JsonElement second) => AreEqual(first, second),
         _ => Equals(left, right),
     };
+
+    private static bool AreEqual(JsonElement left, JsonElement right)
+    {
+        try
+        {
+            return JsonElement.DeepEquals(left, right);
+        }
+        catch (Exception error) when (error is InsufficientExecutionStackException or InvalidOperationException)
+        {
+            throw new CelException($"these values cannot be compared: {error.Message}");
+        }
+    }
 
     public static int Compare(object? left, object? right) => (left, right) switch
     {

@@ -24,7 +24,7 @@ public static class GoDuration
             return false;
 
         var ticks = 0m;
-        while (!text.IsEmpty)
+        while (!text.IsEmpty && ticks <= long.MaxValue)
         {
             var digits = text.IndexOfAnyExcept(NumberCharacters);
             if (digits <= 0
@@ -32,7 +32,7 @@ public static class GoDuration
                 return false;
             text = text[digits..];
             var end = text.IndexOfAny(NumberCharacters) is var next and >= 0 ? next : text.Length;
-            if (TicksPer(text[..end]) is not { } unit)
+            if (TicksPer(text[..end]) is not { } unit || amount > long.MaxValue / unit)
                 return false;
             ticks += amount * unit;
             text = text[end..];

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace DaprOrders.Sidecar.Formats;
@@ -18,8 +19,26 @@ internal ref struct GoJsonSyntax
         return scanner._at == text.Length ? "EOF" : scanner.Value();
     }
 
+    /// <summary>Keeps what is open itself: a text may be nested deeper than a thread's stack allows.</summary>
     private string? Value()
     {
+        var open = new Stack<char>();
+        for (var more = true; more;)
+        {
+            if (Begin(open, out var opened) is { } problem)
+                return problem;
+
+            if (!opened && End(open, out more) is { } wrong)
+                return wrong;
+        }
+
+        return null;
+    }
+
+    /// <summary>A scalar or something empty as a whole; of an array or object what stands before its first value.</summary>
+    private string? Begin(Stack<char> open, out bool opened)
+    {
+        opened = false;
         SkipSpace();
         if (AtEnd(out var end))
             return end;
@@ -27,9 +46,9 @@ internal ref struct GoJsonSyntax
         switch (_text[_at])
         {
             case (byte)'{':
-                return Items('}', "after object key:value pair");
+                return Open('}', open, out opened);
             case (byte)'[':
-                return Items(']', "after array element");
+                return Open(']', open, out opened);
             case (byte)'"':
                 return Text();
             case (byte)'t':
@@ -45,8 +64,12 @@ internal ref struct GoJsonSyntax
         }
     }
 
-    private string? Items(char close, string afterItem)
+    private string? Open(char close, Stack<char> open, out bool opened)
     {
+        opened = false;
+        if (open.Count == GoJson.MaxDepth)
+            return Invalid("exceeded max depth");
+
         _at++;
         SkipSpace();
         if (AtEnd(out var end))
@@ -58,31 +81,46 @@ internal ref struct GoJsonSyntax
             return null;
         }
 
-        while (true)
-        {
-            if ((close == '}' ? Member() : Value()) is { } problem)
-                return problem;
-
-            SkipSpace();
-            if (AtEnd(out end))
-                return end;
-
-            if (_text[_at] != ',' && _text[_at] != close)
-                return Invalid(afterItem);
-
-            if (_text[_at++] == close)
-                return null;
-        }
+        open.Push(close);
+        opened = true;
+        return close == '}' ? Name() : null;
     }
 
-    private string? Member()
+    /// <summary>What stands behind a value: the ends of all that it was the last of, or the way to the next one.</summary>
+    private string? End(Stack<char> open, out bool more)
+    {
+        more = false;
+        while (open.TryPeek(out var close))
+        {
+            SkipSpace();
+            if (AtEnd(out var end))
+                return end;
+
+            if (_text[_at] == ',')
+            {
+                _at++;
+                more = true;
+                return close == '}' ? Name() : null;
+            }
+
+            if (_text[_at] != close)
+                return Invalid(close == '}' ? "after object key:value pair" : "after array element");
+
+            _at++;
+            open.Pop();
+        }
+
+        return null;
+    }
+
+    private string? Name()
     {
         SkipSpace();
         if (AtEnd(out var end))
             return end;
 
         return _text[_at] == '"'
-            ? Text() ?? Expect(':', "after object key") ?? Value()
+            ? Text() ?? Expect(':', "after object key")
             : Invalid("looking for beginning of object key string");
     }
 
@@ -96,9 +134,8 @@ internal ref struct GoJsonSyntax
                     _at++;
                     return null;
                 case (byte)'\\':
-                    _at++;
-                    if (_at < _text.Length && !"\"\\/bfnrtu"u8.Contains(_text[_at]))
-                        return Invalid("in string escape code");
+                    if (Escape() is { } problem)
+                        return problem;
 
                     break;
                 case < 0x20:
@@ -107,6 +144,29 @@ internal ref struct GoJsonSyntax
         }
 
         return "unexpected EOF";
+    }
+
+    /// <summary>Ends at the last character of the escape.</summary>
+    private string? Escape()
+    {
+        _at++;
+        if (_at >= _text.Length)
+            return null;
+
+        if (!"\"\\/bfnrtu"u8.Contains(_text[_at]))
+            return Invalid("in string escape code");
+
+        for (var digits = _text[_at] == 'u' ? 4 : 0; digits > 0; digits--)
+        {
+            _at++;
+            if (AtEnd(out var end))
+                return end;
+
+            if (!char.IsAsciiHexDigit((char)_text[_at]))
+                return Invalid("in \\u hexadecimal character escape");
+        }
+
+        return null;
     }
 
     private string? Literal(string word)
@@ -126,16 +186,38 @@ internal ref struct GoJsonSyntax
     private string? Number()
     {
         if (_text[_at] == '-')
+            _at++;
+        // No number begins with a zero and goes on.
+        if (_at < _text.Length && _text[_at] == '0')
+            _at++;
+        else if (Digits("in numeric literal") is { } problem)
+            return problem;
+
+        if (_at < _text.Length && _text[_at] == '.')
         {
             _at++;
-            if (AtEnd(out var end))
-                return end;
-
-            if (!char.IsAsciiDigit((char)_text[_at]))
-                return Invalid("in numeric literal");
+            if (Digits("after decimal point in numeric literal") is { } wrong)
+                return wrong;
         }
 
-        while (_at < _text.Length && "0123456789+-.eE"u8.Contains(_text[_at]))
+        if (_at >= _text.Length || _text[_at] is not ((byte)'e' or (byte)'E'))
+            return null;
+
+        _at++;
+        if (_at < _text.Length && _text[_at] is (byte)'+' or (byte)'-')
+            _at++;
+        return Digits("in exponent of numeric literal");
+    }
+
+    private string? Digits(string context)
+    {
+        if (AtEnd(out var end))
+            return end;
+
+        if (!char.IsAsciiDigit((char)_text[_at]))
+            return Invalid(context);
+
+        while (_at < _text.Length && char.IsAsciiDigit((char)_text[_at]))
             _at++;
 
         return null;
@@ -169,7 +251,16 @@ internal ref struct GoJsonSyntax
     private readonly string Invalid(string context)
     {
         Rune.DecodeFromUtf8(_text[_at..], out var rune, out _);
-        var shown = rune.Value switch { '\'' => "\\'", '"' => "\"", '\n' => "\\n", '\t' => "\\t", '\r' => "\\r", _ => rune.ToString() };
+        var shown = rune.Value switch
+        {
+            '\'' => "\\'",
+            '"' => "\"",
+            '\n' => "\\n",
+            '\t' => "\\t",
+            '\r' => "\\r",
+            < ' ' => string.Create(CultureInfo.InvariantCulture, $"\\x{rune.Value:x2}"),
+            _ => rune.ToString(),
+        };
         return $"invalid character '{shown}' {context}";
     }
 }

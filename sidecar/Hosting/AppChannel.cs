@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 
 namespace DaprOrders.Sidecar.Hosting;
 
@@ -8,6 +9,9 @@ public sealed class AppChannel : IDisposable
 {
     private static readonly TimeSpan PortDialTimeout = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan PortPollInterval = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Of an answer that is taken into memory. Invocations over HTTP are not, and may be as large as they like.</summary>
+    private const int LargestAnswer = 64 * 1024 * 1024;
 
     private readonly SidecarOptions _options;
     private readonly TimeProvider _time;
@@ -37,6 +41,16 @@ public sealed class AppChannel : IDisposable
             request.RequestUri = new Uri(Address, request.RequestUri ?? throw new ArgumentException("The request has no address.", nameof(request)));
 
         return Invoker.SendAsync(request, cancellationToken);
+    }
+
+    /// <summary>The body of an answer, within bounds: an application that never ends its answer must not take the memory of all.</summary>
+    /// <exception cref="HttpRequestException">The answer broke off, or is too large.</exception>
+    public static async Task<byte[]> ReadAsync(HttpResponseMessage answer, CancellationToken cancellationToken)
+    {
+        if (answer.Content.Headers.ContentLength == 0)
+            return [];
+        await answer.Content.LoadIntoBufferAsync(LargestAnswer, cancellationToken);
+        return await answer.Content.ReadAsByteArrayAsync(cancellationToken);
     }
 
     /// <summary>The questions of the start (GET /dapr/config, GET /dapr/subscribe) carry the app id and a JSON content type.</summary>
@@ -90,6 +104,8 @@ public sealed class AppChannel : IDisposable
                 UseCookies = false,
                 UseProxy = false,
                 ActivityHeadersPropagator = null,
+                RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
+                ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
             })
         {
             _token = options.AppApiToken;

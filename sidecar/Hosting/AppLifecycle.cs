@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Hosting;
 
@@ -92,7 +93,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
             using var response = await app.SendAsync(request, timeout.Token);
             return response.IsSuccessStatusCode;
         }
-        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
             runtime.Logger.LogDebug(e, "The health check of {AppId} got no answer", runtime.Options.AppId);
             return false;
@@ -141,10 +142,10 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
             if (response.StatusCode != HttpStatusCode.OK)
                 return null;
 
-            using var document = await JsonDocument.ParseAsync(await response.Content.ReadAsStreamAsync(cancellationToken), default, cancellationToken);
+            using var document = JsonDocument.Parse(await AppChannel.ReadAsync(response, cancellationToken), GoJson.DocumentOptions);
             return document.RootElement.Clone();
         }
-        catch (Exception e) when (e is HttpRequestException or JsonException)
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
             runtime.Logger.LogWarning(
                 e, "GET /dapr/config of {AppId} gave nothing to read: {Reason}. Its actors and settings are not known", runtime.Options.AppId, e.Message);

@@ -8,9 +8,6 @@ namespace DaprOrders.Sidecar.Hosting;
 /// <summary>A gRPC status answered before any method is reached: trailers only.</summary>
 internal static class GrpcRefusal
 {
-    public static bool IsGrpc(HttpContext context) =>
-        context.Request.ContentType is { } type && type.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase);
-
     public static Task WriteAsync(HttpContext context, Grpc.Core.StatusCode code, string message)
     {
         context.Response.ContentType = "application/grpc";

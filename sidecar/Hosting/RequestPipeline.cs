@@ -1,16 +1,24 @@
+using System.Security.Cryptography;
+using System.Text;
+using DaprOrders.Sidecar.Api;
+using DaprOrders.Sidecar.Api.Invocation;
+using Grpc.AspNetCore.Server;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace DaprOrders.Sidecar.Hosting;
 
-/// <summary>What happens to a request before it reaches an API.</summary>
+/// <summary>What happens to a request before it reaches an API. The two ports share nothing: whatever a request says of itself, over HTTP/1.1 it is no gRPC.</summary>
 internal static class RequestPipeline
 {
     private const string TokenHeader = "dapr-api-token";
+    private const string Health = "/v1.0/healthz";
 
     public static void UseDaprPipeline(this IApplicationBuilder app, SidecarRuntime runtime)
     {
-        app.Use((context, next) => GrpcRefusal.IsGrpc(context) ? GuardGrpcAsync(context, next, runtime) : GuardHttpAsync(context, next, runtime));
+        var invocation = InvocationHttp.Handler(runtime);
+        app.Use((context, next) => IsGrpcPort(context) ? GuardGrpcAsync(context, next, runtime) : GuardHttpAsync(context, next, runtime));
         app.UseRouting();
+        app.Use((context, next) => IsGrpcPort(context) ? CallMethodAsync(context, next, runtime) : CallRouteAsync(context, next, runtime, invocation));
     }
 
     /// <summary>Slashes in a row are one, and the last one is dropped: the actor client of the .NET SDK really sends //v1.0/actors.</summary>
@@ -23,27 +31,47 @@ internal static class RequestPipeline
         return new PathString("/" + string.Join('/', value.Split('/', StringSplitOptions.RemoveEmptyEntries)));
     }
 
+    private static bool IsGrpcPort(HttpContext context) => HttpProtocol.IsHttp2(context.Request.Protocol);
+
     private static Task GuardHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
     {
         context.Request.Path = Clean(context.Request.Path);
-        var isHealth = context.Request.Path.StartsWithSegments("/v1.0/healthz", StringComparison.Ordinal);
-        if (!isHealth)
+        var path = context.Request.Path.Value!;
+        // As daprd, no trace begins with what only looks like a question for the health.
+        if (!path.StartsWith(Health, StringComparison.Ordinal) && !RequestPath.Raw(context).StartsWith(Health, StringComparison.Ordinal))
         {
             context.Response.Headers["traceparent"] = TraceParent.Of(context);
-            if (TraceParent.StateOf(context) is { Length: > 0 } traceState)
+            if (TraceParent.StateOf(context) is { Length: > 0 } traceState && Ascii.IsValid(traceState))
                 context.Response.Headers["tracestate"] = traceState;
-            if (runtime.Options.ApiToken is { Length: > 0 } token && !TokenMatches(context, token))
-                return PlainTextAsync(context, StatusCodes.Status401Unauthorized, "invalid api token\n");
-
-            if (!runtime.ApiAccess.Allows(context.Request.Path))
-                return PlainTextAsync(context, StatusCodes.Status404NotFound, "404 page not found\n");
         }
+
+        // Exactly these two: an exception for what begins so would let anything through that the path becomes later.
+        var isHealth = HttpMethods.IsGet(context.Request.Method) && path is Health or Health + "/outbound";
+        if (!isHealth && runtime.Options.ApiToken is { Length: > 0 } token && !TokenMatches(context, token))
+            return PlainTextAsync(context, StatusCodes.Status401Unauthorized, "invalid api token\n");
 
         return ApiErrors.TranslateAsync(context, next, runtime);
     }
 
+    /// <summary>What is no route, or none that is allowed, may still name an application.</summary>
+    private static Task CallRouteAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, RequestDelegate invocation)
+    {
+        if (context.GetEndpoint() is RouteEndpoint route && !IsMethod(route) && runtime.ApiAccess.Allows(route))
+            return next(context);
+
+        return runtime.ApiAccess.AllowsInvocation
+            ? invocation(context)
+            : PlainTextAsync(context, StatusCodes.Status404NotFound, "404 page not found\n");
+    }
+
     private static Task GuardGrpcAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
     {
+        if (context.Request.ContentType?.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase) != true)
+        {
+            context.Response.StatusCode = StatusCodes.Status415UnsupportedMediaType;
+            return Task.CompletedTask;
+        }
+
         // gRPC has its own limit, per message, and its own answer to what is larger.
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
             limit.MaxRequestBodySize = null;
@@ -58,9 +86,15 @@ internal static class RequestPipeline
             : GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unimplemented, "Not Implemented", 501, "requested endpoint is not available");
     }
 
+    private static Task CallMethodAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime) =>
+        context.GetEndpoint() is { } endpoint && IsMethod(endpoint) ? next(context) : InvocationGrpc.RefuseProxyingAsync(context, runtime);
+
+    private static bool IsMethod(Endpoint endpoint) => endpoint.Metadata.GetMetadata<GrpcMethodMetadata>() is not null;
+
     private static bool TokenMatches(HttpContext context, string token)
     {
-        if (context.Request.Headers[TokenHeader] != token)
+        if (context.Request.Headers[TokenHeader] is not [{ } given]
+            || !CryptographicOperations.FixedTimeEquals(Encoding.Latin1.GetBytes(given), Encoding.UTF8.GetBytes(token)))
             return false;
 
         context.Request.Headers.Remove(TokenHeader);

@@ -22,7 +22,7 @@ internal static class SidecarApis
         routes.MapState(runtime);
         routes.MapPublish(runtime);
         routes.MapActors(runtime);
-        routes.MapInvocation(runtime);
+        // Invocation takes what is left: every path and verb that is no route may go to an application (RequestPipeline).
     }
 
     public static void BindGrpc(DaprGrpcMethods methods)

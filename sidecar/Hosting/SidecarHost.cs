@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using DaprOrders.Sidecar.Resources;
 using Grpc.AspNetCore.Server.Model;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -54,6 +55,9 @@ public sealed class SidecarHost : IAsyncDisposable
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes;
+            // Header values pass as the bytes they are, UTF-8 or not: one character to the byte, here and towards applications.
+            kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
+            kestrel.ResponseHeaderEncodingSelector = _ => Encoding.Latin1;
             // As grpc-go: no bound on the calls of a connection, and windows that take a large message in one go.
             kestrel.Limits.Http2.MaxStreamsPerConnection = int.MaxValue;
             kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * 1024 * 1024;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Resources;
 
@@ -33,10 +34,13 @@ internal static class ConfigurationReader
         return configuration;
     }
 
-    private static List<ApiRule> ReadApis(YamlMap? api, string field) => Read(api, field, map => new ApiRule(
-        map.RequiredText("name", "the name of an API such as state"),
-        map.RequiredText("version", "a version such as v1"),
-        map.OneOf("protocol", "http", "grpc")));
+    private static List<ApiRule> ReadApis(YamlMap? api, string field) => Read(api, field, map =>
+    {
+        var rule = new ApiRule(map.Text("name") ?? "", map.Text("version") ?? "", map.Text("protocol") ?? "");
+        if (ApiAccess.Problem(rule, isDenied: field == "denied") is var (where, problem))
+            map.Error(problem, where);
+        return rule;
+    });
 
     private static List<string> ReadFeatures(YamlMap? spec) =>
         [.. Read(spec, "features", map => (Name: map.RequiredText("name", "the name of a feature"), Enabled: map.Flag("enabled") ?? false))

@@ -129,8 +129,8 @@ public sealed record ConfigurationResource(
     public IReadOnlyList<string> NotSupported { get; init; } = [];
 }
 
-/// <summary>For instance name <c>state</c>, version <c>v1</c>, protocol <c>http</c> or <c>grpc</c>; a null protocol means both.</summary>
-public sealed record ApiRule(string Name, string Version, string? Protocol);
+/// <summary>For instance name <c>state</c>, version <c>v1</c>, protocol <c>http</c> or <c>grpc</c>; empty where the file says nothing.</summary>
+public sealed record ApiRule(string Name, string Version, string Protocol);
 
 public sealed record SecretScope(string StoreName, string DefaultAccess, IReadOnlyList<string> AllowedSecrets, IReadOnlyList<string> DeniedSecrets);
 

@@ -1,4 +1,5 @@
 using DaprOrders.Sidecar.Actors;
+using DaprOrders.Sidecar.Api.Invocation;
 using DaprOrders.Sidecar.Components.State;
 using DaprOrders.Sidecar.Hosting;
 
@@ -15,6 +16,16 @@ internal readonly struct ActorApi(SidecarRuntime runtime)
         var actors = Actors;
         Check("invalid actorType: ", actor.Type);
         Check("invalid actorId: ", actor.Id);
+        try
+        {
+            // Dots and doubled slashes are resolved before the path is made of it: a method never leaves its actor.
+            method = InvocationTarget.Normalize(method);
+        }
+        catch (FormatException e)
+        {
+            throw ActorErrors.BadRequest(e.Message);
+        }
+
         try
         {
             return await actors.InvokeAsync(

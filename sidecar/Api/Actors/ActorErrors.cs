@@ -19,7 +19,8 @@ internal static class ActorErrors
         "ERR_ACTOR_TYPE_RESERVED",
         $"actor type \"{type}\" is reserved for the Dapr workflow runtime; direct actor API access is not permitted");
 
-    public static ApiException BadRequest(string reason) => new(400, StatusCode.InvalidArgument, "ERR_BAD_REQUEST", $"invalid request: {reason}");
+    public static ApiException BadRequest(string reason) =>
+        new(400, StatusCode.InvalidArgument, "ERR_BAD_REQUEST", $"invalid request: {reason}") { GrpcMessage = reason };
 
     public static ApiException Malformed(string reason) =>
         new(400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", $"failed deserializing HTTP body: {reason}");

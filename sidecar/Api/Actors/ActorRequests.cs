@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using DaprOrders.Sidecar.Actors;
 using DaprOrders.Sidecar.Formats;
@@ -51,9 +52,9 @@ internal static class ActorRequests
             Text(operation, "operation"),
             Text(request, "key"),
             request.TryGetProperty("value", out var value) ? GoJson.Reencode(value) : "null"u8.ToArray(),
-            request.TryGetProperty("etag", out var etag) && etag.ValueKind == JsonValueKind.String ? etag.GetString() : null,
+            request.TryGetProperty("etag", out var etag) && etag.ValueKind == JsonValueKind.String ? GoJson.Text(etag) : null,
             request.TryGetProperty("metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object
-                ? metadata.EnumerateObject().ToDictionary(field => field.Name, field => field.Value.ToString())
+                ? GoJson.Fields(metadata, field => field.Value.ValueKind == JsonValueKind.String ? GoJson.Text(field.Value) : field.Value.GetRawText())
                 : NoMetadata);
     }
 
@@ -66,10 +67,10 @@ internal static class ActorRequests
         if (!json.TryGetProperty(field, out var value) || value.ValueKind == JsonValueKind.Null)
             return "";
         return value.ValueKind == JsonValueKind.String
-            ? value.GetString()!
+            ? GoJson.Text(value)
             : throw new JsonException($"json: cannot unmarshal {GoJson.Kind(value)} into Go struct field .{field} of type string");
     }
 
     private static byte[] Data(JsonElement json) =>
-        json.TryGetProperty("data", out var data) ? JsonSerializer.SerializeToUtf8Bytes(data) : [];
+        json.TryGetProperty("data", out var data) ? GoJson.Compact(JsonMarshal.GetRawUtf8Value(data)) : [];
 }

@@ -40,12 +40,20 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     {
         if (component.Metadata.Text(CronSchedule.Direction) is { Length: > 0 } direction)
             return direction.Contains("input", StringComparison.OrdinalIgnoreCase);
-        using var request = Request(HttpMethod.Options, route);
-        using var answer = await app.SendAsync(request, cancellationToken);
-        if (answer.StatusCode is not (HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed))
-            return true;
-        runtime.Logger.LogInformation("{AppId} does not want the binding {Binding}: OPTIONS {Route} answered {Status}",
-            runtime.Options.AppId, component.Name, route, (int)answer.StatusCode);
+        try
+        {
+            using var request = Request(HttpMethod.Options, route);
+            using var answer = await app.SendAsync(request, cancellationToken);
+            if (answer.StatusCode is not (HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed))
+                return true;
+            runtime.Logger.LogInformation("{AppId} does not want the binding {Binding}: OPTIONS {Route} answered {Status}",
+                runtime.Options.AppId, component.Name, route, (int)answer.StatusCode);
+        }
+        catch (HttpRequestException e)
+        {
+            runtime.Logger.LogError("{AppId} was not to be asked whether it wants the binding {Binding}, and does not get it: OPTIONS {Route}: {Reason}",
+                runtime.Options.AppId, component.Name, route, e.Message);
+        }
         return false;
     }
 

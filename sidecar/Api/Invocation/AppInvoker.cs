@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using System.Text;
 using DaprOrders.Sidecar.Components.Secrets;
 using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Hosting;
@@ -28,6 +29,8 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         AutomaticDecompression = DecompressionMethods.None,
         UseCookies = false,
         ActivityHeadersPropagator = null,
+        RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
+        ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
         PooledConnectionLifetime = TimeSpan.FromMinutes(2),
     });
 

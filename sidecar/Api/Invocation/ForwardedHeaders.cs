@@ -12,18 +12,20 @@ internal static class ForwardedHeaders
         "Upgrade", "Host", "Content-Length", "Expect",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>What a caller may not say about itself: the sidecar does.</summary>
+    /// <summary>What a caller may not say about itself, since the sidecar does; and its key to this sidecar, which is nobody else's.</summary>
     private static readonly FrozenSet<string> OfTheSidecar = new[]
     {
-        "dapr-caller-app-id", "dapr-caller-namespace", "dapr-callee-app-id", "dapr-api-call", "x-dapr-remote", "dapr-app-id",
+        "dapr-caller-app-id", "dapr-caller-namespace", "dapr-callee-app-id", "dapr-api-call", "x-dapr-remote", "dapr-app-id", "dapr-api-token",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    public static bool AreOfTheSidecar(string name) => OfTheSidecar.Contains(name);
 
     /// <summary>The request has its content already, so that content headers find their place; without a body they have none.</summary>
     public static void CopyRequest(IHeaderDictionary from, HttpRequestMessage to)
     {
         foreach (var (name, values) in from)
         {
-            if (name.StartsWith(':') || OfTheConnection.Contains(name) || OfTheSidecar.Contains(name))
+            if (name.StartsWith(':') || OfTheConnection.Contains(name) || AreOfTheSidecar(name))
                 continue;
             IEnumerable<string?> all = values;
             if (!to.Headers.TryAddWithoutValidation(name, all))

@@ -15,12 +15,33 @@ internal static class InvocationGrpc
     public static void BindInvocation(this DaprGrpcMethods methods) =>
         methods.Unary<InvokeServiceRequest, InvokeResponse>("InvokeService", InvokeAsync);
 
+    /// <summary>What no API has bound. Applications behind a gRPC port are not supported, so neither is proxying to them.</summary>
+    public static Task RefuseProxyingAsync(HttpContext context, SidecarRuntime runtime)
+    {
+        var method = context.Request.Path.Value ?? "";
+        string message;
+        if (method.StartsWith("/dapr.proto.", StringComparison.Ordinal))
+        {
+            message = $"the embedded sidecar does not support {method[1..]}";
+            runtime.Logger.LogWarning("{AppId} called {GrpcMethod}, which the embedded sidecar does not support", runtime.Options.AppId, method);
+        }
+        else if (!context.Request.Headers.ContainsKey("dapr-app-id") && !context.Request.Headers.ContainsKey("dapr-callee-app-id"))
+        {
+            return GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unknown, "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found");
+        }
+        else
+        {
+            message = $"the embedded sidecar does not proxy gRPC calls such as {method[1..]} to applications";
+            runtime.Logger.LogWarning("{AppId} called {GrpcMethod}: the embedded sidecar does not proxy gRPC to applications", runtime.Options.AppId, method);
+        }
+        return GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unimplemented, message);
+    }
+
     private static async Task<InvokeResponse> InvokeAsync(SidecarRuntime runtime, InvokeServiceRequest request, ServerCallContext call)
     {
         var invoker = new AppInvoker(runtime);
         var route = await invoker.RouteAsync(request.Id, call.CancellationToken);
-        var extension = request.Message.HttpExtension;
-        if (extension is null || extension.Verb is HTTPExtension.Types.Verb.None or HTTPExtension.Types.Verb.Connect)
+        if (request.Message?.HttpExtension is not { } extension || extension.Verb is HTTPExtension.Types.Verb.None or HTTPExtension.Types.Verb.Connect)
             throw AppInvoker.Failed(request.Id, "rpc error: code = InvalidArgument desc = missing HTTP extension field");
 
         var query = extension.Querystring.Length > 0 ? "?" + extension.Querystring : "";
@@ -54,7 +75,7 @@ internal static class InvocationGrpc
     private static async Task<InvokeResponse> TranslateAsync(HttpResponseMessage answer, ServerCallContext call)
     {
         var status = (int)answer.StatusCode;
-        var data = await answer.Content.ReadAsByteArrayAsync(call.CancellationToken);
+        var data = await AppChannel.ReadAsync(answer, call.CancellationToken);
         if (status is < 200 or >= 300)
         {
             var reason = ReasonPhrases.GetReasonPhrase(status);
@@ -95,7 +116,7 @@ internal static class InvocationGrpc
 
     private static bool IsForTheApp(string name) => name switch
     {
-        "traceparent" or "user-agent" or "content-type" or "te" or "dapr-api-token" or "dapr-app-id" => false,
-        _ => !name.StartsWith("grpc-", StringComparison.Ordinal) && !name.StartsWith(':'),
+        "traceparent" or "user-agent" or "content-type" or "te" => false,
+        _ => !ForwardedHeaders.AreOfTheSidecar(name) && !name.StartsWith("grpc-", StringComparison.Ordinal) && !name.StartsWith(':'),
     };
 }

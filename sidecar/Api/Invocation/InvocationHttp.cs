@@ -4,7 +4,7 @@ using Yarp.ReverseProxy.Forwarder;
 
 namespace DaprOrders.Sidecar.Api.Invocation;
 
-/// <summary>Service invocation over HTTP: the route of last resort, as in daprd, so that a dapr-app-id header works with any path.</summary>
+/// <summary>Service invocation over HTTP: what every request comes to that is no route of an API, as in daprd, so that a dapr-app-id header works with any path.</summary>
 internal static class InvocationHttp
 {
     private static readonly ForwarderRequestConfig Forwarding = new()
@@ -15,19 +15,14 @@ internal static class InvocationHttp
         VersionPolicy = HttpVersionPolicy.RequestVersionExact,
     };
 
-    public static void MapInvocation(this IEndpointRouteBuilder routes, SidecarRuntime runtime)
+    public static RequestDelegate Handler(SidecarRuntime runtime)
     {
         var invoker = new AppInvoker(runtime);
-        routes.MapFallback("{**path}", context => InvokeAsync(context, runtime, invoker));
+        return context => InvokeAsync(context, runtime, invoker);
     }
 
     private static async Task InvokeAsync(HttpContext context, SidecarRuntime runtime, AppInvoker invoker)
     {
-        if (GrpcRefusal.IsGrpc(context))
-        {
-            await RefuseGrpcAsync(context, runtime);
-            return;
-        }
         var target = InvocationTarget.Find(context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget, context.Request.Headers)
             ?? throw NoTarget(context, runtime);
         var route = await invoker.RouteAsync(target.Id, context.RequestAborted);
@@ -47,7 +42,7 @@ internal static class InvocationHttp
         var exception = context.GetForwarderErrorFeature()?.Exception;
         if (context.Response.HasStarted)
         {
-            runtime.Logger.LogWarning("The answer of {TargetId} to {Method} {Path} broke off: {Reason}", route.Id, context.Request.Method, address, exception?.Message);
+            runtime.Logger.LogWarning("The answer of {TargetId} to {Method} {Path} broke off: {Reason}", route.Id, context.Request.Method, address.AbsolutePath, exception?.Message);
             return;
         }
         context.Response.Headers.TraceParent = traceParent;
@@ -65,28 +60,6 @@ internal static class InvocationHttp
                 runtime.Options.AppId, context.Request.Method, context.Request.Path);
         }
         return new(404, Grpc.Core.StatusCode.NotFound, "ERR_DIRECT_INVOKE", "failed getting app id either from the URL path or the header dapr-app-id");
-    }
-
-    /// <summary>What no API has bound. Applications behind a gRPC port are not supported, so neither is proxying to them.</summary>
-    private static Task RefuseGrpcAsync(HttpContext context, SidecarRuntime runtime)
-    {
-        var method = context.Request.Path.Value ?? "";
-        string message;
-        if (method.StartsWith("/dapr.proto.", StringComparison.Ordinal))
-        {
-            message = $"the embedded sidecar does not support {method[1..]}";
-            runtime.Logger.LogWarning("{AppId} called {GrpcMethod}, which the embedded sidecar does not support", runtime.Options.AppId, method);
-        }
-        else if (!context.Request.Headers.ContainsKey("dapr-app-id") && !context.Request.Headers.ContainsKey("dapr-callee-app-id"))
-        {
-            return GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unknown, "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found");
-        }
-        else
-        {
-            message = $"the embedded sidecar does not proxy gRPC calls such as {method[1..]} to applications";
-            runtime.Logger.LogWarning("{AppId} called {GrpcMethod}: the embedded sidecar does not proxy gRPC to applications", runtime.Options.AppId, method);
-        }
-        return GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unimplemented, message);
     }
 
     /// <summary>daprd cuts the body at the limit and fails on the difference; the text is the same.</summary>

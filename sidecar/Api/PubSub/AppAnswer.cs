@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
 
@@ -35,7 +36,7 @@ internal static class AppAnswer
     /// <exception cref="JsonException">The body says nothing about entries.</exception>
     public static Dictionary<string, AppVerdict> ReadMany(ReadOnlyMemory<byte> body)
     {
-        using var document = JsonDocument.Parse(body);
+        using var document = JsonDocument.Parse(body, GoJson.DocumentOptions);
         var verdicts = new Dictionary<string, AppVerdict>();
         if (document.RootElement.ValueKind != JsonValueKind.Object)
             throw new JsonException($"expected {{\"statuses\":[...]}}, got {document.RootElement.ValueKind}");
@@ -72,7 +73,7 @@ internal static class AppAnswer
     private static string? Field(ReadOnlySpan<byte> body, ReadOnlySpan<byte> name)
     {
         string? found = null;
-        var reader = new Utf8JsonReader(body);
+        var reader = new Utf8JsonReader(body, GoJson.ReaderOptions);
         if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
             return null;
 
@@ -82,10 +83,10 @@ internal static class AppAnswer
             reader.Read();
             if (matches && reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null))
                 return null;
-            if (matches)
-                found = reader.GetString() ?? found;
-            else
+            if (!matches)
                 reader.Skip();
+            else if (reader.TokenType == JsonTokenType.String)
+                found = GoJson.Text(ref reader);
         }
 
         return found;

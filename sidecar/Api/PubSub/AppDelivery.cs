@@ -10,7 +10,7 @@ internal sealed class AppDelivery(AppChannel app, string pubsub)
     /// <summary>Metadata that must not become headers of the call: they would describe another body, or the connection.</summary>
     private static readonly HashSet<string> NotForwarded = new(StringComparer.OrdinalIgnoreCase)
     {
-        "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Host", "Traceparent", "Tracestate", "pubsubName",
+        "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Host", "Traceparent", "Tracestate", "pubsubName", "dapr-api-token",
     };
 
     private static readonly MediaTypeHeaderValue CloudEvent = new("application/cloudevents+json");
@@ -27,10 +27,6 @@ internal sealed class AppDelivery(AppChannel app, string pubsub)
 
     public Task<HttpResponseMessage> SendBatchAsync(Uri route, ReadOnlyMemory<byte> envelope, string? traceParent, CancellationToken cancellationToken) =>
         SendAsync(route, Json, envelope, null, traceParent, cancellationToken);
-
-    /// <summary>What the event needs of the answer: its bytes, none of them copied into a text.</summary>
-    public static async ValueTask<byte[]> ReadBodyAsync(HttpResponseMessage answer, CancellationToken cancellationToken) =>
-        answer.Content.Headers.ContentLength == 0 ? [] : await answer.Content.ReadAsByteArrayAsync(cancellationToken);
 
     public static string Describe(HttpResponseMessage answer, byte[] body)
     {

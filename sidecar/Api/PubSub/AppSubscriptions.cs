@@ -1,46 +1,52 @@
 using System.Text.Json;
+using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
 
-/// <summary>Reads what an application answers to GET /dapr/subscribe (pkg/runtime/pubsub/subscriptions.go). Names are matched without case.</summary>
+/// <summary>
+/// Reads what an application answers to GET /dapr/subscribe (pkg/runtime/pubsub/subscriptions.go). Names are matched without case. As with
+/// daprd, a value of a wrong type makes nothing of the whole answer, and an entry without topic or route is left out.
+/// </summary>
 internal static class AppSubscriptions
 {
-    /// <summary>Those with a route at least; the others are told by their topics.</summary>
+    /// <summary>Those that can be used; of each of the others what it lacks.</summary>
     /// <exception cref="JsonException">The answer is no list of subscriptions.</exception>
-    public static (IReadOnlyList<SubscriptionResource> Usable, IReadOnlyList<string> WithoutRoute) Read(JsonElement answer)
+    public static (IReadOnlyList<SubscriptionResource> Usable, IReadOnlyList<(string Topic, string Missing)> LeftOut) Read(ReadOnlyMemory<byte> answer)
     {
-        if (answer.ValueKind == JsonValueKind.Null)
-            return ([], []);
-        if (answer.ValueKind != JsonValueKind.Array)
-            throw new JsonException($"expected a list of subscriptions, got {answer.ValueKind}");
+        using var json = JsonDocument.Parse(answer, GoJson.DocumentOptions);
+        var (usable, leftOut) = (new List<SubscriptionResource>(), new List<(string Topic, string Missing)>());
+        foreach (var subscription in Items(json.RootElement, "the answer").Select(ReadOne))
+        {
+            if (subscription.Topic.Length == 0)
+                leftOut.Add(("", "topic"));
+            else if (subscription.Rules.Count == 0)
+                leftOut.Add((subscription.Topic, "route"));
+            else
+                usable.Add(subscription);
+        }
 
-        var all = answer.EnumerateArray().Select(ReadOne).ToList();
-        return ([.. all.Where(one => one.Rules.Count > 0)], [.. all.Where(one => one.Rules.Count == 0).Select(one => one.Topic)]);
+        return (usable, leftOut);
     }
 
     private static SubscriptionResource ReadOne(JsonElement subscription)
     {
-        var routes = Field(subscription, "routes");
-        var rules = new List<RouteRule>();
-        if (Field(routes, "rules") is { ValueKind: JsonValueKind.Array } list)
-            rules.AddRange(list.EnumerateArray().Select(rule => new RouteRule(Text(rule, "match").Trim(), Text(rule, "path"))));
+        var routes = Object(subscription, "routes");
+        var rules = Items(Field(routes, "rules"), "'rules'").Select(rule => new RouteRule(Text(rule, "match").Trim(), Text(rule, "path"))).ToList();
         if (Text(routes, "default") is { Length: > 0 } fallback)
             rules.Add(new("", fallback));
         else if (Text(subscription, "route") is { Length: > 0 } route)
             rules.Add(new("", route));
 
-        var bulk = Field(subscription, "bulkSubscribe");
+        var bulk = Object(subscription, "bulkSubscribe");
         return new(
             "",
             Text(subscription, "pubsubname"),
             Text(subscription, "topic"),
             rules,
             Text(subscription, "deadLetterTopic") is { Length: > 0 } deadLetters ? deadLetters : null,
-            Field(subscription, "metadata") is { ValueKind: JsonValueKind.Object } metadata
-                ? metadata.EnumerateObject().ToDictionary(field => field.Name, field => field.Value.ToString())
-                : [],
-            Field(bulk, "enabled").ValueKind == JsonValueKind.True
+            Object(subscription, "metadata") is { ValueKind: JsonValueKind.Object } metadata ? GoJson.Fields(metadata, field => Text("metadata", field.Value)) : [],
+            IsTrue(bulk, "enabled")
                 ? new(
                     true,
                     Number(bulk, "maxMessagesCount", BulkSubscribe.DefaultMaxMessagesCount),
@@ -50,26 +56,57 @@ internal static class AppSubscriptions
             default);
     }
 
+    private static JsonElement.ArrayEnumerator Items(JsonElement list, string what) => list.ValueKind switch
+    {
+        JsonValueKind.Array => list.EnumerateArray(),
+        JsonValueKind.Undefined or JsonValueKind.Null => default,
+        _ => throw Unexpected("a list", what, list),
+    };
+
+    private static JsonElement Object(JsonElement element, string name) => Field(element, name) switch
+    {
+        { ValueKind: JsonValueKind.Object or JsonValueKind.Undefined or JsonValueKind.Null } found => found,
+        var other => throw Unexpected("an object", $"'{name}'", other),
+    };
+
+    private static string Text(JsonElement element, string name) => Text(name, Field(element, name));
+
+    private static string Text(string name, JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.String => GoJson.Text(value),
+        JsonValueKind.Undefined or JsonValueKind.Null => "",
+        _ => throw Unexpected("a text", $"'{name}'", value),
+    };
+
+    private static bool IsTrue(JsonElement element, string name) => Field(element, name) switch
+    {
+        { ValueKind: JsonValueKind.True } => true,
+        { ValueKind: JsonValueKind.False or JsonValueKind.Undefined or JsonValueKind.Null } => false,
+        var other => throw Unexpected("true or false", $"'{name}'", other),
+    };
+
+    private static int Number(JsonElement element, string name, int standard) => Field(element, name) switch
+    {
+        { ValueKind: JsonValueKind.Undefined or JsonValueKind.Null } => standard,
+        { ValueKind: JsonValueKind.Number } number when number.TryGetInt32(out var value) => value > 0 ? value : standard,
+        var other => throw Unexpected("a whole number", $"'{name}'", other),
+    };
+
     private static JsonElement Field(JsonElement element, string name)
     {
-        if (element.ValueKind != JsonValueKind.Object)
+        if (element.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
             return default;
+        if (element.ValueKind != JsonValueKind.Object)
+            throw Unexpected("an object", $"the place of '{name}'", element);
         foreach (var property in element.EnumerateObject())
         {
-            if (property.Name.Equals(name, StringComparison.OrdinalIgnoreCase))
+            if (GoJson.Name(property).Equals(name, StringComparison.OrdinalIgnoreCase))
                 return property.Value;
         }
 
         return default;
     }
 
-    private static string Text(JsonElement element, string name) => Field(element, name) switch
-    {
-        { ValueKind: JsonValueKind.String } text => text.GetString()!,
-        { ValueKind: JsonValueKind.Undefined or JsonValueKind.Null } => "",
-        var other => throw new JsonException($"expected a text in '{name}', got {other.ValueKind}"),
-    };
-
-    private static int Number(JsonElement element, string name, int standard) =>
-        Field(element, name) is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out var value) && value > 0 ? value : standard;
+    private static JsonException Unexpected(string expected, string where, JsonElement got) =>
+        new($"expected {expected} in {where}, got {GoJson.Kind(got)}");
 }

@@ -96,7 +96,7 @@ internal sealed class BatchDelivery(
     {
         var traceParent = entries.Find(entry => !string.IsNullOrEmpty(entry.Header.TraceParent)).Header.TraceParent;
         using var answer = await App.SendBatchAsync(route, Envelope(entries), traceParent, cancellationToken);
-        var body = await AppDelivery.ReadBodyAsync(answer, cancellationToken);
+        var body = await AppChannel.ReadAsync(answer, cancellationToken);
         if (answer.StatusCode == HttpStatusCode.NotFound)
         {
             Runtime.Logger.LogError(

@@ -23,7 +23,6 @@ internal static class CloudEventEnvelope
     private const string DefaultSource = "Dapr";
 
     private static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
-    private static readonly SearchValues<byte> Space = SearchValues.Create(" \t\r\n"u8);
 
     /// <param name="origin">Who publishes where.</param>
     /// <param name="data">The payload; with a CloudEvents content type the event itself.</param>
@@ -88,8 +87,8 @@ internal static class CloudEventEnvelope
         else
         {
             json.WritePropertyName("data"u8);
-            if (MediaTypes.Is(contentType, MediaTypeNames.Application.Json) && IsJson(data))
-                WriteCompact(json, data);
+            if (MediaTypes.Is(contentType, MediaTypeNames.Application.Json) && GoJson.IsValid(data))
+                GoJson.WriteCompact(json, data);
             else
                 json.WriteStringValue(Encoding.UTF8.GetString(data));
         }
@@ -118,7 +117,7 @@ internal static class CloudEventEnvelope
         ReadOnlySpan<byte> traceId = default, traceParent = default;
         try
         {
-            var reader = new Utf8JsonReader(data);
+            var reader = new Utf8JsonReader(data, GoJson.ReaderOptions);
             reader.Read();
             if (reader.TokenType != JsonTokenType.StartObject)
                 throw new JsonException($"json: cannot unmarshal {Kind(reader.TokenType)} into Go value of type map[string]interface {{}}");
@@ -126,7 +125,7 @@ internal static class CloudEventEnvelope
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 var attribute = AttributeOf(ref reader);
-                var name = attribute == Attributes.None ? reader.GetString() : null;
+                var name = attribute == Attributes.None ? GoJson.Text(ref reader) : null;
                 reader.Read();
                 var isNull = reader.TokenType == JsonTokenType.Null;
                 var start = (int)reader.TokenStartIndex;
@@ -136,7 +135,7 @@ internal static class CloudEventEnvelope
                 {
                     case Attributes.None:
                         json.WritePropertyName(name!);
-                        WriteCompact(json, value);
+                        GoJson.WriteCompact(json, value);
                         break;
                     case Attributes.TraceId:
                         traceId = isNull ? default : value;
@@ -153,7 +152,7 @@ internal static class CloudEventEnvelope
                         {
                             seen |= attribute;
                             json.WritePropertyName(NameOf(attribute));
-                            WriteCompact(json, value);
+                            GoJson.WriteCompact(json, value);
                         }
 
                         break;
@@ -202,49 +201,6 @@ internal static class CloudEventEnvelope
         JsonTokenType.True or JsonTokenType.False => "bool",
         _ => token.ToString().ToLowerInvariant(),
     };
-
-    private static bool IsJson(ReadOnlySpan<byte> data)
-    {
-        try
-        {
-            var reader = new Utf8JsonReader(data);
-            if (!reader.Read())
-                return false;
-            reader.Skip();
-            return !reader.Read();
-        }
-        catch (JsonException)
-        {
-            return false;
-        }
-    }
-
-    /// <summary>Numbers and texts as they are, but no white space between them.</summary>
-    private static void WriteCompact(Utf8JsonWriter json, ReadOnlySpan<byte> value)
-    {
-        if (value.IndexOfAny(Space) < 0)
-        {
-            json.WriteRawValue(value, skipInputValidation: true);
-            return;
-        }
-
-        var compact = ArrayPool<byte>.Shared.Rent(value.Length);
-        var (length, inText) = (0, false);
-        for (var i = 0; i < value.Length; i++)
-        {
-            var current = value[i];
-            if (inText && current == '\\')
-                compact[length++] = value[i++];
-            else if (current == '"')
-                inText = !inText;
-            else if (!inText && current is (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n')
-                continue;
-            compact[length++] = value[i];
-        }
-
-        json.WriteRawValue(compact.AsSpan(0, length), skipInputValidation: true);
-        ArrayPool<byte>.Shared.Return(compact);
-    }
 
     /// <summary>No broker here knows a time to live, so the event carries its end and the subscriber's sidecar looks at it. A wrong number is ignored.</summary>
     private static string? Expiration(IReadOnlyDictionary<string, string>? metadata, TimeProvider time) =>

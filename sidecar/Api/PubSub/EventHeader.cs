@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DaprOrders.Sidecar.Formats;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
 
@@ -10,7 +11,7 @@ internal readonly record struct EventHeader(string? Id, string? TraceParent, Dat
     {
         string? id = null, traceId = null, traceParent = null;
         DateTimeOffset? expiration = null;
-        var reader = new Utf8JsonReader(cloudEvent);
+        var reader = new Utf8JsonReader(cloudEvent, GoJson.ReaderOptions);
         reader.Read();
         if (reader.TokenType != JsonTokenType.StartObject)
             throw new JsonException($"a CloudEvent is a JSON object, this is {reader.TokenType}");
@@ -38,7 +39,7 @@ internal readonly record struct EventHeader(string? Id, string? TraceParent, Dat
     {
         reader.Read();
         if (reader.TokenType == JsonTokenType.String)
-            return reader.GetString();
+            return GoJson.Text(ref reader);
         reader.Skip();
         return null;
     }

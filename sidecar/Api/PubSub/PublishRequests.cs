@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using DaprOrders.Sidecar.Components.PubSub;
@@ -131,13 +132,14 @@ internal static class BulkPublishBody
         Dictionary<string, string>? metadata = null;
         foreach (var field in entry.EnumerateObject())
         {
-            if (field.NameEquals("entryId") || field.Name.Equals("entryId", StringComparison.OrdinalIgnoreCase))
+            var name = GoJson.Name(field);
+            if (name.Equals("entryId", StringComparison.OrdinalIgnoreCase))
                 entryId = Text(field);
-            else if (field.Name.Equals("contentType", StringComparison.OrdinalIgnoreCase))
+            else if (name.Equals("contentType", StringComparison.OrdinalIgnoreCase))
                 contentType = Text(field);
-            else if (field.Name.Equals("event", StringComparison.OrdinalIgnoreCase))
+            else if (name.Equals("event", StringComparison.OrdinalIgnoreCase))
                 content = field.Value;
-            else if (field.Name.Equals("metadata", StringComparison.OrdinalIgnoreCase) && field.Value.ValueKind != JsonValueKind.Null)
+            else if (name.Equals("metadata", StringComparison.OrdinalIgnoreCase) && field.Value.ValueKind != JsonValueKind.Null)
                 metadata = ReadMetadata(field);
         }
 
@@ -147,13 +149,13 @@ internal static class BulkPublishBody
     private static ReadOnlyMemory<byte> Content(JsonElement content, string contentType, PublishTarget target, string appId)
     {
         if (MediaTypes.Is(contentType, "application/json") || MediaTypes.Is(contentType, CloudEventEnvelope.ContentType))
-            return content.ValueKind == JsonValueKind.Undefined ? "null"u8.ToArray() : Encoding.UTF8.GetBytes(content.GetRawText());
+            return content.ValueKind == JsonValueKind.Undefined ? "null"u8.ToArray() : JsonMarshal.GetRawUtf8Value(content).ToArray();
 
         var isBinary = MediaTypes.Is(contentType, "application/octet-stream");
         if (content.ValueKind != JsonValueKind.String || (!isBinary && !MediaTypes.IsText(contentType)))
             throw PubSubErrors.EntryContent(target.Component.Name, target.Topic, appId, ContentMismatch);
         if (!isBinary)
-            return Encoding.UTF8.GetBytes(content.GetString()!);
+            return Encoding.UTF8.GetBytes(GoJson.Text(content));
         return content.TryGetBytesFromBase64(out var bytes)
             ? bytes
             : throw PubSubErrors.EntryContent(
@@ -161,13 +163,13 @@ internal static class BulkPublishBody
     }
 
     private static Dictionary<string, string> ReadMetadata(JsonProperty field) => field.Value.ValueKind == JsonValueKind.Object
-        ? field.Value.EnumerateObject().ToDictionary(one => one.Name, Text)
+        ? GoJson.Fields(field.Value, Text)
         : throw new JsonException($"json: cannot unmarshal {GoJson.Kind(field.Value)} into Go struct field bulkPublishMessageEntry.metadata of type map[string]string");
 
     private static string Text(JsonProperty field) => field.Value.ValueKind switch
     {
-        JsonValueKind.String => field.Value.GetString()!,
+        JsonValueKind.String => GoJson.Text(field.Value),
         JsonValueKind.Null => "",
-        _ => throw new JsonException($"json: cannot unmarshal {GoJson.Kind(field.Value)} into Go struct field bulkPublishMessageEntry.{field.Name} of type string"),
+        _ => throw new JsonException($"json: cannot unmarshal {GoJson.Kind(field.Value)} into Go struct field bulkPublishMessageEntry.{GoJson.Name(field)} of type string"),
     };
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DaprOrders.Sidecar.Expressions;
+using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
@@ -20,7 +21,7 @@ internal sealed class RouteRules
         if (_rules is [(null, var only), ..])
             return only;
 
-        using var json = JsonDocument.Parse(cloudEvent);
+        using var json = JsonDocument.Parse(cloudEvent, GoJson.DocumentOptions);
         var variables = new Dictionary<string, object?> { ["event"] = json.RootElement };
         foreach (var (match, path) in _rules)
         {

@@ -16,6 +16,10 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
     /// <summary>How long running deliveries may go on when the sidecar stops.</summary>
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
 
+    /// <summary>For an application that hangs up on the question: it may only just be starting.</summary>
+    private static readonly RetryPolicy InitializationRetries =
+        new(RetryPolicyKind.Exponential, TimeSpan.Zero, TimeSpan.FromSeconds(10), MaxRetries: 3, [], []);
+
     private readonly List<IAsyncDisposable> _running = [];
     private IReadOnlyList<(SubscriptionResource Subscription, PubsubSubscriptionType Type)> _known = [];
     private IReadOnlyList<SubscriptionResource>? _asked;
@@ -66,7 +70,7 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
             }
             else
             {
-                _running.Add(await SubscribeAsync(app, component, subscription, _stopping.Token, cancellationToken));
+                await AddAsync(app, component, subscription, _stopping.Token, cancellationToken);
             }
         }
     }
@@ -122,7 +126,24 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         return merged;
     }
 
+    /// <summary>Whatever the application answers, its sidecar goes on: without what it cannot read, and saying so.</summary>
     private async Task<IReadOnlyList<SubscriptionResource>> AskAsync(AppChannel app, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var retries = runtime.Resiliency.ForBuiltIn("DaprBuiltInInitializationRetries", InitializationRetries);
+            return await retries.ExecuteAsync(async attempt => await AskOnceAsync(app, attempt), cancellationToken);
+        }
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+        {
+            runtime.Logger.LogError(
+                "GET /dapr/subscribe of {AppId} got no answer that can be read, so it gets no subscriptions of its own: {Reason}",
+                runtime.Options.AppId, error.Message);
+            return [];
+        }
+    }
+
+    private async Task<IReadOnlyList<SubscriptionResource>> AskOnceAsync(AppChannel app, CancellationToken cancellationToken)
     {
         using var request = app.InitRequest("/dapr/subscribe");
         using var answer = await app.SendAsync(request, cancellationToken);
@@ -136,22 +157,40 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
             return [];
         }
 
-        var body = await answer.Content.ReadAsByteArrayAsync(cancellationToken);
+        var body = await AppChannel.ReadAsync(answer, cancellationToken);
         if (body.Length == 0)
             return [];
 
         try
         {
-            using var json = JsonDocument.Parse(body);
-            var (usable, withoutRoute) = AppSubscriptions.Read(json.RootElement);
-            foreach (var topic in withoutRoute)
+            var (usable, leftOut) = AppSubscriptions.Read(body);
+            foreach (var (topic, missing) in leftOut)
                 runtime.Logger.LogWarning(
-                    "{AppId} subscribes to topic {Topic} without a route; that subscription is left out", runtime.Options.AppId, topic);
+                    "{AppId} subscribes to topic {Topic} without a {Missing}; that subscription is left out", runtime.Options.AppId, topic, missing);
             return usable;
         }
         catch (JsonException error)
         {
-            throw new InvalidOperationException($"GET /dapr/subscribe of {runtime.Options.AppId} must answer a JSON list of subscriptions: {error.Message}", error);
+            runtime.Logger.LogError(
+                "GET /dapr/subscribe of {AppId} must answer a JSON list of subscriptions, so it gets none of its own: {Reason}",
+                runtime.Options.AppId, error.Message);
+            return [];
+        }
+    }
+
+    /// <summary>A subscription whose rules or metadata cannot be used is left out; the others go on.</summary>
+    private async Task AddAsync(
+        AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
+    {
+        try
+        {
+            _running.Add(await SubscribeAsync(app, component, subscription, stopping, cancellationToken));
+        }
+        catch (Exception error) when (error is ResourceException or ApiException)
+        {
+            runtime.Logger.LogError(
+                "The subscription of {AppId} to topic {Topic} of pubsub {PubSub} cannot be used and is left out: {Reason}",
+                runtime.Options.AppId, subscription.Topic, component.Name, error.Message);
         }
     }
 

@@ -153,7 +153,7 @@ internal class TopicDelivery
     private async ValueTask AttemptAsync(Uri route, BrokerMessage message, ReadOnlyMemory<byte> data, EventHeader header, CancellationToken cancellationToken)
     {
         using var answer = await App.SendEventAsync(route, data, message.Metadata, header.TraceParent, cancellationToken);
-        var body = await AppDelivery.ReadBodyAsync(answer, cancellationToken);
+        var body = await AppChannel.ReadAsync(answer, cancellationToken);
         var verdict = answer switch
         {
             { IsSuccessStatusCode: true } => AppAnswer.ReadOne(body),

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using DaprOrders.Sidecar.Components.State;
+using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Api.State;
@@ -140,15 +141,10 @@ internal static class StateHttp
         {
             if (!entry.Value.IsEmpty)
             {
-                writer.WritePropertyName("data");
-                try
-                {
-                    writer.WriteRawValue(entry.Value.Span);
-                }
-                catch (JsonException)
-                {
+                if (!GoJson.IsValid(entry.Value.Span))
                     return false;
-                }
+                writer.WritePropertyName("data");
+                writer.WriteRawValue(entry.Value.Span, skipInputValidation: true);
             }
 
             writer.WriteString("etag", entry.ETag);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using DaprOrders.Sidecar.Components.State;
 using DaprOrders.Sidecar.Formats;
 using Google.Protobuf;
@@ -47,10 +48,18 @@ internal static class StateItems
     public static bool IsJson(IDictionary<string, string> metadata) =>
         metadata.Count > 0 && metadata.TryGetValue("contentType", out var contentType) && contentType == "application/json";
 
+    /// <exception cref="ApiException">It is no JSON, or JSON that Go cannot hold.</exception>
     public static ReadOnlyMemory<byte> Reencode(ByteString value)
     {
-        using var document = RequestBody.Parse(value.Memory);
-        return GoJson.Reencode(document.RootElement);
+        try
+        {
+            using var document = RequestBody.Parse(value.Memory);
+            return GoJson.Reencode(document.RootElement);
+        }
+        catch (JsonException e)
+        {
+            throw StateErrors.Malformed(e.Message);
+        }
     }
 
     public static string Format(DateTimeOffset expiry) => expiry.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);

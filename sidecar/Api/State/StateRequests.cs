@@ -82,7 +82,7 @@ internal static class StateRequests
     {
         using var document = await ParseAsync(context, DeserializingPrefix);
         return TryGetArray(document.RootElement, "keys", out var keys)
-            ? [.. keys.EnumerateArray().Select(key => key.ValueKind == JsonValueKind.String ? key.GetString()! : throw WrongType(key, "string", DeserializingPrefix))]
+            ? [.. keys.EnumerateArray().Select(key => key.ValueKind == JsonValueKind.String ? GoJson.Text(key) : throw WrongType(key, "string", DeserializingPrefix))]
             : [];
     }
 
@@ -114,9 +114,9 @@ internal static class StateRequests
         var metadata = urlMetadata;
         if (TryFind(element, "metadata", out var own))
         {
-            metadata = Expect(own, JsonValueKind.Object, "SetRequest.metadata", "map[string]string", prefix).EnumerateObject().ToDictionary(
-                property => property.Name,
-                property => Expect(property.Value, JsonValueKind.String, "SetRequest.metadata", "string", prefix).GetString()!);
+            metadata = GoJson.Fields(
+                Expect(own, JsonValueKind.Object, "SetRequest.metadata", "map[string]string", prefix),
+                field => GoJson.Text(Expect(field.Value, JsonValueKind.String, "SetRequest.metadata", "string", prefix)));
             foreach (var (name, value) in urlMetadata)
                 metadata[name] = value;
         }
@@ -131,18 +131,30 @@ internal static class StateRequests
 
         return new StateRequestItem(
             Text(element, "key", "SetRequest", prefix) ?? "",
-            TryFind(element, "value", out var content) ? GoJson.Reencode(content) : Null,
+            TryFind(element, "value", out var content) ? Value(content, prefix) : Null,
             Text(element, "etag", "SetRequest", prefix) is { Length: > 0 } etag ? etag : null,
             concurrency,
             consistency,
             metadata);
     }
 
+    private static byte[] Value(JsonElement value, string prefix)
+    {
+        try
+        {
+            return GoJson.Reencode(value);
+        }
+        catch (JsonException e)
+        {
+            throw StateErrors.Malformed(prefix + e.Message.Replace("Go value", "Go struct field SetRequest.value", StringComparison.Ordinal));
+        }
+    }
+
     /// <summary>As Go finds the field of a struct: the exact name first, then any casing. A null counts as nothing.</summary>
     private static bool TryFind(JsonElement element, string name, out JsonElement value)
     {
         if (!element.TryGetProperty(name, out value))
-            value = element.EnumerateObject().FirstOrDefault(property => property.Name.Equals(name, StringComparison.OrdinalIgnoreCase)).Value;
+            value = element.EnumerateObject().FirstOrDefault(property => GoJson.Name(property).Equals(name, StringComparison.OrdinalIgnoreCase)).Value;
 
         return value.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
     }
@@ -158,7 +170,7 @@ internal static class StateRequests
     }
 
     private static string? Text(JsonElement element, string name, string type, string prefix) =>
-        TryFind(element, name, out var value) ? Expect(value, JsonValueKind.String, $"{type}.{name}", "string", prefix).GetString() : null;
+        TryFind(element, name, out var value) ? GoJson.Text(Expect(value, JsonValueKind.String, $"{type}.{name}", "string", prefix)) : null;
 
     /// <summary>A wrong type is refused: an ETag that is a number must not become a write without condition.</summary>
     private static JsonElement Expect(JsonElement value, JsonValueKind kind, string field, string type, string prefix) =>

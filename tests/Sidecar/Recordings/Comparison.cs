@@ -165,6 +165,9 @@ public sealed partial class Comparison(Recording recording)
     {
         switch (recorded, came)
         {
+            // The older recordings show nothing of an Any without a type.
+            case (JsonObject { Count: 0 }, JsonObject { Count: 1 } any) when path.EndsWith(" data", StringComparison.Ordinal) && any.ContainsKey("value"):
+                break;
             case (JsonObject expected, JsonObject actual):
                 foreach (var name in expected.Concat(actual).Select(field => field.Key).Distinct())
                 {
@@ -207,6 +210,9 @@ public sealed partial class Comparison(Recording recording)
         var (expected, actual) = (WithoutScript((string)recorded!), WithoutScript((string)came!));
         if (expected == actual)
             return true;
+        // Told by its beginning, which depends on the order of fields: as long as it was, but for a line end behind it.
+        if (DeepBody().Match(expected) is { Success: true } recordedLength && DeepBody().Match(actual) is { Success: true } cameLength)
+            return int.Parse(recordedLength.Groups[1].Value, CultureInfo.InvariantCulture) - int.Parse(cameLength.Groups[1].Value, CultureInfo.InvariantCulture) is 0 or 1;
         // Raw data: the same JSON object, whatever the order of its fields.
         const string raw = "@base64 of ";
         if (expected.StartsWith(raw, StringComparison.Ordinal) && actual.StartsWith(raw, StringComparison.Ordinal))
@@ -223,6 +229,9 @@ public sealed partial class Comparison(Recording recording)
 
     [GeneratedRegex("(user_script):\\d+|script: [0-9a-f]{40}, on @user_script:\\d+")]
     private static partial Regex ScriptPlace();
+
+    [GeneratedRegex(@"\((\d+) bytes, deep\)$")]
+    private static partial Regex DeepBody();
 
     /// <summary>Bulk results, and lists of components or actor types, have no order.</summary>
     private static bool AreResults(JsonArray items) =>

@@ -20,7 +20,7 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
 
     public Task StartAsync(CancellationToken cancel)
     {
-        WriteConfiguration();
+        WriteConfigurations();
         if (recording.WithActors)
             StartControlPlane();
         foreach (var app in appPorts.Keys)
@@ -48,6 +48,8 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
         return Task.CompletedTask;
     }
 
+    public bool HasEnded(string app) => _sidecars[app].HasExited;
+
     public async ValueTask DisposeAsync()
     {
         foreach (var process in _sidecars.Values.Concat(_controlPlane))
@@ -65,7 +67,7 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
         [
             "--app-id", app, "--app-channel-address", "127.0.0.1",
             "--dapr-http-port", $"{_ports[app].Http}", "--dapr-grpc-port", $"{_ports[app].Grpc}", "--dapr-internal-grpc-port", $"{FreePort.Next()}",
-            "--resources-path", Path.Combine(directory, "resources"), "--config", Path.Combine(directory, "config.yaml"),
+            "--resources-path", Path.Combine(directory, "resources"), "--config", Configuration(app),
             "--enable-metrics=false", "--log-level", "error",
         ];
         if (appPorts[app] != 0)
@@ -100,13 +102,21 @@ public sealed class DaprdRuntime(Recording recording, string directory, IReadOnl
     }
 
     /// <summary>The apps find each other through a file, as when the recordings were made; the default, mDNS, spans the network.</summary>
-    private void WriteConfiguration()
+    private void WriteConfigurations()
     {
-        var file = Path.Combine(directory, "config.yaml");
-        if (!File.Exists(file))
-            File.WriteAllText(file, "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: played\nspec:\n");
-        File.AppendAllText(
-            file, $"  nameResolution:\n    component: sqlite\n    version: v1\n    configuration:\n      connectionString: {directory}/names.db\n");
+        if (!File.Exists(Path.Combine(directory, "config.yaml")))
+            File.WriteAllText(Path.Combine(directory, "config.yaml"), "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: played\nspec:\n");
+        foreach (var file in appPorts.Keys.Select(Configuration).Distinct())
+        {
+            File.AppendAllText(
+                file, $"  nameResolution:\n    component: sqlite\n    version: v1\n    configuration:\n      connectionString: {directory}/names.db\n");
+        }
+    }
+
+    private string Configuration(string app)
+    {
+        var own = Path.Combine(directory, $"config-{app}.yaml");
+        return File.Exists(own) ? own : Path.Combine(directory, "config.yaml");
     }
 
     /// <summary>appMaxConcurrency is --app-max-concurrency.</summary>

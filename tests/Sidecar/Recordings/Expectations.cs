@@ -32,10 +32,23 @@ public sealed record Expectations(
             return recording;
         var content = recording.Content.DeepClone().AsObject();
         foreach (var (step, instead) in difference.Instead ?? new Dictionary<int, JsonObject>())
-            content["steps"]![step - 1]!["got"] = instead.DeepClone();
+        {
+            if (step == 0)
+                content["start"] = instead["calls"]!.DeepClone();
+            else
+                content["steps"]![step - 1]!["got"] = instead.DeepClone();
+        }
         foreach (var step in content["steps"]!.AsArray().Where(step => difference.Texts is not null && step!["got"] is not null))
             step!["got"] = WithTexts(step["got"]!, difference.Texts!);
+        foreach (var app in difference.Without ?? [])
+            Remove(app, content);
         return new Recording(recording.Id, content);
+    }
+
+    private static void Remove(string app, JsonObject content)
+    {
+        foreach (var (part, name) in new[] { ("apps", "id"), ("steps", "app"), ("start", "app") })
+            content[part]!.AsArray().RemoveAll(one => (string?)one![name] == app);
     }
 
     private static JsonNode? WithTexts(JsonNode? node, IReadOnlyDictionary<string, string> texts) => node switch
@@ -47,7 +60,8 @@ public sealed record Expectations(
     };
 }
 
-/// <param name="Instead">By the number of the step: the whole of what it gets.</param>
+/// <param name="Instead">By the number of the step: the whole of what it gets. 0 is the start.</param>
 /// <param name="Texts">Texts of daprd in what any step gets, and ours.</param>
+/// <param name="Without">Apps that are left out with all their steps: their sidecars do not start.</param>
 public sealed record DeliberateDifference(
-    string Reason, IReadOnlyDictionary<int, JsonObject>? Instead, IReadOnlyDictionary<string, string>? Texts);
+    string Reason, IReadOnlyDictionary<int, JsonObject>? Instead, IReadOnlyDictionary<string, string>? Texts, IReadOnlyList<string>? Without);

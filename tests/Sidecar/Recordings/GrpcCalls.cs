@@ -58,11 +58,11 @@ public static class GrpcCalls
         _ => json?.DeepClone(),
     };
 
-    /// <summary>As proto JSON, but bytes that are text are shown as text, and an Any without a type as <c>{}</c>.</summary>
+    /// <summary>As proto JSON, but bytes that are text are shown as text, and an Any without a type by its bytes.</summary>
     private static JsonNode Shown(IMessage message)
     {
-        if (message is Any { TypeUrl: "" })
-            return new JsonObject();
+        if (message is Any { TypeUrl: "" } untyped)
+            return untyped.Value.IsEmpty ? [] : new JsonObject { ["value"] = Shown(untyped.Value) };
         if (message.Descriptor.File.Package == "google.protobuf")
             return JsonNode.Parse(Formatter.Format(message))!;
         var shown = new JsonObject();
@@ -80,7 +80,7 @@ public static class GrpcCalls
         IDictionary map => Shown(field.MessageType.Fields[2], map),
         IList items => new JsonArray([.. items.Cast<object>().Select(item => Shown(field, item))]),
         IMessage message => Shown(message),
-        ByteString bytes => System.Text.Unicode.Utf8.IsValid(bytes.Span) ? "@text " + bytes.ToStringUtf8() : bytes.ToBase64(),
+        ByteString bytes => Shown(bytes),
         string text => text,
         bool flag => flag,
         int number => number,
@@ -91,6 +91,9 @@ public static class GrpcCalls
         System.Enum => field.EnumType.FindValueByNumber((int)value).Name,
         _ => throw new InvalidOperationException($"{field.FullName} is of type {value.GetType()}, which this form does not write yet."),
     };
+
+    private static string Shown(ByteString bytes) =>
+        System.Text.Unicode.Utf8.IsValid(bytes.Span) ? "@text " + bytes.ToStringUtf8() : bytes.ToBase64();
 
     private static JsonObject Shown(FieldDescriptor valueField, IDictionary map)
     {

@@ -17,4 +17,7 @@ public interface IPlayedRuntime : IAsyncDisposable
     Task KillAsync(string app, CancellationToken cancel);
 
     Task StartAgainAsync(string app, CancellationToken cancel);
+
+    /// <summary>The sidecar ended by itself.</summary>
+    bool HasEnded(string app);
 }

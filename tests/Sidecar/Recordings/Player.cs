@@ -32,13 +32,15 @@ public sealed partial class Player : IAsyncDisposable
         AllowAutoRedirect = false,
         UseCookies = false,
         ActivityHeadersPropagator = null,
+        RequestHeaderEncodingSelector = (_, _) => WireText.EncodingOfHeaders,
+        ResponseHeaderEncodingSelector = (_, _) => WireText.EncodingOfHeaders,
     });
 
     private Player(Recording recording)
     {
         _recording = recording;
         _appPorts = recording.Apps.ToDictionary(app => app.Id, app => app.HasPort ? FreePort.Next() : 0);
-        _form = new RecordedForm(_directory, _appPorts, TimeProvider.System);
+        _form = new RecordedForm(_directory, _appPorts, TimeProvider.System, recording);
         _apps = recording.Apps.Where(app => app.HasPort).ToDictionary(app => app.Id, app => new RecordingApp(app, _appPorts[app.Id], _calls, _form));
         _runtime = Environment.GetEnvironmentVariable("DAPR_RUNTIME") is { Length: > 0 } folder
             ? new DaprdRuntime(recording, _directory, _appPorts, folder)
@@ -152,6 +154,10 @@ public sealed partial class Player : IAsyncDisposable
             return await HttpAsync(app, (string)http!, step, cancel);
         if (step["grpc"] is { } grpc)
             return await GrpcAsync(app, (string)grpc!, step, cancel);
+        if (step["raw"] is { } raw)
+            return await RawRequest.SendAsync(_runtime.Http(app), [.. raw.AsArray().Select(part => (string)part!)], _form, cancel);
+        if (step["exit"] is not null)
+            return new JsonObject { ["exit"] = _runtime.HasEnded(app) ? "ended" : "runs" };
         if (step["calls"] is { } calls)
             return await CallsAsync(calls.AsObject(), recorded, cancel);
         if (step["sleep"] is { } seconds)
@@ -240,7 +246,7 @@ public sealed partial class Player : IAsyncDisposable
     {
         if ((int?)step["size"] is { } size)
             return Encoding.UTF8.GetBytes($"\"{new string('x', size - 2)}\"");
-        return (step["raw"] ?? step["text"]) is { } text ? Encoding.UTF8.GetBytes((string)text!) : null;
+        return (step["jsonText"] ?? step["text"]) is { } text ? WireText.Bytes((string)text!) : null;
     }
 
     private static void SetHeader(HttpRequestMessage request, string name, string value)
@@ -258,7 +264,7 @@ public sealed partial class Player : IAsyncDisposable
     }
 
     private static string HeaderValue(string value) =>
-        value.StartsWith("@repeat ", StringComparison.Ordinal) ? new string('x', int.Parse(value["@repeat ".Length..])) : value;
+        value.StartsWith("@repeat ", StringComparison.Ordinal) ? new string('x', int.Parse(value["@repeat ".Length..])) : WireText.ToHeader(value);
 
     /// <summary>Keeps parts of an answer for later steps: <c>header:Name</c>, or the path of a field in the body.</summary>
     private void Save(JsonObject step, byte[] content, HttpResponseMessage answer)
@@ -311,7 +317,7 @@ public sealed partial class Player : IAsyncDisposable
         _ => node.DeepClone(),
     };
 
-    private string Filled(string text) => Placeholder().Replace(text, match => match.Groups[1].Value switch
+    private string Filled(string text) => Placeholder().Replace(WireText.Repeated(text), match => match.Groups[1].Value switch
     {
         "dir" => _directory.Replace('\\', '/'),
         ['a', 'p', 'p', 'P', 'o', 'r', 't', ':', .. var app] => _appPorts[app].ToString(),
@@ -332,6 +338,8 @@ public sealed partial class Player : IAsyncDisposable
             File.WriteAllText(Path.Combine(folder, name), Filled(Lines(lines!)));
         if (_recording.Content["config"] is { } config)
             File.WriteAllText(Path.Combine(_directory, "config.yaml"), Filled(Lines(config)));
+        foreach (var app in _recording.Apps.Where(app => app.Configuration is not null))
+            File.WriteAllText(Path.Combine(_directory, $"config-{app.Id}.yaml"), Filled(Lines(app.Configuration!)));
     }
 
     /// <summary>The further metadata fields of a component, as the end of its file, where its metadata stands.</summary>

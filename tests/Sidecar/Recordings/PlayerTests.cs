@@ -37,7 +37,7 @@ public sealed class PlayerTests
     {
         var script = AppScript.From(JsonNode.Parse("""
             {"id": "one", "serve": {
-                "GET /turns/*": [{"status": 503}, {"raw": "{\"a\": 1}"}],
+                "GET /turns/*": [{"status": 503}, {"jsonText": "{\"a\": 1}"}],
                 "GET /turns/own": [{"text": "own"}],
                 "POST /bulk": [{"bulk": {"*": "SUCCESS", "n1": "RETRY", "n2": "-"}}]}}
             """)!.AsObject());

@@ -12,10 +12,17 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 /// Writes down what came the way the recordings have it: bodies as JSON where they are, and what differs from run to run
 /// (ids, times, ports, folders) replaced by its name in braces.
 /// </summary>
-public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<string, int> appPorts, TimeProvider clock)
+public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<string, int> appPorts, TimeProvider clock, Recording? recording = null)
 {
     private const int LongestText = 1000;
     private const int KeptOfLongText = 60;
+    private const int KeptOfDeepText = 40;
+
+    /// <summary>So many brackets, and a body is told by its beginning.</summary>
+    private const int Deep = 2000;
+
+    /// <summary>The trace that callers of the recordings began, where it is to be told from others.</summary>
+    private const string CallersTrace = "feedfeedfeedfeedfeedfeedfeedfeed";
 
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
     private static readonly string HostName = Dns.GetHostName();
@@ -34,6 +41,7 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
     };
 
     private readonly DateTimeOffset _started = clock.GetUtcNow();
+    private readonly HashSet<string> _compared = new(recording?.Compare ?? [], StringComparer.OrdinalIgnoreCase);
 
     /// <summary>Null for an empty body.</summary>
     public JsonNode? Body(byte[] body)
@@ -49,8 +57,10 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
         {
             return new JsonObject { ["base64"] = Convert.ToBase64String(body) };
         }
-        if (!TryParse(text, out var json))
-            return Text(text);
+        if (text.Count(letter => letter is '[' or '{') > Deep)
+            return $"{text[..KeptOfDeepText]}... ({body.Length} bytes, deep)";
+        if (!TryParse(text, out var json) || (recording?.Exact == true && !IsError(json)))
+            return text.Length <= LongestText ? Text(text) : $"{text[..KeptOfLongText]}... ({body.Length} bytes)";
         return json switch
         {
             null => "@json null",
@@ -63,9 +73,9 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
     public JsonObject Headers(IEnumerable<KeyValuePair<string, IEnumerable<string>>> headers)
     {
         var recorded = new JsonObject();
-        var meaningful = headers.Where(header => !IgnoredHeaders.Contains(header.Key)).OrderBy(header => header.Key, StringComparer.OrdinalIgnoreCase);
+        var meaningful = headers.Where(header => !IgnoredHeaders.Contains(header.Key) || _compared.Contains(header.Key)).OrderBy(header => header.Key, StringComparer.OrdinalIgnoreCase);
         foreach (var (name, values) in meaningful)
-            recorded[Canonical(name)] = HeaderText(Canonical(name), string.Join(", ", values));
+            recorded[Canonical(name)] = HeaderText(Canonical(name), WireText.FromHeader(string.Join(", ", values)));
         return recorded;
     }
 
@@ -81,13 +91,17 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
 
     public string Text(string text)
     {
-        text = TraceParent().Replace(text, "{traceparent}");
+        text = TraceParent().Replace(text, match => match.Groups["trace"].Value == CallersTrace
+            ? $"{{traceparent of the caller's trace, flags {match.Groups["flags"].Value}}}"
+            : "{traceparent}");
         text = Uuid().Replace(text, "{uuid}");
         text = Time().Replace(text, match => IsOfThisRun(match.Value) ? "{time}" : match.Value);
         text = text.Replace(directory, "{dir}", StringComparison.Ordinal);
         text = Port().Replace(text, match => AppOfPort(match.Groups[1].Value) is { } app ? $":{{appPort:{app}}}" : match.Value);
         return text.Length <= LongestText ? text : $"{text[..KeptOfLongText]}... ({text.Length} characters)";
     }
+
+    private static bool IsError(JsonNode? json) => json is JsonObject fields && fields.ContainsKey("errorCode");
 
     private JsonNode? Field(string name, JsonNode? value)
     {
@@ -141,7 +155,7 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
         }
     }
 
-    [GeneratedRegex(@"\b[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b")]
+    [GeneratedRegex(@"\b[0-9a-f]{2}-(?<trace>[0-9a-f]{32})-[0-9a-f]{16}-(?<flags>[0-9a-f]{2})\b")]
     private static partial Regex TraceParent();
 
     [GeneratedRegex(@"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")]

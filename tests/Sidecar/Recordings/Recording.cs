@@ -41,6 +41,15 @@ public sealed class Recording(string id, JsonObject content)
     /// <summary>The calls that the apps got until their sidecars were ready.</summary>
     public JsonArray Start => Content["start"]?.AsArray() ?? [];
 
+    /// <summary>Headers that are looked at here, though no other recording minds them.</summary>
+    public IEnumerable<string> Compare => (Content["compare"]?.AsArray() ?? []).Select(name => (string)name!);
+
+    /// <summary>Bodies are written down as the text they are, not as JSON.</summary>
+    public bool Exact => (bool?)Content["exact"] ?? false;
+
+    /// <summary>The play goes on with apps whose sidecars do not get ready.</summary>
+    public bool MayBeUnready => (bool?)Content["unready"] ?? false;
+
     /// <summary>What each kind of component is made of: <c>state</c> or <c>pubsub</c> to the name of its file.</summary>
     public IEnumerable<(string Kind, string Component)> Components()
     {
@@ -56,11 +65,11 @@ public sealed class Recording(string id, JsonObject content)
         return new Recording(id, WithRawBodies(file.RootElement)!.AsObject());
     }
 
-    /// <summary>Bodies were sent as the file writes them, white space included: <c>raw</c> beside <c>json</c>.</summary>
+    /// <summary>Bodies were sent as the file writes them, white space included: <c>jsonText</c> beside <c>json</c>.</summary>
     private static JsonNode? WithRawBodies(JsonElement element) => element.ValueKind switch
     {
         JsonValueKind.Object => new JsonObject(element.EnumerateObject().SelectMany(field => field.Name == "json"
-            ? [KeyValuePair.Create(field.Name, WithRawBodies(field.Value)), KeyValuePair.Create("raw", (JsonNode?)field.Value.GetRawText())]
+            ? [KeyValuePair.Create(field.Name, WithRawBodies(field.Value)), KeyValuePair.Create("jsonText", (JsonNode?)field.Value.GetRawText())]
             : new[] { KeyValuePair.Create(field.Name, WithRawBodies(field.Value)) })),
         JsonValueKind.Array => new JsonArray([.. element.EnumerateArray().Select(WithRawBodies)]),
         _ => JsonSerializer.SerializeToNode(element),
@@ -68,12 +77,15 @@ public sealed class Recording(string id, JsonObject content)
 }
 
 /// <summary>An application of a scenario: what it answers, by "VERB /path".</summary>
-public sealed record AppScript(string Id, bool HasPort, TimeSpan OpensAfter, IReadOnlyDictionary<string, IReadOnlyList<AppAnswer>> Serve)
+/// <param name="Configuration">The lines of a Configuration of its own; null where it has that of all.</param>
+public sealed record AppScript(
+    string Id, bool HasPort, TimeSpan OpensAfter, JsonArray? Configuration, IReadOnlyDictionary<string, IReadOnlyList<AppAnswer>> Serve)
 {
     public static AppScript From(JsonObject app) => new(
         (string)app["id"]!,
         !((bool?)app["noPort"] ?? false),
         TimeSpan.FromMilliseconds((double?)app["lateMs"] ?? 0),
+        app["config"]?.AsArray(),
         (app["serve"]?.AsObject() ?? []).ToDictionary(
             served => served.Key,
             served => (IReadOnlyList<AppAnswer>)served.Value.Deserialize<List<AppAnswer>>(JsonSerializerOptions.Web)!));
@@ -88,11 +100,17 @@ public sealed record AppScript(string Id, bool HasPort, TimeSpan OpensAfter, IRe
             .FirstOrDefault();
 }
 
-/// <summary>One answer of an application. <c>Raw</c> is its JSON; <c>Bulk</c> answers a bulk delivery, a status by the <c>name</c> in the entry's data.</summary>
+/// <summary>
+/// One answer of an application. <c>Bulk</c> answers a bulk delivery, a status by the <c>name</c> in the entry's data. <c>Raw</c> goes over
+/// the wire in place of an answer, <c>-</c> is nothing, and then the connection is closed; <c>Early</c> comes before the body is read.
+/// </summary>
+/// <param name="JsonText">The JSON as the file writes it.</param>
 public sealed record AppAnswer(
     int? Status,
     IReadOnlyDictionary<string, string>? Headers,
     string? Raw,
+    string? JsonText,
     string? Text,
+    bool Early,
     int DelayMs,
     IReadOnlyDictionary<string, string>? Bulk);

@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -25,6 +27,8 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
             kestrel.Listen(IPAddress.Loopback, port);
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.RequestHeaderEncodingSelector = _ => WireText.EncodingOfHeaders;
+            kestrel.ResponseHeaderEncodingSelector = _ => WireText.EncodingOfHeaders;
         });
         _server = builder.Build();
         _server.Run(HandleAsync);
@@ -46,16 +50,18 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
     private async Task HandleAsync(HttpContext context)
     {
         var request = context.Request;
+        var answer = NextAnswer(request);
         using var body = new MemoryStream();
-        await request.Body.CopyToAsync(body, context.RequestAborted);
+        if (answer?.Early is not true)
+            await request.Body.CopyToAsync(body, context.RequestAborted);
         var target = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
         var headers = form.Headers(request.Headers.Select(header => KeyValuePair.Create(header.Key, header.Value.OfType<string>())));
         var done = calls.Arrived(script.Id, form.Text($"{request.Method} {target}"), headers, form.Body(body.ToArray()));
         try
         {
-            var status = await AnswerAsync(context, body.ToArray());
+            var status = await AnswerAsync(context, answer, body.ToArray());
             await context.Response.CompleteAsync();
-            done(context.RequestAborted.IsCancellationRequested ? -1 : status);
+            done(context.RequestAborted.IsCancellationRequested && answer?.Raw is null ? -1 : status);
         }
         catch (OperationCanceledException)
         {
@@ -63,21 +69,31 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
         }
     }
 
-    private async Task<int> AnswerAsync(HttpContext context, byte[] body)
+    private AppAnswer? NextAnswer(HttpRequest request)
+    {
+        if (script.Find($"{request.Method} {request.Path.Value}") is not { } served)
+            return null;
+        var turn = _answered.AddOrUpdate(served.Key, 0, (_, before) => before + 1);
+        return served.Value[Math.Min(turn, served.Value.Count - 1)];
+    }
+
+    private static async Task<int> AnswerAsync(HttpContext context, AppAnswer? answer, byte[] body)
     {
         var response = context.Response;
-        if (script.Find($"{context.Request.Method} {context.Request.Path.Value}") is not { } served)
+        if (answer is null)
             return response.StatusCode = StatusCodes.Status404NotFound;
-        var turn = _answered.AddOrUpdate(served.Key, 0, (_, before) => before + 1);
-        var answer = served.Value[Math.Min(turn, served.Value.Count - 1)];
         if (answer.DelayMs > 0)
             await Task.Delay(answer.DelayMs, context.RequestAborted);
+        if (answer.Raw is { } raw)
+            return await AnswerRawAsync(context, raw);
         response.StatusCode = answer.Status ?? StatusCodes.Status200OK;
+        if (answer.Early)
+            response.Headers.Connection = "close";
         var (contentType, content) = Content(answer, body);
         if (contentType is not null)
             response.ContentType = contentType;
         foreach (var (name, value) in answer.Headers ?? new Dictionary<string, string>())
-            response.Headers[name] = value;
+            response.Headers[name] = WireText.ToHeader(value);
         if (content.Length > 0 && !HttpMethods.IsHead(context.Request.Method))
         {
             response.ContentLength = content.Length;
@@ -86,13 +102,24 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
         return response.StatusCode;
     }
 
+    /// <summary>Past the server, onto the socket; it counts as 200, as it does in the recordings.</summary>
+    private static async Task<int> AnswerRawAsync(HttpContext context, string raw)
+    {
+        var socket = context.Features.GetRequiredFeature<IConnectionSocketFeature>().Socket;
+        if (raw != "-")
+            await socket.SendAsync(WireText.Bytes(raw), context.RequestAborted);
+        socket.Shutdown(SocketShutdown.Send);
+        context.Abort();
+        return StatusCodes.Status200OK;
+    }
+
     private static (string? ContentType, byte[] Content) Content(AppAnswer answer, byte[] body)
     {
         if (answer.Bulk is { } statuses)
             return ("application/json", BulkAnswer(statuses, body));
-        if (answer.Raw is { } json)
+        if (answer.JsonText is { } json)
             return ("application/json", json == "\"@echo\"" ? body : Encoding.UTF8.GetBytes(json));
-        return answer.Text is { } plain ? ("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(plain)) : (null, []);
+        return answer.Text is { } plain ? ("text/plain; charset=utf-8", WireText.Bytes(WireText.Repeated(plain))) : (null, []);
     }
 
     private static byte[] BulkAnswer(IReadOnlyDictionary<string, string> statuses, byte[] body)

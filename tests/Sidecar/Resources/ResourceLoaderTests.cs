@@ -170,7 +170,7 @@ public sealed class ResourceLoaderTests
               tracing: {samplingRate: "0.5", otel: {endpointAddress: "${RESOURCE_LOADER_TEST_HOST}:4317$RESOURCE_LOADER_TEST_UNSET", isSecure: false, protocol: grpc}}
               metrics: {enabled: false}
               accessControl: {defaultAction: deny}
-              api: {allowed: [{name: state, version: v1}]}
+              api: {allowed: [{name: state, version: v1, protocol: grpc}]}
               secrets: {scopes: [{storeName: s, defaultAccess: deny, allowedSecrets: [a]}]}
               features: [{name: HotReload, enabled: true}, {name: ActorStateTTL, enabled: false}]
             """);
@@ -179,7 +179,7 @@ public sealed class ResourceLoaderTests
         var configuration = ResourceLoader.LoadConfiguration(Path.Combine(folder.Path, "config.yaml"));
 
         Assert.Equal(new TracingSettings(0.5, "collector:4317"), configuration.Tracing);
-        Assert.Equal([new ApiRule("state", "v1", null)], configuration.AllowedApis);
+        Assert.Equal([new ApiRule("state", "v1", "grpc")], configuration.AllowedApis);
         Assert.Equal(["HotReload"], configuration.EnabledFeatures);
         Assert.Equal(("s", "deny", "a"), (configuration.SecretScopes[0].StoreName, configuration.SecretScopes[0].DefaultAccess, configuration.SecretScopes[0].AllowedSecrets[0]));
         Assert.Equal(["spec.accessControl"], configuration.NotSupported);

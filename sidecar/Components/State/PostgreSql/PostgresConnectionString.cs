@@ -40,16 +40,22 @@ internal static class PostgresConnectionString
         text.StartsWith("postgres://", StringComparison.Ordinal) || text.StartsWith("postgresql://", StringComparison.Ordinal) ? ParseUrl(text) : ParseWords(text);
 
     /// <param name="settings">In Go's words.</param>
-    /// <exception cref="FormatException">A word or a value that is not known.</exception>
-    public static NpgsqlConnectionStringBuilder Translate(IEnumerable<KeyValuePair<string, string>> settings)
+    /// <exception cref="FormatException">A word or a value that is not known; what it is is told only beside no password, which might be a part of it.</exception>
+    public static NpgsqlConnectionStringBuilder Translate(IReadOnlyDictionary<string, string> settings)
     {
+        var hasPassword = settings.ContainsKey("password") || settings.ContainsKey("sslpassword");
         var builder = new NpgsqlConnectionStringBuilder();
         foreach (var (name, value) in settings)
         {
             if (WithoutEffect.Contains(name))
                 continue;
             if (!Names.TryGetValue(name, out var ours))
-                throw new FormatException($"with words that are known here ({string.Join(", ", Names.Keys)}), without '{name}'");
+            {
+                // Where a password with blanks is not in quotes, a part of it is taken for a word.
+                var which = hasPassword ? "any other (a value with blanks stands in single quotes)" : $"'{name}'";
+                throw new FormatException($"with words that are known here ({string.Join(", ", Names.Keys)}), without {which}");
+            }
+
             try
             {
                 // verify-ca and verify-full have no hyphen here.
@@ -57,7 +63,7 @@ internal static class PostgresConnectionString
             }
             catch (ArgumentException e)
             {
-                throw new FormatException($"with a usable value of '{name}', not '{value}'", e);
+                throw new FormatException($"with a usable value of '{name}'{(hasPassword ? "" : $", not '{value}'")}", e);
             }
         }
 
