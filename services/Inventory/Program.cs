@@ -7,6 +7,7 @@ using DaprOrders.Inventory.ReceivingStock;
 using DaprOrders.Inventory.ReservingStock;
 using DaprOrders.Inventory.Stock;
 using DaprOrders.ServiceDefaults;
+using DaprOrders.ServiceDefaults.Access;
 using DaprOrders.ServiceDefaults.Topics;
 
 var builder = WebApplication.CreateBuilder(args);
@@ -28,7 +29,7 @@ builder.Services.AddSingleton<OrderEvents>();
 
 var app = builder.Build();
 app.MapServiceDefaults();
-app.MapEventLog();
+app.MapEventLog().RequireCaller("ordering", "reporting");
 app.MapActorsHandlers();
 app.MapProducts();
 app.MapReceipts();

@@ -8,6 +8,7 @@ using DaprOrders.Ordering.FulfillingOrders;
 using DaprOrders.Ordering.PlacingOrders;
 using DaprOrders.Ordering.Pricing;
 using DaprOrders.ServiceDefaults;
+using DaprOrders.ServiceDefaults.Access;
 using DaprOrders.ServiceDefaults.Topics;
 
 var builder = WebApplication.CreateBuilder(args);
@@ -42,7 +43,7 @@ app.MapServiceDefaults();
 app.MapPlacingOrders();
 app.MapCancellingOrders();
 app.MapFollowingOrders();
-app.MapEventLog();
+app.MapEventLog().RequireCaller("inventory", "payments", "shipping", "reporting");
 
 var fulfillment = app.Services.GetRequiredService<OrderFulfillment>();
 app.MapTopic("stock", "inventory", fulfillment.FollowAsync);

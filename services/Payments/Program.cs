@@ -7,6 +7,7 @@ using DaprOrders.Payments.Payments;
 using DaprOrders.Payments.Provider;
 using DaprOrders.Payments.SettlingPayments;
 using DaprOrders.ServiceDefaults;
+using DaprOrders.ServiceDefaults.Access;
 using DaprOrders.ServiceDefaults.Topics;
 
 var builder = WebApplication.CreateBuilder(args);
@@ -22,7 +23,7 @@ builder.Services.AddHostedService<UnsettledWorker>();
 
 var app = builder.Build();
 app.MapServiceDefaults();
-app.MapEventLog();
+app.MapEventLog().RequireCaller("ordering", "reporting");
 app.MapPayments();
 app.MapTopic("orders", "ordering", app.Services.GetRequiredService<OrderEvents>().HandleAsync);
 app.Run();

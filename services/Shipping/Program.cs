@@ -1,6 +1,7 @@
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.ServiceDefaults;
+using DaprOrders.ServiceDefaults.Access;
 using DaprOrders.ServiceDefaults.Topics;
 using DaprOrders.Shipping;
 using DaprOrders.Shipping.CancellingShipments;
@@ -16,7 +17,7 @@ builder.Services.AddSingleton<PaymentsInOrdering>();
 
 var app = builder.Build();
 app.MapServiceDefaults();
-app.MapEventLog();
+app.MapEventLog().RequireCaller("ordering", "reporting");
 app.MapShipments();
 app.MapDispatching();
 app.MapCancelling();

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Security.Cryptography;
 
 namespace DaprOrders.EndToEnd.Tests;
 
@@ -7,6 +8,8 @@ namespace DaprOrders.EndToEnd.Tests;
 public sealed class OrdersSystem : IAsyncLifetime
 {
     private static readonly TimeSpan StartWithin = TimeSpan.FromMinutes(2);
+
+    private static readonly string SigningKey = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
 
     private readonly Installation _installation = new();
     private readonly ConcurrentQueue<string> _output = [];
@@ -29,6 +32,7 @@ public sealed class OrdersSystem : IAsyncLifetime
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             WorkingDirectory = _installation.Folder,
+            Environment = { ["EVENTS_SIGNING_KEY"] = SigningKey },
         };
         _launcher = Process.Start(start) ?? throw new InvalidOperationException("The launcher was not started.");
         _launcher.OutputDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");

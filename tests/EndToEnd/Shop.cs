@@ -14,9 +14,14 @@ public sealed class Shop(Func<string, Uri> daprOf, Uri paymentProvider) : IDispo
     public static IReadOnlyList<string> Apps => Services;
 
     public Task<HttpResponseMessage> SendAsync(
-        HttpMethod method, string app, string path, object? body = null, params (string Name, string Value)[] headers)
+        HttpMethod method, string app, string path, object? body = null, params (string Name, string Value)[] headers) =>
+        SendThroughAsync(app, method, app, path, body, headers);
+
+    /// <param name="caller">The application whose sidecar is asked.</param>
+    public Task<HttpResponseMessage> SendThroughAsync(
+        string caller, HttpMethod method, string app, string path, object? body = null, params (string Name, string Value)[] headers)
     {
-        var request = new HttpRequestMessage(method, new Uri(daprOf(app), $"/v1.0/invoke/{app}/method/{path}"));
+        var request = new HttpRequestMessage(method, new Uri(daprOf(caller), $"/v1.0/invoke/{app}/method/{path}"));
         if (body is not null)
         {
             request.Content = JsonContent.Create(body);

@@ -183,6 +183,11 @@ public sealed class ShipmentTests : IDisposable
     [InlineData("GET", "/shipments/no%20id", 400, "invalid-request")]
     [InlineData("POST", "/shipments/no%20id/dispatch", 400, "invalid-request")]
     [InlineData("POST", "/shipments/no%20id/cancellation", 400, "invalid-request")]
+    [InlineData("GET", "/event-log/streams/shipment-1%7Cpage%7C1", 400, "invalid-request")]
+    [InlineData("GET", "/event-log/streams/shipment", 400, "invalid-request")]
+    [InlineData("GET", "/event-log/streams/..%2Flane", 400, "invalid-request")]
+    [InlineData("GET", "/event-log/0%7C1", 404, "lane-not-found")]
+    [InlineData("GET", "/event-log/9", 404, "lane-not-found")]
     public async Task A_bad_request_is_refused(string method, string path, int expected, string code)
     {
         var (status, problem) = await _shipping.SendAsync(new HttpMethod(method), path, null);
@@ -195,7 +200,7 @@ public sealed class ShipmentTests : IDisposable
         [
             "GET /shipments/{orderId}: 200 400 404 503",
             "POST /shipments/{orderId}/dispatch: 200 400 404 409 503",
-            "POST /shipments/{orderId}/cancellation: 200 400 404 409 413 415 503",
+            "POST /shipments/{orderId}/cancellation: 200 400 403 404 409 413 415 503",
             .. OpenApiDocument.DeadLetters,
             .. OpenApiDocument.EventLog,
         ]);

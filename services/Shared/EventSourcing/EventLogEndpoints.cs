@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -5,7 +6,7 @@ using Microsoft.AspNetCore.Routing;
 
 namespace DaprOrders.EventSourcing;
 
-public static class EventLogEndpoints
+public static partial class EventLogEndpoints
 {
     private const int MaxLimit = 1000;
 
@@ -13,7 +14,8 @@ public static class EventLogEndpoints
     /// GET /event-log (lanes), /event-log/{lane}?after=&amp;limit= (a lane's events), /event-log/streams/{stream}?after=&amp;limit= (a stream's):
     /// how consumers catch up, fill gaps and rebuild.
     /// </summary>
-    public static void MapEventLog(this IEndpointRouteBuilder routes)
+    /// <returns>All three, so that the service says who may call them.</returns>
+    public static RouteGroupBuilder MapEventLog(this IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/event-log").WithTags("Event log");
         group.MapGet("/", ReadLanesAsync).WithSummary("The lanes of the event log, with the position up to which each can be read.").ProducesProblem(503);
@@ -23,6 +25,7 @@ public static class EventLogEndpoints
         group.MapGet("/streams/{stream}", ReadStreamAsync)
             .WithSummary("The events of a stream after a version.")
             .ProducesProblem(400).ProducesProblem(503);
+        return group;
     }
 
     private static Task<LogLanes> ReadLanesAsync(EventStore store, CancellationToken cancellationToken) => store.ReadLanesAsync(cancellationToken);
@@ -35,7 +38,8 @@ public static class EventLogEndpoints
             return refusal;
         }
 
-        return await store.ReadLogAsync(lane, after, limit, cancellationToken) is { } page
+        // A name that no lane can have is not looked for: it could name another document.
+        return LaneName().IsMatch(lane) && await store.ReadLogAsync(lane, after, limit, cancellationToken) is { } page
             ? TypedResults.Ok(page)
             : TypedResults.Problem($"There is no lane '{lane}'; GET /event-log lists them.", statusCode: 404, title: "No such lane", type: "urn:daprorders:lane-not-found");
     }
@@ -48,14 +52,21 @@ public static class EventLogEndpoints
             return refusal;
         }
 
+        if (!StreamName.IsValid(stream))
+        {
+            return Invalid($"'stream' is {StreamName.Expected}; got '{stream}'.");
+        }
+
         return TypedResults.Ok(await store.ReadStreamAsync(stream, after, limit, cancellationToken));
     }
 
     private static ProblemHttpResult? Refusal(long after, int limit) => after < 0 || limit is < 1 or > MaxLimit
-        ? TypedResults.Problem(
-            $"'after' is 0 or more and 'limit' 1 to {MaxLimit}; got after={after}, limit={limit}.",
-            statusCode: 400,
-            title: "Invalid request",
-            type: "urn:daprorders:invalid-request")
+        ? Invalid($"'after' is 0 or more and 'limit' 1 to {MaxLimit}; got after={after}, limit={limit}.")
         : null;
+
+    private static ProblemHttpResult Invalid(string detail) =>
+        TypedResults.Problem(detail, statusCode: 400, title: "Invalid request", type: "urn:daprorders:invalid-request");
+
+    [GeneratedRegex(@"\A[A-Za-z0-9._-]{1,64}\z")]
+    private static partial Regex LaneName();
 }

@@ -23,6 +23,7 @@ public static class Registration
         services.AddSingleton(provider => Options(provider.GetRequiredService<IConfiguration>()));
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<IStateApi, DaprStateApi>();
+        services.TryAddSingleton(provider => EventSigning.From(provider.GetRequiredService<IConfiguration>()));
         services.TryAddSingleton<IEventPublisher, DaprEventPublisher>();
         services.TryAddSingleton<IPublisherStreams, InvokedPublisherStreams>();
         services.AddSingleton<EventStore>();

@@ -1,6 +1,7 @@
 using Dapr.Client;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.EventSourcing.State;
+using DaprOrders.ServiceDefaults.Access;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Errors;
 using DaprOrders.ServiceDefaults.Health;
@@ -53,20 +54,21 @@ public static class Registration
         services.AddSingleton<TopicRegistry>();
         services.AddSingleton<UnknownTypes>();
         services.AddDeadLetters();
+        builder.AddAccess();
         builder.AddReadiness();
         return builder;
     }
 
     /// <summary>
-    /// /healthz/live, /healthz/ready, /openapi/v1.json, /dead-letters, the dead-letter subscription, errors as problem details, and the
-    /// check of APP_API_TOKEN on the routes that only the sidecar may call.
+    /// /healthz/live, /healthz/ready, /openapi/v1.json, /dead-letters, the dead-letter subscription, errors as problem details, and
+    /// who may call what.
     /// </summary>
     public static WebApplication MapServiceDefaults(this WebApplication app)
     {
         app.UseOrderIdInLogs();
         app.UseExceptionHandler();
         app.UseStatusCodePages();
-        app.UseAppToken();
+        app.UseAccess();
         app.MapOpenApi();
         app.MapHealth();
         app.MapDeadLetters();

@@ -1,4 +1,5 @@
 using DaprOrders.EventSourcing;
+using DaprOrders.ServiceDefaults.Access;
 using DaprOrders.ServiceDefaults.Errors;
 using DaprOrders.Shipping.Shipments;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -17,6 +18,7 @@ public static class CancellationEndpoint
         .WithSummary(
             "Stops the shipment of a paid order, also one that has not arrived here yet. 200: nothing will be sent, whatever arrives later. "
             + "404: Ordering has no such order, or it is not paid. 409: it has left.")
+        .RequireCaller("ordering")
         .AnswersProblems(400, 404, 409, 413, 415, 503);
 
     private static async Task<Results<Ok<ShipmentView>, ProblemHttpResult>> CancelAsync(

@@ -20,9 +20,9 @@ public static class OpenApiDocument
     /// <summary>What every service with an event store has.</summary>
     public static IReadOnlyList<string> EventLog { get; } =
     [
-        "GET /event-log: 200 503",
-        "GET /event-log/{lane}: 200 400 404 503",
-        "GET /event-log/streams/{stream}: 200 400 503",
+        "GET /event-log: 200 403 503",
+        "GET /event-log/{lane}: 200 400 403 404 503",
+        "GET /event-log/streams/{stream}: 200 400 403 503",
     ];
 
     /// <param name="operations">All of them, for instance <c>GET /products: 200 400 503</c>.</param>

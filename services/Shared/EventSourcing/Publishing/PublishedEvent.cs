@@ -13,7 +13,7 @@ namespace DaprOrders.EventSourcing.Publishing;
 /// Extension attributes have lower-case letters and digits only (CloudEvents 1.0, naming conventions).
 /// </summary>
 [JsonConverter(typeof(Converter))]
-internal sealed class PublishedEvent(string publisher, RecordedEvent recorded) : CloudEvent
+internal sealed class PublishedEvent(string publisher, RecordedEvent recorded, string? signature) : CloudEvent
 {
     private void Write(Utf8JsonWriter json)
     {
@@ -42,6 +42,11 @@ internal sealed class PublishedEvent(string publisher, RecordedEvent recorded) :
                 json.WriteString("traceid", traceparent);
                 json.WriteString("traceparent", traceparent);
             }
+        }
+
+        if (signature is not null)
+        {
+            json.WriteString(EventSigning.Attribute, signature);
         }
 
         json.WritePropertyName("data");

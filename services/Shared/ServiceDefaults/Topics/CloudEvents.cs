@@ -48,12 +48,14 @@ internal sealed class UnreadableEventException(string message) : Exception(messa
 
 /// <summary>
 /// Reads the CloudEvents that the relay makes: id <c>{stream}:{version}</c>, source the publisher's app id, the extension attributes
-/// <c>stream</c>, <c>streamversion</c>, <c>schemaversion</c>, <c>correlationid</c>, <c>causationid</c>, and the payload in <c>data</c>.
+/// <c>stream</c>, <c>streamversion</c>, <c>schemaversion</c>, <c>correlationid</c>, <c>causationid</c>, with a key <c>signature</c>, and the payload in <c>data</c>. Events that are
+/// fetched from the publisher's log do not come this way and have no signature: there it is this service that calls, by the app id that the
+/// topic belongs to, and the answer is the publisher's.
 /// </summary>
 internal static class CloudEvents
 {
     /// <param name="publisher">The app id whose topic it came on: nobody else's event is taken, and nobody else is asked for what is missing.</param>
-    public static IncomingEvent Read(JsonElement cloudEvent, string publisher, EventTypes types)
+    public static IncomingEvent Read(JsonElement cloudEvent, string publisher, EventTypes types, EventSigning signing)
     {
         if (cloudEvent.ValueKind != JsonValueKind.Object)
             throw new UnreadableEventException($"Expected a CloudEvent as a JSON object; got {cloudEvent.ValueKind}.");
@@ -73,6 +75,8 @@ internal static class CloudEvents
             cloudEvent.TryGetProperty("data", out var data)
                 ? data
                 : throw new UnreadableEventException("The CloudEvent has no 'data'."));
+        if (signing.IsOn)
+            RequireSignature(cloudEvent, source, recorded, signing);
         return IncomingEvent.Of(publisher, recorded, types);
     }
 
@@ -82,6 +86,18 @@ internal static class CloudEvents
         && value.ValueKind == JsonValueKind.String
             ? value.GetString()
             : null;
+
+    private static void RequireSignature(JsonElement cloudEvent, string source, RecordedEvent recorded, EventSigning signing)
+    {
+        var signature = Text(cloudEvent, EventSigning.Attribute);
+        if (signature is null)
+            throw new UnreadableEventException(
+                $"The CloudEvent has no '{EventSigning.Attribute}': it is not from {source}, or {source} runs without {EventSigning.Setting}.");
+        if (!signing.IsGenuine(source, Required(cloudEvent, "id"), recorded, signature))
+            throw new UnreadableEventException(
+                $"The CloudEvent's '{EventSigning.Attribute}' is not of {source} over this event: it was made or changed by somebody else, "
+                + $"or {source} signs by a key that is not in {EventSigning.Setting} here.");
+    }
 
     private static string Required(JsonElement cloudEvent, string attribute) => Text(cloudEvent, attribute) is { Length: > 0 } value
         ? value

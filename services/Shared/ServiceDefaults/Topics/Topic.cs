@@ -20,7 +20,8 @@ internal sealed class StreamByStream(Func<IReadOnlyList<IncomingEvent>, Cancella
 }
 
 /// <summary>The events of one topic on their way to the handler; the same way for a delivery and for a dead letter sent through again.</summary>
-internal sealed class Topic(string name, string publisher, IHandling handling, EventTypes types, UnknownTypes unknown, FailureLog failures, ILogger<Topic> logger)
+internal sealed class Topic(
+    string name, string publisher, IHandling handling, EventTypes types, EventSigning signing, UnknownTypes unknown, FailureLog failures, ILogger<Topic> logger)
 {
     /// <summary>Streams of one delivery at work at once. They wait for the store, not for the processor.</summary>
     private const int MostStreamsAtOnce = 64;
@@ -39,7 +40,7 @@ internal sealed class Topic(string name, string publisher, IHandling handling, E
         {
             try
             {
-                var incoming = CloudEvents.Read(cloudEvents[i], Publisher, types);
+                var incoming = CloudEvents.Read(cloudEvents[i], Publisher, types, signing);
                 if (incoming.IsKnown)
                     readable.Add((i, incoming));
                 else
@@ -68,7 +69,7 @@ internal sealed class Topic(string name, string publisher, IHandling handling, E
     public async Task RedriveAsync(JsonElement cloudEvent, CancellationToken cancellationToken)
     {
         using var activity = Telemetry.StartHandling(Name, CloudEvents.Text(cloudEvent, "traceparent"));
-        var incoming = CloudEvents.Read(cloudEvent, Publisher, types);
+        var incoming = CloudEvents.Read(cloudEvent, Publisher, types, signing);
         if (!incoming.IsKnown)
             throw new UnknownEventException($"The event type '{incoming.Recorded.Type}' is not known here; redrive it when this service is upgraded.");
 

@@ -44,6 +44,7 @@ public static class TopicEndpoints
             publisher,
             handling,
             app.Services.GetRequiredService<EventTypes>(),
+            app.Services.GetRequiredService<EventSigning>(),
             app.Services.GetRequiredService<UnknownTypes>(),
             app.Services.GetRequiredService<FailureLog>(),
             app.Services.GetRequiredService<ILoggerFactory>().CreateLogger<Topic>());

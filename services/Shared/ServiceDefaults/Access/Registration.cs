@@ -1,0 +1,27 @@
+using DaprOrders.EventSourcing;
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace DaprOrders.ServiceDefaults.Access;
+
+/// <summary>Who may call what: docs/security.md.</summary>
+internal static class Registration
+{
+    public static void AddAccess(this WebApplicationBuilder builder)
+    {
+        builder.Services.TryAddSingleton(provider => EventSigning.From(provider.GetRequiredService<IConfiguration>()));
+        builder.Services.AddAuthorization();
+        builder.Services.AddSingleton<IAuthorizationHandler, CallerHandler>();
+        builder.Services.AddSingleton<IAuthorizationMiddlewareResultHandler, RefusalsAsProblems>();
+        builder.Services.AddHostedService<AccessWarnings>();
+    }
+
+    public static void UseAccess(this WebApplication app)
+    {
+        app.UseSidecarRoutes(app.Services.GetRequiredService<DaprSettings>().AppId);
+        app.UseAuthorization();
+    }
+}
