@@ -11,4 +11,5 @@ namespace DaprOrders.EventSourcing;
 [JsonSerializable(typeof(Head))]
 [JsonSerializable(typeof(Segment))]
 [JsonSerializable(typeof(LaneList))]
+[JsonSerializable(typeof(ParkedList))]
 internal sealed partial class DocumentJson : JsonSerializerContext;

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using DaprOrders.EventSourcing.Publishing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -14,7 +15,7 @@ public static partial class EventLogEndpoints
     /// GET /event-log (lanes), /event-log/{lane}?after=&amp;limit= (a lane's events), /event-log/streams/{stream}?after=&amp;limit= (a stream's):
     /// how consumers catch up, fill gaps and rebuild.
     /// </summary>
-    /// <returns>All three, so that the service says who may call them.</returns>
+    /// <returns>All three, so that the service says who may call them. Beside them are the parked events, which are for operators.</returns>
     public static RouteGroupBuilder MapEventLog(this IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/event-log").WithTags("Event log");
@@ -25,6 +26,7 @@ public static partial class EventLogEndpoints
         group.MapGet("/streams/{stream}", ReadStreamAsync)
             .WithSummary("The events of a stream after a version.")
             .ProducesProblem(400).ProducesProblem(503);
+        routes.MapParkedEvents();
         return group;
     }
 

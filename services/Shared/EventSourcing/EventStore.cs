@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using DaprOrders.EventSourcing.Lanes;
+using DaprOrders.EventSourcing.Publishing;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.EventSourcing.Streams;
 using Microsoft.Extensions.Logging;
@@ -14,7 +15,8 @@ public sealed class EventStore
 {
     private readonly EventTypes _types;
     private readonly IPublisherStreams _publishers;
-    private readonly IEventPublisher _publisher;
+    private readonly Broker _broker;
+    private readonly ParkedEvents _parked;
     private readonly EventStoreOptions _options;
     private readonly TimeProvider _time;
     private readonly StreamStorage _streams;
@@ -26,19 +28,22 @@ public sealed class EventStore
     private readonly CancellationTokenSource _stop = new();
     private Task _committing = Task.CompletedTask;
     private Task _adopting = Task.CompletedTask;
+    private Task _watching = Task.CompletedTask;
     private Task? _stopped;
 
     public EventStore(
         IStateApi state, IEventPublisher publisher, IPublisherStreams publishers, EventTypes types, EventStoreOptions options,
         TimeProvider time, ILogger<EventStore> logger)
     {
-        (_types, _publishers, _publisher, _options, _time) = (types, publishers, publisher, options, time);
+        (_types, _publishers, _options, _time) = (types, publishers, options, time);
         var incarnation = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
         var bounded = new BoundedStateApi(state, options.CallTimeout, time);
         _streams = new StreamStorage(bounded, options, time);
-        var lanes = new LaneStorage(bounded, _streams, time);
-        _log = new LogReader(lanes, _streams);
-        _ownership = new LaneOwnership(lanes, _log, publisher, options, time, logger);
+        var lanes = new LaneStorage(bounded, _streams, options.Chunks, time);
+        _log = new LogReader(lanes, _streams, options.Chunks);
+        _broker = new Broker(publisher, options, time);
+        _parked = new ParkedEvents(bounded, _streams, _broker, options, time, logger);
+        _ownership = new LaneOwnership(lanes, _log, _broker, _parked, options, time, logger);
         _committer = new Committer(bounded, _streams, lanes, _ownership, incarnation, options, time, logger);
         _folder = new StreamFolder(_streams, types);
         _commands = new StreamCommands(_streams, _folder, _committer, types, incarnation, options, time);
@@ -52,6 +57,7 @@ public sealed class EventStore
     public Task RunAsync()
     {
         _adopting = _ownership.AdoptAsync(_stop.Token);
+        _watching = _parked.WatchAsync(_stop.Token);
         _committing = _committer.RunAsync(_stop.Token);
         return UntilStoppedAsync(_committing);
     }
@@ -91,7 +97,7 @@ public sealed class EventStore
         finally
         {
             _stop.Cancel();
-            await Task.WhenAll(UntilStoppedAsync(_committing), UntilStoppedAsync(_adopting));
+            await Task.WhenAll(UntilStoppedAsync(_committing), UntilStoppedAsync(_adopting), UntilStoppedAsync(_watching));
             await _ownership.AdoptionsEndedAsync();
         }
     }
@@ -107,6 +113,19 @@ public sealed class EventStore
             // Stopped; a call that is cut off may say it in other words.
         }
     }
+
+    /// <summary>How many events are parked, as this instance last saw it.</summary>
+    public int ParkedCount => _parked.Count;
+
+    /// <summary>The events that the broker refuses while it takes others, in the order in which they were parked.</summary>
+    public Task<IReadOnlyList<ParkedEvent>> ReadParkedAsync(CancellationToken cancellationToken) => _parked.ReadAsync(cancellationToken);
+
+    /// <summary>Publishes a parked event once more; taken by the broker, it is parked no longer. False: no such event is parked.</summary>
+    /// <exception cref="EventStoreUnavailableException">The broker refuses it still, or the store is away.</exception>
+    public Task<bool> RedriveParkedAsync(string id, CancellationToken cancellationToken) => _parked.RedriveAsync(id, cancellationToken);
+
+    /// <summary>Takes a parked event off the list: its topic will never have it. False: no such event is parked.</summary>
+    public Task<bool> DiscardParkedAsync(string id, CancellationToken cancellationToken) => _parked.DiscardAsync(id, cancellationToken);
 
     /// <summary>The stream folded to its state; version 0 when it does not exist.</summary>
     public async Task<StreamState<TState>> LoadAsync<TState, TEvent>(
@@ -235,12 +254,7 @@ public sealed class EventStore
         if (category.Topic is not null && at.Tip.Events.Count > 0)
         {
             RecordedEvent[] latest = [at.Tip.Events[^1].Of(at.Stream)];
-            await TimeLimit.WithinAsync(
-                token => _publisher.PublishAsync(category.Topic, latest, token),
-                _options.CallTimeout,
-                _time,
-                $"{latest[0].Id} could not be published to {category.Topic} within {_options.CallTimeout}. Try again later.",
-                cancellationToken);
+            await _broker.PublishAsync(category.Topic, latest, cancellationToken);
         }
     }
 }

@@ -15,7 +15,10 @@ public sealed record EventStoreOptions
     /// <summary>Names the running instance: one that starts again under its name takes its lane back at once, without waiting for the lease.</summary>
     public string Instance { get; init; } = Environment.MachineName;
 
-    /// <summary>Null: decided from the store's type, as the sidecar's metadata names it.</summary>
+    /// <summary>
+    /// Null: decided from the store's type, as the sidecar's metadata names it. <c>Separate</c> is right on every store, <c>Atomic</c> refused
+    /// where transactions are not known to roll back.
+    /// </summary>
     public BatchWrites? BatchWrites { get; init; }
 
     /// <summary>How long an instance may be silent before another takes over its lane; at least twice <see cref="CallTimeout"/>.</summary>
@@ -30,14 +33,25 @@ public sealed record EventStoreOptions
     /// <summary>Commands that may be at work or wait at once; one more is refused (503).</summary>
     public int QueueLimit { get; init; } = 10_000;
 
+    /// <summary>Bytes of tips that may wait for their commit; while there are more, commands are refused (503).</summary>
+    public int QueueBytes { get; init; } = 64 * 1024 * 1024;
+
     /// <summary>Streams in one commit. 1 switches group commit off: each command is a commit by itself.</summary>
     public int MaxBatch { get; init; } = 256;
 
     /// <summary>Bytes of tips in one commit, and of one tip: below gRPC's limit of 4 MiB with room for the segment.</summary>
     public int MaxBatchBytes { get; init; } = 2 * 1024 * 1024;
 
-    /// <summary>Events that wait for their publication in memory; what exceeds it is read back from the log.</summary>
+    /// <summary>Events that wait for their publication in memory, and their bytes; what exceeds either is read back from the log.</summary>
     public int RelayBuffer { get; init; } = 10_000;
+
+    public int RelayBufferBytes { get; init; } = 32 * 1024 * 1024;
+
+    /// <summary>An event that the broker refuses so often, while it takes others, is parked.</summary>
+    public int PublishAttempts { get; init; } = 5;
+
+    /// <summary>Parked events of the service; one more is not parked, and its lane waits.</summary>
+    public int MaxParked { get; init; } = 1_000;
 
     /// <summary>A tip with more events, or with more bytes of events than <see cref="TipBytes"/>, moves the older ones to a page.</summary>
     public int TipEvents { get; init; } = 32;
@@ -46,4 +60,6 @@ public sealed record EventStoreOptions
 
     /// <summary>An event with a larger payload is refused: with its envelope it stays below the 1 MiB that NATS and Kafka take by default.</summary>
     public int MaxEventBytes { get; init; } = 1_000_000;
+
+    internal Chunks Chunks { get; init; } = new();
 }

@@ -23,6 +23,9 @@ public static class OpenApiDocument
         "GET /event-log: 200 403 503",
         "GET /event-log/{lane}: 200 400 403 404 503",
         "GET /event-log/streams/{stream}: 200 400 403 503",
+        "GET /event-log/parked: 200 503",
+        "POST /event-log/parked/{id}/redrive: 204 404 503",
+        "DELETE /event-log/parked/{id}: 204 404 503",
     ];
 
     /// <param name="operations">All of them, for instance <c>GET /products: 200 400 503</c>.</param>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 
 namespace DaprOrders.EventSourcing;
@@ -22,4 +23,7 @@ public sealed record RecordedEvent(
 {
     /// <summary>The id that it is published under, the same however often: <c>{stream}:{version}</c>.</summary>
     public string Id => $"{Stream}:{Version}";
+
+    /// <summary>What the payload takes.</summary>
+    internal int Bytes => JsonMarshal.GetRawUtf8Value(Data).Length;
 }

@@ -26,6 +26,7 @@ internal sealed class Committer
     private readonly ConcurrentDictionary<string, PendingAppend> _pending = [];
     private readonly List<PendingAppend> _carried = [];
     private bool _onlyCarried;
+    private long _bytes;
     private readonly string _incarnation;
     private long _batches;
 
@@ -41,16 +42,28 @@ internal sealed class Committer
     /// <summary>What waits for its commit, or is in flight, on a stream; there is never more than one.</summary>
     public PendingAppend? PendingOn(string stream) => _pending.GetValueOrDefault(stream);
 
+    /// <summary>So many bytes wait for their commit that no more are taken.</summary>
+    public bool IsFull => Volatile.Read(ref _bytes) >= _options.QueueBytes;
+
     /// <exception cref="EventStoreUnavailableException">The queue is full.</exception>
     public void Enqueue(PendingAppend append)
     {
         _pending[append.Stream] = append;
+        Interlocked.Add(ref _bytes, append.Write.Value.Length);
         if (!_queue.Writer.TryWrite(append))
         {
-            _pending.TryRemove(append.Stream, out _);
+            Remove(append);
             throw new EventStoreUnavailableException(
                 $"{_options.QueueLimit} commits wait already, or this instance is stopping; the state store is too slow or away. Try again later.");
         }
+    }
+
+    /// <summary>Puts a command on top of what waits for its commit; null when it is too late.</summary>
+    public TaskCompletionSource<AppendOutcome>? TryAdd(PendingAppend pending, Tip next, IReadOnlyList<RecordedEvent> added)
+    {
+        var command = pending.TryAdd(next, added, out var grown);
+        Interlocked.Add(ref _bytes, grown);
+        return command;
     }
 
     /// <summary>The outcome for a command that is part of an append, or waits for it, once it is certain.</summary>
@@ -229,14 +242,22 @@ internal sealed class Committer
 
     private void End(PendingAppend append, AppendOutcome outcome)
     {
-        _pending.TryRemove(append.Stream, out _);
+        Remove(append);
         append.End(outcome);
     }
 
     private void Fail(PendingAppend append, Exception exception)
     {
-        _pending.TryRemove(append.Stream, out _);
+        Remove(append);
         append.Fail(exception);
+    }
+
+    private void Remove(PendingAppend append)
+    {
+        if (_pending.TryRemove(KeyValuePair.Create(append.Stream, append)))
+        {
+            Interlocked.Add(ref _bytes, -append.Write.Value.Length);
+        }
     }
 
     // Nothing of the transaction was written. Those whose tip has changed are told so; the others go with the next batch, and alone when no

@@ -39,13 +39,14 @@ internal sealed record Segment(
         JsonSerializer.Deserialize(bytes.Span, DocumentJson.Default.Segment) ?? throw new JsonException("A segment is null.");
 }
 
-/// <summary>Versions <c>From</c>..<c>To</c> of a stream, under one commit id.</summary>
+/// <summary>Versions <c>From</c>..<c>To</c> of a stream, under one commit id; their payloads have <c>Bytes</c>, null where that was not written down.</summary>
 internal sealed record SegmentEntry(
     [property: JsonPropertyName("s")] string Stream,
     [property: JsonPropertyName("f")] long From,
     [property: JsonPropertyName("t")] long To,
     [property: JsonPropertyName("c")] string CommitId,
-    [property: JsonPropertyName("o")] string? Topic);
+    [property: JsonPropertyName("o")] string? Topic,
+    [property: JsonPropertyName("z")] long? Bytes = null);
 
 /// <summary>All lanes of a service; key <c>lanes</c>.</summary>
 internal sealed record LaneList([property: JsonPropertyName("l")] IReadOnlyList<string> Names)

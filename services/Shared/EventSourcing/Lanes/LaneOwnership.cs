@@ -1,3 +1,4 @@
+using DaprOrders.EventSourcing.Publishing;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.EventSourcing.Lanes;
@@ -7,7 +8,7 @@ namespace DaprOrders.EventSourcing.Lanes;
 /// written for the time of a lease, by this instance's own watch, since the clocks of machines differ.
 /// </summary>
 internal sealed class LaneOwnership(
-    LaneStorage storage, LogReader log, IEventPublisher publisher, EventStoreOptions options, TimeProvider time, ILogger logger)
+    LaneStorage storage, LogReader log, Broker broker, ParkedEvents parked, EventStoreOptions options, TimeProvider time, ILogger logger)
 {
     private readonly TaskCompletionSource _acquired = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Dictionary<string, (string ETag, long Since)> _watched = [];
@@ -135,7 +136,8 @@ internal sealed class LaneOwnership(
         logger.LogInformation(
             "Lane {Lane} of the event log is taken by {Owner} (epoch {Epoch}; before: {Former}), settled up to {Settled}, published up to {Published}.",
             taken.Lane, owner, taken.Head.Epoch, former.Head.Owner, taken.Head.Settled, taken.Head.Published);
-        var lane = new OwnedLane(taken, storage, log, publisher, options, time, logger);
+        var publication = new LanePublication(taken.Lane, broker, parked, log, options, time, logger);
+        var lane = new OwnedLane(taken, storage, log, publication, options, time, logger);
         lane.Start(stop);
         return lane;
     }

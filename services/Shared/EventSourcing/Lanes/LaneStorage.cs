@@ -8,10 +8,8 @@ namespace DaprOrders.EventSourcing.Lanes;
 internal sealed record HeadAt(string Lane, Head Head, string ETag);
 
 /// <summary>Reads and writes lanes: their list, heads and segments; takes a lane over and settles what its former owner left open.</summary>
-internal sealed class LaneStorage(IStateApi state, StreamStorage streams, TimeProvider time)
+internal sealed class LaneStorage(IStateApi state, StreamStorage streams, Chunks chunks, TimeProvider time)
 {
-    private const int SegmentsPerRead = 32;
-
     /// <summary>Waits between tries of a call that must be answered before anything else can go on.</summary>
     public static TimeSpan RetryDelay { get; } = TimeSpan.FromMilliseconds(100);
 
@@ -89,7 +87,7 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, TimePr
         // The head moves on meanwhile, so that nobody takes a long work for an owner that is gone, or begins it anew.
         while (taken.Head.Settled < number)
         {
-            var settled = Math.Min(taken.Head.Settled + SegmentsPerRead, number);
+            var settled = Math.Min(taken.Head.Settled + chunks.SettledSegments, number);
             var segments = await ReadSegmentsAsync(taken.Lane, taken.Head.Settled + 1, (int)(settled - taken.Head.Settled), cancellationToken);
             await SettleAsync(segments, cancellationToken);
             if (await MoveHeadAsync(taken, taken.Head with { Settled = settled }, cancellationToken) is not { } moved)

@@ -6,15 +6,9 @@ namespace DaprOrders.EventSourcing.Lanes;
 internal sealed record PublishableEvent(RecordedEvent Event, string? Topic);
 
 /// <summary>Reads the events of a lane in the order of its segments, as far as they are settled.</summary>
-internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
+internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, Chunks chunks)
 {
-    private const int SegmentsAtOnce = 32;
-
-    // Of a lane that holds hardly any events; a caller must not wait for the end of it.
-    private const int SegmentsPerPage = 1024;
-
-    // Events that are read along with those that are wanted, rather than by a call of their own.
-    private const int WidestGap = 32;
+    private const int SegmentsLookedBack = 8;
 
     /// <summary>Every lane with the segment up to which it can be read.</summary>
     public async Task<IReadOnlyList<LogLane>> ListAsync(CancellationToken cancellationToken) =>
@@ -22,7 +16,7 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
 
     /// <summary>
     /// The events of the segments after <paramref name="after"/>: whole segments, until <paramref name="limit"/> events are reached, or
-    /// fewer where segments hold hardly any. Null: no such lane.
+    /// fewer where segments hold hardly any, or large ones. Null: no such lane.
     /// </summary>
     public async Task<LogPage?> ReadAsync(string lane, long after, int limit, CancellationToken cancellationToken)
     {
@@ -32,11 +26,13 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
         }
 
         var events = new List<RecordedEvent>();
-        var until = Math.Min(head.Head.Settled, after + SegmentsPerPage);
-        while (events.Count < limit && after < until)
+        var bytes = 0L;
+        var until = Math.Min(head.Head.Settled, after + chunks.LogSegmentsPerPage);
+        while (events.Count < limit && bytes < chunks.LogBytes && after < until)
         {
             var (read, next) = await ReadSettledAsync(lane, after, until, limit - events.Count, cancellationToken);
             events.AddRange(read.Select(e => e.Event));
+            bytes += read.Sum(e => e.Event.Bytes);
             after = next;
         }
 
@@ -44,27 +40,42 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
     }
 
     /// <summary>
-    /// The committed events of some segments after <paramref name="after"/>, at least one, as many as may hold <paramref name="limit"/> events;
-    /// and the number of the last of them. All up to <paramref name="settled"/> are settled, and there is one.
+    /// The committed events of some segments after <paramref name="after"/>, at least one, as many as may hold <paramref name="limit"/> events
+    /// and no more bytes than one wants in memory; and the number of the last of them. All up to <paramref name="settled"/> are settled, and there is one.
     /// </summary>
     public async Task<(IReadOnlyList<PublishableEvent> Events, long Next)> ReadSettledAsync(
         string lane, long after, long settled, int limit, CancellationToken cancellationToken)
     {
-        var segments = await lanes.ReadSegmentsAsync(lane, after + 1, (int)Math.Min(SegmentsAtOnce, settled - after), cancellationToken);
+        var segments = await lanes.ReadSegmentsAsync(lane, after + 1, (int)Math.Min(chunks.LogSegments, settled - after), cancellationToken);
         var entries = new List<SegmentEntry>();
-        var wanted = 0L;
+        var (wanted, bytes) = (0L, 0L);
         foreach (var segment in segments)
         {
             entries.AddRange(segment.Entries);
             wanted += segment.Entries.Sum(entry => entry.To - entry.From + 1);
+            bytes += segment.Entries.Sum(entry => entry.Bytes ?? 0);
             after++;
-            if (wanted >= limit)
+            if (wanted >= limit || bytes >= chunks.LogBytes)
             {
                 break;
             }
         }
 
         return (await ReadCommittedAsync(entries, cancellationToken), after);
+    }
+
+    /// <summary>The last events of a topic up to a segment, at most <paramref name="limit"/>, from as few segments as one read takes.</summary>
+    public async Task<IReadOnlyList<RecordedEvent>> ReadBeforeAsync(string lane, long until, string topic, int limit, CancellationToken cancellationToken)
+    {
+        var events = new List<RecordedEvent>();
+        for (var after = Math.Max(0, until - SegmentsLookedBack); after < until;)
+        {
+            var (read, next) = await ReadSettledAsync(lane, after, until, int.MaxValue, cancellationToken);
+            events.AddRange(read.Where(e => e.Topic == topic).Select(e => e.Event));
+            after = next;
+        }
+
+        return [.. events.TakeLast(limit)];
     }
 
     private async Task<IReadOnlyList<PublishableEvent>> ReadCommittedAsync(List<SegmentEntry> entries, CancellationToken cancellationToken)
@@ -95,12 +106,12 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams)
         return found;
     }
 
-    private static List<(long From, long To)> RangesOf(IEnumerable<SegmentEntry> entries)
+    private List<(long From, long To)> RangesOf(IEnumerable<SegmentEntry> entries)
     {
         var ranges = new List<(long From, long To)>();
         foreach (var entry in entries.OrderBy(entry => entry.From))
         {
-            if (ranges.Count > 0 && entry.From - ranges[^1].To <= WidestGap)
+            if (ranges.Count > 0 && entry.From - ranges[^1].To <= chunks.LogGap)
             {
                 ranges[^1] = (ranges[^1].From, Math.Max(ranges[^1].To, entry.To));
             }

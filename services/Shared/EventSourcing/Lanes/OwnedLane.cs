@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
-using DaprOrders.EventSourcing.State;
+using DaprOrders.EventSourcing.Publishing;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.EventSourcing.Lanes;
@@ -10,12 +9,10 @@ namespace DaprOrders.EventSourcing.Lanes;
 /// show that its owner lives. The lane is lost when another instance has written its head, or stands where the next segment would.
 /// </summary>
 internal sealed class OwnedLane(
-    HeadAt taken, LaneStorage storage, LogReader log, IEventPublisher publisher, EventStoreOptions options, TimeProvider time, ILogger logger)
+    HeadAt taken, LaneStorage storage, LogReader log, LanePublication publication, EventStoreOptions options, TimeProvider time, ILogger logger)
 {
     // Readers of the log wait for it; under load it is not worth a write per batch.
     private static readonly TimeSpan HeadInterval = TimeSpan.FromMilliseconds(20);
-    private const int PublishedAtOnce = 200;
-    private const int BytesAtOnce = 2 * 1024 * 1024;
 
     private readonly CancellationTokenSource _lost = new();
     private readonly Wakeup _committed = new();
@@ -26,6 +23,7 @@ internal sealed class OwnedLane(
     private long _settled = taken.Head.Settled;
     private long _published = taken.Head.Published;
     private int _buffered;
+    private long _bufferedBytes;
     private Task _running = Task.CompletedTask;
 
     public string Name => _head.Lane;
@@ -43,9 +41,10 @@ internal sealed class OwnedLane(
     public void Settle(long number, IReadOnlyList<PublishableEvent> events)
     {
         // What does not fit is read back from the log when its turn comes.
-        if (Volatile.Read(ref _buffered) < options.RelayBuffer)
+        if (Volatile.Read(ref _buffered) < options.RelayBuffer && Volatile.Read(ref _bufferedBytes) < options.RelayBufferBytes)
         {
             Interlocked.Add(ref _buffered, WeightOf(events));
+            Interlocked.Add(ref _bufferedBytes, BytesOf(events));
             _recent[number] = events;
         }
 
@@ -135,24 +134,13 @@ internal sealed class OwnedLane(
     private async Task PublishNextAsync(CancellationToken ended)
     {
         var (events, last) = await NextEventsAsync(ended);
-        foreach (var topic in events.Where(e => e.Topic is not null).GroupBy(e => e.Topic!, e => e.Event))
-        {
-            foreach (var call in CallsOf(topic))
-            {
-                await TimeLimit.WithinAsync(
-                    token => publisher.PublishAsync(topic.Key, call, token),
-                    options.CallTimeout,
-                    time,
-                    $"The publication of {call.Count} events to {topic.Key} was not answered within {options.CallTimeout}.",
-                    ended);
-            }
-        }
-
+        await publication.PublishAsync(events, _published, ended);
         for (var number = _published + 1; number <= last; number++)
         {
             if (_recent.TryRemove(number, out var done))
             {
                 Interlocked.Add(ref _buffered, -WeightOf(done));
+                Interlocked.Add(ref _bufferedBytes, -BytesOf(done));
             }
         }
 
@@ -161,32 +149,10 @@ internal sealed class OwnedLane(
         _headMoved.Set();
     }
 
-    // Small enough for a message of gRPC and for the time that one call has.
-    private static IEnumerable<List<RecordedEvent>> CallsOf(IEnumerable<RecordedEvent> events)
-    {
-        var call = new List<RecordedEvent>();
-        var bytes = 0;
-        foreach (var recorded in events)
-        {
-            var size = JsonMarshal.GetRawUtf8Value(recorded.Data).Length;
-            if (call.Count == PublishedAtOnce || (call.Count > 0 && bytes + size > BytesAtOnce))
-            {
-                yield return call;
-                (call, bytes) = ([], 0);
-            }
-
-            call.Add(recorded);
-            bytes += size;
-        }
-
-        if (call.Count > 0)
-        {
-            yield return call;
-        }
-    }
-
     // A segment without events takes its place in memory too.
     private static int WeightOf(IReadOnlyList<PublishableEvent> events) => Math.Max(1, events.Count);
+
+    private static long BytesOf(IReadOnlyList<PublishableEvent> events) => events.Sum(e => (long)e.Event.Bytes);
 
     // What this instance has just committed is at hand; the rest is read back from the log.
     private async Task<(IReadOnlyList<PublishableEvent> Events, long Last)> NextEventsAsync(CancellationToken cancellationToken)
@@ -194,12 +160,12 @@ internal sealed class OwnedLane(
         var settled = Volatile.Read(ref _settled);
         if (!_recent.ContainsKey(_published + 1))
         {
-            return await log.ReadSettledAsync(Name, _published, settled, PublishedAtOnce, cancellationToken);
+            return await log.ReadSettledAsync(Name, _published, settled, options.Chunks.PublishedEvents, cancellationToken);
         }
 
         var last = _published;
         var events = new List<PublishableEvent>();
-        while (last < settled && events.Count < PublishedAtOnce && _recent.TryGetValue(last + 1, out var recent))
+        while (last < settled && events.Count < options.Chunks.PublishedEvents && _recent.TryGetValue(last + 1, out var recent))
         {
             last++;
             events.AddRange(recent);

@@ -43,7 +43,7 @@ internal sealed class PendingAppend(TipAt former, Tip tip, IReadOnlyList<Recorde
     /// <summary>Null when only positions move: nothing to publish, nothing that a reader of the log must see.</summary>
     public SegmentEntry? Entry => Events.Count == 0
         ? null
-        : new SegmentEntry(Stream, Events[0].Version, Events[^1].Version, Tip.CommitId!, topic);
+        : new SegmentEntry(Stream, Events[0].Version, Events[^1].Version, Tip.CommitId!, topic, Events.Sum(e => (long)e.Bytes));
 
     /// <summary>The command that began it.</summary>
     public TaskCompletionSource<AppendOutcome> First => _commands[0];
@@ -62,8 +62,10 @@ internal sealed class PendingAppend(TipAt former, Tip tip, IReadOnlyList<Recorde
 
     /// <summary>Puts a command on top, whose outcome is then that of the whole; null when it is too late.</summary>
     /// <param name="next">What follows <see cref="Open"/>, which nobody else may have changed.</param>
-    public TaskCompletionSource<AppendOutcome>? TryAdd(Tip next, IReadOnlyList<RecordedEvent> added)
+    /// <param name="grown">The bytes by which the write has grown.</param>
+    public TaskCompletionSource<AppendOutcome>? TryAdd(Tip next, IReadOnlyList<RecordedEvent> added, out int grown)
     {
+        grown = 0;
         var write = Write with { Value = next.ToBytes() };
         var command = NewWait();
         lock (_lock)
@@ -73,6 +75,7 @@ internal sealed class PendingAppend(TipAt former, Tip tip, IReadOnlyList<Recorde
                 return null;
             }
 
+            grown = write.Value.Length - Write.Value.Length;
             (Tip, Write, Events) = (next, write, [.. Events, .. added]);
             _commands.Add(command);
             return command;

@@ -15,14 +15,15 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
     private static readonly HashSet<string> AtomicStores =
     [
         "state.in-memory", "state.sqlite", "state.postgresql", "state.postgres", "state.cockroachdb", "state.yugabytedb", "state.yugabyte",
-        "state.mysql", "state.oracledatabase",
+        "state.oracledatabase",
     ];
 
-    // Stores that declare ETags and lose events all the same, as their sources say (components-contrib 1.18, state/*, Set).
+    // Stores that declare ETags and lose events all the same, or may, as their sources say (components-contrib 1.18, state/*, Set).
     private static readonly Dictionary<string, string> UnsafeStores = new()
     {
         ["state.sqlserver"] = "of two that create one key at once, both are told that they did",
         ["state.azure.sqlserver"] = "of two that create one key at once, both are told that they did",
+        ["state.mysql"] = "with its default collation two keys that differ in case are one, and that of two that create one key at once only one is told so is not proven",
         ["state.etcd"] = "a write that lost its race is answered as written",
         ["state.ravendb"] = "of two that create one key at once, both are told that they did",
         ["state.zookeeper"] = "first-write without an ETag overwrites what exists",
@@ -51,12 +52,21 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
                 $"An event store cannot be kept in the state store '{store.Name}' ({store.Type}) without losing events: {reason}.");
         }
 
+        var rollsBack = AtomicStores.Contains(store.Type);
+        if (options.BatchWrites == BatchWrites.Atomic && !rollsBack)
+        {
+            throw new UnsuitableStateStoreException(
+                $"EventStore:BatchWrites is Atomic, but that a transaction of the state store '{store.Name}' ({store.Type}) writes all or nothing is not known"
+                + $"{(store.Type == Redis ? ": on redis a refused operation leaves the others written, and what exists is overwritten as if it were new" : "")}"
+                + "; expected Separate, or no setting.");
+        }
+
         // A bulk read cannot ask for consistency: elsewhere (dynamodb, cosmosdb) it may answer what is no longer so.
-        _readsInBulk = store.Type == Redis || AtomicStores.Contains(store.Type);
+        _readsInBulk = store.Type == Redis || rollsBack;
 
         // Where the default is another (dynamodb). Cosmos DB takes "strong" for "session", which is weaker than what its account may be set to.
         _reads = store.Type == Cosmos ? null : ConsistencyMode.Strong;
-        return _batches = options.BatchWrites ?? (AtomicStores.Contains(store.Type) ? BatchWrites.Atomic : BatchWrites.Separate);
+        return _batches = options.BatchWrites ?? (rollsBack ? BatchWrites.Atomic : BatchWrites.Separate);
     }
 
     public async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken)

@@ -4,10 +4,9 @@ namespace DaprOrders.EventSourcing.State;
 /// Reads that come at the same time go out together: whatever is asked for while the calls under way are not answered is in the next one. No
 /// timer is waited for, and a read by itself is a call by itself.
 /// </summary>
-internal sealed class GatheredReads(IStateApi state, TimeSpan timeout, TimeProvider time)
+internal sealed class GatheredReads(IStateApi state, int keysPerCall, TimeSpan timeout, TimeProvider time)
 {
     private const int CallsAtOnce = 2;
-    private const int KeysPerCall = 64;
 
     private readonly Lock _lock = new();
     private readonly Queue<Read> _waiting = new();
@@ -61,8 +60,8 @@ internal sealed class GatheredReads(IStateApi state, TimeSpan timeout, TimeProvi
     {
         lock (_lock)
         {
-            reads = new List<Read>(Math.Min(_waiting.Count, KeysPerCall));
-            while (reads.Count < KeysPerCall && _waiting.TryDequeue(out var read))
+            reads = new List<Read>(Math.Min(_waiting.Count, keysPerCall));
+            while (reads.Count < keysPerCall && _waiting.TryDequeue(out var read))
             {
                 if (!read.Answer.Task.IsCompleted)
                 {

@@ -105,7 +105,7 @@ internal sealed class StreamCommands(
             }
 
             var handled = HandledOf(category, present, next, stored);
-            return pending.TryAdd(next, handled.Appended) is { } command ? new Queued<TState>(handled, command) : null;
+            return committer.TryAdd(pending, next, handled.Appended) is { } command ? new Queued<TState>(handled, command) : null;
         }
         catch (Exception) when (!cancellationToken.IsCancellationRequested)
         {
@@ -224,14 +224,16 @@ internal sealed class StreamCommands(
     // Bounds what is held in memory while the store is slow or away, whatever a command waits for.
     private Admission Admit()
     {
-        if (Interlocked.Increment(ref _inside) <= options.QueueLimit)
+        var refusal = Interlocked.Increment(ref _inside) > options.QueueLimit ? $"{options.QueueLimit} commands are at work or wait already"
+            : committer.IsFull ? $"Commits of more than {options.QueueBytes} bytes wait already"
+            : null;
+        if (refusal is null)
         {
             return new Admission(this);
         }
 
         Interlocked.Decrement(ref _inside);
-        throw new EventStoreUnavailableException(
-            $"{options.QueueLimit} commands are at work or wait already; the state store is too slow or away. Try again later.");
+        throw new EventStoreUnavailableException($"{refusal}; the state store is too slow or away. Try again later.");
     }
 
     private readonly struct Admission(StreamCommands commands) : IDisposable

@@ -8,10 +8,7 @@ internal sealed record TipAt(string Stream, Tip Tip, string? ETag);
 /// <summary>Reads tips and pages.</summary>
 internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, TimeProvider time)
 {
-    private const int PagesPerRead = 16;
-    private const int TipsPerRead = 64;
-
-    private readonly GatheredReads _gathered = new(state, options.CallTimeout, time);
+    private readonly GatheredReads _gathered = new(state, options.Chunks.GatheredKeys, options.CallTimeout, time);
 
     public static TipAt At(string stream, StateValue? value) =>
         value is null ? new TipAt(stream, Tip.Empty, null) : new TipAt(stream, Tip.Read(value.Value), value.ETag);
@@ -22,7 +19,7 @@ internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, 
     /// <summary>Tips in the order asked for.</summary>
     public async Task<IReadOnlyList<TipAt>> ReadTipsAsync(IReadOnlyList<string> streams, CancellationToken cancellationToken)
     {
-        var read = await Task.WhenAll(streams.Chunk(TipsPerRead).Select(async chunk =>
+        var read = await Task.WhenAll(streams.Chunk(options.Chunks.Tips).Select(async chunk =>
         {
             var values = await state.GetManyAsync([.. chunk.Select(Tip.KeyOf)], cancellationToken);
             return chunk.Zip(values, At);
@@ -41,7 +38,7 @@ internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, 
             while (number < at.Tip.Pages && found.Count < limit)
             {
                 var wanted = 1 + ((limit - found.Count) / options.TipEvents);
-                var count = Math.Min(Math.Min(wanted, PagesPerRead), at.Tip.Pages - number);
+                var count = Math.Min(Math.Min(wanted, options.Chunks.Pages), at.Tip.Pages - number);
                 found.AddRange((await ReadPagesAsync(at.Stream, number + 1, count, cancellationToken)).SelectMany(page => page.Events));
                 number += count;
             }

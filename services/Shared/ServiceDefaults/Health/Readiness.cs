@@ -32,7 +32,8 @@ internal static class Readiness
             .AddCheck<SidecarIsReady>("sidecar", timeout: Patience)
             .AddCheck<TopicsAreSubscribed>("subscriptions", timeout: Patience)
             .AddCheck<StoreAnswers>("store", timeout: Patience)
-            .AddCheck<EventStoreTakesCommands>("event-store");
+            .AddCheck<EventStoreTakesCommands>("event-store")
+            .AddCheck<EventsArePublished>("publication");
     }
 
     public static void MapHealth(this WebApplication app)
@@ -92,6 +93,15 @@ internal sealed class EventStoreTakesCommands(IServiceProvider services) : IHeal
         Task.FromResult(services.GetService<EventStore>()?.Ready.IsCompletedSuccessfully ?? true
             ? HealthCheckResult.Healthy()
             : HealthCheckResult.Unhealthy("The event store has no lane to write to yet; see the service's log."));
+}
+
+/// <summary>The broker takes every event. While it refuses single ones the service is ready all the same: consumers have them from the event log.</summary>
+internal sealed class EventsArePublished(IServiceProvider services) : IHealthCheck
+{
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken) =>
+        Task.FromResult(services.GetService<EventStore>() is { ParkedCount: > 0 and var parked }
+            ? HealthCheckResult.Degraded($"{parked} events are parked, since the broker refuses them: GET /event-log/parked says which and why.")
+            : HealthCheckResult.Healthy());
 }
 
 /// <summary>The state store answers a read.</summary>

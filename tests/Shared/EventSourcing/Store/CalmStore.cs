@@ -9,11 +9,16 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
 {
     public static StreamCategory<Ledger, LedgerEvent> Category { get; } = new("ledger", "ledgers", Ledger.Empty, Ledger.After);
 
-    private readonly Lock _lock = new();
-    private readonly SimulatedStore _store = new(StoreClass.Sqlite);
+    private readonly Lock _lock;
+    private readonly SimulatedStore _store;
+    private readonly TaskCompletionSource _atGate = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public CalmStore(EventStoreOptions? options = null)
+    /// <param name="other">An instance that works on the same state store.</param>
+    /// <param name="refusal">What the broker answers to an event; null: it takes it.</param>
+    public CalmStore(EventStoreOptions? options = null, CalmStore? other = null, Func<RecordedEvent, string?>? refusal = null)
     {
+        Refusal = refusal ?? (_ => null);
+        (_lock, _store) = other is null ? (new Lock(), new SimulatedStore(StoreClass.Sqlite)) : (other._lock, other._store);
         Types = new EventTypes().AddFamily<LedgerEvent>();
         Store = new EventStore(this, this, this, Types, options ?? new EventStoreOptions(), TimeProvider.System, NullLogger<EventStore>.Instance);
         _ = Store.RunAsync();
@@ -37,6 +42,15 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
     /// <summary>Batches wait for it.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
 
+    /// <summary>Completed when a batch has come to the gate.</summary>
+    public Task AtGate => _atGate.Task;
+
+    public Func<RecordedEvent, string?> Refusal { get; set; }
+
+    public int PublishCalls { get; private set; }
+
+    public int LargestPublication { get; private set; }
+
     public int PagesWritten => _store.Keys.Count(key => key.Contains("|page|", StringComparison.Ordinal));
 
     public Task<Handled<Ledger>> BookAsync(string id, params int[] amounts) => Store.HandleAsync(
@@ -51,59 +65,82 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
 
     public Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken) => Task.FromResult(BatchWrites.Atomic);
 
-    public Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) => Locked(() =>
+    public Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) => CallAsync(() =>
     {
         KeysRead++;
         return _store.Get(key);
     });
 
     public Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
-        Locked<IReadOnlyList<StateValue?>>(() =>
+        CallAsync<IReadOnlyList<StateValue?>>(() =>
         {
             KeysRead += keys.Count;
             return [.. keys.Select(_store.Get)];
         });
 
-    public Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken) => Locked(() => _store.TrySave(write));
+    public Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken) => CallAsync(() => _store.TrySave(write));
 
     public async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
-        await Gate.WaitAsync(cancellationToken);
-        await Locked(() =>
+        if (!Gate.IsCompleted)
+        {
+            _atGate.TrySetResult();
+            await Gate.WaitAsync(cancellationToken);
+        }
+
+        await CallAsync(() =>
         {
             Batches++;
             return _store.Transact(writes);
         });
     }
 
-    public Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken) => Locked(() =>
+    public Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken) => CallAsync(() =>
     {
+        PublishCalls++;
+        if (events.Select(Refusal).FirstOrDefault(refusal => refusal is not null) is { } refusal)
+        {
+            throw new StoreFault(refusal);
+        }
+
+        LargestPublication = Math.Max(LargestPublication, events.Sum(e => e.Bytes));
         Published.AddRange(events);
         return true;
     });
 
     public Task<IReadOnlyList<RecordedEvent>> ReadAsync(
         string publisher, string stream, long after, int limit, CancellationToken cancellationToken) =>
-        Locked<IReadOnlyList<RecordedEvent>>(() =>
+        CallAsync<IReadOnlyList<RecordedEvent>>(() =>
         {
             Fetches++;
             return [.. ElsewhereRecorded.Where(e => e.Stream == stream && e.Version > after).Take(limit)];
         });
 
-    public async ValueTask DisposeAsync() => await Store.StopAsync(default);
+    /// <summary>What is committed is published then, unless the broker refuses it.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        await Store.StopAsync(patience.Token);
+    }
 
-    private Task<T> Locked<T>(Func<T> effect)
+    /// <summary>Nothing is published or written meanwhile.</summary>
+    public T Locked<T>(Func<T> effect)
     {
         lock (_lock)
         {
-            try
-            {
-                return Task.FromResult(effect());
-            }
-            catch (StoreFault fault)
-            {
-                return Task.FromException<T>(fault);
-            }
+            return effect();
+        }
+    }
+
+    private Task<T> CallAsync<T>(Func<T> effect)
+    {
+        try
+        {
+            return Task.FromResult(Locked(effect));
+        }
+        catch (StoreFault fault)
+        {
+            return Task.FromException<T>(fault);
         }
     }
 }

@@ -178,14 +178,23 @@ public sealed class StreamTests
         var gate = new TaskCompletionSource();
         calm.Gate = gate.Task;
         var other = calm.BookAsync("other", 1);
+        await calm.AtGate;
 
+        var last = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var bookings = Enumerable.Range(1, 5).Select(amount => calm.BookAsync("a", amount)).ToArray();
         var ifEmpty = calm.Store.HandleAsync(
             CalmStore.Category,
             "a",
-            state => state.Bookings == 0 ? new Booked(100, "") : Decision<LedgerEvent>.Nothing,
+            state =>
+            {
+                last.TrySetResult();
+                return state.Bookings == 0 ? new Booked(100, "") : Decision<LedgerEvent>.Nothing;
+            },
             NoContext,
             TestContext.Current.CancellationToken);
+
+        // Commands take turns: when the last one decides, the others wait for their commit.
+        await last.Task;
         Assert.False(ifEmpty.IsCompleted, "nothing is answered from what is not committed");
         gate.SetResult();
 
