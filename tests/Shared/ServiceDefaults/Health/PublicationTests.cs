@@ -47,7 +47,7 @@ public sealed class PublicationTests
         await running;
     }
 
-    private static Task SendAsync(EventStore store, string id) =>
+    private static Task<Handled<int>> SendAsync(EventStore store, string id) =>
         store.HandleAsync(Letters, id, _ => new LetterSent(id, "Ann"), new CommandContext(), Cancel);
 
     private static async Task<HealthCheckResult> CheckAsync(EventStore store)
