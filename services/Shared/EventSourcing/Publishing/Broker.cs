@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using DaprOrders.EventSourcing.State;
 
 namespace DaprOrders.EventSourcing.Publishing;
@@ -5,10 +6,19 @@ namespace DaprOrders.EventSourcing.Publishing;
 /// <summary>Hands events to the broker; a call that is not answered in time has failed, and then any of its events may be there.</summary>
 internal sealed class Broker(IEventPublisher publisher, EventStoreOptions options, TimeProvider time)
 {
-    public Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken) => TimeLimit.WithinAsync(
-        token => publisher.PublishAsync(topic, events, token),
-        options.CallTimeout,
-        time,
-        $"The publication of {events.Count} events to {topic}, {events[0].Id} first, was not answered within {options.CallTimeout}. Try again later.",
-        cancellationToken);
+    private readonly ConcurrentDictionary<string, RecordedEvent> _taken = [];
+
+    public async Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken)
+    {
+        await TimeLimit.WithinAsync(
+            token => publisher.PublishAsync(topic, events, token),
+            options.CallTimeout,
+            time,
+            $"The publication of {events.Count} events to {topic}, {events[0].Id} first, was not answered within {options.CallTimeout}. Try again later.",
+            cancellationToken);
+        _taken[topic] = events[^1];
+    }
+
+    /// <summary>An event of the topic that the broker took, whatever lane it is of: taken once more it shows that the broker works. Consumers ignore it.</summary>
+    public RecordedEvent? LastTaken(string topic) => _taken.GetValueOrDefault(topic);
 }

@@ -17,9 +17,6 @@ internal sealed class LanePublication(
     // Of the events that are to be published now: those that the broker has, and the refusals of the others.
     private readonly HashSet<string> _done = [];
     private readonly Dictionary<string, int> _refusals = [];
-
-    // By topic, an event that the broker took: taken once more it shows that the broker works. Consumers ignore it.
-    private readonly Dictionary<string, RecordedEvent> _taken = [];
     private int _failures;
 
     /// <summary>When it returns, each of the events is with the broker or parked. When it fails, it is to be called again with the same ones, or more.</summary>
@@ -49,7 +46,6 @@ internal sealed class LanePublication(
     private async Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken)
     {
         await broker.PublishAsync(topic, events, cancellationToken);
-        _taken[topic] = events[^1];
         _done.UnionWith(events.Select(e => e.Id));
     }
 
@@ -102,7 +98,7 @@ internal sealed class LanePublication(
         string topic, List<RecordedEvent> events, RecordedEvent refused, long published, CancellationToken cancellationToken)
     {
         var witnesses = new List<RecordedEvent>();
-        if (_taken.TryGetValue(topic, out var taken))
+        if (broker.LastTaken(topic) is { } taken)
         {
             witnesses.Add(taken);
         }

@@ -44,8 +44,16 @@ internal sealed class StreamCommands(
             {
                 var pending = committer.PendingOn(stream);
                 assumeNew = likelyNew && attempt == 0 && pending is null;
-                queued = (pending is null ? null : await JoinAsync(category, pending, propose, cancellationToken))
-                    ?? await BeginAsync(category, stream, assumeNew, propose, cancellationToken);
+                try
+                {
+                    queued = (pending is null ? null : await JoinAsync(category, pending, propose, cancellationToken))
+                        ?? await BeginAsync(category, stream, assumeNew, propose, cancellationToken);
+                }
+                catch (Exception exception) when (assumeNew && exception is not EventStoreUnavailableException and not OperationCanceledException)
+                {
+                    // What was wrong on a stream that was only thought to be new may be right on the real one.
+                    continue;
+                }
             }
 
             // A stream that was only thought to be new needs a look at the real one before nothing is done.

@@ -198,3 +198,98 @@ internal sealed class NoPositions(IStateApi inner) : Mutant(inner)
         ],
         cancellationToken);
 }
+
+/// <summary>Rule: after a transaction that failed, an empty segment takes its number before it is called failed. Here: everybody only believes so.</summary>
+internal sealed class NoEmptySegment(IStateApi inner, Dictionary<string, StateValue> pretended) : Mutant(inner)
+{
+    public override async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken)
+    {
+        if (!IsSegment(write.Key) || !Segment.Read(write.Value).BatchId.EndsWith("-none", StringComparison.Ordinal))
+        {
+            return await base.TrySaveAsync(write, cancellationToken);
+        }
+
+        if (await base.GetAsync(write.Key, cancellationToken) is not null)
+        {
+            return false;
+        }
+
+        pretended[write.Key] = new StateValue(write.Value, "none");
+        return true;
+    }
+
+    public override async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) =>
+        await base.GetAsync(key, cancellationToken) ?? pretended.GetValueOrDefault(key);
+
+    public override async Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
+        [.. keys.Zip(await base.GetManyAsync(keys, cancellationToken), (key, value) => value ?? pretended.GetValueOrDefault(key))];
+}
+
+/// <summary>Rule: a page is written before the tip that drops its events. Here: after it.</summary>
+internal sealed class PageAfterTip(IStateApi inner) : Mutant(inner)
+{
+    private readonly List<StateWrite> _held = [];
+
+    public override async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken)
+    {
+        if (write.Key.Contains("|page|", StringComparison.Ordinal))
+        {
+            if (await base.GetAsync(write.Key, cancellationToken) is not null)
+            {
+                return false;
+            }
+
+            _held.Add(write);
+            return true;
+        }
+
+        var saved = await base.TrySaveAsync(write, cancellationToken);
+        await WriteHeldAsync([write], cancellationToken);
+        return saved;
+    }
+
+    public override async Task SaveManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        await base.SaveManyAsync(writes, cancellationToken);
+        await WriteHeldAsync(writes, cancellationToken);
+    }
+
+    private async Task WriteHeldAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        foreach (var page in _held.FindAll(page => writes.Any(write => page.Key.StartsWith($"{write.Key}|page|", StringComparison.Ordinal))))
+        {
+            _held.Remove(page);
+            await base.TrySaveAsync(page, cancellationToken);
+        }
+    }
+}
+
+/// <summary>Rule: the head says of what is published that it is. Here: of all that is settled; only its writer reads what it meant.</summary>
+internal sealed class HeadPublishedAhead(IStateApi inner) : Mutant(inner)
+{
+    private readonly Dictionary<string, ReadOnlyMemory<byte>> _meant = [];
+
+    public override Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken)
+    {
+        if (!IsHead(write.Key))
+        {
+            return base.TrySaveAsync(write, cancellationToken);
+        }
+
+        var head = Head.Read(write.Value);
+        var ahead = (head with { Published = head.Settled }).ToBytes();
+        _meant[Convert.ToBase64String(ahead)] = write.Value;
+        return base.TrySaveAsync(write with { Value = ahead }, cancellationToken);
+    }
+
+    public override async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) =>
+        Meant(key, await base.GetAsync(key, cancellationToken));
+
+    public override async Task<IReadOnlyList<StateValue?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
+        [.. keys.Zip(await base.GetManyAsync(keys, cancellationToken), Meant)];
+
+    private static bool IsHead(string key) => key.StartsWith("lane|", StringComparison.Ordinal) && !IsSegment(key);
+
+    private StateValue? Meant(string key, StateValue? value) =>
+        value is not null && IsHead(key) && _meant.TryGetValue(Convert.ToBase64String(value.Value.Span), out var meant) ? value with { Value = meant } : value;
+}

@@ -22,6 +22,12 @@ internal sealed class Run
     // What was committed is published within this time, and the head that says so is written.
     private static readonly TimeSpan Publishes = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan WorksWithin = TimeSpan.FromSeconds(5);
+
+    // The tries of those that the broker refuses are over, lane after lane.
+    private static readonly TimeSpan Parks = TimeSpan.FromMinutes(1);
+
+    // A lane that had nothing else to publish waited, and tries once more.
+    private static readonly TimeSpan Retries = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan StopsWithin = TimeSpan.FromMinutes(1);
     private static readonly StreamCategory<Marks, Marked> Category = new("mark", "marks", Marks.None, Marks.After);
     private static readonly StreamCategory<Tallies, Tallied> Consumed = new("tally", "tallies", new Tallies(0), (tallies, _) => new Tallies(tallies.Count + 1));
@@ -39,11 +45,15 @@ internal sealed class Run
     private readonly Dictionary<string, int> _logged = [];
     private readonly Dictionary<(string Lane, string Stream), long> _lastLogged = [];
     private readonly HashSet<string> _kept = [];
+    private readonly Dictionary<string, long> _committed = [];
+    private readonly List<Answer> _answers = [];
     private readonly SimulatedInstance[] _instances = new SimulatedInstance[Instances];
     private readonly TimeSpan[] _clocksAhead = new TimeSpan[Instances];
     private readonly int _streams;
     private readonly int _commandsPerClient;
     private readonly bool _consumes;
+    private readonly bool _refuses;
+    private readonly Chunks _chunks;
     private int _commands;
     private bool _resting;
 
@@ -62,6 +72,9 @@ internal sealed class Run
             _clocksAhead = [.. _clocksAhead.Select(_ => TimeSpan.FromSeconds(_world.Random.Next(-20, 20)))];
         }
 
+        _chunks = _world.Chance(0.7) ? SimulatedInstance.SmallChunks : new Chunks();
+        _world.Busy = _world.Chance(0.5) ? _world.Random.NextDouble() * 0.05 : 0;
+        _refuses = _world.Chance(0.25);
         var level = Math.Pow(_world.Random.NextDouble(), 2) * 0.1;
         _faults = new Faults
         {
@@ -69,10 +82,17 @@ internal sealed class Run
             FailAfter = level,
             NeverAnswer = level / 2,
             LandLate = level,
+            LandSoon = level,
             LandTwice = level / 2,
             ForgetRefusals = 0.3,
         };
-        _reader = new SimulatedInstance(_world, _store, _faults, _published, "reader", TimeSpan.Zero, mutateReader ?? (api => api)).Store;
+        if (_refuses)
+        {
+            _faults.Refuses = e => e.Version % 5 == 2 && e.Stream.EndsWith('0');
+        }
+
+        _reader = new SimulatedInstance(
+            _world, _store, _faults, _published, "reader", TimeSpan.Zero, mutateReader ?? (api => api), chunks: _chunks).Store;
     }
 
     public int Committed => _seen.Count;
@@ -104,7 +124,10 @@ internal sealed class Run
         }
 
         await EveryInstanceWorksAsync();
-        await Task.Delay(Publishes, _world);
+        await Task.Delay(_refuses ? Parks : Publishes, _world);
+        _faults.Refuses = _ => false;
+        await Task.Delay(_refuses ? Retries : TimeSpan.Zero, _world);
+        await RedriveAsync();
         if (_consumes)
         {
             await ConsumeTheLastAsync();
@@ -117,7 +140,7 @@ internal sealed class Run
 
     private void StartInstance(int i)
     {
-        _instances[i] = new SimulatedInstance(_world, _store, _faults, _published, $"instance-{i}", _clocksAhead[i], _mutate, _batches);
+        _instances[i] = new SimulatedInstance(_world, _store, _faults, _published, $"instance-{i}", _clocksAhead[i], _mutate, _batches, _chunks);
         _instances[i].Start();
     }
 
@@ -131,21 +154,85 @@ internal sealed class Run
             var parts = 1 + _world.Random.Next(3);
             using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(_world.Random.Next(1, 20)), _world);
             var instance = _instances[number % Instances];
-            await UnlessFailedAsync(() => CommandAsync(instance.Store, id, command, parts, likelyNew: _world.Chance(0.2), patience.Token));
+            var choice = _world.Random.Next(10);
+            var context = new CommandContext(
+                LikelyNew: _world.Chance(0.2),
+                ExpectedVersion: choice is 0 or 1 ? Math.Max(0, _committed.GetValueOrDefault(Category.StreamOf(id)) - _world.Random.Next(2)) : null);
+            Func<Marks, bool> wants = choice switch
+            {
+                2 or 3 => state => state.Count % 2 == 0,
+                4 or 5 => state => state.Digest % 3 != 0,
+                _ => _ => true,
+            };
+            await UnlessFailedAsync(() => CommandAsync(instance.Store, id, command, parts, context, patience.Token, wants, refuses: choice > 3));
         }
     }
 
-    private async Task CommandAsync(EventStore store, string id, string command, int parts, bool likelyNew, CancellationToken patience)
+    /// <param name="wants">On a state that it does not want the command writes nothing, or is refused.</param>
+    private async Task CommandAsync(
+        EventStore store,
+        string id,
+        string command,
+        int parts,
+        CommandContext context,
+        CancellationToken patience,
+        Func<Marks, bool>? wants = null,
+        bool refuses = false)
     {
-        var handled = await store.HandleAsync(
-            Category,
-            id,
-            _ => new Decision<Marked>([.. Enumerable.Range(0, parts).Select(part => new Marked(command, part, parts))], null),
-            new CommandContext(LikelyNew: likelyNew),
-            patience);
-        _acknowledged.Add(command, (Category.StreamOf(id), handled.Appended[0].Version, parts));
+        var stream = Category.StreamOf(id);
+        var before = _committed.GetValueOrDefault(stream);
+        Handled<Marks> handled;
+        try
+        {
+            handled = await store.HandleAsync(Category, id, Decide, context, patience);
+        }
+        catch (WrongVersionException exception)
+        {
+            Promise(exception.Actual != exception.Expected, $"{command} was refused at the version that it expected, {exception.Expected}");
+            Answered(command, stream, exception.Actual, null, before);
+            return;
+        }
+
+        Answered(command, stream, handled.Stream.Version, handled.Stream.State, before);
+        if (handled.Appended.Count == 0)
+        {
+            Promise(wants?.Invoke(handled.Stream.State) == false, $"{command} wrote nothing on {handled.Stream.State}, where it was to write");
+            Promise(refuses == handled.Refusal is not null, $"{command} wrote nothing, and its refusal is {handled.Refusal}");
+            return;
+        }
+
+        _acknowledged.Add(command, (stream, handled.Appended[0].Version, parts));
         Promise(handled.Appended.Count == parts, $"{command}: {handled.Appended.Count} events acknowledged, {parts} decided");
+        Promise(
+            context.ExpectedVersion is not { } expected || handled.Appended[0].Version == expected + 1,
+            $"{command} expected version {context.ExpectedVersion} and was committed as {handled.Appended[0].Id}");
         See(handled.Appended);
+
+        Decision<Marked> Decide(Marks state) => wants?.Invoke(state) switch
+        {
+            false when refuses => Decision<Marked>.Refuse("not-wanted", $"not on {state}"),
+            false => Decision<Marked>.Nothing,
+            _ => new([.. Enumerable.Range(0, parts).Select(part => new Marked(command, part, parts, state.Count, state.Digest))], null),
+        };
+    }
+
+    // Whatever is told of a stream is as it once was, and not before what was known to be committed when it was asked.
+    private void Answered(string who, string stream, long version, Marks? state, long before)
+    {
+        Promise(version >= before, $"{who} was told version {version} of {stream}, after version {before} had been seen");
+        _answers.Add(new Answer(who, stream, version, state));
+    }
+
+    // The broker takes everything now, also what it refused before.
+    private async Task RedriveAsync()
+    {
+        var store = _instances[_world.Random.Next(Instances)].Store;
+        foreach (var parked in await store.ReadParkedAsync(default))
+        {
+            Promise(await store.RedriveParkedAsync(parked.Id, default), $"{parked.Id} is parked and is not found");
+        }
+
+        Promise((await _reader.ReadParkedAsync(default)).Count == 0, "events are parked, though all have been redriven");
     }
 
     // A killed instance never answers; its client asks no more.
@@ -171,6 +258,12 @@ internal sealed class Run
             var stream = Category.StreamOf($"s{_world.Random.Next(_streams)}");
             var (after, limit) = (_world.Random.Next(60), 1 + _world.Random.Next(20));
             await UnlessFailedAsync(async () => See(await store.ReadStreamAsync(stream, after, limit, default)));
+            var before = _committed.GetValueOrDefault(stream);
+            await UnlessFailedAsync(async () =>
+            {
+                var loaded = await store.LoadAsync(Category, stream["mark-".Length..], default);
+                Answered("a reader", stream, loaded.Version, loaded.State, before);
+            });
         }
     }
 
@@ -234,7 +327,7 @@ internal sealed class Run
             {
                 try
                 {
-                    await CommandAsync(instance.Store, $"s{s}", $"last-{++_commands}", 1, likelyNew: false, default).WaitAsync(WorksWithin, _world);
+                    await CommandAsync(instance.Store, $"s{s}", $"last-{++_commands}", 1, new CommandContext(), default).WaitAsync(WorksWithin, _world);
                 }
                 catch (Exception exception) when (exception is EventStoreUnavailableException or TimeoutException)
                 {
@@ -343,6 +436,23 @@ internal sealed class Run
                 }
             }
 
+            for (var i = 0; i < events.Count; i++)
+            {
+                var marked = (Marked)SimulatedInstance.Types.Read(events[i]);
+                var saw = states[i - marked.Part];
+                Promise(
+                    (marked.SawCount, marked.SawDigest) == (saw.Count, saw.Digest),
+                    $"{events[i].Id} was decided on {marked.SawCount}/{marked.SawDigest}, and before it there was {saw}");
+            }
+
+            foreach (var answer in _answers.Where(answer => answer.Stream == stream))
+            {
+                Promise(answer.Version < states.Count, $"{answer.Who} was told version {answer.Version} of {stream}, which has {events.Count}");
+                Promise(
+                    answer.State is null || answer.State == states[(int)answer.Version],
+                    $"{answer.Who} was told {answer.State} at version {answer.Version} of {stream}, and it was {states[(int)answer.Version]}");
+            }
+
             var loaded = await store.LoadAsync(Category, $"s{s}", default);
             Promise(loaded.State == states[^1], $"{stream} loads as {loaded.State}, its events say {states[^1]}");
             var version = _world.Random.Next(events.Count + 2);
@@ -416,6 +526,7 @@ internal sealed class Run
     {
         foreach (var e in events)
         {
+            _committed[e.Stream] = Math.Max(_committed.GetValueOrDefault(e.Stream), e.Version);
             var data = e.Data.GetRawText();
             if (!_seen.TryAdd((e.Stream, e.Version), data))
             {
@@ -433,6 +544,9 @@ internal sealed class Run
     }
 
     private sealed record Tallies(int Count);
+
+    /// <summary>What somebody was told of a stream; <c>State</c> null where only the version was.</summary>
+    private sealed record Answer(string Who, string Stream, long Version, Marks? State);
 }
 
 internal sealed class PromiseBrokenException(string message) : Exception(message);

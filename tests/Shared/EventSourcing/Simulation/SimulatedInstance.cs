@@ -14,6 +14,9 @@ internal sealed class Faults
 
     public double LandLate { get; set; }
 
+    /// <summary>It fails, and takes effect a moment later.</summary>
+    public double LandSoon { get; set; }
+
     /// <summary>It takes effect now, and again later.</summary>
     public double LandTwice { get; set; }
 
@@ -29,9 +32,12 @@ internal sealed class Faults
     /// <summary>Until then nothing can be published.</summary>
     public DateTimeOffset BrokerDownUntil { get; set; }
 
+    /// <summary>Events that the broker never takes, whatever else it takes; to be ended by itself.</summary>
+    public Func<RecordedEvent, bool> Refuses { get; set; } = _ => false;
+
     public void End()
     {
-        (FailBefore, FailAfter, NeverAnswer, LandLate, LandTwice, ForgetRefusals) = (0, 0, 0, 0, 0, 0);
+        (FailBefore, FailAfter, NeverAnswer, LandLate, LandSoon, LandTwice, ForgetRefusals) = (0, 0, 0, 0, 0, 0, 0);
         DownUntil = ReadOnlyUntil = BrokerDownUntil = default;
     }
 }
@@ -56,7 +62,8 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
         string name,
         TimeSpan clockAhead,
         Func<IStateApi, IStateApi> mutate,
-        BatchWrites? batches = null)
+        BatchWrites? batches = null,
+        Chunks? chunks = null)
     {
         (_world, _store, _faults, _published) = (world, store, faults, published);
         _batches = batches ?? (store.Kind is StoreClass.Sqlite or StoreClass.Postgres ? BatchWrites.Atomic : BatchWrites.Separate);
@@ -69,12 +76,30 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
             MaxBatch = 4,
             QueueLimit = 16,
             RelayBuffer = 6,
+            RelayBufferBytes = 1_000,
             TipEvents = 4,
+            PublishAttempts = 2,
+            Chunks = chunks ?? new Chunks(),
         };
         Store = new EventStore(mutate(this), this, this, Types, options, new ClockAhead(world, clockAhead), NullLogger<EventStore>.Instance);
     }
 
     public static EventTypes Types { get; } = new EventTypes().Add<Marked>().Add<Tallied>();
+
+    /// <summary>So little goes into one call that hardly any work is done by one.</summary>
+    public static Chunks SmallChunks { get; } = new()
+    {
+        SettledSegments = 2,
+        LogSegments = 3,
+        LogSegmentsPerPage = 5,
+        LogBytes = 400,
+        LogGap = 2,
+        Pages = 2,
+        Tips = 2,
+        GatheredKeys = 2,
+        PublishedEvents = 3,
+        PublishedBytes = 250,
+    };
 
     public EventStore Store { get; }
 
@@ -144,8 +169,9 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
         await CallAsync(
             () =>
             {
-                _published.AddRange(some ?? events);
-                return some is null ? true : throw new StoreFault("not all were published");
+                RecordedEvent[] taken = [.. (some ?? events).Where(e => !_faults.Refuses(e))];
+                _published.AddRange(taken);
+                return taken.Length == events.Count ? true : throw new StoreFault("not all were published");
             },
             cancellationToken,
             _faults.BrokerDownUntil);
@@ -189,6 +215,12 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
             await Task.Delay(Timeout.InfiniteTimeSpan, _world, cancellationToken);
         }
 
+        if ((fate -= _faults.LandSoon) < 0)
+        {
+            _ = LandLateAsync(effect, 20);
+            throw new StoreFault("failed before its effect");
+        }
+
         var result = effect();
         if (fate - _faults.LandTwice < 0)
         {
@@ -209,9 +241,9 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
 
     private static DateTimeOffset Later(DateTimeOffset one, DateTimeOffset other) => one > other ? one : other;
 
-    private async Task LandLateAsync<T>(Func<T> effect)
+    private async Task LandLateAsync<T>(Func<T> effect, double withinMilliseconds = 30_000)
     {
-        await _world.DelayAsync(30_000);
+        await _world.DelayAsync(withinMilliseconds);
         try
         {
             effect();
@@ -251,8 +283,10 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
     }
 }
 
-/// <summary>What commands make; the marker says which command made it and as the how manieth.</summary>
-internal sealed record Marked(string Command, int Part, int Parts);
+/// <summary>
+/// What commands make; the marker says which command made it and as the how manieth, and on which state it was decided.
+/// </summary>
+internal sealed record Marked(string Command, int Part, int Parts, long SawCount = 0, long SawDigest = 0);
 
 /// <summary>A state that depends on every event and on their order.</summary>
 internal sealed record Marks(long Count, long Digest)

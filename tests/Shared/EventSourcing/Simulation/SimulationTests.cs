@@ -66,6 +66,13 @@ public sealed class SimulationTests
         ["fence on adoption"] = seed => new Run(seed, StoreClass.Sqlite, api => new NoFence(api)),
         ["settled position"] = seed => new Run(seed, StoreClass.Redis, mutateReader: api => new NoSettledPosition(api)),
         ["position in the same write"] = seed => new Run(seed, StoreClass.Sqlite, api => new NoPositions(api)),
+        ["an empty segment where a transaction failed"] = seed =>
+        {
+            var pretended = new Dictionary<string, StateValue>();
+            return new Run(seed, StoreClass.Sqlite, api => new NoEmptySegment(api, pretended), api => new NoEmptySegment(api, pretended));
+        },
+        ["page before the tip that drops its events"] = seed => new Run(seed, StoreClass.Redis, api => new PageAfterTip(api)),
+        ["published position after the publication"] = seed => new Run(seed, StoreClass.Redis, api => new HeadPublishedAhead(api)),
         ["no belief in the answer to several single writes"] = seed => new Run(seed, StoreClass.Separate, api => new BulkAnswersBelieved(api)),
         ["transactions only where they roll back and remember first-write"] = seed => new Run(seed, StoreClass.Redis, batches: BatchWrites.Atomic),
     };

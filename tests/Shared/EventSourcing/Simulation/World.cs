@@ -2,11 +2,14 @@ namespace DaprOrders.EventSourcing.Tests.Simulation;
 
 /// <summary>
 /// One thread, one clock, one seed: every continuation that is ready and every timer that is due is run in an order that the seed decides,
-/// so a run can be repeated exactly.
+/// so a run can be repeated exactly. A busy processor makes continuations wait while the clock goes on.
 /// </summary>
 internal sealed class World : TimeProvider
 {
     private static readonly DateTimeOffset Epoch = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    // How far the clock may go on while a continuation waits for the processor.
+    private static readonly TimeSpan MostBusy = TimeSpan.FromMilliseconds(20);
 
     private readonly List<(SendOrPostCallback Callback, object? State)> _ready = [];
     private readonly PriorityQueue<SimulatedTimer, (long Due, long Order)> _timers = new();
@@ -23,6 +26,9 @@ internal sealed class World : TimeProvider
     }
 
     public Random Random { get; }
+
+    /// <summary>How often a timer fires although continuations are ready.</summary>
+    public double Busy { get; set; }
 
     public long Steps { get; private set; }
 
@@ -76,7 +82,7 @@ internal sealed class World : TimeProvider
 
     private void Step()
     {
-        if (_ready.Count > 0)
+        if (_ready.Count > 0 && !(Busy > 0 && Chance(Busy) && _timers.TryPeek(out _, out var next) && next.Due <= _now + MostBusy.Ticks))
         {
             var chosen = Random.Next(_ready.Count);
             var (callback, state) = _ready[chosen];
