@@ -9,7 +9,7 @@ public sealed class PaymentsOptions
     [Range(typeof(TimeSpan), "00:00:00.010", "00:05:00")]
     public TimeSpan ProviderTimeout { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Calls in a row, before it is left to the broker or to <see cref="SettleEvery"/> to begin again.</summary>
+    /// <summary>Calls in a row for one payment, before the others go on and it has to wait.</summary>
     [Range(1, 20)]
     public int ProviderAttempts { get; set; } = 4;
 
@@ -17,18 +17,15 @@ public sealed class PaymentsOptions
     [Range(typeof(TimeSpan), "00:00:00.001", "00:01:00")]
     public TimeSpan ProviderBackoff { get; set; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>
-    /// A message waits this long for its charge; then the payment is noted as unsettled, the message is acknowledged, and other orders go on.
-    /// Far below the delivery timeout in components/common/resiliency.yaml.
-    /// </summary>
-    [Range(typeof(TimeSpan), "00:00:00.001", "00:01:00")]
-    public TimeSpan SlowAfter { get; set; } = TimeSpan.FromMilliseconds(500);
+    /// <summary>Calls of the provider that one replica makes at once, while it answers.</summary>
+    [Range(1, 10_000)]
+    public int MostAtOnce { get; set; } = 64;
 
-    /// <summary>How often unsettled payments are taken up again, by whichever instance is running.</summary>
+    /// <summary>While the provider is away, it is asked this often at the least whether it is back; sooner at first.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.001", "01:00:00")]
+    public TimeSpan ProbeEvery { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often this service's own event log is looked through for payments that owe a call and that nobody is at: after a restart, an outage, or another replica's end.</summary>
     [Range(typeof(TimeSpan), "00:00:00.010", "01:00:00")]
-    public TimeSpan SettleEvery { get; set; } = TimeSpan.FromSeconds(5);
-
-    /// <summary>Unsettled payments that may be noted; with more, the provider is down, and messages stay with the broker.</summary>
-    [Range(0, 100_000)]
-    public int MaxUnsettled { get; set; } = 1_000;
+    public TimeSpan LookEvery { get; set; } = TimeSpan.FromSeconds(5);
 }

@@ -12,18 +12,21 @@ using DaprOrders.ServiceDefaults.Topics;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults("payments");
-builder.Services.AddEventStore(types => types.AddFamily<PaymentEvent>().AddFamily<OrderEvent>().AddFamily<UnsettledEvent>());
+builder.Services.AddEventStore(types => types.AddFamily<PaymentEvent>().AddFamily<OrderEvent>());
 builder.Services.AddOptions<PaymentsOptions>().BindConfiguration("Payments").ValidateDataAnnotations().ValidateOnStart();
 builder.Services.AddSingleton(services => services.GetRequiredService<DaprClient>().CreateInvokableHttpClient("payment-provider-api"));
+builder.Services.AddSingleton<ProviderPace>();
 builder.Services.AddSingleton<PaymentProvider>();
 builder.Services.AddSingleton<Settlement>();
-builder.Services.AddSingleton<UnsettledPayments>();
+builder.Services.AddSingleton<OpenPayments>();
 builder.Services.AddSingleton<OrderEvents>();
-builder.Services.AddHostedService<UnsettledWorker>();
+builder.Services.AddHostedService<SettlingOpenPayments>();
+builder.Services.AddHostedService<FindingOpenPayments>();
 
 var app = builder.Build();
 app.MapServiceDefaults();
 app.MapEventLog().RequireCaller("ordering", "reporting");
 app.MapPayments();
+app.MapRefundingAgain();
 app.MapTopic("orders", "ordering", app.Services.GetRequiredService<OrderEvents>().HandleAsync);
 app.Run();

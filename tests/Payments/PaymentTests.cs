@@ -1,7 +1,9 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
 using DaprOrders.Contracts;
+using DaprOrders.Doubles;
 using DaprOrders.PaymentProvider;
 using DaprOrders.Payments.Payments;
 using DaprOrders.Tests;
@@ -30,6 +32,7 @@ public sealed class PaymentTests : IDisposable
     {
         _order.StockReserved();
         Assert.Equal(["SUCCESS", "SUCCESS"], await _payments.DeliverAsync(_order, 1, 2));
+        await BecomesAsync("authorized");
 
         var (status, payment) = await _payments.GetAsync($"/payments/{_order.OrderId}");
         Assert.Equal((200, "authorized"), (status, payment.GetProperty("status").GetString()));
@@ -59,6 +62,7 @@ public sealed class PaymentTests : IDisposable
         _order.StockReserved();
         await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => _payments.DeliverAsync(_order, 2)));
         await _payments.DeliverAsync(_order, 1, 2);
+        await BecomesAsync("authorized");
 
         Assert.Equal(["charge"], await LedgerAsync());
         Assert.Equal(["PaymentRequested", "PaymentAuthorized"], await _payments.EventsOfAsync($"payment-{_order.OrderId}"));
@@ -136,7 +140,7 @@ public sealed class PaymentTests : IDisposable
     [Fact]
     public async Task A_slow_charge_does_not_hold_up_the_other_orders_of_its_delivery()
     {
-        Restart(("Payments:ProviderTimeout", "00:01:00"), ("Payments:SlowAfter", "00:00:00.100"));
+        Restart(("Payments:ProviderTimeout", "00:01:00"));
         var slow = new OrderStream().Created(("tea", 1)).StockReserved(PaymentMethods.NeverAnswers);
         _order.StockReserved();
 
@@ -149,7 +153,7 @@ public sealed class PaymentTests : IDisposable
     [Fact]
     public async Task A_charge_whose_message_was_acknowledged_goes_on_after_a_restart()
     {
-        Restart(("Payments:ProviderTimeout", "00:01:00"), ("Payments:SlowAfter", "00:00:00.100"));
+        Restart(("Payments:ProviderTimeout", "00:01:00"));
         Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order.StockReserved(PaymentMethods.NeverAnswers), 2));
 
         Restart();
@@ -158,18 +162,82 @@ public sealed class PaymentTests : IDisposable
     }
 
     [Fact]
-    public async Task A_provider_that_is_down_leaves_the_message_with_the_broker_when_too_many_wait()
+    public async Task A_provider_that_is_away_costs_no_message_and_gets_what_waited_in_order_and_without_a_herd()
     {
-        Restart(("Payments:MaxUnsettled", "0"));
-        _order.StockReserved();
+        const int Orders = 3_000;
+        const int AtOnce = 8;
+        Restart(("Payments:MostAtOnce", $"{AtOnce}"));
         _provider.IsDown = true;
-        Assert.Equal(["RETRY"], await _payments.DeliverAsync(_order, 2));
+        var orders = Enumerable.Range(0, Orders).Select(_ => new OrderStream().Created(("tea", 1)).StockReserved()).ToList();
+        foreach (var delivery in orders.Chunk(100))
+        {
+            Assert.All(await _payments.DeliverAsync([.. delivery.Select(order => (order, 2))]), status => Assert.Equal("SUCCESS", status));
+        }
+
+        await Eventually.IsAsync(() => Task.FromResult(_provider.Calls > 20));
+        // One look whether it is back after the other, not a call for every payment that waits.
+        Assert.InRange(_provider.Calls, 1, Orders / 2);
+
+        Restart(("Payments:MostAtOnce", $"{AtOnce}"));
+        var charged = new ConcurrentQueue<string>();
+        _provider.Charged = charged.Enqueue;
+        _provider.IsDown = false;
+
+        await Eventually.IsAsync(() => Task.FromResult(charged.Count >= Orders));
+        Assert.Equal(orders.Select(order => order.OrderId).Order(), charged.Order());
+        Assert.InRange(_provider.MostAtOnce, 1, AtOnce);
+        // In order, but for what is under way at once, and for the time of 100 that came in one delivery.
+        var places = orders.Select((order, place) => (order.OrderId, place)).ToDictionary(order => order.OrderId, order => order.place);
+        Assert.All(charged.Select((orderId, at) => Math.Abs(places[orderId] - at)), off => Assert.InRange(off, 0, 150));
+        await Eventually.IsAsync(async () => (await StatusesAsync(orders)).All(status => status == "authorized"));
+    }
+
+    [Theory]
+    [InlineData(409)]
+    [InlineData(503)]
+    public async Task One_payment_that_the_provider_has_no_clear_answer_to_holds_up_nobody(int status)
+    {
+        var odd = new OrderStream().Created(("tea", 1)).StockReserved("pm_odd");
+        var isOdd = true;
+        _provider.Answer = request => Volatile.Read(ref isOdd) && Body(request).Contains("pm_odd", StringComparison.Ordinal) ? Refusal(status, "later") : null;
+        var others = Enumerable.Range(0, 20).Select(_ => new OrderStream().Created(("tea", 1)).StockReserved()).ToList();
+
+        await _payments.DeliverAsync(odd, 2);
+        foreach (var other in others)
+        {
+            await _payments.DeliverAsync(other, 2);
+        }
+
+        await Eventually.IsAsync(async () => (await StatusesAsync(others)).All(other => other == "authorized"));
+        Assert.Equal(["requested"], await StatusesAsync([odd]));
+        // It is noted elsewhere, so that the log need not be read from there again.
+        await Eventually.IsAsync(() => Task.FromResult(_payments.Documents.Keys.Any(key => key.StartsWith("settling-aside|", StringComparison.Ordinal))));
+
+        Restart();
+        Volatile.Write(ref isOdd, false);
+        _provider.Answer = request => Body(request).Contains("pm_odd", StringComparison.Ordinal)
+            ? new HttpResponseMessage(HttpStatusCode.Created) { Content = JsonContent.Create(new { id = "ch_odd" }) }
+            : null;
+        await Eventually.IsAsync(async () => await StatusesAsync([odd]) is ["authorized"]);
+    }
+
+    [Fact]
+    public async Task Another_replica_takes_over_what_one_leaves_behind()
+    {
+        using var another = Host(_payments.State, _payments.Documents, ("APP_PORT", "5993"));
+        _ = another.Client;
+        _provider.IsDown = true;
+        await _payments.DeliverAsync(_order.StockReserved(), 2);
         Assert.Equal("requested", await StatusAsync());
 
+        var state = _payments;
+        _payments = another;
+        state.Dispose();
         _provider.IsDown = false;
-        await Eventually.IsAsync(async () => (await _payments.DeliverAsync(_order, 2)) is ["SUCCESS"]);
-        Assert.Equal("authorized", await StatusAsync());
+
+        await BecomesAsync("authorized");
         Assert.Equal(["charge"], await LedgerAsync());
+        _payments = Host(another.State, another.Documents);
     }
 
     [Theory]
@@ -203,7 +271,7 @@ public sealed class PaymentTests : IDisposable
         var asked = 0;
         _provider.Answer = _ => Interlocked.Increment(ref asked) <= 10 ? Refusal(status, "later") : null;
 
-        await DeliverUntilTakenAsync(_order.StockReserved(), 2);
+        Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order.StockReserved(), 2));
 
         await BecomesAsync("authorized");
         Assert.Equal(["charge"], await LedgerAsync());
@@ -217,7 +285,7 @@ public sealed class PaymentTests : IDisposable
             ? new HttpResponseMessage(HttpStatusCode.Forbidden) { Content = JsonContent.Create(new { errorCode = "ERR_DIRECT_INVOKE", message = "no" }) }
             : null;
 
-        await DeliverUntilTakenAsync(_order.StockReserved(), 2);
+        Assert.Equal(["SUCCESS"], await _payments.DeliverAsync(_order.StockReserved(), 2));
 
         await BecomesAsync("authorized");
     }
@@ -244,7 +312,6 @@ public sealed class PaymentTests : IDisposable
         Assert.Equal("requested", await StatusAsync());
 
         _provider.IsDown = false;
-        await DeliverUntilTakenAsync(_order, 3);
         await BecomesAsync("voided");
         Assert.Empty(await LedgerAsync());
         Assert.Equal(["PaymentRequested", "RefundRequested", "PaymentVoided"], await _payments.EventsOfAsync($"payment-{_order.OrderId}"));
@@ -265,6 +332,25 @@ public sealed class PaymentTests : IDisposable
         await BecomesAsync("refundRefused");
         Assert.Equal(1, asked);
         Assert.Equal(["charge"], await LedgerAsync());
+
+        // Somebody has seen to it.
+        _provider.Answer = _ => null;
+        Assert.Equal(202, (await _payments.PostAsync($"/payments/{_order.OrderId}/refund")).Status);
+        await BecomesAsync("refunded");
+        Assert.Equal(["charge", "refund"], await LedgerAsync());
+        Assert.Equal(202, (await _payments.PostAsync($"/payments/{_order.OrderId}/refund")).Status);
+    }
+
+    [Fact]
+    public async Task A_refund_that_nobody_refused_is_not_asked_for_again()
+    {
+        await _payments.DeliverAsync(_order.StockReserved(), 2);
+        await BecomesAsync("authorized");
+
+        var (status, problem) = await _payments.PostAsync($"/payments/{_order.OrderId}/refund");
+        Assert.Equal((409, "nothing-to-refund"), (status, problem.Code()));
+        (status, problem) = await _payments.PostAsync("/payments/unknown/refund");
+        Assert.Equal((404, "payment-not-found"), (status, problem.Code()));
     }
 
     [Theory]
@@ -279,31 +365,39 @@ public sealed class PaymentTests : IDisposable
     [Fact]
     public async Task The_openapi_document_describes_every_answer_of_every_operation() => OpenApiDocument.Describes(
         (await _payments.GetAsync("/openapi/v1.json")).Body,
-        ["GET /payments/{orderId}: 200 400 404 503", .. OpenApiDocument.DeadLetters, .. OpenApiDocument.EventLog]);
+        ["GET /payments/{orderId}: 200 400 404 503", "POST /payments/{orderId}/refund: 202 400 404 409 503", .. OpenApiDocument.DeadLetters, .. OpenApiDocument.EventLog]);
 
-    private ServiceHost<PaymentsOptions> Host(MemoryState? state = null, params (string Name, string Value)[] settings) => new(
+    private ServiceHost<PaymentsOptions> Host(MemoryState? state = null, StateInMemory? documents = null, params (string Name, string Value)[] settings) => new(
         services => services.AddSingleton(_ => new HttpClient(_provider, disposeHandler: false) { BaseAddress = new Uri("http://provider") }),
         [
             new("Payments:ProviderTimeout", "00:00:00.200"),
             new("Payments:ProviderBackoff", "00:00:00.005"),
-            new("Payments:SlowAfter", "00:01:00"),
-            new("Payments:SettleEvery", "00:00:00.050"),
+            new("Payments:ProbeEvery", "00:00:00.050"),
+            new("Payments:LookEvery", "00:00:00.050"),
             new("EventStore:Lease", "00:00:01"),
             .. settings.Select(setting => KeyValuePair.Create(setting.Name, setting.Value)),
         ],
-        state);
+        state)
+    {
+        Documents = documents ?? new StateInMemory(),
+    };
 
     /// <summary>The service begins again on what it has stored.</summary>
     private void Restart(params (string Name, string Value)[] settings)
     {
-        var state = _payments.State;
+        var (state, documents) = (_payments.State, _payments.Documents);
         _payments.Dispose();
-        _payments = Host(state, settings);
+        _payments = Host(state, documents, settings);
         _ = _payments.Client;
     }
 
-    private Task DeliverUntilTakenAsync(OrderStream order, int version) =>
-        Eventually.IsAsync(async () => (await _payments.DeliverAsync(order, version)) is ["SUCCESS"]);
+    private async Task<IReadOnlyList<string?>> StatusesAsync(IReadOnlyList<OrderStream> orders)
+    {
+        var payments = await _payments.Store.LoadAsync(Payment.Category, [.. orders.Select(order => order.OrderId)], TestContext.Current.CancellationToken);
+        return [.. payments.Select(payment => payment.State switch { Payment.Authorized => "authorized", Payment.Requested => "requested", var other => other.GetType().Name })];
+    }
+
+    private static string Body(HttpRequestMessage request) => request.Content!.ReadAsStringAsync().GetAwaiter().GetResult();
 
     private static HttpResponseMessage Refusal(int status, string code) =>
         new((HttpStatusCode)status) { Content = JsonContent.Create(new { title = "No.", status, code }) };
@@ -326,6 +420,8 @@ public sealed class PaymentTests : IDisposable
     {
         private readonly string _journal = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName() + ".journal");
         private readonly WebApplicationFactory<Ledger> _company;
+        private int _calls;
+        private int _inside;
 
         public Provider()
         {
@@ -338,8 +434,43 @@ public sealed class PaymentTests : IDisposable
         /// <summary>What is answered in the company's place; null leaves it to the company.</summary>
         public Func<HttpRequestMessage, HttpResponseMessage?> Answer { get; set; } = _ => null;
 
-        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
-            IsDown ? throw new HttpRequestException("The provider is down.") : Answer(request) ?? await base.SendAsync(request, cancellationToken);
+        /// <summary>Told the reference of every charge, in the order in which they are asked for.</summary>
+        public Action<string> Charged { get; set; } = _ => { };
+
+        public int Calls => _calls;
+
+        /// <summary>Calls that were answered at the same time.</summary>
+        public int MostAtOnce { get; private set; }
+
+        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            Interlocked.Increment(ref _calls);
+            if (IsDown)
+            {
+                throw new HttpRequestException("The provider is down.");
+            }
+
+            lock (_journal)
+            {
+                MostAtOnce = Math.Max(MostAtOnce, ++_inside);
+                if (request.RequestUri!.AbsolutePath == "/charges")
+                {
+                    Charged(JsonElement.Parse(Body(request)).GetProperty("reference").GetString()!);
+                }
+            }
+
+            try
+            {
+                return Answer(request) ?? await base.SendAsync(request, cancellationToken);
+            }
+            finally
+            {
+                lock (_journal)
+                {
+                    _inside--;
+                }
+            }
+        }
 
         protected override void Dispose(bool disposing)
         {

@@ -2,13 +2,11 @@ using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.Payments.Payments;
 using DaprOrders.Payments.SettlingPayments;
-using Microsoft.Extensions.Options;
 
 namespace DaprOrders.Payments.FollowingOrders;
 
-/// <summary>Topic <c>orders</c>: an order whose goods are held is charged, a cancelled one gets its money back.</summary>
-public sealed class OrderEvents(
-    EventStore store, Settlement settlement, UnsettledPayments unsettled, IOptions<PaymentsOptions> options, TimeProvider time, ILogger<OrderEvents> logger)
+/// <summary>Topic <c>orders</c>: an order whose goods are held is to be charged, a cancelled one gets its money back. Nothing here waits for the provider.</summary>
+public sealed class OrderEvents(EventStore store, OpenPayments open)
 {
     /// <summary>Each event that matters says all that matters here, whatever went before it.</summary>
     private const long NeededUpTo = 0;
@@ -23,10 +21,11 @@ public sealed class OrderEvents(
         }
 
         var orderId = ((OrderEvent)events[0].Payload).OrderId;
+        // Durable with this: whatever becomes of the provider or of this process, the event log tells that a call is owed.
         var handled = await store.ConsumeAsync(Payment.Category, orderId, events, Decide, cancellationToken, NeededUpTo);
         if (handled.Stream.State.IsUnsettled)
         {
-            await SettleAsync(orderId, handled.Stream.State, cancellationToken);
+            open.AddNew(orderId, handled.Stream.UpdatedAt.GetValueOrDefault());
         }
     }
 
@@ -36,32 +35,4 @@ public sealed class OrderEvents(
         OrderCancelled e => PaymentDecider.Decide(payment, new PaymentCommand.Cancel(e.OrderId)),
         _ => throw new UnknownEventException($"Payments has no answer to {incoming.Recorded.Type} ({incoming.Recorded.Id})."),
     };
-
-    /// <summary>The usual payment is settled within the delivery. A slow one is noted instead, so that its neighbours in the delivery need not wait.</summary>
-    private async Task SettleAsync(string orderId, Payment payment, CancellationToken cancellationToken)
-    {
-        var settling = settlement.SettleAsync(orderId, payment);
-        using var done = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        if (await Task.WhenAny(settling, Task.Delay(options.Value.SlowAfter, time, done.Token)) == settling)
-        {
-            await done.CancelAsync();
-            await settling;
-            return;
-        }
-
-        _ = LogFailureAsync(orderId, settling);
-        await unsettled.AddAsync(orderId, cancellationToken);
-    }
-
-    private async Task LogFailureAsync(string orderId, Task settling)
-    {
-        try
-        {
-            await settling;
-        }
-        catch (Exception exception)
-        {
-            logger.LogWarning(exception, "The payment of order {OrderId} could not be settled yet; it is taken up again", orderId);
-        }
-    }
 }

@@ -44,44 +44,61 @@ public sealed class UnclearOutcomeException(string message, Exception? inner = n
 /// The payment company, called through the sidecar (HTTPEndpoint <c>payment-provider-api</c>). Every call carries an Idempotency-Key that is
 /// made of the order id, so however often it is repeated, the company acts once.
 /// </summary>
-public sealed class PaymentProvider
+/// <param name="http">Its base address is the provider.</param>
+/// <param name="pace">Told how every call went; whoever calls waits for it.</param>
+public sealed class PaymentProvider(HttpClient http, ProviderPace pace, IOptions<PaymentsOptions> options, TimeProvider time)
 {
     private const int LongestReason = 200;
 
     private static readonly MediaTypeHeaderValue Json = new("application/json");
 
-    private readonly HttpClient _http;
-    private readonly ResiliencePipeline<HttpResponseMessage> _calls;
-
-    /// <param name="http">Its base address is the provider.</param>
-    public PaymentProvider(HttpClient http, IOptions<PaymentsOptions> options, TimeProvider time)
-    {
-        _http = http;
-        _calls = Calls(options.Value, time);
-    }
+    private readonly ResiliencePipeline<HttpResponseMessage> _calls = Calls(options.Value, time);
 
     /// <exception cref="UnclearOutcomeException">No clear answer, after several calls.</exception>
     public async Task<ChargeOutcome> ChargeAsync(string orderId, Money amount, string paymentMethod, CancellationToken cancellationToken)
     {
-        using var answer = await PostAsync(
+        var (id, refusal) = await AskAsync(
+            $"charge order {orderId}",
             "/charges",
             $"charge-{orderId}",
             new { amount = amount.Amount, currency = amount.Currency, paymentMethod, reference = orderId },
             cancellationToken);
-        var body = await ReadAsync(answer, cancellationToken);
-        return answer.StatusCode == HttpStatusCode.Created ? new ChargeOutcome.Charged(IdOf(body))
-            : IsDefiniteRefusal(answer, body) ? new ChargeOutcome.Declined(ReasonOf(answer, body))
-            : throw Unclear($"charge order {orderId}", answer, body);
+        return id is null ? new ChargeOutcome.Declined(refusal!) : new ChargeOutcome.Charged(id);
     }
 
     /// <exception cref="UnclearOutcomeException">No clear answer, after several calls.</exception>
     public async Task<RefundOutcome> RefundAsync(string orderId, string chargeId, CancellationToken cancellationToken)
     {
-        using var answer = await PostAsync($"/charges/{chargeId}/refunds", $"refund-{orderId}", new { }, cancellationToken);
-        var body = await ReadAsync(answer, cancellationToken);
-        return answer.StatusCode == HttpStatusCode.Created ? new RefundOutcome.Refunded(IdOf(body))
-            : IsDefiniteRefusal(answer, body) ? new RefundOutcome.Refused(ReasonOf(answer, body))
-            : throw Unclear($"refund order {orderId}", answer, body);
+        var (id, refusal) = await AskAsync($"refund order {orderId}", $"/charges/{chargeId}/refunds", $"refund-{orderId}", new { }, cancellationToken);
+        return id is null ? new RefundOutcome.Refused(refusal!) : new RefundOutcome.Refunded(id);
+    }
+
+    /// <summary>The id of what was made, or why the provider will not make it.</summary>
+    private async Task<(string? Id, string? Refusal)> AskAsync(string what, string path, string key, object body, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var answer = await PostAsync(path, key, body, cancellationToken);
+            var said = await ReadAsync(answer, cancellationToken);
+            (string?, string?) clear = answer.StatusCode == HttpStatusCode.Created ? (IdOf(said), null)
+                : IsDefiniteRefusal(answer, said) ? (null, ReasonOf(answer, said))
+                : throw Unclear(what, answer, said);
+            pace.Answered();
+            return clear;
+        }
+        catch (UnclearOutcomeException unclear)
+        {
+            if (unclear.IsProviderThere)
+            {
+                pace.Answered();
+            }
+            else
+            {
+                pace.Failed(unclear.Message);
+            }
+
+            throw;
+        }
     }
 
     /// <summary>
@@ -110,7 +127,7 @@ public sealed class PaymentProvider
                     using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative));
                     request.Content = new ByteArrayContent(content) { Headers = { ContentType = Json } };
                     request.Headers.Add("Idempotency-Key", key);
-                    return await _http.SendAsync(request, token);
+                    return await http.SendAsync(request, token);
                 },
                 cancellationToken);
         }

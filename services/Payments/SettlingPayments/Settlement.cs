@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
@@ -11,39 +10,16 @@ namespace DaprOrders.Payments.SettlingPayments;
 /// Calls the provider for what a payment owes and appends the outcome, until it owes nothing. Any instance may do so at any time, and again
 /// after a crash: the provider acts once under a key, and the stream takes an outcome once.
 /// </summary>
-public sealed class Settlement(EventStore store, PaymentProvider provider, IHostApplicationLifetime lifetime, ILogger<Settlement> logger)
+public sealed class Settlement(EventStore store, PaymentProvider provider, ILogger<Settlement> logger)
 {
-    private readonly ConcurrentDictionary<string, Lazy<Task<Payment>>> _running = new();
-
-    /// <summary>Runs on when the caller no longer waits; callers for the same order share one run.</summary>
-    public async Task SettleAsync(string orderId, Payment payment)
+    /// <returns>The version of the payment's stream when it owed nothing any more.</returns>
+    /// <exception cref="UnclearOutcomeException">The provider gave no clear answer.</exception>
+    public async Task<long> SettleAsync(string orderId, CancellationToken cancellationToken)
     {
-        while (payment.IsUnsettled)
+        var payment = await store.LoadAsync(Payment.Category, orderId, cancellationToken);
+        while (payment.State.IsUnsettled)
         {
-            var ours = new Lazy<Task<Payment>>(() => RunAsync(orderId, payment, lifetime.ApplicationStopping));
-            var running = _running.GetOrAdd(orderId, ours);
-            try
-            {
-                payment = await running.Value;
-            }
-            finally
-            {
-                _running.TryRemove(KeyValuePair.Create(orderId, ours));
-            }
-
-            if (running != ours)
-            {
-                // The run may have ended just before what we came for was appended.
-                payment = (await store.LoadAsync(Payment.Category, orderId, lifetime.ApplicationStopping)).State;
-            }
-        }
-    }
-
-    private async Task<Payment> RunAsync(string orderId, Payment payment, CancellationToken cancellationToken)
-    {
-        while (payment.IsUnsettled)
-        {
-            var outcome = await CallProviderAsync(orderId, payment, cancellationToken);
+            var outcome = await CallProviderAsync(orderId, payment.State, cancellationToken);
             var handled = await store.HandleAsync(
                 Payment.Category, orderId, present => PaymentDecider.Decide(present, outcome), new CommandContext(), cancellationToken);
             if (handled.Refusal is { } refusal)
@@ -51,10 +27,10 @@ public sealed class Settlement(EventStore store, PaymentProvider provider, IHost
                 throw new InvalidOperationException(refusal.Reason);
             }
 
-            payment = handled.Stream.State;
+            payment = handled.Stream;
         }
 
-        return payment;
+        return payment.Version;
     }
 
     private async Task<PaymentCommand> CallProviderAsync(string orderId, Payment payment, CancellationToken cancellationToken) => payment switch
@@ -82,8 +58,8 @@ public sealed class Settlement(EventStore store, PaymentProvider provider, IHost
                 return new PaymentCommand.RecordRefund(orderId, refunded.RefundId);
             case RefundOutcome.Refused refused:
                 logger.LogError(
-                    "The provider will not refund order {OrderId} (charge {ChargeId}): {Reason}. When that is seen to: POST /payments/{OrderId}/refund",
-                    orderId, chargeId, refused.Reason, orderId);
+                    "The provider will not refund order {OrderId} (charge {ChargeId}): {Reason}. When that is seen to, POST /payments/.../refund asks again",
+                    orderId, chargeId, refused.Reason);
                 return new PaymentCommand.RecordRefundRefusal(orderId, refused.Reason);
             case var other:
                 throw new UnreachableException($"A refund has no outcome {other.GetType().Name}.");

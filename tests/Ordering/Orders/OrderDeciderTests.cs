@@ -4,44 +4,16 @@ using DaprOrders.Ordering.Orders;
 namespace DaprOrders.Ordering.Tests.Orders;
 
 /// <summary>
-/// Every pair of status and input, and its answer: the events; <c>-</c> for nothing to do; <c>!code</c> for a refusal.
+/// docs/ordering.md says what every pair of status and input is answered by: the event; <c>-</c> for nothing to do; <c>!code</c> for a refusal.
 /// </summary>
 public class OrderDeciderTests
 {
-    private const string Reserved = "OrderStockReserved";
-    private const string Paid = "OrderPaid";
-    private const string Shipped = "OrderShipped";
-    private const string OutOfStock = "OrderCancelled(outOfStock)";
-    private const string Declined = "OrderCancelled(paymentDeclined)";
-    private const string Timeout = "OrderCancelled(paymentTimeout)";
-    private const string Customer = "OrderCancelled(customer)";
-    private const string Unknown = "!order-not-found";
-    private const string Wrong = "!contradicts-history";
+    private static readonly string[] Page = File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "ordering.md"));
 
-    private static readonly string[] Statuses = ["notPlaced", "created", "stockReserved", "paid", "shipped", "cancelled"];
+    /// <summary>By input, the answers in the order of the statuses.</summary>
+    private static readonly Dictionary<string, string[]> Table = Rows("input").Skip(1).ToDictionary(row => row[0], row => row[1..]);
 
-    private static readonly Dictionary<string, string[]> Table = new()
-    {
-        ["Place, the same request"] = ["OrderCreated", "-", "-", "-", "-", "-"],
-        ["Place, another request"] = ["OrderCreated", "!idempotency-key-reused", "!idempotency-key-reused", "!idempotency-key-reused", "!idempotency-key-reused", "!idempotency-key-reused"],
-        ["Cancel"] = [Unknown, Customer, Customer, "!shipment-not-stopped", "!order-shipped", "-"],
-        ["Cancel, shipment stopped"] = [Unknown, Customer, Customer, Customer, "!order-shipped", "-"],
-        ["CancelUnpaid"] = ["-", Timeout, Timeout, "-", "-", "-"],
-        ["StockReserved"] = [Unknown, Reserved, "-", "-", "-", "-"],
-        ["StockRejected"] = [Unknown, OutOfStock, Wrong, Wrong, Wrong, "-"],
-        ["ReservationReleased"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],
-        ["ReservationFulfilled"] = [Unknown, Wrong, Wrong, Wrong, "-", Wrong],
-        ["PaymentRequested"] = [Unknown, Wrong, "-", "-", "-", "-"],
-        ["PaymentAuthorized"] = [Unknown, Wrong, Paid, "-", "-", "-"],
-        ["PaymentDeclined"] = [Unknown, Wrong, Declined, Wrong, Wrong, "-"],
-        ["PaymentVoided"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],
-        ["RefundRequested"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],
-        ["PaymentRefunded"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],
-        ["RefundRefused"] = [Unknown, Wrong, Wrong, Wrong, Wrong, "-"],
-        ["ShipmentRequested"] = [Unknown, Wrong, Wrong, "-", "-", "-"],
-        ["ShipmentDispatched"] = [Unknown, Wrong, Wrong, Shipped, "-", Wrong],
-        ["ShipmentCancelled"] = [Unknown, Customer, Customer, Customer, Wrong, "-"],
-    };
+    private static readonly string[] Statuses = Rows("input")[0][1..];
 
     public static TheoryData<string, string> Pairs()
     {
@@ -59,7 +31,7 @@ public class OrderDeciderTests
     [MemberData(nameof(Pairs))]
     public void Every_pair_of_status_and_input_has_its_answer(string status, string input)
     {
-        Assert.True(Table.TryGetValue(input, out var row), $"The table lacks a row for {input}.");
+        Assert.True(Table.TryGetValue(input, out var row), $"docs/ordering.md lacks a row for {input}.");
         var expected = row[Array.IndexOf(Statuses, status)];
 
         var decision = TestOrders.Decide(TestOrders.ByStatus[status], TestOrders.Inputs[input]);
@@ -77,6 +49,25 @@ public class OrderDeciderTests
 
         if (status is "shipped" or "cancelled")
             Assert.Same(order, next);
+    }
+
+    [Fact]
+    public void The_page_has_no_row_and_no_column_too_many()
+    {
+        Assert.Equal(TestOrders.Inputs.Keys.Order(), Table.Keys.Order());
+        Assert.Equal(TestOrders.ByStatus.Keys, Statuses);
+    }
+
+    [Fact]
+    public void The_page_says_of_every_event_what_heals_its_loss()
+    {
+        var rows = Rows("event").Skip(1).ToList();
+
+        Assert.All(rows, row => Assert.All(row, cell => Assert.NotEmpty(cell)));
+        Assert.Equal(
+            new[] { typeof(OrderEvent), typeof(ReservationEvent), typeof(PaymentEvent), typeof(ShipmentEvent), typeof(ProductEvent) }
+                .SelectMany(ConcreteTypesOf).Select(type => type.Name).Order(),
+            rows.Select(row => row[0]).Distinct().Order());
     }
 
     [Fact]
@@ -112,6 +103,15 @@ public class OrderDeciderTests
 
         Assert.Equal("tea-001: 2 asked for, 1 available", Assert.IsType<OrderCancelled>(decision.Events[0]).Detail);
     }
+
+    /// <summary>The table whose first column has this name, its heading first.</summary>
+    private static List<string[]> Rows(string firstColumn) =>
+    [
+        .. Page.SkipWhile(line => !line.StartsWith($"| {firstColumn} |", StringComparison.Ordinal))
+            .TakeWhile(line => line.StartsWith('|'))
+            .Where(line => !line.StartsWith("|-", StringComparison.Ordinal))
+            .Select(line => line.Trim('|').Split('|').Select(cell => cell.Trim(' ', '`')).ToArray()),
+    ];
 
     private static string Describe(EventSourcing.Decision<OrderEvent> decision) => decision switch
     {

@@ -20,7 +20,6 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
     private readonly Action<IServiceCollection> _configure;
     private readonly IEnumerable<KeyValuePair<string, string>> _settings;
     private readonly ConcurrentDictionary<string, OrderStream> _orders = new();
-    private readonly StateInMemory _documents = new();
     private int _fetches;
 
     public ServiceHost(Action<IServiceCollection>? configure = null, IEnumerable<KeyValuePair<string, string>>? settings = null, MemoryState? state = null)
@@ -32,6 +31,9 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
 
     /// <summary>Outlives the host: a second one on it is the service after a restart.</summary>
     public MemoryState State { get; }
+
+    /// <summary>The documents beside the streams; replicas of one service have them in common.</summary>
+    internal StateInMemory Documents { get; init; } = new();
 
     public ConcurrentQueue<RecordedEvent> Published { get; } = new();
 
@@ -116,7 +118,7 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
 
         builder.ConfigureServices(services =>
         {
-            services.AddSingleton(_documents.Client);
+            services.AddSingleton(Documents.Client);
             services.AddSingleton<IStateApi>(State);
             services.AddSingleton<IEventPublisher>(this);
             services.AddSingleton<IPublisherStreams>(this);

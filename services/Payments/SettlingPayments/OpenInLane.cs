@@ -1,0 +1,170 @@
+using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.Projections;
+using DaprOrders.Payments.Payments;
+using DaprOrders.ServiceDefaults.CatchUp;
+
+namespace DaprOrders.Payments.SettlingPayments;
+
+/// <summary>
+/// The open payments of one lane. The cursor stands before the first page with one that is still open; a few that will not be settled while others
+/// are do not hold it: they are set aside, on a list of pages of bounded size, and tried again from time to time.
+/// </summary>
+internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists lists, EventStore store, OpenPayments open)
+{
+    private const int EntriesInPage = 500;
+
+    /// <summary>The oldest open payments that are at hand; the others wait in the log.</summary>
+    private const int MostAtHand = 2_000;
+
+    private const int LooksUntilSetAsideAgain = 12;
+
+    private readonly string _asideList = $"settling-aside|{lane}";
+    private readonly Queue<Page> _pages = new();
+    private readonly Dictionary<string, ListPlace> _aside = [];
+    private bool _isFollowing;
+    private long _read;
+    private long _settledBefore;
+    private long _asidePage;
+    private int _looks;
+
+    /// <summary>Whether more waits in the log than is at hand.</summary>
+    public bool IsBehind { get; private set; }
+
+    public bool HasRoom => _pages.Sum(page => page.Orders.Count(orderId => open.Find(orderId) is not null)) < MostAtHand / 2;
+
+    public async Task LookAsync(CancellationToken cancellationToken)
+    {
+        if (!await cursor.TryHoldAsync(cancellationToken))
+        {
+            (_isFollowing, IsBehind) = (false, false);
+            return;
+        }
+
+        if (!_isFollowing)
+        {
+            _pages.Clear();
+            _aside.Clear();
+            (_read, _settledBefore, _asidePage, _looks, _isFollowing) = (cursor.Position, long.MaxValue, 0, 0, true);
+        }
+
+        await SetAsideAsync(cancellationToken);
+        await ReadAsync(cancellationToken);
+        if (_looks++ % LooksUntilSetAsideAgain == 0)
+        {
+            await TryAgainAsync(cancellationToken);
+        }
+
+        while (_pages.TryPeek(out var first) && first.Orders.Count == 0)
+        {
+            _pages.Dequeue();
+        }
+
+        _isFollowing = await cursor.TryMoveAsync(Done, cancellationToken);
+    }
+
+    /// <summary>Lets another replica have the lane at once.</summary>
+    public Task ReleaseAsync(CancellationToken cancellationToken) => _isFollowing ? cursor.ReleaseAsync(Done, cancellationToken) : Task.CompletedTask;
+
+    private long Done => _pages.TryPeek(out var waiting) ? waiting.After : _read;
+
+    // Up to what was settled at the look before: what is younger is just being paid.
+    private async Task ReadAsync(CancellationToken cancellationToken)
+    {
+        var until = _settledBefore;
+        do
+        {
+            IsBehind = _pages.Sum(page => page.Orders.Count) >= MostAtHand;
+            if (IsBehind || await store.ReadLogEntriesAsync(lane, _read, EntriesInPage, cancellationToken) is not { } entries)
+            {
+                return;
+            }
+
+            _settledBefore = entries.Settled;
+            until = Math.Min(until, entries.Settled);
+            var orders = await OpenOfAsync(entries.Entries.Where(entry => entry.Position <= until), cancellationToken);
+            if (orders.Count > 0)
+            {
+                _pages.Enqueue(new Page(_read, orders));
+            }
+
+            _read = Math.Max(_read, Math.Min(entries.Next, until));
+        }
+        while (_read < until);
+    }
+
+    private async Task<HashSet<string>> OpenOfAsync(IEnumerable<LogEntry> entries, CancellationToken cancellationToken)
+    {
+        var orderIds = entries
+            .Where(entry => Payment.Category.IsStream(entry.Stream) && !open.IsSettled(Payment.Category.IdOf(entry.Stream), entry.To))
+            .Select(entry => Payment.Category.IdOf(entry.Stream))
+            .Distinct()
+            .ToList();
+        var orders = new HashSet<string>();
+        if (orderIds.Count == 0)
+        {
+            return orders;
+        }
+
+        var payments = await store.LoadAsync(Payment.Category, orderIds, cancellationToken);
+        foreach (var (orderId, payment) in orderIds.Zip(payments).Where(found => found.Second.State.IsUnsettled))
+        {
+            open.Add(orderId, payment.UpdatedAt.GetValueOrDefault());
+            orders.Add(orderId);
+        }
+
+        return orders;
+    }
+
+    private async Task SetAsideAsync(CancellationToken cancellationToken)
+    {
+        foreach (var page in _pages)
+        {
+            var odd = page.Orders.Select(open.Find).OfType<OpenPayment>().Where(payment => payment.IsOdd).ToList();
+            if (odd.Count > 0)
+            {
+                // On the list before it leaves the page that holds the cursor.
+                await lists.AddAsync([.. odd.Select(payment => (_asideList, new ListEntry(payment.OrderId)))], cancellationToken);
+                odd.ForEach(payment => open.TrySetAside(payment));
+            }
+
+            page.Orders.RemoveWhere(orderId => open.Find(orderId) is null);
+        }
+
+        foreach (var (orderId, place) in _aside.ToList())
+        {
+            switch (open.Find(orderId))
+            {
+                case null:
+                    await lists.RemoveAsync(place, orderId, cancellationToken);
+                    _aside.Remove(orderId);
+                    break;
+                case { IsOdd: true } payment when open.TrySetAside(payment):
+                    _aside.Remove(orderId);
+                    break;
+            }
+        }
+    }
+
+    // One page of the list at a time, so that those who were set aside do not crowd out the others.
+    private async Task TryAgainAsync(CancellationToken cancellationToken)
+    {
+        var (first, last) = await lists.ReadBoundsAsync(_asideList, cancellationToken);
+        _asidePage = _asidePage < first || _asidePage > last ? first : _asidePage;
+        foreach (var entry in await lists.ReadPageAsync(_asideList, _asidePage, cancellationToken))
+        {
+            var payment = await store.LoadAsync(Payment.Category, entry.Id, cancellationToken);
+            if (payment.State.IsUnsettled)
+            {
+                open.Add(entry.Id, payment.UpdatedAt.GetValueOrDefault());
+            }
+
+            _aside[entry.Id] = new ListPlace(_asideList, _asidePage);
+        }
+
+        _asidePage++;
+    }
+
+    /// <param name="After">The position before its first entry.</param>
+    /// <param name="Orders">Those that are still open.</param>
+    private sealed record Page(long After, HashSet<string> Orders);
+}
