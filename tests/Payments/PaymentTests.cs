@@ -178,7 +178,7 @@ public sealed class PaymentTests : IDisposable
         // One look whether it is back after the other, not a call for every payment that waits.
         Assert.InRange(_provider.Calls, 1, Orders / 2);
 
-        Restart(("Payments:MostAtOnce", $"{AtOnce}"));
+        Restart(("Payments:MostAtOnce", $"{AtOnce}"), ("Payments:ProviderTimeout", "00:05:00"));
         var charged = new ConcurrentQueue<string>();
         _provider.Charged = charged.Enqueue;
         _provider.IsDown = false;
@@ -210,8 +210,11 @@ public sealed class PaymentTests : IDisposable
 
         await Eventually.IsAsync(async () => (await StatusesAsync(others)).All(other => other == "authorized"));
         Assert.Equal(["requested"], await StatusesAsync([odd]));
-        // It is noted elsewhere, so that the log need not be read from there again.
-        await Eventually.IsAsync(() => Task.FromResult(_payments.Documents.Keys.Any(key => key.StartsWith("settling-aside|", StringComparison.Ordinal))));
+        if (status == 409)
+        {
+            // It is noted elsewhere, so that the log need not be read from there again. (After a 503 the next one that is answered shows whose fault it is.)
+            await Eventually.IsAsync(() => Task.FromResult(_payments.Documents.Keys.Any(key => key.StartsWith("settling-aside|", StringComparison.Ordinal))));
+        }
 
         Restart();
         Volatile.Write(ref isOdd, false);
@@ -224,7 +227,7 @@ public sealed class PaymentTests : IDisposable
     [Fact]
     public async Task Another_replica_takes_over_what_one_leaves_behind()
     {
-        using var another = Host(_payments.State, _payments.Documents, ("APP_PORT", "5993"));
+        using var another = Host(_payments.State, _payments.Documents, ("EventStore:Instance", "another"));
         _ = another.Client;
         _provider.IsDown = true;
         await _payments.DeliverAsync(_order.StockReserved(), 2);
@@ -393,7 +396,7 @@ public sealed class PaymentTests : IDisposable
 
     private async Task<IReadOnlyList<string?>> StatusesAsync(IReadOnlyList<OrderStream> orders)
     {
-        var payments = await _payments.Store.LoadAsync(Payment.Category, [.. orders.Select(order => order.OrderId)], TestContext.Current.CancellationToken);
+        var payments = await Task.WhenAll(orders.Select(order => _payments.Store.LoadAsync(Payment.Category, order.OrderId, TestContext.Current.CancellationToken)));
         return [.. payments.Select(payment => payment.State switch { Payment.Authorized => "authorized", Payment.Requested => "requested", var other => other.GetType().Name })];
     }
 

@@ -1,7 +1,5 @@
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
-using DaprOrders.ServiceDefaults;
-using DaprOrders.ServiceDefaults.CatchUp;
 using Microsoft.Extensions.Options;
 
 namespace DaprOrders.Payments.SettlingPayments;
@@ -14,12 +12,11 @@ public sealed class FindingOpenPayments(
     EventStore store,
     OpenPayments open,
     Documents documents,
-    DaprSettings dapr,
+    EventStoreOptions instance,
     IOptions<PaymentsOptions> options,
     TimeProvider time,
     ILogger<FindingOpenPayments> logger) : BackgroundService
 {
-    private const int LooksPerListOfLanes = 12;
     private const int EntriesInPage = 500;
 
     private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(50);
@@ -31,11 +28,11 @@ public sealed class FindingOpenPayments(
         await store.Ready.WaitAsync(stoppingToken);
         try
         {
-            for (var (look, failures) = (0, 0); ; look++)
+            for (var failures = 0; ;)
             {
                 try
                 {
-                    await LookAsync(withNewLanes: look % LooksPerListOfLanes == 0 || failures > 0, stoppingToken);
+                    await LookAsync(stoppingToken);
                     failures = 0;
                 }
                 catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
@@ -55,16 +52,21 @@ public sealed class FindingOpenPayments(
         }
     }
 
-    private async Task LookAsync(bool withNewLanes, CancellationToken stoppingToken)
+    private async Task LookAsync(CancellationToken stoppingToken)
     {
-        if (withNewLanes)
+        foreach (var (name, settled) in (await store.ReadLanesAsync(stoppingToken)).Lanes)
         {
-            await ReadLanesAsync(stoppingToken);
-        }
+            if (!_lanes.TryGetValue(name, out var lane))
+            {
+                _lanes.Add(name, lane = new OpenInLane(
+                    name,
+                    new LaneCursor(documents, $"settling|{name}", instance.Instance, options.Value.LookEvery, time),
+                    new PagedLists(documents, EntriesInPage),
+                    store,
+                    open));
+            }
 
-        foreach (var lane in _lanes.Values)
-        {
-            await lane.LookAsync(stoppingToken);
+            await lane.LookAsync(settled, stoppingToken);
         }
 
         open.IsBehind = _lanes.Values.Any(lane => lane.IsBehind);
@@ -80,19 +82,6 @@ public sealed class FindingOpenPayments(
         catch (Exception exception)
         {
             logger.LogDebug(exception, "The lanes could not be given back; another replica takes them when their time is up");
-        }
-    }
-
-    private async Task ReadLanesAsync(CancellationToken cancellationToken)
-    {
-        foreach (var lane in (await store.ReadLanesAsync(cancellationToken)).Lanes.Where(lane => !_lanes.ContainsKey(lane.Name)))
-        {
-            _lanes.Add(lane.Name, new OpenInLane(
-                lane.Name,
-                new LaneCursor(documents, $"settling|{lane.Name}", dapr.Instance, options.Value.LookEvery, time),
-                new PagedLists(documents, EntriesInPage),
-                store,
-                open));
         }
     }
 

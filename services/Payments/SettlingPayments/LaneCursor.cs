@@ -1,24 +1,21 @@
 using DaprOrders.EventSourcing.Projections;
 
-namespace DaprOrders.ServiceDefaults.CatchUp;
+namespace DaprOrders.Payments.SettlingPayments;
 
 /// <summary>
-/// Up to where a lane of an event log is dealt with, in one document, and which replica of this service follows it. A replica that is gone is
+/// Up to where a lane of the event log is dealt with, in one document, and which replica of this service follows it. A replica that is gone is
 /// noticed by its silence, on this process's own watch. Two that follow one lane for a moment do harm to nobody: they do the same twice.
 /// </summary>
 /// <param name="key">Of the document.</param>
 /// <param name="lookEvery">How often who follows the lane looks; the others wait nine times as long before they take it for gone.</param>
-public sealed class LaneCursor(Documents documents, string key, string instance, TimeSpan lookEvery, TimeProvider time)
+internal sealed class LaneCursor(Documents documents, string key, string instance, TimeSpan lookEvery, TimeProvider time)
 {
     // Who follows a lane says so at least this often.
     private readonly TimeSpan _signOfLife = lookEvery * 3;
-    private readonly TimeSpan _lease = LeaseAt(lookEvery);
+    private readonly TimeSpan _lease = lookEvery * 9;
     private Stored? _seen;
     private long _seenSince;
     private bool _isOurs;
-
-    /// <summary>Who has said nothing for so long is taken for gone.</summary>
-    public static TimeSpan LeaseAt(TimeSpan lookEvery) => lookEvery * 9;
 
     /// <summary>Meaningful while the lane is ours.</summary>
     public long Position { get; private set; }

@@ -1,7 +1,6 @@
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.Payments.Payments;
-using DaprOrders.ServiceDefaults.CatchUp;
 
 namespace DaprOrders.Payments.SettlingPayments;
 
@@ -11,12 +10,14 @@ namespace DaprOrders.Payments.SettlingPayments;
 /// </summary>
 internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists lists, EventStore store, OpenPayments open)
 {
-    private const int EntriesInPage = 500;
+    private const int EventsInPage = 500;
 
     /// <summary>The oldest open payments that are at hand; the others wait in the log.</summary>
     private const int MostAtHand = 2_000;
 
     private const int LooksUntilSetAsideAgain = 12;
+
+    private static readonly string Payments = Payment.Category.StreamOf("");
 
     private readonly string _asideList = $"settling-aside|{lane}";
     private readonly Queue<Page> _pages = new();
@@ -32,7 +33,8 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
 
     public bool HasRoom => _pages.Sum(page => page.Orders.Count(orderId => open.Find(orderId) is not null)) < MostAtHand / 2;
 
-    public async Task LookAsync(CancellationToken cancellationToken)
+    /// <param name="settled">Up to where the lane can be read now.</param>
+    public async Task LookAsync(long settled, CancellationToken cancellationToken)
     {
         if (!await cursor.TryHoldAsync(cancellationToken))
         {
@@ -48,7 +50,8 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
         }
 
         await SetAsideAsync(cancellationToken);
-        await ReadAsync(cancellationToken);
+        await ReadAsync(Math.Min(settled, _settledBefore), cancellationToken);
+        _settledBefore = settled;
         if (_looks++ % LooksUntilSetAsideAgain == 0)
         {
             await TryAgainAsync(cancellationToken);
@@ -68,48 +71,46 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
     private long Done => _pages.TryPeek(out var waiting) ? waiting.After : _read;
 
     // Up to what was settled at the look before: what is younger is just being paid.
-    private async Task ReadAsync(CancellationToken cancellationToken)
+    private async Task ReadAsync(long until, CancellationToken cancellationToken)
     {
-        var until = _settledBefore;
-        do
+        IsBehind = false;
+        while (_read < until)
         {
             IsBehind = _pages.Sum(page => page.Orders.Count) >= MostAtHand;
-            if (IsBehind || await store.ReadLogEntriesAsync(lane, _read, EntriesInPage, cancellationToken) is not { } entries)
+            if (IsBehind || await store.ReadLogAsync(lane, _read, EventsInPage, cancellationToken) is not { } read)
             {
                 return;
             }
 
-            _settledBefore = entries.Settled;
-            until = Math.Min(until, entries.Settled);
-            var orders = await OpenOfAsync(entries.Entries.Where(entry => entry.Position <= until), cancellationToken);
+            var orders = await OpenOfAsync(read.Events, cancellationToken);
             if (orders.Count > 0)
             {
                 _pages.Enqueue(new Page(_read, orders));
             }
 
-            _read = Math.Max(_read, Math.Min(entries.Next, until));
+            _read = read.Next;
         }
-        while (_read < until);
     }
 
-    private async Task<HashSet<string>> OpenOfAsync(IEnumerable<LogEntry> entries, CancellationToken cancellationToken)
+    private async Task<HashSet<string>> OpenOfAsync(IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken)
     {
-        var orderIds = entries
-            .Where(entry => Payment.Category.IsStream(entry.Stream) && !open.IsSettled(Payment.Category.IdOf(entry.Stream), entry.To))
-            .Select(entry => Payment.Category.IdOf(entry.Stream))
-            .Distinct()
-            .ToList();
-        var orders = new HashSet<string>();
-        if (orderIds.Count == 0)
+        var orders = events
+            .Where(recorded => recorded.Stream.StartsWith(Payments, StringComparison.Ordinal))
+            .GroupBy(recorded => recorded.Stream[Payments.Length..], recorded => recorded.Version)
+            .Where(payment => !open.IsSettled(payment.Key, payment.Max()))
+            .Select(payment => payment.Key)
+            .ToHashSet();
+        var payments = await Task.WhenAll(orders.Select(orderId => store.LoadAsync(Payment.Category, orderId, cancellationToken)));
+        foreach (var (orderId, payment) in orders.ToList().Zip(payments))
         {
-            return orders;
-        }
-
-        var payments = await store.LoadAsync(Payment.Category, orderIds, cancellationToken);
-        foreach (var (orderId, payment) in orderIds.Zip(payments).Where(found => found.Second.State.IsUnsettled))
-        {
-            open.Add(orderId, payment.UpdatedAt.GetValueOrDefault());
-            orders.Add(orderId);
+            if (payment.State.IsUnsettled)
+            {
+                open.Add(orderId, payment.UpdatedAt.GetValueOrDefault());
+            }
+            else
+            {
+                orders.Remove(orderId);
+            }
         }
 
         return orders;
