@@ -5,7 +5,7 @@ namespace DaprOrders.Ordering;
 /// <summary>Section <c>Ordering</c> of the configuration.</summary>
 public sealed class OrderingOptions
 {
-    /// <summary>An order that is not paid this long after it was placed is cancelled; half-way, its last event is published once more.</summary>
+    /// <summary>An order that is not paid this long after it was placed is cancelled.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "30.00:00:00")]
     public TimeSpan PaymentDeadline { get; set; } = TimeSpan.FromMinutes(15);
 
@@ -13,9 +13,6 @@ public sealed class OrderingOptions
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan PriceAge { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Unpaid orders are looked at twice: half-way and at the deadline.</summary>
-    internal TimeSpan VisitEvery => PaymentDeadline / 2;
-
-    /// <summary>How much later than its own deadline an order may be cancelled: 1/30 of it, between a tenth of a second and 30 seconds.</summary>
-    internal TimeSpan BucketWidth => TimeSpan.FromSeconds(Math.Clamp(PaymentDeadline.TotalSeconds / 30, 0.1, 30));
+    /// <summary>How much later than its deadline an order may be cancelled: 1/30 of it, between a tenth of a second and 30 seconds.</summary>
+    internal TimeSpan VisitEvery => TimeSpan.FromSeconds(Math.Clamp(PaymentDeadline.TotalSeconds / 30, 0.1, 30));
 }

@@ -29,8 +29,8 @@ builder.Services.AddSingleton<InventoryProducts>();
 builder.Services.AddSingleton<PriceList>();
 builder.Services.AddSingleton<Shipping>();
 builder.Services.AddSingleton<OrderFulfillment>();
-builder.Services.AddSingleton<DeadlineRegistrar>();
-builder.Services.AddHostedService(services => services.GetRequiredService<DeadlineRegistrar>());
+builder.Services.AddSingleton<PaymentDeadlines>();
+builder.Services.AddHostedService<WatchingDeadlines>();
 builder.Services.AddActors(options =>
 {
     options.UseJsonSerialization = true;

@@ -23,6 +23,7 @@ app.MapCharges();
 app.MapRefunds();
 app.MapLedger();
 app.MapGet("/healthz/live", () => TypedResults.Ok()).ExcludeFromDescription();
+app.MapGet("/healthz/deliveries", () => TypedResults.Ok()).ExcludeFromDescription();
 app.MapGet("/healthz/ready", () => TypedResults.Ok()).ExcludeFromDescription();
 
 // Opened before the first request: a journal that cannot be read stops the start.

@@ -4,7 +4,6 @@ using DaprOrders.Reporting.Following;
 using DaprOrders.Reporting.Orders;
 using DaprOrders.Reporting.Sales;
 using DaprOrders.ServiceDefaults;
-using DaprOrders.ServiceDefaults.Topics;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults("reporting");
@@ -26,8 +25,6 @@ app.MapServiceDefaults();
 app.MapOrderLists();
 app.MapSales();
 app.MapProjections();
-app.MapTopicsInBatches(
-    [("orders", "ordering"), ("stock", "inventory"), ("payments", "payments"), ("shipments", "shipping")],
-    app.Services.GetRequiredService<Projections>().FollowTopicsAsync);
+app.MapSources();
 
 app.Run();

@@ -1,7 +1,6 @@
 using System.Globalization;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
-using DaprOrders.Ordering.Deadlines;
 using DaprOrders.Ordering.FollowingOrders;
 using DaprOrders.Ordering.Orders;
 using DaprOrders.Ordering.Pricing;
@@ -29,7 +28,6 @@ public static class PlaceOrderEndpoint
         HttpContext http,
         PriceList prices,
         EventStore store,
-        DeadlineRegistrar deadlines,
         CancellationToken cancellationToken)
     {
         var errors = new FieldErrors();
@@ -51,15 +49,12 @@ public static class PlaceOrderEndpoint
         if (command.Total.Amount > Money.HighestAmount)
             return TooHigh(command.Total);
 
-        // Both at once: the order is acknowledged when it and its deadline are durable.
-        var registered = deadlines.RegisterAsync(command.OrderId);
         var handled = await store.HandleAsync(
             Order.Category,
             command.OrderId,
             order => OrderDecider.Decide(order, command),
             new CommandContext(LikelyNew: true),
             cancellationToken);
-        await registered;
 
         if (handled.Refusal is { } refusal)
             return Problems.Unprocessable(refusal.Code, refusal.Reason);

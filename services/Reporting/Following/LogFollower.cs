@@ -1,36 +1,42 @@
 using DaprOrders.EventSourcing;
-using DaprOrders.EventSourcing.Projections;
 using DaprOrders.Reporting.Orders;
 using DaprOrders.Reporting.Sales;
+using DaprOrders.ServiceDefaults.CatchUp;
 
 namespace DaprOrders.Reporting.Following;
 
 /// <summary>
-/// Reads the publishers' event logs into one version of the projections, lane by lane. What the topics lost is found here, and the
-/// aggregates are made here only. Any number of instances may do this at once: positions and versions decide.
+/// Reads the publishers' event logs into one version of the projections, lane by lane. This is the one way in. Any number of instances may do
+/// this at once: positions and versions decide.
 /// </summary>
 internal sealed class LogFollower(
-    IPublisherLogs logs, OrderSummaries summaries, SalesLedger ledger, EventTypes types)
+    PublisherLanes publisherLanes, IPublisherLogs logs, OrderSummaries summaries, SalesLedger ledger, EventTypes types, RefusedEvents refused)
 {
     private const int EventsInPage = 1000;
 
-    /// <summary>Reads one page of every lane that has more to read. A publisher that does not answer keeps none of the others waiting.</summary>
-    /// <returns>True when every lane was read to its end as it was at the beginning of the call.</returns>
+    /// <summary>Reads one page of every lane. A publisher that does not answer keeps none of the others waiting.</summary>
+    /// <returns>True when every lane was read to its end.</returns>
     /// <exception cref="HttpRequestException">A publisher did not answer; what the others gave is applied.</exception>
     public async Task<bool> AdvanceAsync(CancellationToken cancellationToken)
     {
-        var asked = await Task.WhenAll(SourceEvents.Publishers.Select(publisher => AskAsync(publisher, cancellationToken)));
-        var isThrough = await AdvanceAsync([.. asked.SelectMany(publisher => publisher.Lanes)], cancellationToken);
+        var positions = (await ledger.ReadLanesAsync(cancellationToken)).ToDictionary(lane => lane.Lane, lane => lane.Tally.Position);
+        var asked = await Task.WhenAll(SourceEvents.Sources.Select(source => ReadAsync(source.Publisher, positions, cancellationToken)));
+        PageOfLane[] pages = [.. asked.SelectMany(publisher => publisher.Pages).Where(page => page.To > page.From)];
+        if (pages.Any(page => !positions.ContainsKey(page.Lane)))
+            await ledger.OpenAsync([.. pages.Select(page => page.Lane)], cancellationToken);
+
+        var isThrough = pages.Length == 0 || await ApplyAsync(pages, cancellationToken);
         return asked.Select(publisher => publisher.Failure).FirstOrDefault(failure => failure is not null) is { } failure ? throw failure : isThrough;
     }
 
-    private async Task<(IReadOnlyList<(Lane Lane, long Settled)> Lanes, HttpRequestException? Failure)> AskAsync(
-        string publisher, CancellationToken cancellationToken)
+    private async Task<(IReadOnlyList<PageOfLane> Pages, HttpRequestException? Failure)> ReadAsync(
+        string publisher, Dictionary<Lane, long> positions, CancellationToken cancellationToken)
     {
         try
         {
-            var lanes = await logs.ReadLanesAsync(publisher, cancellationToken);
-            return ([.. lanes.Select(lane => (new Lane(publisher, lane.Name), lane.Settled))], null);
+            var lanes = await publisherLanes.ReadAsync(publisher, cancellationToken);
+            return (await Task.WhenAll(lanes.Select(name => new Lane(publisher, name)).Select(
+                lane => ReadAsync(lane, positions.GetValueOrDefault(lane), EventsInPage, cancellationToken))), null);
         }
         catch (HttpRequestException exception)
         {
@@ -38,25 +44,16 @@ internal sealed class LogFollower(
         }
     }
 
-    private async Task<bool> AdvanceAsync(IReadOnlyList<(Lane Lane, long Settled)> lanes, CancellationToken cancellationToken)
+    private async Task<bool> ApplyAsync(PageOfLane[] pages, CancellationToken cancellationToken)
     {
-        var read = (await ledger.ReadLanesAsync(cancellationToken)).ToDictionary(lane => lane.Lane, lane => lane.Tally.Position);
-        if (lanes.Any(lane => !read.ContainsKey(lane.Lane)))
-            await ledger.OpenAsync([.. lanes.Select(lane => lane.Lane)], cancellationToken);
-
-        var behind = lanes.Where(lane => read.GetValueOrDefault(lane.Lane) < lane.Settled).ToList();
-        if (behind.Count == 0)
-            return true;
-
-        var pages = await Task.WhenAll(behind.Select(lane => ReadAsync(lane.Lane, read.GetValueOrDefault(lane.Lane), EventsInPage, cancellationToken)));
-        var orders = await summaries.ApplyAsync([.. pages.SelectMany(page => page.Events)], cancellationToken);
+        var applied = await ApplyAsync([.. pages.SelectMany(page => page.Events)], cancellationToken);
         var isThrough = true;
-        foreach (var (page, (_, settled)) in pages.Zip(behind))
+        foreach (var page in pages)
         {
-            var isCounted = await CountAsync(page, orders, isOneCommit: false, cancellationToken);
+            var isCounted = await CountAsync(page, applied, isOneCommit: false, cancellationToken);
             if (!isCounted)
-                await CountCommitByCommitAsync(page, orders, cancellationToken);
-            isThrough &= isCounted && page.To >= settled;
+                await CountCommitByCommitAsync(page, applied, cancellationToken);
+            isThrough &= isCounted && page.To >= page.Settled;
         }
 
         return isThrough;
@@ -65,39 +62,87 @@ internal sealed class LogFollower(
     private async Task<PageOfLane> ReadAsync(Lane lane, long from, int limit, CancellationToken cancellationToken)
     {
         var page = await logs.ReadLaneAsync(lane.Publisher, lane.Name, from, limit, cancellationToken);
-        var events = page.Events
-            .Where(SourceEvents.IsOfOrder)
-            .Select(recorded => new IncomingEvent(lane.Publisher, recorded, types.Read(recorded)))
-            .ToList();
-        return new PageOfLane(lane, from, page.Next, page.Events.Count, events);
+        var events = new List<IncomingEvent>(page.Events.Count);
+        foreach (var recorded in page.Events.Where(SourceEvents.IsOfOrder))
+        {
+            try
+            {
+                events.Add(new IncomingEvent(lane.Publisher, recorded, types.Read(recorded)));
+            }
+            catch (UnknownEventException exception)
+            {
+                await refused.IsGivenUpAsync(lane.Publisher, SourceEvents.TopicOf(lane.Publisher), recorded, exception, cancellationToken);
+            }
+        }
+
+        return new PageOfLane(lane, from, page.Next, page.Settled, page.Events.Count, events);
     }
 
-    private Task<bool> CountAsync(
-        PageOfLane page, IReadOnlyDictionary<string, OrderSummary> orders, bool isOneCommit, CancellationToken cancellationToken)
+    /// <summary>The summaries, with those of the events that are in them.</summary>
+    private async Task<AppliedEvents> ApplyAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return new AppliedEvents(await summaries.ApplyAsync(events, cancellationToken), []);
+        }
+        catch (Exception exception) when (!RefusedEvents.IsBadTimes(exception))
+        {
+            return await ApplyOneByOneAsync(events, cancellationToken);
+        }
+    }
+
+    // So that one bad event keeps no other from its order's summary. Until it is given up, the page is read again.
+    private async Task<AppliedEvents> ApplyOneByOneAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    {
+        var orders = new Dictionary<string, OrderSummary>();
+        var givenUp = new HashSet<string>();
+        Exception? open = null;
+        foreach (var incoming in events.OrderBy(incoming => incoming.Recorded.Version))
+        {
+            try
+            {
+                foreach (var (orderId, summary) in await summaries.ApplyAsync([incoming], cancellationToken))
+                    orders[orderId] = summary;
+            }
+            catch (Exception exception) when (!RefusedEvents.IsBadTimes(exception))
+            {
+                if (await refused.IsGivenUpAsync(incoming.Publisher, SourceEvents.TopicOf(incoming.Publisher), incoming.Recorded, exception, cancellationToken))
+                    givenUp.Add(incoming.Recorded.Id);
+                else
+                    open = exception;
+            }
+        }
+
+        return open is null ? new AppliedEvents(orders, givenUp) : throw open;
+    }
+
+    private Task<bool> CountAsync(PageOfLane page, AppliedEvents applied, bool isOneCommit, CancellationToken cancellationToken)
     {
         var change = new SalesChange();
         if (page.Lane.Publisher == SourceEvents.Sales)
         {
-            foreach (var incoming in page.Events)
-                change.Add(incoming.Recorded, orders[SourceEvents.OrderIdOf(incoming)]);
+            foreach (var incoming in page.Events.Where(incoming => !applied.GivenUp.Contains(incoming.Recorded.Id)))
+                change.Add(incoming.Recorded, applied.Orders[SourceEvents.OrderIdOf(incoming)]);
         }
 
         return ledger.MoveAsync(page.Lane, page.From, page.To, page.EventsRead, change, isOneCommit, cancellationToken);
     }
 
     /// <summary>A crash, or another instance, left parts of the aggregates in the middle of the page: their positions are those of commits.</summary>
-    private async Task CountCommitByCommitAsync(
-        PageOfLane page, IReadOnlyDictionary<string, OrderSummary> orders, CancellationToken cancellationToken)
+    private async Task CountCommitByCommitAsync(PageOfLane page, AppliedEvents applied, CancellationToken cancellationToken)
     {
         for (var from = page.From; from < page.To;)
         {
             var commit = await ReadAsync(page.Lane, from, 1, cancellationToken);
             if (commit.To > page.To)
                 return;
-            await CountAsync(commit, orders, isOneCommit: true, cancellationToken);
+            await CountAsync(commit, applied, isOneCommit: true, cancellationToken);
             from = commit.To;
         }
     }
 
-    private sealed record PageOfLane(Lane Lane, long From, long To, int EventsRead, IReadOnlyList<IncomingEvent> Events);
+    private sealed record PageOfLane(Lane Lane, long From, long To, long Settled, int EventsRead, IReadOnlyList<IncomingEvent> Events);
+
+    /// <param name="GivenUp">Ids of events that are dead letters.</param>
+    private sealed record AppliedEvents(IReadOnlyDictionary<string, OrderSummary> Orders, HashSet<string> GivenUp);
 }

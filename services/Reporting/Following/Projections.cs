@@ -2,12 +2,13 @@ using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.Reporting.Orders;
 using DaprOrders.Reporting.Sales;
+using DaprOrders.ServiceDefaults.CatchUp;
 
 namespace DaprOrders.Reporting.Following;
 
 /// <summary>The read models, by version; and what keeps them up to date.</summary>
 internal sealed class Projections(
-    Documents documents, IPublisherStreams streams, IPublisherLogs logs, EventTypes types, ProjectionVersions versions, WakeUp wakeUp)
+    Documents documents, IPublisherStreams streams, PublisherLanes lanes, IPublisherLogs logs, EventTypes types, ProjectionVersions versions, RefusedEvents refused)
 {
     public async Task<OrderSummaries> ServingOrdersAsync(CancellationToken cancellationToken) => Orders(await versions.ServingAsync(cancellationToken));
 
@@ -17,21 +18,13 @@ internal sealed class Projections(
 
     public SalesLedger Sales(long version) => new(documents, version);
 
-    public LogFollower Follower(long version) => new(logs, Orders(version), Sales(version), types);
+    public LogFollower Follower(long version) => new(lanes, logs, Orders(version), Sales(version), types, refused);
 
     public async Task RemoveAsync(long version, CancellationToken cancellationToken)
     {
         var sales = Sales(version);
         await Orders(version).RemoveAsync(orders => sales.RemoveDaysAsync(orders, cancellationToken), cancellationToken);
         await sales.RemoveAsync(cancellationToken);
-    }
-
-    /// <summary>What the topics bring: summaries at once, aggregates soon.</summary>
-    public async Task FollowTopicsAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
-    {
-        var orders = await ServingOrdersAsync(cancellationToken);
-        await orders.ApplyAsync(events, cancellationToken);
-        wakeUp.Call();
     }
 }
 

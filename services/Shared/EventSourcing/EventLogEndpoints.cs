@@ -10,10 +10,12 @@ namespace DaprOrders.EventSourcing;
 public static partial class EventLogEndpoints
 {
     private const int MaxLimit = 1000;
+    private const int MostStreams = 200;
 
     /// <summary>
-    /// GET /event-log (lanes), /event-log/{lane}?after=&amp;limit= (a lane's events), /event-log/streams/{stream}?after=&amp;limit= (a stream's):
-    /// how consumers catch up, fill gaps and rebuild.
+    /// GET /event-log (lanes), /event-log/{lane}?after=&amp;limit= (a lane's events), /event-log/{lane}/entries?after=&amp;limit= (their streams and
+    /// versions only), /event-log/streams/{stream}?after=&amp;limit= (a stream's), POST /event-log/streams (those of many): how consumers catch up,
+    /// fill gaps and rebuild.
     /// </summary>
     /// <returns>All three, so that the service says who may call them. Beside them are the parked events, which are for operators.</returns>
     public static RouteGroupBuilder MapEventLog(this IEndpointRouteBuilder routes)
@@ -23,6 +25,12 @@ public static partial class EventLogEndpoints
         group.MapGet("/{lane}", ReadLaneAsync)
             .WithSummary("The events of a lane after a position: whole commits, until the limit is reached.")
             .ProducesProblem(400).ProducesProblem(404).ProducesProblem(503);
+        group.MapGet("/{lane}/entries", ReadEntriesAsync)
+            .WithSummary("What a lane holds after a position, as streams and versions only: whole commits, until the limit is reached.")
+            .ProducesProblem(400).ProducesProblem(404).ProducesProblem(503);
+        group.MapPost("/streams", ReadStreamsAsync)
+            .WithSummary("Events of many streams at once, up to 200 ranges of versions; `ranges` says how many of them the answer has.")
+            .ProducesProblem(400).ProducesProblem(503);
         group.MapGet("/streams/{stream}", ReadStreamAsync)
             .WithSummary("The events of a stream after a version.")
             .ProducesProblem(400).ProducesProblem(503);
@@ -43,7 +51,36 @@ public static partial class EventLogEndpoints
         // A name that no lane can have is not looked for: it could name another document.
         return LaneName().IsMatch(lane) && await store.ReadLogAsync(lane, after, limit, cancellationToken) is { } page
             ? TypedResults.Ok(page)
-            : TypedResults.Problem($"There is no lane '{lane}'; GET /event-log lists them.", statusCode: 404, title: "No such lane", type: "urn:daprorders:lane-not-found");
+            : NoSuchLane(lane);
+    }
+
+    private static async Task<Results<Ok<LogEntries>, ProblemHttpResult>> ReadEntriesAsync(
+        string lane, EventStore store, CancellationToken cancellationToken, long after = 0, int limit = 200)
+    {
+        if (Refusal(after, limit) is { } refusal)
+        {
+            return refusal;
+        }
+
+        return LaneName().IsMatch(lane) && await store.ReadLogEntriesAsync(lane, after, limit, cancellationToken) is { } entries
+            ? TypedResults.Ok(entries)
+            : NoSuchLane(lane);
+    }
+
+    private static async Task<Results<Ok<StreamEvents>, ProblemHttpResult>> ReadStreamsAsync(
+        StreamRanges request, EventStore store, CancellationToken cancellationToken)
+    {
+        if (request.Ranges.Count is < 1 or > MostStreams || request.Ranges.Any(range => range.After < 0 || range.UpTo - range.After is < 1 or > MaxLimit))
+        {
+            return Invalid($"'ranges' has 1 to {MostStreams} of them, each with 'after' 0 or more and 'upTo' 1 to {MaxLimit} above it; got {request.Ranges.Count}.");
+        }
+
+        if (request.Ranges.FirstOrDefault(range => !StreamName.IsValid(range.Stream)) is { } wrong)
+        {
+            return Invalid($"'ranges' have in 'stream' {StreamName.Expected}; got '{wrong.Stream}'.");
+        }
+
+        return TypedResults.Ok(await store.ReadStreamsAsync(request.Ranges, cancellationToken));
     }
 
     private static async Task<Results<Ok<IReadOnlyList<RecordedEvent>>, ProblemHttpResult>> ReadStreamAsync(
@@ -69,6 +106,12 @@ public static partial class EventLogEndpoints
     private static ProblemHttpResult Invalid(string detail) =>
         TypedResults.Problem(detail, statusCode: 400, title: "Invalid request", type: "urn:daprorders:invalid-request");
 
+    private static ProblemHttpResult NoSuchLane(string lane) => TypedResults.Problem(
+        $"There is no lane '{lane}'; GET /event-log lists them.", statusCode: 404, title: "No such lane", type: "urn:daprorders:lane-not-found");
+
     [GeneratedRegex(@"\A[A-Za-z0-9._-]{1,64}\z")]
     private static partial Regex LaneName();
 }
+
+/// <summary>The body of POST /event-log/streams.</summary>
+public sealed record StreamRanges(IReadOnlyList<StreamRange> Ranges);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using DaprOrders.EventSourcing.Lanes;
 using DaprOrders.EventSourcing.Publishing;
 using DaprOrders.EventSourcing.State;
@@ -13,6 +14,9 @@ namespace DaprOrders.EventSourcing;
 /// </summary>
 public sealed class EventStore
 {
+    // Of events in one answer: with what one range may have it stays below gRPC's limit of 4 MiB between sidecars.
+    private const int BytesInAnswer = 1024 * 1024;
+
     private readonly EventTypes _types;
     private readonly IPublisherStreams _publishers;
     private readonly Broker _broker;
@@ -160,6 +164,42 @@ public sealed class EventStore
     public Task<LogPage?> ReadLogAsync(string lane, long after, int limit, CancellationToken cancellationToken) =>
         _log.ReadAsync(lane, after, limit, cancellationToken);
 
+    /// <summary>What a lane holds after a position: streams and versions only, whole commits until the limit is reached; null when there is no such lane.</summary>
+    public Task<LogEntries?> ReadLogEntriesAsync(string lane, long after, int limit, CancellationToken cancellationToken) =>
+        _log.ReadEntriesAsync(lane, after, limit, cancellationToken);
+
+    /// <summary>Events of many streams, those that exist, range by range; see <see cref="StreamEvents"/>.</summary>
+    public async Task<StreamEvents> ReadStreamsAsync(IReadOnlyList<StreamRange> ranges, CancellationToken cancellationToken)
+    {
+        var tips = await _streams.ReadTipsAsync([.. ranges.Select(range => range.Stream)], cancellationToken);
+        var events = new List<RecordedEvent>();
+        var (read, bytes) = (0, 0L);
+        foreach (var (range, at) in ranges.Zip(tips))
+        {
+            var limit = (int)Math.Min(Math.Min(range.UpTo, at.Tip.Version) - range.After, int.MaxValue);
+            var stored = limit > 0 ? await _streams.ReadAsync(at, range.After, limit, cancellationToken) : [];
+            bytes += stored.Sum(e => (long)JsonMarshal.GetRawUtf8Value(e.Data).Length);
+            if (read > 0 && bytes > BytesInAnswer)
+            {
+                break;
+            }
+
+            events.AddRange(stored.Select(e => e.Of(range.Stream)));
+            read++;
+        }
+
+        return new StreamEvents(events, read);
+    }
+
+    /// <summary>The streams of a category folded to their states, in the order of their ids; version 0 where one does not exist.</summary>
+    public async Task<IReadOnlyList<StreamState<TState>>> LoadAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category, IReadOnlyList<string> ids, CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        var tips = await _streams.ReadTipsAsync([.. ids.Select(category.StreamOf)], cancellationToken);
+        return await Task.WhenAll(tips.Select(at => _folder.FoldAsync(category, at, at.Tip.Version, cancellationToken)));
+    }
+
     /// <summary>
     /// Loads, decides, appends; on a conflict it loads and decides again. When it returns, what was decided is durable and will be published.
     /// </summary>
@@ -243,18 +283,6 @@ public sealed class EventStore
             return fresh.Count == 0
                 ? new Proposal(false, [], present.Positions, null)
                 : new Proposal(true, caused, new Dictionary<string, long>(present.Positions) { [source] = fresh[^1].Recorded.Version }, null);
-        }
-    }
-
-    /// <summary>Publishes the latest event of a stream once more: heals a message that was lost on its way.</summary>
-    public async Task RepublishLatestAsync<TState, TEvent>(StreamCategory<TState, TEvent> category, string id, CancellationToken cancellationToken)
-        where TEvent : class
-    {
-        var at = await _streams.ReadTipAsync(category.StreamOf(id), cancellationToken);
-        if (category.Topic is not null && at.Tip.Events.Count > 0)
-        {
-            RecordedEvent[] latest = [at.Tip.Events[^1].Of(at.Stream)];
-            await _broker.PublishAsync(category.Topic, latest, cancellationToken);
         }
     }
 }

@@ -26,6 +26,8 @@ public static class Registration
         services.TryAddSingleton(provider => EventSigning.From(provider.GetRequiredService<IConfiguration>()));
         services.TryAddSingleton<IEventPublisher, DaprEventPublisher>();
         services.TryAddSingleton<IPublisherStreams, InvokedPublisherStreams>();
+        services.TryAddSingleton<IPublisherLogs, InvokedPublisherLogs>();
+        services.TryAddSingleton<PublisherLanes>();
         services.AddSingleton<EventStore>();
         services.AddHostedService<EventStoreLifetime>();
         return services;
@@ -33,13 +35,12 @@ public static class Registration
 
     private static EventStoreOptions Options(IConfiguration configuration)
     {
-        // Only one process can listen on a port of a machine, so the pair names the instance across restarts.
         var defaults = new EventStoreOptions
         {
             AppId = configuration["Dapr:AppId"] ?? configuration["APP_ID"] ?? "app",
             StateStore = configuration["Dapr:StateStore"] ?? "statestore",
             PubSub = configuration["Dapr:PubSub"] ?? "pubsub",
-            Instance = $"{Environment.MachineName}:{(configuration["APP_PORT"] is { Length: > 0 } port and not "0" ? port : $"process {Environment.ProcessId}")}",
+            Instance = InstanceName.Of(configuration),
         };
         configuration.GetSection("EventStore").Bind(defaults);
         return defaults.MaxBatch >= 1

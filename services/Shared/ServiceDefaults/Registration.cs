@@ -1,7 +1,9 @@
 using Dapr.Client;
+using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.ServiceDefaults.Access;
+using DaprOrders.ServiceDefaults.CatchUp;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Errors;
 using DaprOrders.ServiceDefaults.Health;
@@ -12,6 +14,8 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 
 namespace DaprOrders.ServiceDefaults;
 
@@ -29,7 +33,8 @@ public static class Registration
         var dapr = new DaprSettings(
             appId,
             builder.Configuration["Dapr:StateStore"] ?? "statestore",
-            builder.Configuration["Dapr:PubSub"] ?? "pubsub");
+            builder.Configuration["Dapr:PubSub"] ?? "pubsub",
+            InstanceName.Of(builder.Configuration));
 
         builder.Configuration["Dapr:AppId"] = appId;
         builder.Listen(appId);
@@ -54,6 +59,14 @@ public static class Registration
         services.AddSingleton<TopicRegistry>();
         services.AddSingleton<UnknownTypes>();
         services.AddDeadLetters();
+        services.AddOptions<CatchUpOptions>().BindConfiguration("CatchUp").ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton(provider => new RefusedEvents(
+            provider.GetRequiredService<DeadLetterStore>(),
+            provider.GetRequiredService<EventSigning>(),
+            provider.GetRequiredService<IOptions<CatchUpOptions>>(),
+            provider.GetRequiredService<ILogger<RefusedEvents>>()));
+        services.AddSingleton<FollowingPublishers>();
+        services.AddHostedService(provider => provider.GetRequiredService<FollowingPublishers>());
         builder.AddAccess();
         builder.AddReadiness();
         return builder;
@@ -95,4 +108,5 @@ public static class Registration
 }
 
 /// <summary>Who this service is, and which components it uses (settings <c>Dapr:StateStore</c> and <c>Dapr:PubSub</c>).</summary>
-public sealed record DaprSettings(string AppId, string StateStore, string PubSub);
+/// <param name="Instance">The same after a restart, another in every replica.</param>
+public sealed record DaprSettings(string AppId, string StateStore, string PubSub, string Instance);

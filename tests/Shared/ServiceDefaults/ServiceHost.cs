@@ -25,9 +25,10 @@ internal sealed class ServiceHost : IAsyncDisposable
 {
     private readonly WebApplication _app;
 
-    private ServiceHost(WebApplication app, StateInMemory state, SidecarMetadata sidecar, FakeTimeProvider time, IReadOnlyCollection<string> log)
+    private ServiceHost(
+        WebApplication app, StateInMemory state, SidecarMetadata sidecar, PublisherLog publisher, FakeTimeProvider time, IReadOnlyCollection<string> log)
     {
-        (_app, State, Sidecar, Time, Log) = (app, state, sidecar, time, log);
+        (_app, State, Sidecar, Publisher, Time, Log) = (app, state, sidecar, publisher, time, log);
         Http = new HttpClient { BaseAddress = new Uri(app.Urls.First()) };
     }
 
@@ -36,6 +37,9 @@ internal sealed class ServiceHost : IAsyncDisposable
     public StateInMemory State { get; }
 
     public SidecarMetadata Sidecar { get; }
+
+    /// <summary>What the publisher of the topics has committed.</summary>
+    public PublisherLog Publisher { get; }
 
     public FakeTimeProvider Time { get; }
 
@@ -55,19 +59,22 @@ internal sealed class ServiceHost : IAsyncDisposable
         foreach (var (key, value) in settings)
             builder.Configuration[key] = value;
 
-        var (sidecar, time, log) = (new SidecarMetadata(), new FakeTimeProvider(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero)), new LoggedLines());
+        var (sidecar, publisher, log) = (new SidecarMetadata(), new PublisherLog(), new LoggedLines());
+        var time = new FakeTimeProvider(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
         builder.AddServiceDefaults("letters");
         builder.Services.AddSerilog(logging => logging.MinimumLevel.Warning().WriteTo.Sink(log), preserveStaticLogger: true);
         builder.Services.AddSingleton(state.Client);
         builder.Services.AddSingleton<TimeProvider>(time);
         builder.Services.AddHttpClient(Readiness.SidecarClient).ConfigurePrimaryHttpMessageHandler(() => sidecar);
         builder.Services.AddSingleton(new EventTypes().AddFamily<LetterEvent>());
+        builder.Services.AddSingleton<IPublisherLogs>(publisher);
+        builder.Services.AddSingleton<PublisherLanes>();
 
         var app = builder.Build();
         app.MapServiceDefaults();
         map(app);
         await app.StartAsync(TestContext.Current.CancellationToken);
-        return new ServiceHost(app, state, sidecar, time, log.Lines);
+        return new ServiceHost(app, state, sidecar, publisher, time, log.Lines);
     }
 
     /// <summary>A CloudEvent as the relay makes it and daprd hands it on.</summary>

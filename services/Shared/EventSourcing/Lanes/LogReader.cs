@@ -36,7 +36,33 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, Chunks
             after = next;
         }
 
-        return new LogPage(events, after);
+        return new LogPage(events, after, head.Head.Settled);
+    }
+
+    /// <summary>
+    /// The streams and versions of the segments after <paramref name="after"/>, whole segments, until the limit is reached; no stream is read
+    /// for it. Null: no such lane.
+    /// </summary>
+    public async Task<LogEntries?> ReadEntriesAsync(string lane, long after, int limit, CancellationToken cancellationToken)
+    {
+        if (await lanes.ReadHeadAsync(lane, cancellationToken) is not { } head)
+        {
+            return null;
+        }
+
+        var entries = new List<LogEntry>();
+        var until = Math.Min(head.Head.Settled, after + SegmentsPerPage);
+        while (entries.Count < limit && after < until)
+        {
+            var segments = await lanes.ReadSegmentsAsync(lane, after + 1, (int)Math.Min(SegmentsAtOnce, until - after), cancellationToken);
+            foreach (var segment in segments.TakeWhile(_ => entries.Count < limit))
+            {
+                after++;
+                entries.AddRange(segment.Entries.Select(entry => new LogEntry(entry.Stream, entry.From, entry.To, entry.Topic, after)));
+            }
+        }
+
+        return new LogEntries(entries, after, head.Head.Settled);
     }
 
     /// <summary>

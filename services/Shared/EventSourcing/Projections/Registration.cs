@@ -17,6 +17,7 @@ public static class Registration
         services.AddSingleton(registered);
         services.TryAddSingleton<IPublisherStreams, InvokedPublisherStreams>();
         services.TryAddSingleton<IPublisherLogs, InvokedPublisherLogs>();
+        services.TryAddSingleton<PublisherLanes>();
         return services;
     }
 }

@@ -20,6 +20,12 @@ public sealed record StreamCategory<TState, TEvent>(
         : throw new ArgumentException(
             $"The streams '{Name}' fold to {typeof(TState)}, of which a snapshot could lose a part: expected a sealed type, or one that names its subtypes by [JsonDerivedType].");
 
+    /// <summary>Whether a stream is one of these.</summary>
+    public bool IsStream(string stream) => stream.Length > Name.Length && stream[Name.Length] == '-' && stream.StartsWith(Name, StringComparison.Ordinal);
+
+    /// <summary>The id of one of these streams.</summary>
+    public string IdOf(string stream) => stream[(Name.Length + 1)..];
+
     /// <exception cref="ArgumentException">The id holds a '|', which separates the parts of keys.</exception>
     public string StreamOf(string id) => id.Contains('|', StringComparison.Ordinal)
         ? throw new ArgumentException($"The id of a stream has no '|'; got '{id}'.", nameof(id))

@@ -1,39 +1,43 @@
 using System.Text.Json;
 using Dapr;
 using DaprOrders.EventSourcing;
+using DaprOrders.ServiceDefaults.CatchUp;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Observability;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.Topics;
 
-/// <summary>How a topic's events reach the handler: stream by stream, or in batches.</summary>
-internal interface IHandling
-{
-    Task HandleAsync(IReadOnlyList<IncomingEvent> eventsOfOneStream, CancellationToken cancellationToken);
-}
-
-internal sealed class StreamByStream(Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle) : IHandling
-{
-    public Task HandleAsync(IReadOnlyList<IncomingEvent> eventsOfOneStream, CancellationToken cancellationToken) =>
-        handle(eventsOfOneStream, cancellationToken);
-}
-
 /// <summary>The events of one topic on their way to the handler; the same way for a delivery and for a dead letter sent through again.</summary>
 internal sealed class Topic(
-    string name, string publisher, IHandling handling, EventTypes types, EventSigning signing, UnknownTypes unknown, FailureLog failures, ILogger<Topic> logger)
+    string name,
+    string publisher,
+    Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle,
+    HandledEvents handled,
+    EventTypes types,
+    EventSigning signing,
+    UnknownTypes unknown,
+    FailureLog failures,
+    TimeProvider time,
+    ILogger<Topic> logger)
 {
     /// <summary>Streams of one delivery at work at once. They wait for the store, not for the processor.</summary>
-    private const int MostStreamsAtOnce = 64;
+    public const int MostStreamsAtOnce = 64;
 
     public string Name { get; } = name;
 
     /// <summary>The app id of the only service that publishes here.</summary>
     public string Publisher { get; } = publisher;
 
+    /// <summary>What was handled lately, however it came.</summary>
+    public HandledEvents Handled { get; } = handled;
+
+    public TopicSilence Silence { get; } = new(name, publisher, time);
+
     /// <summary>Handles a delivery; the answer for each event, in their order.</summary>
     public async Task<IReadOnlyList<DeliveryStatus>> DeliverAsync(IReadOnlyList<JsonElement> cloudEvents, CancellationToken cancellationToken)
     {
+        Silence.Delivered(cloudEvents.Count);
         var statuses = new DeliveryStatus[cloudEvents.Count];
         var readable = new List<(int Index, IncomingEvent Event)>(cloudEvents.Count);
         for (var i = 0; i < cloudEvents.Count; i++)
@@ -41,12 +45,10 @@ internal sealed class Topic(
             try
             {
                 var incoming = CloudEvents.Read(cloudEvents[i], Publisher, types, signing);
-                if (incoming.IsKnown)
+                if (IsKnown(incoming))
                     readable.Add((i, incoming));
-                else
-                    unknown.Tell(Name, incoming.Recorded.Type);
             }
-            catch (Exception exception) when (exception is UnreadableEventException or UnknownEventException)
+            catch (Exception exception) when (IsHopeless(exception))
             {
                 statuses[i] = await FailAsync(CloudEvents.Text(cloudEvents[i], "id"), exception);
             }
@@ -65,6 +67,30 @@ internal sealed class Topic(
         return statuses;
     }
 
+    /// <summary>Handles events of one stream that the publisher's log has, in order of version; what they throw is answered, null when they are handled.</summary>
+    public async Task<Exception?> TryHandleAsync(IReadOnlyList<RecordedEvent> recorded, CancellationToken cancellationToken)
+    {
+        if (recorded.Count == 0)
+            return null;
+
+        using var activity = Telemetry.StartHandling(Name, null);
+        using var about = Logging.Handling(recorded[0]);
+        try
+        {
+            IReadOnlyList<IncomingEvent> known = [.. recorded.Select(e => IncomingEvent.Of(Publisher, e, types)).Where(IsKnown)];
+            if (known.Count > 0)
+                await HandleAsync(known, cancellationToken);
+            return null;
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            return exception;
+        }
+    }
+
+    /// <summary>No use to try it again.</summary>
+    public static bool IsHopeless(Exception exception) => exception is UnreadableEventException or UnknownEventException;
+
     /// <summary>Handles one event; what it throws is the caller's.</summary>
     public async Task RedriveAsync(JsonElement cloudEvent, CancellationToken cancellationToken)
     {
@@ -74,7 +100,25 @@ internal sealed class Topic(
             throw new UnknownEventException($"The event type '{incoming.Recorded.Type}' is not known here; redrive it when this service is upgraded.");
 
         using var about = Logging.Handling(incoming.Recorded);
-        await handling.HandleAsync([incoming], cancellationToken);
+        await HandleAsync([incoming], cancellationToken);
+    }
+
+    // An event of a type that a later publisher has added is passed, and told.
+    private bool IsKnown(IncomingEvent incoming)
+    {
+        if (incoming.IsKnown)
+            return true;
+
+        unknown.Tell(Name, incoming.Recorded.Type);
+        Handled.Add(incoming.Recorded.Stream, incoming.Recorded.Version);
+        return false;
+    }
+
+    private async Task HandleAsync(IReadOnlyList<IncomingEvent> eventsOfOneStream, CancellationToken cancellationToken)
+    {
+        await handle(eventsOfOneStream, cancellationToken);
+        foreach (var incoming in eventsOfOneStream)
+            Handled.Add(incoming.Recorded.Stream, incoming.Recorded.Version);
     }
 
     private async Task<DeliveryStatus> HandleAsync(
@@ -87,7 +131,7 @@ internal sealed class Topic(
         using var about = Logging.Handling(ordered[0].Event.Recorded);
         try
         {
-            await handling.HandleAsync([.. ordered.Select(entry => entry.Event)], cancellationToken);
+            await HandleAsync([.. ordered.Select(entry => entry.Event)], cancellationToken);
             return DeliveryStatus.Success;
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
@@ -101,7 +145,7 @@ internal sealed class Topic(
 
     private async Task<DeliveryStatus> FailAsync(string? eventId, Exception exception)
     {
-        var isHopeless = exception is UnreadableEventException or UnknownEventException;
+        var isHopeless = IsHopeless(exception);
         if (isHopeless)
             logger.LogError("Event {EventId} of topic {Topic} goes to the dead letters: {Error}", eventId, Name, FailureLog.Describe(exception));
         else

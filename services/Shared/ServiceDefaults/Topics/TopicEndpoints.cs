@@ -1,11 +1,13 @@
 using System.Text.Json;
 using DaprOrders.EventSourcing;
+using DaprOrders.ServiceDefaults.CatchUp;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 
 namespace DaprOrders.ServiceDefaults.Topics;
 
@@ -20,39 +22,59 @@ public static class TopicEndpoints
     /// <param name="publisher">The app id of the only service that publishes on this topic; what names another source goes to the dead letters.</param>
     /// <param name="handle">Gets the events of one source stream, in order of version, at least once.</param>
     public static IEndpointConventionBuilder MapTopic(
-        this WebApplication app, string topic, string publisher, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle) =>
-        app.MapTopic(topic, publisher, new StreamByStream(handle));
-
-    /// <summary>
-    /// POST /events/{topic} for each topic, for consumers that want batches: what is in flight at once, over all these topics, is handled
-    /// as one. There is no timer: a batch is what arrived while the last one was at work. When a batch fails, it is tried stream by
-    /// stream, so that one bad stream never fails its neighbours.
-    /// </summary>
-    /// <param name="handle">Gets events of any source streams, those of one in order of version, each at least once.</param>
-    public static void MapTopicsInBatches(
-        this WebApplication app, IEnumerable<(string Topic, string Publisher)> topics, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle)
+        this WebApplication app, string topic, string publisher, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle)
     {
-        var batches = new Batches(handle, app.Lifetime.ApplicationStopping);
-        foreach (var (topic, publisher) in topics)
-            app.MapTopic(topic, publisher, batches);
+        var mapped = app.CreateTopic(topic, publisher, handle);
+        app.Services.GetRequiredService<TopicRegistry>().Add(mapped, isFollowed: true);
+        return app.MapDeliveries(topic, mapped.DeliverAsync);
     }
 
-    private static IEndpointConventionBuilder MapTopic(this WebApplication app, string name, string publisher, IHandling handling)
+    /// <summary>
+    /// POST /events/{topic} for a consumer that reads the publisher's event log by itself: a delivery only tells it that there is something to
+    /// read. What was delivered is not decoded, and acknowledged at once: the log has it.
+    /// </summary>
+    /// <param name="wake">Must not wait.</param>
+    /// <param name="redrive">What is done about an event that became a dead letter while the log was read.</param>
+    public static IEndpointConventionBuilder MapWakeUp(
+        this WebApplication app, string topic, string publisher, Action wake, Func<CancellationToken, Task> redrive)
     {
-        var topic = new Topic(
-            name,
+        app.Services.GetRequiredService<TopicRegistry>().Add(
+            app.CreateTopic(topic, publisher, (_, cancellationToken) => redrive(cancellationToken)), isFollowed: false);
+        return app.MapDeliveries(topic, Wake);
+
+        Task<IReadOnlyList<DeliveryStatus>> Wake(IReadOnlyList<JsonElement> messages, CancellationToken cancellationToken)
+        {
+            wake();
+            return Task.FromResult<IReadOnlyList<DeliveryStatus>>(new DeliveryStatus[messages.Count]);
+        }
+    }
+
+    private static Topic CreateTopic(
+        this WebApplication app, string topic, string publisher, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle)
+    {
+        var time = app.Services.GetRequiredService<TimeProvider>();
+        return new Topic(
+            topic,
             publisher,
-            handling,
+            handle,
+            new HandledEvents(app.Services.GetRequiredService<IOptions<CatchUpOptions>>().Value.BehindAtMost, time),
             app.Services.GetRequiredService<EventTypes>(),
             app.Services.GetRequiredService<EventSigning>(),
             app.Services.GetRequiredService<UnknownTypes>(),
             app.Services.GetRequiredService<FailureLog>(),
+            time,
             app.Services.GetRequiredService<ILoggerFactory>().CreateLogger<Topic>());
-        app.Services.GetRequiredService<TopicRegistry>().Add(topic);
-        // A bulk delivery of large events is larger than Kestrel's limit; the sidecar bounds it by its number of entries.
-        return app.MapPost($"/events/{name}", (HttpContext context) => ReceiveAsync(context, topic.DeliverAsync))
+    }
+
+    private static IEndpointConventionBuilder MapDeliveries(
+        this WebApplication app, string topic, Func<IReadOnlyList<JsonElement>, CancellationToken, Task<IReadOnlyList<DeliveryStatus>>> deliver)
+    {
+        return app.MapPost($"/events/{topic}", ReceiveAsync)
+            // A bulk delivery of large events is larger than Kestrel's limit; the sidecar bounds it by its number of entries.
             .WithMetadata(new DisableRequestSizeLimitAttribute())
             .ExcludeFromDescription();
+
+        Task ReceiveAsync(HttpContext context) => TopicEndpoints.ReceiveAsync(context, deliver);
     }
 
     /// <summary>Answers as Dapr expects: a status for the one event, or one per entry.</summary>
@@ -103,14 +125,23 @@ internal enum DeliveryStatus
     Drop,
 }
 
-/// <summary>The topics that this service handles: for readiness and for dead letters that are sent through again.</summary>
+/// <summary>The topics that this service subscribes: for readiness, for the catch-up, and for dead letters that are sent through again.</summary>
 internal sealed class TopicRegistry
 {
     private readonly Dictionary<string, Topic> _topics = [];
+    private readonly List<Topic> _followed = [];
 
     public IReadOnlyCollection<string> Names => _topics.Keys;
 
-    public void Add(Topic topic) => _topics.Add(topic.Name, topic);
+    /// <summary>Those that the catch-up looks after.</summary>
+    public IReadOnlyList<Topic> Followed => _followed;
+
+    public void Add(Topic topic, bool isFollowed)
+    {
+        _topics.Add(topic.Name, topic);
+        if (isFollowed)
+            _followed.Add(topic);
+    }
 
     public Topic? Find(string? name) => name is null ? null : _topics.GetValueOrDefault(name);
 }

@@ -18,13 +18,31 @@ public sealed class ReadinessTests
     [Fact]
     public async Task A_topic_that_is_not_subscribed_is_named()
     {
-        await using var host = await StartAsync(app => app.MapTopicsInBatches([("letters", "post"), ("parcels", "post")], (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app =>
+        {
+            app.MapTopic("letters", "post", (_, _) => Task.CompletedTask);
+            app.MapWakeUp("parcels", "post", () => { }, _ => Task.CompletedTask);
+        });
         host.Sidecar.Subscribed.Add("letters");
 
         var report = await host.GetAsync("/healthz/ready", HttpStatusCode.ServiceUnavailable);
 
         var reason = report.GetProperty("checks").GetProperty("subscriptions").GetProperty("reason").GetString();
         Assert.StartsWith("The sidecar has no subscription of parcels on pubsub for letters", reason);
+    }
+
+    [Fact]
+    public async Task While_the_store_is_away_deliveries_are_to_wait_and_the_process_is_alive()
+    {
+        await using var host = await StartAsync(_ => { });
+        await host.GetAsync("/healthz/deliveries");
+        host.State.IsDown = true;
+
+        await host.GetAsync("/healthz/deliveries", HttpStatusCode.ServiceUnavailable);
+        await host.GetAsync("/healthz/live");
+
+        host.State.IsDown = false;
+        await host.GetAsync("/healthz/deliveries");
     }
 
     [Fact]

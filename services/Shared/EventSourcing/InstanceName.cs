@@ -1,0 +1,10 @@
+using Microsoft.Extensions.Configuration;
+
+namespace DaprOrders.EventSourcing;
+
+public static class InstanceName
+{
+    /// <summary>Machine and port: only one process can listen on a port of a machine, so the pair names an instance across its restarts.</summary>
+    public static string Of(IConfiguration configuration) =>
+        $"{Environment.MachineName}:{(configuration["APP_PORT"] is { Length: > 0 } port and not "0" ? port : $"process {Environment.ProcessId}")}";
+}

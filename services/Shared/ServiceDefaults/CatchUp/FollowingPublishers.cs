@@ -1,0 +1,132 @@
+using System.Collections.Concurrent;
+using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.Projections;
+using DaprOrders.ServiceDefaults.DeadLetters;
+using DaprOrders.ServiceDefaults.Topics;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace DaprOrders.ServiceDefaults.CatchUp;
+
+/// <summary>
+/// The broker is fast, the log is the truth: every publisher whose topics this service handles is followed through its event log, some seconds
+/// behind, so that what a topic lost is handled all the same.
+/// </summary>
+internal sealed class FollowingPublishers(
+    TopicRegistry topics,
+    PublisherLanes lanes,
+    IPublisherLogs logs,
+    Documents documents,
+    DeadLetterStore deadLetters,
+    RefusedEvents refused,
+    DaprSettings dapr,
+    IOptions<CatchUpOptions> options,
+    TimeProvider time,
+    ILogger<FollowingPublishers> logger) : BackgroundService
+{
+    /// <summary>At a start the publishers may be a little later than their consumers.</summary>
+    private const int LooksUntilTold = 2;
+
+    private readonly ConcurrentDictionary<string, (string Error, int Looks)> _failures = [];
+
+    /// <summary>What cannot be followed now, and the topics that bring nothing; empty when all is well.</summary>
+    public IReadOnlyList<string> Warnings =>
+    [
+        .. _failures.Where(failure => failure.Value.Looks >= LooksUntilTold).Select(failure => $"The event log of {failure.Key} cannot be followed: {failure.Value.Error}"),
+        .. topics.Followed.Select(topic => topic.Silence.Warning).OfType<string>(),
+    ];
+
+    // Every topic is mapped before the host starts.
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await Task.WhenAll(topics.Followed.GroupBy(topic => topic.Publisher).Select(
+            publisher => FollowAsync(publisher.Key, publisher.ToDictionary(topic => topic.Name), stoppingToken)));
+    }
+
+    private async Task FollowAsync(string publisher, Dictionary<string, Topic> handled, CancellationToken stoppingToken)
+    {
+        var followers = new Dictionary<string, LaneFollower>();
+        try
+        {
+            while (!stoppingToken.IsCancellationRequested)
+            {
+                await LookAsync(publisher, handled, followers, stoppingToken);
+                await Task.Delay(options.Value.LookEvery, time, stoppingToken);
+            }
+        }
+        catch (Exception) when (stoppingToken.IsCancellationRequested)
+        {
+            // Stopping; a call that is cut off may say it in other words.
+        }
+
+        await ReleaseAsync(followers.Values);
+    }
+
+    private async Task LookAsync(string publisher, Dictionary<string, Topic> handled, Dictionary<string, LaneFollower> followers, CancellationToken stoppingToken)
+    {
+        Exception? failure = null;
+        IReadOnlyList<string> names = [.. followers.Keys];
+        try
+        {
+            names = await lanes.ReadAsync(publisher, stoppingToken);
+        }
+        catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
+        {
+            failure = exception;
+        }
+
+        foreach (var lane in names)
+        {
+            if (!followers.TryGetValue(lane, out var follower))
+                followers.Add(lane, follower = Follower(publisher, lane, handled));
+            try
+            {
+                await follower.LookAsync(stoppingToken);
+            }
+            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
+            {
+                failure = exception;
+            }
+        }
+
+        foreach (var topic in handled.Values)
+            topic.Silence.Look(logger);
+        Note(publisher, failure);
+    }
+
+    private LaneFollower Follower(string publisher, string lane, Dictionary<string, Topic> handled) => new(
+        publisher, lane, new LaneCursor(documents, publisher, lane, dapr.Instance, options.Value, time), logs, handled, deadLetters, refused, options.Value, time);
+
+    // Said once, not at every look.
+    private void Note(string publisher, Exception? failure)
+    {
+        if (failure is null)
+        {
+            if (_failures.TryRemove(publisher, out var former) && former.Looks >= LooksUntilTold)
+                logger.LogInformation("The event log of {Publisher} can be followed again", publisher);
+            return;
+        }
+
+        var looks = _failures.AddOrUpdate(publisher, (failure.Message, 1), (_, former) => (failure.Message, former.Looks + 1)).Looks;
+        if (looks == LooksUntilTold)
+        {
+            logger.LogWarning(
+                "The event log of {Publisher} cannot be followed now; it is tried again every {LookEvery}: {Error}",
+                publisher, options.Value.LookEvery, FailureLog.Describe(failure));
+        }
+    }
+
+    private static async Task ReleaseAsync(IEnumerable<LaneFollower> followers)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+        try
+        {
+            await Task.WhenAll(followers.Select(follower => follower.ReleaseAsync(limit.Token)));
+        }
+        catch (Exception)
+        {
+            // Another replica takes the lanes when their time is up.
+        }
+    }
+}

@@ -1,0 +1,184 @@
+using System.Collections.Concurrent;
+using Dapr;
+using DaprOrders.EventSourcing;
+using DaprOrders.ServiceDefaults.DeadLetters;
+using DaprOrders.ServiceDefaults.Topics;
+
+namespace DaprOrders.ServiceDefaults.CatchUp;
+
+/// <summary>
+/// Follows one lane of a publisher's event log, some time behind, and hands over what no delivery brought. What a page names is waited for; what
+/// has not come when its time is up is fetched, stream by stream in one call. A page is done when all of it is; the cursor stands before the
+/// first page that is not.
+/// </summary>
+internal sealed class LaneFollower(
+    string publisher,
+    string lane,
+    LaneCursor cursor,
+    IPublisherLogs logs,
+    IReadOnlyDictionary<string, Topic> topics,
+    DeadLetterStore deadLetters,
+    RefusedEvents refused,
+    CatchUpOptions options,
+    TimeProvider time)
+{
+    private const int EntriesInPage = 1000;
+    private const int StreamsInCall = 200;
+
+    /// <summary>Entries that wait for their deliveries, or for a store that is away: no more pages are read then.</summary>
+    private const int MostWaiting = 50_000;
+
+    private readonly Queue<Page> _pages = new();
+
+    // By topic, the last position of which a delivery has come: what is missing before it was overtaken.
+    private readonly Dictionary<Topic, long> _reached = [];
+    private long _read;
+    private bool _isFollowing;
+
+    /// <summary>One look at the log, if no other replica follows this lane.</summary>
+    /// <exception cref="HttpRequestException">The publisher does not answer.</exception>
+    /// <exception cref="DaprException">The own state store does not.</exception>
+    public async Task LookAsync(CancellationToken cancellationToken)
+    {
+        if (!await cursor.TryHoldAsync(cancellationToken))
+        {
+            _isFollowing = false;
+            return;
+        }
+
+        if (!_isFollowing)
+        {
+            _pages.Clear();
+            _reached.Clear();
+            _read = cursor.Position;
+            _isFollowing = true;
+        }
+
+        // What is due comes before what is new: while the publisher cannot be read, the fetches fail too, and nothing is passed over.
+        await HandOverAsync(cancellationToken);
+        await ReadAsync(cancellationToken);
+        while (_pages.TryPeek(out var first) && first.Waiting.Count == 0)
+            _pages.Dequeue();
+        _isFollowing = await cursor.TryMoveAsync(Done, cancellationToken);
+    }
+
+    public Task ReleaseAsync(CancellationToken cancellationToken) => _isFollowing ? cursor.ReleaseAsync(Done, cancellationToken) : Task.CompletedTask;
+
+    private long Done => _pages.TryPeek(out var first) ? first.After : _read;
+
+    private async Task ReadAsync(CancellationToken cancellationToken)
+    {
+        while (_pages.Sum(page => page.Waiting.Count) < MostWaiting)
+        {
+            var entries = await logs.ReadEntriesAsync(publisher, lane, _read, EntriesInPage, cancellationToken);
+            if (entries.Next == _read)
+                return;
+
+            var page = new Page(_read, time.GetTimestamp(), [.. entries.Entries.SelectMany(NotHandled)]);
+            _read = entries.Next;
+            _pages.Enqueue(page);
+            if (entries.Next >= entries.Settled)
+                return;
+        }
+    }
+
+    // A topic that this service does not handle is nobody's loss here.
+    private IEnumerable<Missing> NotHandled(LogEntry entry)
+    {
+        if (entry.Topic is null || !topics.TryGetValue(entry.Topic, out var topic))
+            yield break;
+
+        for (var version = entry.From; version <= entry.To; version++)
+        {
+            var missing = new Missing(topic, entry.Stream, version, entry.Position);
+            if (!HasCome(missing))
+                yield return missing;
+        }
+    }
+
+    private bool HasCome(Missing missing)
+    {
+        if (!missing.Topic.Handled.Has(missing.Stream, missing.Version))
+            return false;
+
+        _reached[missing.Topic] = Math.Max(_reached.GetValueOrDefault(missing.Topic), missing.Position);
+        return true;
+    }
+
+    // A topic that is only late brings what was published before first.
+    private bool IsLost(Missing missing, TimeSpan age) =>
+        _reached.GetValueOrDefault(missing.Topic) > missing.Position || missing.Topic.Silence.HasLasted(options.Behind) || age >= options.BehindAtMost;
+
+    private async Task HandOverAsync(CancellationToken cancellationToken)
+    {
+        var due = _pages.TakeWhile(page => time.GetElapsedTime(page.ReadAt) >= options.Behind).ToList();
+        foreach (var page in _pages)
+            page.Waiting.RemoveAll(HasCome);
+
+        var lost = due.SelectMany(page => page.Waiting.Where(missing => IsLost(missing, time.GetElapsedTime(page.ReadAt)))).ToList();
+        foreach (var streams in lost.GroupBy(missing => (missing.Topic, missing.Stream)).Chunk(StreamsInCall))
+            await HandOverAsync(streams, cancellationToken);
+        foreach (var page in due)
+            page.Waiting.RemoveAll(missing => missing.IsDone);
+    }
+
+    private async Task HandOverAsync(IGrouping<(Topic Topic, string Stream), Missing>[] streams, CancellationToken cancellationToken)
+    {
+        var found = new ConcurrentBag<string>();
+        var open = streams.Select(missing => (missing.Key.Topic, Missing: missing.OrderBy(one => one.Version).ToList())).ToList();
+        while (open.Count > 0)
+        {
+            var ranges = open.ConvertAll(stream => new StreamRange(stream.Missing[0].Stream, stream.Missing[0].Version - 1, stream.Missing[^1].Version));
+            var answer = await logs.ReadStreamsAsync(publisher, ranges, cancellationToken);
+            var events = answer.Events.ToLookup(recorded => recorded.Stream);
+            await Parallel.ForEachAsync(
+                open.Take(answer.Ranges),
+                new ParallelOptions { MaxDegreeOfParallelism = Topic.MostStreamsAtOnce, CancellationToken = cancellationToken },
+                async (stream, cancellation) => await HandOverAsync(stream.Topic, stream.Missing, [.. events[stream.Missing[0].Stream]], found, cancellation));
+            open.RemoveRange(0, answer.Ranges);
+        }
+
+        // Should this fail, the letters stay: sent through again, they change nothing and go.
+        await deadLetters.TakeOffAsync(found, cancellationToken);
+    }
+
+    // Between the first and the last that are missing there may be some that were handled: they come along, and change nothing.
+    private async Task HandOverAsync(
+        Topic topic, List<Missing> missing, IReadOnlyList<RecordedEvent> recorded, ConcurrentBag<string> found, CancellationToken cancellationToken)
+    {
+        var failure = await topic.TryHandleAsync(recorded, cancellationToken);
+        if (failure is not null && missing.Count > 1 && !RefusedEvents.IsBadTimes(failure))
+        {
+            // One of them is to blame.
+            foreach (var one in missing)
+                await HandOverAsync(topic, [one], [.. recorded.Where(e => e.Version == one.Version)], found, cancellationToken);
+        }
+        else if (failure is null)
+        {
+            // An entry whose commit failed names versions that are not there, or that another entry names too.
+            var there = missing.Where(one => recorded.Any(e => e.Version == one.Version)).ToList();
+            topic.Silence.Found(there.Count);
+            there.ForEach(one => found.Add($"{one.Stream}:{one.Version}"));
+            missing.ForEach(one => one.IsDone = true);
+        }
+        else
+        {
+            missing[0].IsDone = await refused.IsGivenUpAsync(publisher, topic.Name, recorded[0], failure, cancellationToken);
+        }
+    }
+
+    private sealed record Page(long After, long ReadAt, List<Missing> Waiting);
+
+    private sealed class Missing(Topic topic, string stream, long version, long position)
+    {
+        public Topic Topic => topic;
+
+        public string Stream => stream;
+
+        public long Version => version;
+
+        public long Position => position;
+
+        public bool IsDone { get; set; }
+    }
+}

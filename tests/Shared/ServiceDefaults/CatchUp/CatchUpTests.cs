@@ -1,0 +1,370 @@
+using Dapr;
+using DaprOrders.Doubles;
+using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.Projections;
+using DaprOrders.ServiceDefaults.CatchUp;
+using DaprOrders.ServiceDefaults.DeadLetters;
+using DaprOrders.ServiceDefaults.Topics;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
+
+namespace DaprOrders.ServiceDefaults.Tests.CatchUp;
+
+/// <summary>A replica of a consumer and its publisher's log, look by look, on a clock that only the test moves.</summary>
+public sealed class CatchUpTests
+{
+    private readonly StateInMemory _state = new();
+    private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
+    private readonly PublisherLog _log = new();
+    private readonly CatchUpOptions _options = new();
+    private readonly List<string> _handled = [];
+    private Action<IncomingEvent> _handler = _ => { };
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Given_an_event_that_no_delivery_brings_when_its_time_is_up_then_it_is_handled()
+    {
+        var replica = Replica();
+        _log.Commit("a");
+
+        await replica.LookAsync();
+        Assert.Empty(_handled);
+        await AfterAsync(_options.Behind, replica);
+
+        Assert.Equal(["a:1"], _handled);
+    }
+
+    [Fact]
+    public async Task Given_nothing_is_lost_then_a_look_is_one_page_read_and_no_event_is_asked_for()
+    {
+        var replica = Replica();
+        for (var i = 0; i < 50; i++)
+            Assert.Equal(DeliveryStatus.Success, await replica.DeliverAsync(_log.Commit($"s{i}")));
+
+        for (var look = 0; look < 10; look++)
+            await AfterAsync(_options.LookEvery, replica);
+
+        Assert.Equal((10, 0), (_log.Calls["entries"], _log.Calls.GetValueOrDefault("streams")));
+        Assert.Equal(50, _handled.Count);
+    }
+
+    [Fact]
+    public async Task Given_a_late_delivery_then_nothing_is_fetched()
+    {
+        var replica = Replica();
+        var recorded = _log.Commit("a");
+        await replica.LookAsync();
+
+        await replica.DeliverAsync(recorded);
+        await AfterAsync(_options.Behind, replica);
+
+        Assert.Equal(["a:1"], _handled);
+        Assert.False(_log.Calls.ContainsKey("streams"));
+    }
+
+    [Fact]
+    public async Task Given_a_topic_that_is_late_but_in_order_then_what_it_still_has_is_not_fetched()
+    {
+        var replica = Replica();
+        var committed = Enumerable.Range(0, 20).Select(i => _log.Commit($"s{i}")).ToList();
+        await replica.LookAsync();
+
+        for (var i = 0; i < 6; i++)
+        {
+            await replica.DeliverAsync(committed[i]);
+            await AfterAsync(_options.LookEvery, replica);
+        }
+
+        Assert.False(_log.Calls.ContainsKey("streams"));
+    }
+
+    [Fact]
+    public async Task Given_an_event_that_was_overtaken_then_it_is_fetched_although_the_topic_is_late()
+    {
+        var replica = Replica();
+        var committed = Enumerable.Range(0, 20).Select(i => _log.Commit($"s{i}")).ToList();
+        await replica.LookAsync();
+
+        foreach (var i in new[] { 0, 2, 3 })
+        {
+            await replica.DeliverAsync(committed[i]);
+            await AfterAsync(_options.LookEvery, replica);
+        }
+
+        Assert.Equal(["s0:1", "s2:1", "s1:1", "s3:1"], _handled);
+    }
+
+    [Fact]
+    public async Task Given_a_topic_that_stays_late_then_at_some_time_the_log_is_taken_all_the_same()
+    {
+        var replica = Replica();
+        var committed = Enumerable.Range(0, 20).Select(i => _log.Commit($"s{i}")).ToList();
+        await replica.LookAsync();
+
+        for (var waited = TimeSpan.Zero; waited < _options.BehindAtMost; waited += _options.LookEvery)
+        {
+            await replica.DeliverAsync(committed[0]);
+            await AfterAsync(_options.LookEvery, replica);
+        }
+
+        Assert.Equal(20, _handled.Distinct().Count());
+    }
+
+    [Fact]
+    public async Task Given_many_lost_events_then_they_are_fetched_in_one_call_and_those_of_a_stream_are_handled_in_order()
+    {
+        var replica = Replica();
+        for (var i = 0; i < 60; i++)
+            _log.Commit($"s{i % 20}");
+
+        await replica.LookAsync();
+        await AfterAsync(_options.Behind, replica);
+
+        Assert.Equal(1, _log.Calls["streams"]);
+        Assert.Equal(60, _handled.Count);
+        Assert.All(_handled.GroupBy(id => id.Split(':')[0]), stream => Assert.Equal(stream.Order(StringComparer.Ordinal), stream));
+    }
+
+    [Fact]
+    public async Task Given_topics_of_others_and_commits_that_failed_then_nothing_is_handled_and_the_lane_is_passed()
+    {
+        var replica = Replica();
+        _log.Commit("a", topic: null);
+        _log.Commit("b", topic: "parcels");
+        _log.Fail("c", 1);
+        await replica.LookAsync();
+
+        await AfterAsync(_options.Behind, replica);
+        await AfterAsync(_options.LookEvery, replica);
+
+        Assert.Empty(_handled);
+        Assert.Equal(3, await PositionAsync());
+    }
+
+    [Fact]
+    public async Task Given_an_event_that_cannot_be_handled_then_it_is_a_dead_letter_after_its_attempts_and_the_others_go_on()
+    {
+        var replica = Replica();
+        _handler = incoming =>
+        {
+            if (incoming.Recorded.Stream == "bad")
+                throw new InvalidOperationException("Nobody lives there.");
+        };
+        _log.Commit("good");
+        _log.Commit("bad");
+        _log.Commit("bad");
+        _log.Commit("better");
+        await replica.LookAsync();
+
+        await AfterAsync(_options.Behind, replica);
+        Assert.Equal(["better:1", "good:1"], _handled.Order(StringComparer.Ordinal));
+        for (var attempt = 1; attempt < _options.Attempts; attempt++)
+        {
+            Assert.Empty(await LettersAsync());
+            await AfterAsync(_options.LookEvery, replica);
+        }
+
+        var letters = await LettersAsync();
+        Assert.Equal(["bad:1", "bad:2"], letters.Select(letter => letter.EventId));
+        Assert.All(letters, letter => Assert.Equal(("letters", 6, "InvalidOperationException: Nobody lives there."), (letter.Topic, letter.Attempts, letter.Error)));
+        Assert.Equal(4, await PositionAsync());
+    }
+
+    [Fact]
+    public async Task Given_a_store_that_is_away_then_no_event_is_given_up_however_long_it_takes()
+    {
+        var replica = Replica();
+        _handler = _ => throw new DaprException("The store is away.");
+        _log.Commit("a");
+        await replica.LookAsync();
+
+        for (var look = 0; look < 50; look++)
+            await AfterAsync(_options.Behind, replica);
+        Assert.Empty(await LettersAsync());
+        Assert.Equal(0, await PositionAsync());
+
+        _handler = _ => { };
+        await AfterAsync(_options.LookEvery, replica);
+        Assert.Equal(["a:1"], _handled);
+    }
+
+    [Fact]
+    public async Task Given_a_dead_letter_when_the_log_brings_its_event_then_it_is_taken_off()
+    {
+        var replica = Replica();
+        var recorded = _log.Commit("a");
+        await Letters().KeepAsync(PublishedEvents.ToCloudEvent("post", "letters", recorded), "The store was away.", 6, Cancellation);
+        Assert.Single(await LettersAsync());
+        await replica.LookAsync();
+
+        await AfterAsync(_options.Behind, replica);
+
+        Assert.Equal(["a:1"], _handled);
+        Assert.Empty(await LettersAsync());
+    }
+
+    [Fact]
+    public async Task Given_a_publisher_that_is_away_then_nothing_is_passed_over()
+    {
+        var replica = Replica();
+        _log.Commit("a");
+        await replica.LookAsync();
+        _log.IsAway = true;
+        await Assert.ThrowsAsync<HttpRequestException>(() => AfterAsync(_options.Behind, replica));
+        _log.Commit("b");
+
+        _log.IsAway = false;
+        await AfterAsync(_options.LookEvery, replica);
+        await AfterAsync(_options.Behind, replica);
+
+        Assert.Equal(["a:1", "b:1"], _handled);
+    }
+
+    [Fact]
+    public async Task Given_a_restart_then_it_goes_on_where_it_was()
+    {
+        var replica = Replica();
+        for (var i = 0; i < 10; i++)
+            await replica.DeliverAsync(_log.Commit($"s{i}"));
+        await AfterAsync(_options.LookEvery, replica);
+        await AfterAsync(_options.LookEvery, replica);
+        _log.Commit("lost");
+        _handled.Clear();
+
+        var restarted = Replica();
+        await restarted.LookAsync();
+        await AfterAsync(_options.Behind, restarted);
+
+        Assert.Equal(["lost:1"], _handled);
+    }
+
+    [Fact]
+    public async Task Given_two_replicas_then_one_follows_and_the_other_takes_over_when_it_falls_silent()
+    {
+        var (one, other) = (Replica("one"), Replica("other"));
+        await one.LookAsync();
+        await other.LookAsync();
+        Assert.Equal(1, _log.Calls["entries"]);
+        for (var look = 0; look < 20; look++)
+            await AfterAsync(_options.LookEvery, one, other);
+        Assert.Equal(21, _log.Calls["entries"]);
+        _log.Commit("lost");
+
+        for (var waited = TimeSpan.Zero; waited <= _options.Lease + _options.Behind + _options.LookEvery; waited += _options.LookEvery)
+            await AfterAsync(_options.LookEvery, other);
+
+        Assert.Equal(["lost:1"], _handled);
+    }
+
+    [Fact]
+    public async Task Given_a_replica_that_stops_then_the_other_goes_on_at_once()
+    {
+        var (one, other) = (Replica("one"), Replica("other"));
+        await one.LookAsync();
+        _log.Commit("lost");
+
+        await one.ReleaseAsync();
+        await other.LookAsync();
+        await AfterAsync(_options.Behind, other);
+
+        Assert.Equal(["lost:1"], _handled);
+    }
+
+    [Fact]
+    public async Task Given_a_replica_that_was_only_paused_when_another_has_its_lane_then_it_follows_no_more()
+    {
+        var (paused, other) = (Replica("paused"), Replica("other"));
+        await paused.LookAsync();
+        for (var waited = TimeSpan.Zero; waited <= _options.Lease + _options.LookEvery; waited += _options.LookEvery)
+            await AfterAsync(_options.LookEvery, other);
+        var before = _log.Calls["entries"];
+
+        await paused.LookAsync();
+        await paused.LookAsync();
+
+        Assert.Equal(before + 1, _log.Calls["entries"]);
+    }
+
+    [Fact]
+    public async Task Given_a_topic_that_brings_nothing_although_the_log_moves_then_it_is_told_until_it_brings_something()
+    {
+        var replica = Replica();
+        for (var look = 0; look < 6; look++)
+        {
+            _log.Commit($"s{look}");
+            await AfterAsync(_options.LookEvery, replica);
+        }
+
+        Assert.Contains("Topic letters brings nothing", replica.Topic.Silence.Warning);
+        await replica.DeliverAsync(_log.Commit("heard"));
+        await AfterAsync(_options.LookEvery, replica);
+
+        Assert.Null(replica.Topic.Silence.Warning);
+    }
+
+    [Fact]
+    public void The_attempts_are_those_of_the_delivery()
+    {
+        var yaml = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "resiliency.yaml"));
+
+        Assert.Contains($"maxRetries: {_options.Attempts - 1}\n", yaml.Replace("\r", ""), StringComparison.Ordinal);
+    }
+
+    private async Task AfterAsync(TimeSpan time, params Follower[] replicas)
+    {
+        _time.Advance(time);
+        foreach (var replica in replicas)
+            await replica.LookAsync();
+    }
+
+    private Follower Replica(string name = "one")
+    {
+        var documents = new Documents(_state.Client, "statestore");
+        var topic = new Topic(
+            "letters", "post", HandleAsync, new HandledEvents(_options.BehindAtMost, _time), new EventTypes().AddFamily<LetterEvent>(), Failures(), _time, NullLogger<Topic>.Instance);
+        var refused = new RefusedEvents(Letters(), Options.Create(_options), NullLogger<RefusedEvents>.Instance);
+        var lane = new LaneFollower(
+            "post", "0", new LaneCursor(documents, "post", "0", name, _options, _time), _log,
+            new Dictionary<string, Topic> { ["letters"] = topic }, Letters(), refused, _options, _time);
+        return new Follower(topic, lane);
+    }
+
+    private Task HandleAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    {
+        foreach (var incoming in events)
+        {
+            _handler(incoming);
+            lock (_handled)
+                _handled.Add(incoming.Recorded.Id);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    private FailureLog Failures() => new(new Documents(_state.Client, "statestore"), _time, NullLogger<FailureLog>.Instance);
+
+    private DeadLetterStore Letters() => new(new Documents(_state.Client, "statestore"), Failures(), _time);
+
+    private async Task<IReadOnlyList<DeadLetter>> LettersAsync() => [.. (await Letters().ReadAsync(null, 100, Cancellation))!.Items.OrderBy(letter => letter.EventId)];
+
+    private async Task<long> PositionAsync() =>
+        (await new Documents(_state.Client, "statestore").ReadAsync<CursorDocument>("catch-up|post|0", Cancellation))!.Position;
+
+    private sealed record CursorDocument(long Position);
+
+    private sealed record Follower(Topic Topic, LaneFollower Lane)
+    {
+        public async Task LookAsync()
+        {
+            await Lane.LookAsync(Cancellation);
+            Topic.Silence.Look(NullLogger.Instance);
+        }
+
+        public Task ReleaseAsync() => Lane.ReleaseAsync(Cancellation);
+
+        public async Task<DeliveryStatus> DeliverAsync(RecordedEvent recorded) => Assert.Single(
+            await Topic.DeliverAsync([PublishedEvents.ToCloudEvent("post", "letters", recorded)], Cancellation));
+    }
+}
