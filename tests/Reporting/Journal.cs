@@ -1,7 +1,6 @@
 using System.Text.Json;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
-using DaprOrders.EventSourcing.Projections;
 
 namespace DaprOrders.Reporting.Tests;
 
@@ -93,9 +92,15 @@ internal sealed class Journal : IPublisherStreams, IPublisherLogs
                 next++;
             }
 
-            return Task.FromResult(new LogPage(events, next));
+            return Task.FromResult(new LogPage(events, next, _commits.Count(commit => commit.Publisher == publisher && commit.Lane == lane)));
         }
     }
+
+    public Task<LogEntries> ReadEntriesAsync(string publisher, string lane, long after, int limit, CancellationToken cancellationToken) =>
+        throw new NotSupportedException("Reports read the events themselves.");
+
+    public Task<StreamEvents> ReadStreamsAsync(string publisher, IReadOnlyList<StreamRange> ranges, CancellationToken cancellationToken) =>
+        throw new NotSupportedException("Reports read the events themselves.");
 
     public static OrderCreated Created(string orderId, string customerId = "c-1", int quantity = 2, decimal price = 9.50m, string sku = "tea-001") => new(
         orderId, customerId, "pm_card_ok", [new OrderLine(sku, "Green tea", quantity, new Money(price, "EUR"))], new Money(quantity * price, "EUR"), null);

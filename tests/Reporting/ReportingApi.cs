@@ -3,7 +3,6 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing;
-using DaprOrders.EventSourcing.Projections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.TestHost;
