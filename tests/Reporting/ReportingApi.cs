@@ -28,7 +28,7 @@ internal sealed class ReportingApi : WebApplicationFactory<Program>
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    /// <summary>Delivers events as the sidecar does.</summary>
+    /// <summary>Delivers events as the sidecar does, and waits until the logs are read as far as they go now.</summary>
     public async Task DeliverAsync(string topic, IEnumerable<IncomingEvent> events)
     {
         foreach (var (publisher, recorded, _) in events)
@@ -50,6 +50,8 @@ internal sealed class ReportingApi : WebApplicationFactory<Program>
             var response = await Http.PostAsJsonAsync($"/events/{topic}", cloudEvent, Cancellation);
             Assert.Equal("SUCCESS", (await response.Content.ReadFromJsonAsync<JsonElement>(Cancellation)).GetProperty("status").GetString());
         }
+
+        await EventuallyAsync("/projections", projections => projections.GetProperty("serving").GetProperty("events").GetInt64() >= Journal.All.Count);
     }
 
     public async Task<JsonElement> GetAsync(string path, HttpStatusCode expected = HttpStatusCode.OK)

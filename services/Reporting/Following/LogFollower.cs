@@ -2,6 +2,7 @@ using DaprOrders.EventSourcing;
 using DaprOrders.Reporting.Orders;
 using DaprOrders.Reporting.Sales;
 using DaprOrders.ServiceDefaults.CatchUp;
+using DaprOrders.ServiceDefaults.Topics;
 
 namespace DaprOrders.Reporting.Following;
 
@@ -10,7 +11,7 @@ namespace DaprOrders.Reporting.Following;
 /// this at once: positions and versions decide.
 /// </summary>
 internal sealed class LogFollower(
-    PublisherLanes publisherLanes, IPublisherLogs logs, OrderSummaries summaries, SalesLedger ledger, EventTypes types, RefusedEvents refused)
+    PublisherLanes publisherLanes, IPublisherLogs logs, OrderSummaries summaries, SalesLedger ledger, EventTypes types, UnknownTypes unknown, RefusedEvents refused)
 {
     private const int EventsInPage = 1000;
 
@@ -67,7 +68,10 @@ internal sealed class LogFollower(
         {
             try
             {
-                events.Add(new IncomingEvent(lane.Publisher, recorded, types.Read(recorded)));
+                var incoming = IncomingEvent.Of(lane.Publisher, recorded, types);
+                if (!incoming.IsKnown)
+                    unknown.Tell(SourceEvents.TopicOf(lane.Publisher), recorded.Type);
+                events.Add(incoming);
             }
             catch (UnknownEventException exception)
             {
@@ -116,16 +120,29 @@ internal sealed class LogFollower(
         return open is null ? new AppliedEvents(orders, givenUp) : throw open;
     }
 
-    private Task<bool> CountAsync(PageOfLane page, AppliedEvents applied, bool isOneCommit, CancellationToken cancellationToken)
+    private async Task<bool> CountAsync(PageOfLane page, AppliedEvents applied, bool isOneCommit, CancellationToken cancellationToken)
     {
         var change = new SalesChange();
         if (page.Lane.Publisher == SourceEvents.Sales)
         {
             foreach (var incoming in page.Events.Where(incoming => !applied.GivenUp.Contains(incoming.Recorded.Id)))
-                change.Add(incoming.Recorded, applied.Orders[SourceEvents.OrderIdOf(incoming)]);
+                await AddAsync(change, incoming, applied, cancellationToken);
         }
 
-        return ledger.MoveAsync(page.Lane, page.From, page.To, page.EventsRead, change, isOneCommit, cancellationToken);
+        return await ledger.MoveAsync(page.Lane, page.From, page.To, page.EventsRead, change, isOneCommit, cancellationToken);
+    }
+
+    private async Task AddAsync(SalesChange change, IncomingEvent incoming, AppliedEvents applied, CancellationToken cancellationToken)
+    {
+        try
+        {
+            change.Add(incoming.Recorded, applied.Orders[SourceEvents.OrderIdOf(incoming)]);
+        }
+        catch (Exception exception)
+        {
+            if (!await refused.IsGivenUpAsync(incoming.Publisher, SourceEvents.TopicOf(incoming.Publisher), incoming.Recorded, exception, cancellationToken))
+                throw;
+        }
     }
 
     /// <summary>A crash, or another instance, left parts of the aggregates in the middle of the page: their positions are those of commits.</summary>

@@ -3,12 +3,13 @@ using DaprOrders.EventSourcing.Projections;
 using DaprOrders.Reporting.Orders;
 using DaprOrders.Reporting.Sales;
 using DaprOrders.ServiceDefaults.CatchUp;
+using DaprOrders.ServiceDefaults.Topics;
 
 namespace DaprOrders.Reporting.Following;
 
 /// <summary>The read models, by version; and what keeps them up to date.</summary>
 internal sealed class Projections(
-    Documents documents, IPublisherStreams streams, PublisherLanes lanes, IPublisherLogs logs, EventTypes types, ProjectionVersions versions, RefusedEvents refused)
+    Documents documents, IPublisherStreams streams, PublisherLanes lanes, IPublisherLogs logs, EventTypes types, ProjectionVersions versions, UnknownTypes unknown, RefusedEvents refused)
 {
     public async Task<OrderSummaries> ServingOrdersAsync(CancellationToken cancellationToken) => Orders(await versions.ServingAsync(cancellationToken));
 
@@ -18,7 +19,7 @@ internal sealed class Projections(
 
     public SalesLedger Sales(long version) => new(documents, version);
 
-    public LogFollower Follower(long version) => new(lanes, logs, Orders(version), Sales(version), types, refused);
+    public LogFollower Follower(long version) => new(lanes, logs, Orders(version), Sales(version), types, unknown, refused);
 
     public async Task RemoveAsync(long version, CancellationToken cancellationToken)
     {

@@ -24,6 +24,7 @@ internal sealed class SalesChange
 
     public Sold Sold { get; private set; } = Sold.Nothing;
 
+    /// <summary>Adds what an event changes, or nothing when it throws.</summary>
     /// <param name="summary">The order, applied at least up to this event: what came before the event is read from its history.</param>
     public void Add(RecordedEvent recorded, OrderSummary summary)
     {
@@ -32,6 +33,8 @@ internal sealed class SalesChange
             ?? throw new InvalidOperationException($"The summary of order {summary.OrderId} does not know {recorded.Id}.");
         if (after.Version != recorded.Version)
             return;
+        if (summary.Total is null)
+            throw new InvalidOperationException($"{recorded.Id} is of an order that was never placed: its stream begins with something else.");
 
         if (before is not null)
             Count(before.Status, -1);

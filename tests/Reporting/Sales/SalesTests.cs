@@ -1,12 +1,18 @@
 using DaprOrders.Contracts;
 using DaprOrders.Doubles;
+using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.Reporting.Following;
 using DaprOrders.Reporting.Orders;
 using DaprOrders.Reporting.Sales;
+using DaprOrders.ServiceDefaults.CatchUp;
+using DaprOrders.ServiceDefaults.DeadLetters;
+using DaprOrders.ServiceDefaults.Topics;
 using FsCheck;
 using FsCheck.Fluent;
 using FsCheck.Xunit;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 
 namespace DaprOrders.Reporting.Tests.Sales;
 
@@ -24,8 +30,17 @@ public sealed class SalesTests
 
     private SalesLedger Ledger => new(Documents, 1);
 
-    private LogFollower Follower =>
-        new(_journal, new OrderSummaries(Documents, _journal, Journal.Types, 1), Ledger, Journal.Types);
+    private LogFollower Follower => new(
+        new PublisherLanes(_journal, TimeProvider.System),
+        _journal,
+        new OrderSummaries(Documents, _journal, Journal.Types, 1),
+        Ledger,
+        Journal.Types,
+        new UnknownTypes(NullLogger<UnknownTypes>.Instance),
+        new RefusedEvents(DeadLetters, Options.Create(new CatchUpOptions()), NullLogger<RefusedEvents>.Instance));
+
+    private DeadLetterStore DeadLetters =>
+        new(Documents, new FailureLog(Documents, TimeProvider.System, NullLogger<FailureLog>.Instance), TimeProvider.System);
 
     [Fact]
     public async Task An_order_counts_as_sold_on_the_day_it_was_paid()
@@ -104,6 +119,26 @@ public sealed class SalesTests
         await Assert.ThrowsAsync<HttpRequestException>(() => Follower.AdvanceAsync(Cancellation));
 
         Assert.Equal([("created", 1L)], await StatusesAsync());
+    }
+
+    [Fact]
+    public async Task An_event_that_cannot_be_read_becomes_a_dead_letter_and_keeps_no_other_order_waiting()
+    {
+        _journal.Commit("0", Journal.Created("o1"));
+        // Of an order that was never placed: there is no amount to sell.
+        _journal.Commit("0", new OrderPaid("nobody", "ch"));
+        _journal.Commit("0", Journal.Created("o2"));
+        var follower = Follower;
+        for (var attempt = 1; attempt < new CatchUpOptions().Attempts; attempt++)
+            await Assert.ThrowsAnyAsync<Exception>(() => follower.AdvanceAsync(Cancellation));
+
+        while (!await follower.AdvanceAsync(Cancellation))
+        {
+        }
+
+        Assert.Equal([("created", 2L)], await StatusesAsync());
+        var letter = Assert.Single((await DeadLetters.ReadAsync(null, 10, Cancellation))!.Items);
+        Assert.Equal(("order-nobody:1", "orders", 6), (letter.EventId, letter.Topic, letter.Attempts));
     }
 
     [Fact]

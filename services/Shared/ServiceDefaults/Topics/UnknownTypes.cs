@@ -8,7 +8,7 @@ namespace DaprOrders.ServiceDefaults.Topics;
 /// Event types that publishers of a later version have added: what is passed is counted (<c>events.unknown_type</c>, by topic and type) and
 /// logged once for each type.
 /// </summary>
-internal sealed class UnknownTypes(ILogger<UnknownTypes> logger)
+public sealed class UnknownTypes(ILogger<UnknownTypes> logger)
 {
     // Types are names in a publisher's program, so there are few; a broken one must not fill the memory.
     private const int MostTold = 1000;

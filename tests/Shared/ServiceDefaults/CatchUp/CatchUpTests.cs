@@ -323,7 +323,7 @@ public sealed class CatchUpTests
     {
         var documents = new Documents(_state.Client, "statestore");
         var topic = new Topic(
-            "letters", "post", HandleAsync, new HandledEvents(_options.BehindAtMost, _time), new EventTypes().AddFamily<LetterEvent>(), Failures(), _time, NullLogger<Topic>.Instance);
+            "letters", "post", (events, _) => HandleAsync(events), new HandledEvents(_options.BehindAtMost, _time), new EventTypes().AddFamily<LetterEvent>(), new UnknownTypes(NullLogger<UnknownTypes>.Instance), Failures(), _time, NullLogger<Topic>.Instance);
         var refused = new RefusedEvents(Letters(), Options.Create(_options), NullLogger<RefusedEvents>.Instance);
         var lane = new LaneFollower(
             "post", "0", new LaneCursor(documents, "post", "0", name, _options, _time), _log,
@@ -331,7 +331,7 @@ public sealed class CatchUpTests
         return new Follower(topic, lane);
     }
 
-    private Task HandleAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    private Task HandleAsync(IReadOnlyList<IncomingEvent> events)
     {
         foreach (var incoming in events)
         {
