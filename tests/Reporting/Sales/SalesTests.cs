@@ -11,6 +11,7 @@ using DaprOrders.ServiceDefaults.Topics;
 using FsCheck;
 using FsCheck.Fluent;
 using FsCheck.Xunit;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
@@ -37,7 +38,8 @@ public sealed class SalesTests
         Ledger,
         Journal.Types,
         new UnknownTypes(NullLogger<UnknownTypes>.Instance),
-        new RefusedEvents(DeadLetters, Options.Create(new CatchUpOptions()), NullLogger<RefusedEvents>.Instance));
+        new RefusedEvents(
+            DeadLetters, EventSigning.From(new ConfigurationBuilder().Build()), Options.Create(new CatchUpOptions()), NullLogger<RefusedEvents>.Instance));
 
     private DeadLetterStore DeadLetters =>
         new(Documents, new FailureLog(Documents, TimeProvider.System, NullLogger<FailureLog>.Instance), TimeProvider.System);

@@ -5,6 +5,7 @@ using DaprOrders.EventSourcing.Projections;
 using DaprOrders.ServiceDefaults.CatchUp;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Topics;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
@@ -20,6 +21,8 @@ public sealed class CatchUpTests
     private readonly CatchUpOptions _options = new();
     private readonly List<string> _handled = [];
     private Action<IncomingEvent> _handler = _ => { };
+
+    private static EventSigning Unsigned { get; } = EventSigning.From(new ConfigurationBuilder().Build());
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -195,7 +198,7 @@ public sealed class CatchUpTests
     {
         var replica = Replica();
         var recorded = _log.Commit("a");
-        await Letters().KeepAsync(PublishedEvents.ToCloudEvent("post", "letters", recorded), "The store was away.", 6, Cancellation);
+        await Letters().KeepAsync(PublishedEvents.ToCloudEvent("post", "letters", recorded, Unsigned), "The store was away.", 6, Cancellation);
         Assert.Single(await LettersAsync());
         await replica.LookAsync();
 
@@ -323,8 +326,8 @@ public sealed class CatchUpTests
     {
         var documents = new Documents(_state.Client, "statestore");
         var topic = new Topic(
-            "letters", "post", (events, _) => HandleAsync(events), new HandledEvents(_options.BehindAtMost, _time), new EventTypes().AddFamily<LetterEvent>(), new UnknownTypes(NullLogger<UnknownTypes>.Instance), Failures(), _time, NullLogger<Topic>.Instance);
-        var refused = new RefusedEvents(Letters(), Options.Create(_options), NullLogger<RefusedEvents>.Instance);
+            "letters", "post", (events, _) => HandleAsync(events), new HandledEvents(_options.BehindAtMost, _time), new EventTypes().AddFamily<LetterEvent>(), Unsigned, new UnknownTypes(NullLogger<UnknownTypes>.Instance), Failures(), _time, NullLogger<Topic>.Instance);
+        var refused = new RefusedEvents(Letters(), Unsigned, Options.Create(_options), NullLogger<RefusedEvents>.Instance);
         var lane = new LaneFollower(
             "post", "0", new LaneCursor(documents, "post", "0", name, _options, _time), _log,
             new Dictionary<string, Topic> { ["letters"] = topic }, Letters(), refused, _options, _time);
@@ -365,6 +368,6 @@ public sealed class CatchUpTests
         public Task ReleaseAsync() => Lane.ReleaseAsync(Cancellation);
 
         public async Task<DeliveryStatus> DeliverAsync(RecordedEvent recorded) => Assert.Single(
-            await Topic.DeliverAsync([PublishedEvents.ToCloudEvent("post", "letters", recorded)], Cancellation));
+            await Topic.DeliverAsync([PublishedEvents.ToCloudEvent("post", "letters", recorded, Unsigned)], Cancellation));
     }
 }
