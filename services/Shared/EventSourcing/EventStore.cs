@@ -19,7 +19,6 @@ public sealed class EventStore
 
     private readonly EventTypes _types;
     private readonly IPublisherStreams _publishers;
-    private readonly Broker _broker;
     private readonly ParkedEvents _parked;
     private readonly EventStoreOptions _options;
     private readonly TimeProvider _time;
@@ -45,9 +44,9 @@ public sealed class EventStore
         _streams = new StreamStorage(bounded, options, time);
         var lanes = new LaneStorage(bounded, _streams, options.Chunks, time);
         _log = new LogReader(lanes, _streams, options.Chunks);
-        _broker = new Broker(publisher, options, time);
-        _parked = new ParkedEvents(bounded, _streams, _broker, options, time, logger);
-        _ownership = new LaneOwnership(lanes, _log, _broker, _parked, options, time, logger);
+        var broker = new Broker(publisher, options, time);
+        _parked = new ParkedEvents(bounded, _streams, broker, options, time, logger);
+        _ownership = new LaneOwnership(lanes, _log, broker, _parked, options, time, logger);
         _committer = new Committer(bounded, _streams, lanes, _ownership, incarnation, options, time, logger);
         _folder = new StreamFolder(_streams, types);
         _commands = new StreamCommands(_streams, _folder, _committer, types, incarnation, options, time);
