@@ -51,10 +51,10 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, Chunks
         }
 
         var entries = new List<LogEntry>();
-        var until = Math.Min(head.Head.Settled, after + SegmentsPerPage);
+        var until = Math.Min(head.Head.Settled, after + chunks.LogSegmentsPerPage);
         while (entries.Count < limit && after < until)
         {
-            var segments = await lanes.ReadSegmentsAsync(lane, after + 1, (int)Math.Min(SegmentsAtOnce, until - after), cancellationToken);
+            var segments = await lanes.ReadSegmentsAsync(lane, after + 1, (int)Math.Min(chunks.LogSegments, until - after), cancellationToken);
             foreach (var segment in segments.TakeWhile(_ => entries.Count < limit))
             {
                 after++;
