@@ -191,6 +191,44 @@ public sealed class ReservationTests : IDisposable
     }
 
     [Fact]
+    public async Task A_stalled_duplicate_gives_nothing_back_while_the_order_is_being_shipped()
+    {
+        using var other = new InventoryHost(_inventory);
+        await _inventory.ListAsync("coffee", 5);
+        await _inventory.ListAsync("tea", 5);
+        var order = new OrderStream().Created(("coffee", 2), ("tea", 2));
+        var (held, holding) = (new TaskCompletionSource(), new TaskCompletionSource());
+        other.BeforeCall = (sku, _) => StopAtAsync(sku == "coffee", held, holding);
+        var stalled = other.Service.DeliverAsync(order, 1);
+        await held.Task.WaitAsync(TestContext.Current.CancellationToken);
+
+        await Service.DeliverAsync(order, 1);
+        var (shipped, shipping) = (new TaskCompletionSource(), new TaskCompletionSource());
+        _inventory.BeforeCall = (sku, _) => StopAtAsync(sku == "tea", shipped, shipping);
+        var delivered = Service.DeliverAsync(order.StockReserved().Paid().Shipped(), 4);
+        await shipped.Task.WaitAsync(TestContext.Current.CancellationToken);
+        await Eventually.IsAsync(async () => (await _inventory.StockAsync("coffee")).OnHand == 3);
+        holding.SetResult();
+        await stalled;
+        shipping.SetResult();
+
+        Assert.Equal(["SUCCESS"], await delivered);
+        Assert.Equal((3, 0, 3), await _inventory.StockAsync("coffee"));
+        Assert.Equal((3, 0, 3), await _inventory.StockAsync("tea"));
+
+        static Task StopAtAsync(bool isThere, TaskCompletionSource reached, TaskCompletionSource goOn)
+        {
+            if (!isThere)
+            {
+                return Task.CompletedTask;
+            }
+
+            reached.TrySetResult();
+            return goOn.Task;
+        }
+    }
+
+    [Fact]
     public async Task What_happened_long_ago_is_not_done_again()
     {
         await _inventory.ListAsync("tea", 1_000);

@@ -23,17 +23,15 @@ internal sealed class InventoryRun
     private readonly SimulatedStore _store;
     private readonly InventoryFaults _faults;
     private readonly Func<IStateApi, IStateApi> _mutate;
-    private readonly Func<StockAnswer, StockAnswer> _mutateAnswer;
     private readonly SimulatedInventory[] _instances = new SimulatedInventory[Instances];
     private readonly Dictionary<string, OrderStream> _orders = [];
     private readonly string[] _skus;
 
-    public InventoryRun(int seed, StoreClass kind, Func<IStateApi, IStateApi>? mutate = null, Func<StockAnswer, StockAnswer>? mutateAnswer = null)
+    public InventoryRun(int seed, StoreClass kind, Func<IStateApi, IStateApi>? mutate = null)
     {
         _world = new World(seed);
         _store = new SimulatedStore(kind);
         _mutate = mutate ?? (api => api);
-        _mutateAnswer = mutateAnswer ?? (answer => answer);
         _skus = [.. new[] { "a", "b", "c" }.Take(1 + _world.Random.Next(3))];
         var level = Math.Pow(_world.Random.NextDouble(), 2) * 0.1;
         _faults = new InventoryFaults { Fail = level, Crash = level / 3, Stall = _world.Chance(0.5) ? _world.Random.NextDouble() * 0.4 : 0 };
@@ -80,7 +78,7 @@ internal sealed class InventoryRun
 
     private void Start(int i) => _instances[i] = NewInstance($"instance-{i}");
 
-    private SimulatedInventory NewInstance(string name) => new(_world, _store, _faults, name, _orders, Living, _mutate, _mutateAnswer);
+    private SimulatedInventory NewInstance(string name) => new(_world, _store, _faults, name, _orders, Living, _mutate);
 
     private SimulatedInventory Living() => _instances[_world.Random.Next(Instances)];
 

@@ -13,7 +13,7 @@ namespace DaprOrders.Inventory.Tests.Simulation;
 public sealed class InventorySimulationTests
 {
     private const int DefaultSeeds = 150;
-    private const int SeedsPerMutant = 500;
+    private const int SeedsWithoutNames = 500;
 
     [Theory]
     [InlineData(StoreClass.Sqlite)]
@@ -50,24 +50,15 @@ public sealed class InventorySimulationTests
         }
     }
 
-    public static TheoryData<string> Rules => [.. MutantOf.Keys];
-
-    private static Dictionary<string, Func<int, InventoryRun>> MutantOf { get; } = new()
-    {
-        ["named events are found when they have left the tip"] = seed => new InventoryRun(seed, StoreClass.Sqlite, api => new NamesForgotten(api)),
-        ["an order that is over is not short"] = seed => new InventoryRun(seed, StoreClass.Sqlite, mutateAnswer: answer => answer with { IsOver = false }),
-    };
-
-    [Theory]
-    [MemberData(nameof(Rules))]
-    public void Without_this_rule_the_stock_is_wrong_in_the_end(string rule) => Assert.Contains(Enumerable.Range(1, SeedsPerMutant), seed =>
+    [Fact]
+    public void Without_the_names_of_events_that_left_the_tip_the_stock_is_wrong_in_the_end() => Assert.Contains(Enumerable.Range(1, SeedsWithoutNames), seed =>
     {
         try
         {
-            MutantOf[rule](seed).Execute();
+            new InventoryRun(seed, StoreClass.Sqlite, api => new NamesForgotten(api)).Execute();
             return false;
         }
-        catch (Exception exception) when (exception is InvalidOperationException)
+        catch (InvalidOperationException)
         {
             return true;
         }

@@ -33,7 +33,6 @@ internal sealed class SimulatedInventory : IStateApi, IEventPublisher, IPublishe
     private readonly SimulatedStore _store;
     private readonly InventoryFaults _faults;
     private readonly IReadOnlyDictionary<string, OrderStream> _orders;
-    private readonly Func<StockAnswer, StockAnswer> _mutateAnswer;
     private readonly TaskCompletionSource _never = new();
 
     /// <param name="hosts">Any of the instances that live: actors move, and two hosts may run one.</param>
@@ -44,10 +43,9 @@ internal sealed class SimulatedInventory : IStateApi, IEventPublisher, IPublishe
         string name,
         IReadOnlyDictionary<string, OrderStream> orders,
         Func<SimulatedInventory> hosts,
-        Func<IStateApi, IStateApi> mutate,
-        Func<StockAnswer, StockAnswer> mutateAnswer)
+        Func<IStateApi, IStateApi> mutate)
     {
-        (_world, _store, _faults, _orders, _mutateAnswer) = (world, store, faults, orders, mutateAnswer);
+        (_world, _store, _faults, _orders) = (world, store, faults, orders);
         var options = new EventStoreOptions
         {
             Instance = name,
@@ -111,7 +109,7 @@ internal sealed class SimulatedInventory : IStateApi, IEventPublisher, IPublishe
         await AliveAsync();
         var answers = await TurnAsync(hosts(), sku, commands).WaitAsync(Patience, _world);
         await AliveAsync();
-        return _world.Chance(_faults.Fail) ? throw new HttpRequestException("The answer is lost.") : [.. answers.Select(_mutateAnswer)];
+        return _world.Chance(_faults.Fail) ? throw new HttpRequestException("The answer is lost.") : answers;
     }
 
     // Goes on by itself when the caller has given up, or has ended.
