@@ -8,7 +8,7 @@ namespace DaprOrders.EventSourcing;
 /// <param name="SnapshotVersion">Raise it when the shape of <typeparamref name="TState"/> changes: older snapshots are then ignored and the state is folded anew.</param>
 /// <param name="NameOf">
 /// A name that no other event of the stream has, for events that decisions ask for one by one (<see cref="EventStore"/>.HandleAsync with names),
-/// however many came since: so the state need not remember them. Null for the others.
+/// however many came since: so the state need not remember them. For small events: those of a page are written in one call. Null for the others.
 /// </param>
 public sealed record StreamCategory<TState, TEvent>(
     string Name,
