@@ -6,6 +6,7 @@ return await new RootCommand("Measures DaprOrders on this machine, over the loop
 {
     AppendCommand.Create(),
     LoadCommand.Create(),
+    StockBench.Create(),
     EchoCommand.Create(),
     OrdersCommand.Create(),
 }.Parse(args).InvokeAsync();

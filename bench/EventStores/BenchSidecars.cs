@@ -1,5 +1,6 @@
 using System.CommandLine;
 using DaprOrders.EventSourcing;
+using DaprOrders.Inventory.Stock;
 using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Bench.EventStores;
@@ -64,7 +65,7 @@ internal sealed class BenchSidecars : IAsyncDisposable
         builder.Services.AddDaprClient(client => client.UseGrpcEndpoint($"http://127.0.0.1:{_dapr[Writer].GrpcPort}"));
         if (publisher is not null)
             builder.Services.AddSingleton(publisher);
-        builder.Services.AddEventStore(types => types.Add<Ticked>());
+        builder.Services.AddEventStore(types => types.Add<Ticked>().AddFamily<StockEvent>());
         var host = builder.Build();
         var store = host.Services.GetRequiredService<EventStore>();
         await host.StartAsync(cancellationToken);

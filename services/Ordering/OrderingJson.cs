@@ -13,5 +13,6 @@ namespace DaprOrders.Ordering;
 [JsonSerializable(typeof(CancelOrderRequest))]
 [JsonSerializable(typeof(OrderView))]
 [JsonSerializable(typeof(OrderEventView[]))]
-[JsonSerializable(typeof(Product))]
+[JsonSerializable(typeof(ProductLookup))]
+[JsonSerializable(typeof(ProductsFound))]
 internal sealed partial class OrderingJson : JsonSerializerContext;

@@ -15,12 +15,19 @@ public sealed class InventoryHost : IDisposable
 {
     private readonly ServiceHost<Products> _service;
 
-    public InventoryHost() => _service = new ServiceHost<Products>(services => services.AddSingleton<ApplyToStock>(provider => ApplyAsync(provider.GetRequiredService<EventStore>())));
+    /// <param name="other">A replica of it: another instance on the same state.</param>
+    public InventoryHost(InventoryHost? other = null) => _service = new ServiceHost<Products>(
+        services => services.AddSingleton<ApplyToStock>(provider => ApplyAsync(provider.GetRequiredService<EventStore>())),
+        [new("EventStore:Instance", other is null ? "first" : "second")],
+        other?.Service.State);
 
     public ServiceHost<Products> Service => _service;
 
     /// <summary>How many commands each call to a stock carried.</summary>
     public System.Collections.Concurrent.ConcurrentQueue<int> Batches { get; } = new();
+
+    /// <summary>Runs before a call takes effect; throwing keeps it from doing so.</summary>
+    public Func<string, IReadOnlyList<StockCommand>, Task> BeforeCall { get; set; } = (_, _) => Task.CompletedTask;
 
     /// <summary>Runs after a call took effect; throwing loses its answer.</summary>
     public Func<string, IReadOnlyList<StockCommand>, Task> AfterCall { get; set; } = (_, _) => Task.CompletedTask;
@@ -55,6 +62,7 @@ public sealed class InventoryHost : IDisposable
     private ApplyToStock ApplyAsync(EventStore store) => async (sku, commands, cancellationToken) =>
     {
         Batches.Enqueue(commands.Length);
+        await BeforeCall(sku, commands);
         var answers = await StockItemActor.ApplyAsync(store, sku, commands, cancellationToken);
         await AfterCall(sku, commands);
         return answers;

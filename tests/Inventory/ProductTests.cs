@@ -51,6 +51,37 @@ public sealed class ProductTests : IDisposable
     }
 
     [Fact]
+    public async Task Many_products_are_looked_up_in_one_call()
+    {
+        string[] skus = [.. Enumerable.Range(0, 100).Select(number => $"sku-{number}")];
+        await Task.WhenAll(skus.Where((_, i) => i % 2 == 0).Select(sku => PutAsync(sku, Good)));
+
+        var (status, found) = await Service.PostAsync("/products/lookup", new { skus });
+
+        Assert.Equal(200, status);
+        Assert.Equal(
+            skus.Where((_, i) => i % 2 == 0).Select(sku => $$"""{"sku":"{{sku}}","name":"Green tea","price":{"amount":9.50,"currency":"EUR"},"version":1}"""),
+            found.GetProperty("products").EnumerateArray().Select(product => product.GetRawText()));
+    }
+
+    [Theory]
+    [InlineData("""{"skus":[]}""", "skus")]
+    [InlineData("""{"skus":["a","no sku"]}""", "skus[1]")]
+    [InlineData("""{"skus":[null]}""", "skus[0]")]
+    [InlineData("{}", "skus")]
+    public async Task A_bad_lookup_is_refused_with_the_field_named(string body, string field)
+    {
+        var (status, problem) = await Service.SendAsync(HttpMethod.Post, "/products/lookup", Text(body));
+
+        Assert.Equal((400, "invalid-request"), (status, problem.Code()));
+        Assert.Contains(field, problem.GetProperty("errors").EnumerateObject().Select(error => error.Name));
+    }
+
+    [Fact]
+    public async Task A_lookup_of_more_than_a_hundred_products_is_refused() =>
+        Assert.Equal(400, (await Service.PostAsync("/products/lookup", new { skus = Enumerable.Range(0, 101).Select(number => $"sku-{number}") })).Status);
+
+    [Fact]
     public async Task A_receipt_is_booked_once_under_its_key()
     {
         await PutAsync("tea", Good);
@@ -168,6 +199,7 @@ public sealed class ProductTests : IDisposable
             "PUT /products/{sku}: 200 201 400 413 415 503",
             "GET /products/{sku}: 200 400 404 503",
             "GET /products: 200 400 503",
+            "POST /products/lookup: 200 400 413 415 503",
             "POST /products/{sku}/receipts: 200 400 404 413 415 422 503",
             "GET /reservations/{orderId}: 200 400 404 503",
             .. OpenApiDocument.DeadLetters,

@@ -1,7 +1,10 @@
+using System.Collections.Immutable;
+using DaprOrders.EventSourcing;
 using DaprOrders.Inventory.ManagingProducts;
 using DaprOrders.Inventory.ReservingStock;
 using DaprOrders.Inventory.Stock;
 using DaprOrders.Tests;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace DaprOrders.Inventory.Tests;
 
@@ -142,6 +145,156 @@ public sealed class ReservationTests : IDisposable
         Assert.Equal((5, 0, 5), await _inventory.StockAsync("coffee"));
     }
 
+    [Theory]
+    [InlineData(1, 2)]
+    [InlineData(2)]
+    public async Task A_rejected_order_holds_nothing_although_the_process_ended_before_it_gave_its_part_back(params int[] deliveredAfterwards)
+    {
+        await _inventory.ListAsync("coffee", 5);
+        await _inventory.ListAsync("tea", 1);
+        var order = new OrderStream().Created(("coffee", 2), ("tea", 2));
+        _inventory.BeforeCall = (_, commands) => commands[0] is StockCommand.Release ? throw new HttpRequestException("The process has ended.") : Task.CompletedTask;
+        Assert.Equal(["RETRY"], await Service.DeliverAsync(order, 1));
+
+        _inventory.BeforeCall = (_, _) => Task.CompletedTask;
+        Assert.All(await Service.DeliverAsync(order.Cancelled("outOfStock"), deliveredAfterwards), status => Assert.Equal("SUCCESS", status));
+
+        Assert.Equal((5, 0, 5), await _inventory.StockAsync("coffee"));
+        Assert.Equal((1, 0, 1), await _inventory.StockAsync("tea"));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_stalled_duplicate_holds_nothing_when_the_order_is_over(bool isShipped)
+    {
+        using var other = new InventoryHost(_inventory);
+        await _inventory.ListAsync("tea", 10);
+        var order = new OrderStream().Created(("tea", 3));
+        var (reached, gate) = (new TaskCompletionSource(), new TaskCompletionSource());
+        other.BeforeCall = async (_, _) =>
+        {
+            reached.TrySetResult();
+            await gate.Task;
+        };
+        var stalled = other.Service.DeliverAsync(order, 1);
+        await reached.Task.WaitAsync(TestContext.Current.CancellationToken);
+
+        await Service.DeliverAsync(order, 1);
+        Assert.Equal(["SUCCESS"], isShipped ? await Service.DeliverAsync(order.StockReserved().Paid().Shipped(), 4) : await Service.DeliverAsync(order.Cancelled(), 2));
+        // And it ends before it can give anything back.
+        other.AfterCall = (_, _) => throw new HttpRequestException("The process has ended.");
+        gate.SetResult();
+        await stalled;
+
+        Assert.Equal(isShipped ? (7, 0, 7) : (10, 0, 10), await _inventory.StockAsync("tea"));
+    }
+
+    [Fact]
+    public async Task A_stalled_duplicate_gives_nothing_back_while_the_order_is_being_shipped()
+    {
+        using var other = new InventoryHost(_inventory);
+        await _inventory.ListAsync("coffee", 5);
+        await _inventory.ListAsync("tea", 5);
+        var order = new OrderStream().Created(("coffee", 2), ("tea", 2));
+        var (held, holding) = (new TaskCompletionSource(), new TaskCompletionSource());
+        other.BeforeCall = (sku, _) => StopAtAsync(sku == "coffee", held, holding);
+        var stalled = other.Service.DeliverAsync(order, 1);
+        await held.Task.WaitAsync(TestContext.Current.CancellationToken);
+
+        await Service.DeliverAsync(order, 1);
+        var (shipped, shipping) = (new TaskCompletionSource(), new TaskCompletionSource());
+        _inventory.BeforeCall = (sku, _) => StopAtAsync(sku == "tea", shipped, shipping);
+        var delivered = Service.DeliverAsync(order.StockReserved().Paid().Shipped(), 4);
+        await shipped.Task.WaitAsync(TestContext.Current.CancellationToken);
+        await Eventually.IsAsync(async () => (await _inventory.StockAsync("coffee")).OnHand == 3);
+        holding.SetResult();
+        await stalled;
+        shipping.SetResult();
+
+        Assert.Equal(["SUCCESS"], await delivered);
+        Assert.Equal((3, 0, 3), await _inventory.StockAsync("coffee"));
+        Assert.Equal((3, 0, 3), await _inventory.StockAsync("tea"));
+
+        static Task StopAtAsync(bool isThere, TaskCompletionSource reached, TaskCompletionSource goOn)
+        {
+            if (!isThere)
+            {
+                return Task.CompletedTask;
+            }
+
+            reached.TrySetResult();
+            return goOn.Task;
+        }
+    }
+
+    [Fact]
+    public async Task What_happened_long_ago_is_not_done_again()
+    {
+        await _inventory.ListAsync("tea", 1_000);
+        OrderStream[] old = [new OrderStream().Created(("tea", 1)).StockReserved().Paid().Shipped(), new OrderStream().Created(("tea", 2)).Cancelled()];
+        await Service.DeliverAsync([(old[0], 1), (old[0], 4), (old[1], 1)]);
+        await Service.DeliverAsync([(old[1], 2)]);
+        foreach (var _ in Enumerable.Range(0, 10))
+        {
+            await Service.DeliverAsync([.. Enumerable.Range(0, 20).Select(_ => (new OrderStream().Created(("tea", 1)), 1))]);
+        }
+
+        var before = await _inventory.StockAsync("tea");
+        var stock = Service.Services.GetRequiredService<StockItems>();
+        foreach (var order in old)
+        {
+            Assert.True((await stock.SendAsync("tea", new StockCommand.Hold(order.OrderId, 1), TestContext.Current.CancellationToken)).IsOver);
+            await stock.SendAsync("tea", new StockCommand.Release(order.OrderId), TestContext.Current.CancellationToken);
+            await stock.SendAsync("tea", new StockCommand.Ship(order.OrderId), TestContext.Current.CancellationToken);
+        }
+
+        Assert.Equal((999, 200, 799), before);
+        Assert.Equal(before, await _inventory.StockAsync("tea"));
+    }
+
+    [Fact]
+    public async Task The_lines_of_an_order_go_out_at_once()
+    {
+        const int Lines = 100;
+        string[] skus = [.. Enumerable.Range(0, Lines).Select(number => $"sku-{number}")];
+        await Task.WhenAll(skus.Select(sku => _inventory.ListAsync(sku, 1)));
+        var (begun, all) = (0, new TaskCompletionSource());
+        _inventory.BeforeCall = async (_, _) =>
+        {
+            if (Interlocked.Increment(ref begun) == Lines)
+            {
+                all.SetResult();
+            }
+
+            // None is answered before all are asked.
+            await all.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        };
+
+        var order = new OrderStream().Created([.. skus.Select(sku => (sku, 1))]);
+        Assert.Equal(["SUCCESS"], await Service.DeliverAsync(order));
+        Assert.Equal("reserved", await _inventory.ReservationAsync(order));
+    }
+
+    [Fact]
+    public async Task A_stock_that_was_written_with_its_open_holds_in_it_goes_on()
+    {
+        await _inventory.ListAsync("tea", 100);
+        OrderStream[] orders = [.. Enumerable.Range(0, 50).Select(_ => new OrderStream().Created(("tea", 1)))];
+        var earlier = new StreamCategory<EarlierStock, StockEvent>("stock", null, new EarlierStock(100, ImmutableDictionary<string, int>.Empty), (stock, happened) => happened is GoodsHeld held
+            ? stock with { Holds = stock.Holds.Add(held.OrderId, held.Quantity) }
+            : stock);
+        foreach (var order in orders)
+        {
+            await Service.Store.HandleAsync(earlier, "tea", _ => new GoodsHeld(order.OrderId, 1), new CommandContext(), TestContext.Current.CancellationToken);
+            await Service.DeliverAsync(order);
+        }
+
+        Assert.Equal((100, 50, 50), await _inventory.StockAsync("tea"));
+        await Service.DeliverAsync([.. orders.Take(20).Select(order => (order.StockReserved().Paid().Shipped(), 4)), .. orders.Skip(20).Select(order => (order.Cancelled(), 2))]);
+        Assert.Equal((80, 0, 80), await _inventory.StockAsync("tea"));
+    }
+
     [Fact]
     public async Task Shipping_is_continued_without_taking_goods_twice()
     {
@@ -155,7 +308,7 @@ public sealed class ReservationTests : IDisposable
 
         Assert.Equal((3, 0, 3), await _inventory.StockAsync("coffee"));
         Assert.Equal((3, 0, 3), await _inventory.StockAsync("tea"));
-        Assert.Equal(["GoodsReceived", "GoodsHeld", "GoodsShipped"], await Service.EventsOfAsync("stock-tea"));
+        Assert.Equal(["GoodsReceived", "HoldGranted", "HoldFulfilled"], await Service.EventsOfAsync("stock-tea"));
     }
 
     [Fact]
@@ -227,6 +380,9 @@ public sealed class ReservationTests : IDisposable
             Assert.Equal((Received - granted["fulfilled"], granted["reserved"], Received - granted["fulfilled"] - granted["reserved"]), await _inventory.StockAsync(sku));
         }
     }
+
+    /// <summary>A snapshot as it was before.</summary>
+    private sealed record EarlierStock(long Received, ImmutableDictionary<string, int> Holds);
 
     private static OrderStream RandomOrder(Random random, string[] skus)
     {

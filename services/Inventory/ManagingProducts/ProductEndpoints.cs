@@ -18,6 +18,9 @@ public static class ProductEndpoints
         routes.MapGet("/products/{sku}", FindAsync)
             .WithSummary("A product with its price and its stock.")
             .AnswersProblems(400, 404, 503);
+        routes.MapPost("/products/lookup", LookUpAsync)
+            .WithSummary("Names and prices of many products in one call; those that are not on the price list are left out.")
+            .AnswersProblems(400, 413, 415, 503);
         routes.MapGet("/products", ReadAsync)
             .WithSummary("The price list in the order of the SKUs; `next` is the `after` of the following page.")
             .AnswersProblems(400, 503);
@@ -59,6 +62,19 @@ public static class ProductEndpoints
         return await products.FindAsync(sku, cancellationToken) is { } product ? TypedResults.Ok(product) : UnknownSku(sku);
     }
 
+    private static async Task<Results<Ok<ProductsFound>, ProblemHttpResult>> LookUpAsync(
+        ProductLookup request, Products products, CancellationToken cancellationToken)
+    {
+        var errors = new FieldErrors().Require(
+            request.Skus.Count is >= 1 and <= MostPerPage, "skus", $"Expected 1-{MostPerPage} SKUs; got {request.Skus.Count}.");
+        for (var i = 0; i < request.Skus.Count && i < MostPerPage; i++)
+        {
+            errors.RequireId(request.Skus[i], $"skus[{i}]");
+        }
+
+        return errors.Any ? errors.ToProblem() : TypedResults.Ok(new ProductsFound(await products.FindListedAsync(request.Skus, cancellationToken)));
+    }
+
     private static async Task<Results<Ok<ProductPage>, ProblemHttpResult>> ReadAsync(
         Products products, CancellationToken cancellationToken, string? after = null, int limit = 50)
     {
@@ -71,6 +87,12 @@ public static class ProductEndpoints
         return errors.Any ? errors.ToProblem() : TypedResults.Ok(await products.ReadAsync(after, limit, cancellationToken));
     }
 }
+
+/// <param name="Skus">1-100.</param>
+public sealed record ProductLookup(IReadOnlyList<string> Skus);
+
+/// <param name="Products">In the order asked for, each once; without those that are not on the price list.</param>
+public sealed record ProductsFound(IReadOnlyList<ListedProduct> Products);
 
 /// <param name="Name">1-200 characters.</param>
 /// <param name="Price">Above 0, at most 1,000,000, two decimals.</param>

@@ -34,6 +34,16 @@ public sealed class Products(EventStore store, Catalogue catalogue)
         return ProductView.Of(sku, listed, product.Version, stock.State);
     }
 
+    /// <summary>Those of the SKUs that are on the price list.</summary>
+    public async Task<IReadOnlyList<ListedProduct>> FindListedAsync(IEnumerable<string> skus, CancellationToken cancellationToken)
+    {
+        // The store gathers what is read at once.
+        string[] asked = [.. skus.Distinct()];
+        var read = await Task.WhenAll(asked.Select(sku => store.LoadAsync(Product.Category, sku, cancellationToken)));
+        return [.. asked.Zip(read).Where(found => found.Second.State is not null)
+            .Select(found => new ListedProduct(found.First, found.Second.State!.Name, found.Second.State.Price, found.Second.Version))];
+    }
+
     /// <summary>A page of the price list in the order of the SKUs.</summary>
     public async Task<ProductPage> ReadAsync(string? after, int limit, CancellationToken cancellationToken)
     {
@@ -50,6 +60,9 @@ public sealed record ProductView(string Sku, string Name, Money Price, long OnHa
     public static ProductView Of(string sku, Product product, long version, StockItem stock) =>
         new(sku, product.Name, product.Price, stock.OnHand, stock.Reserved, stock.Available, version);
 }
+
+/// <param name="Version">Of the name and the price, as topic <c>products</c> counts it.</param>
+public sealed record ListedProduct(string Sku, string Name, Money Price, long Version);
 
 /// <param name="Next">The <c>after</c> of the following page; null when there is none.</param>
 public sealed record ProductPage(IReadOnlyList<ProductView> Products, string? Next);

@@ -6,8 +6,9 @@ namespace DaprOrders.Inventory.ReservingStock;
 
 /// <summary>
 /// Topic <c>orders</c>: a new order gets its goods held, all or none; a cancelled one gives them back; a shipped one has taken them.
-/// Two deliveries of one order may run at once, here or in another instance. So what is held is only an attempt until the reservation's own
-/// stream says so, and after that whatever the stream does not grant is given back. Every step may be repeated after a crash.
+/// The goods go first, the word follows: what an event of the reservation says of goods is done at every SKU before the event is written. Whoever
+/// dies between the two leaves the order's event unhandled, so it comes again, and finds the goods as it left them. An order that is over at an SKU
+/// gets nothing there any more, so whoever comes late, from before a decision that others have made since, holds nothing.
 /// </summary>
 public sealed class OrderEvents(EventStore store, StockItems stock)
 {
@@ -24,72 +25,79 @@ public sealed class OrderEvents(EventStore store, StockItems stock)
         }
 
         var orderId = ((OrderEvent)events[0].Payload).OrderId;
-        var created = events.Select(incoming => incoming.Payload).OfType<OrderCreated>().FirstOrDefault();
-        var cancelled = events.Any(incoming => incoming.Payload is OrderCancelled);
-        var shipped = events.Any(incoming => incoming.Payload is OrderShipped);
+        var isCancelled = events.Any(incoming => incoming.Payload is OrderCancelled);
+        IReadOnlyList<ReservedLine> asked = [];
+        await store.ConsumeAsync(Reservation.Category, orderId, events, DecideAsync, cancellationToken, NeededUpTo);
 
-        var before = created is not null || shipped ? (await store.LoadAsync(Reservation.Category, orderId, cancellationToken)).State : null;
-        var attempt = created is not null && !cancelled && before is Reservation.NotAsked ? await TryHoldAsync(created, cancellationToken) : null;
-        if (shipped && before is Reservation.Reserved reserved)
-        {
-            // Before it is recorded: what is still held for a fulfilled order was held in error.
-            await SendToAllAsync(reserved.Lines, new StockCommand.Ship(orderId), cancellationToken);
-        }
-
-        var handled = await store.ConsumeAsync(Reservation.Category, orderId, events, Decide, cancellationToken, NeededUpTo);
-        await SendToAllAsync(ToRelease(handled, created, attempt, cancelled), new StockCommand.Release(orderId), cancellationToken);
-
-        Decision<ReservationEvent> Decide(Reservation reservation, IncomingEvent incoming)
+        async Task<Decision<ReservationEvent>> DecideAsync(Reservation reservation, IncomingEvent incoming, CancellationToken token)
         {
             switch (incoming.Payload)
             {
-                case OrderCreated e:
-                    created = e;
-                    return attempt is not null ? ReservationDecider.Decide(reservation, attempt.Outcome)
-                        : cancelled ? Decision<ReservationEvent>.Nothing
-                        : throw new InvalidOperationException($"Order {orderId} has moved on, but its goods were never asked for: its first event is still to come.");
+                case OrderCreated order:
+                    asked = Reservation.LinesOf(order);
+                    return isCancelled ? Decision<ReservationEvent>.Nothing : await ReserveAsync(reservation, orderId, asked, token);
                 case OrderCancelled:
-                    return ReservationDecider.Decide(reservation, new ReservationCommand.Release(orderId, created is null ? [] : Reservation.LinesOf(created)));
+                    return await GiveBackAsync(reservation, orderId, asked, token);
                 case OrderShipped:
-                    return ReservationDecider.Decide(reservation, new ReservationCommand.Fulfil(orderId));
+                    return await FulfilAsync(reservation, orderId, token);
                 default:
                     throw new UnknownEventException($"Inventory has no answer to {incoming.Recorded.Type} ({incoming.Recorded.Id}).");
             }
         }
     }
 
-    /// <summary>Holds line by line, until one is short.</summary>
-    private async Task<HoldAttempt> TryHoldAsync(OrderCreated order, CancellationToken cancellationToken)
+    private async Task<Decision<ReservationEvent>> ReserveAsync(
+        Reservation reservation, string orderId, IReadOnlyList<ReservedLine> lines, CancellationToken cancellationToken)
     {
-        var lines = Reservation.LinesOf(order);
-        for (var i = 0; i < lines.Count; i++)
+        if (reservation is not Reservation.NotAsked)
         {
-            var line = lines[i];
-            var answer = await stock.SendAsync(line.Sku, new StockCommand.Hold(order.OrderId, line.Quantity), cancellationToken);
-            if (!answer.Done)
-            {
-                var shortage = new StockShortage(line.Sku, line.Quantity, (int)Math.Min(int.MaxValue, answer.Available));
-                return new HoldAttempt(new ReservationCommand.Reject(order.OrderId, [shortage]), [.. lines.Take(i)]);
-            }
+            return Decision<ReservationEvent>.Nothing;
         }
 
-        return new HoldAttempt(new ReservationCommand.Confirm(order.OrderId, lines), lines);
+        var answers = await AskAllAsync(lines, line => new StockCommand.Hold(orderId, line.Quantity), cancellationToken);
+        if (answers.All(answer => answer.Done))
+        {
+            return ReservationDecider.Decide(reservation, new ReservationCommand.Confirm(orderId, lines));
+        }
+
+        if (answers.Any(answer => !answer.Done && !answer.IsOver))
+        {
+            await AskAllAsync(lines.Where((_, i) => answers[i].Done), _ => new StockCommand.Release(orderId), cancellationToken);
+            var shortages = lines.Zip(answers).Where(line => line.Second is { Done: false, IsOver: false })
+                .Select(line => new StockShortage(line.First.Sku, line.First.Quantity, (int)Math.Min(int.MaxValue, line.Second.Available)));
+            return ReservationDecider.Decide(reservation, new ReservationCommand.Reject(orderId, [.. shortages]));
+        }
+
+        // Nothing was short, and yet the order is over at an SKU. Shipped only what is reserved is; so if that is not written, it is cancelled.
+        var present = await store.LoadAsync(Reservation.Category, orderId, cancellationToken);
+        return present.State is Reservation.NotAsked
+            ? await GiveBackAsync(reservation, orderId, lines, cancellationToken)
+            : Decision<ReservationEvent>.Nothing;
     }
 
-    /// <summary>What may be held although the reservation's stream does not grant it.</summary>
-    private static IReadOnlyList<ReservedLine> ToRelease(Handled<Reservation> handled, OrderCreated? created, HoldAttempt? attempt, bool cancelled) => handled.Stream.State switch
+    private async Task<Decision<ReservationEvent>> GiveBackAsync(
+        Reservation reservation, string orderId, IReadOnlyList<ReservedLine> asked, CancellationToken cancellationToken)
     {
-        // Cancelled now, or before its goods were asked for, or an earlier delivery did not come to this point.
-        Reservation.Released released when cancelled || created is not null => released.Lines,
-        Reservation.Rejected when attempt is not null => attempt.Held,
-        Reservation.Rejected when created is not null && !cancelled => Reservation.LinesOf(created),
-        Reservation.Fulfilled when attempt is not null => attempt.Held,
-        _ => [],
-    };
+        var decision = ReservationDecider.Decide(reservation, new ReservationCommand.Release(orderId, asked));
+        foreach (var released in decision.Events.OfType<ReservationReleased>())
+        {
+            await AskAllAsync(released.Lines, _ => new StockCommand.Release(orderId), cancellationToken);
+        }
 
-    private async Task SendToAllAsync(IReadOnlyList<ReservedLine> lines, StockCommand command, CancellationToken cancellationToken) =>
-        await Task.WhenAll(lines.Select(line => stock.SendAsync(line.Sku, command, cancellationToken)));
+        return decision;
+    }
 
-    /// <summary>What an attempt leads to, and the lines that it got.</summary>
-    private sealed record HoldAttempt(ReservationCommand Outcome, IReadOnlyList<ReservedLine> Held);
+    private async Task<Decision<ReservationEvent>> FulfilAsync(Reservation reservation, string orderId, CancellationToken cancellationToken)
+    {
+        if (reservation is Reservation.Reserved reserved)
+        {
+            await AskAllAsync(reserved.Lines, _ => new StockCommand.Ship(orderId), cancellationToken);
+        }
+
+        return ReservationDecider.Decide(reservation, new ReservationCommand.Fulfil(orderId));
+    }
+
+    /// <summary>At once, however many lines there are; one answer for each.</summary>
+    private Task<StockAnswer[]> AskAllAsync(IEnumerable<ReservedLine> lines, Func<ReservedLine, StockCommand> command, CancellationToken cancellationToken) =>
+        Task.WhenAll(lines.Select(line => stock.SendAsync(line.Sku, command(line), cancellationToken)));
 }

@@ -6,8 +6,8 @@ using DaprOrders.EventSourcing;
 namespace DaprOrders.Inventory.ReservingStock;
 
 /// <summary>
-/// What an order's reservation amounts to. Its stream is the one place where it is decided whether the order gets its goods; the stock of
-/// each SKU follows. <c>Rejected</c>, <c>Released</c> and <c>Fulfilled</c> are final.
+/// What an order's reservation amounts to. Its stream is the one place where it is decided whether the order gets its goods; what an event of it
+/// says of goods is done at every SKU before it is written. <c>Rejected</c>, <c>Released</c> and <c>Fulfilled</c> are final.
 /// </summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "status")]
 [JsonDerivedType(typeof(NotAsked), "notAsked")]

@@ -26,7 +26,7 @@ public static class ReservationDecider
     public static Decision<ReservationEvent> Decide(Reservation reservation, ReservationCommand command) => (command, reservation) switch
     {
         (ReservationCommand.Confirm c, Reservation.NotAsked) => new StockReserved(c.OrderId, c.Lines),
-        // The first word stands; whoever said the second gives back what it holds.
+        // The first word stands.
         (ReservationCommand.Confirm, Reservation.Reserved or Reservation.Rejected or Reservation.Released or Reservation.Fulfilled) => Nothing,
 
         (ReservationCommand.Reject c, Reservation.NotAsked) => new StockRejected(c.OrderId, c.Shortages),

@@ -31,9 +31,10 @@ public sealed class StockItemActor(ActorHost host, EventStore store) : Actor(hos
         await store.HandleAsync(
             StockItem.Category,
             sku,
-            stock =>
+            [.. commands.SelectMany(command => command.RestsOn)],
+            (stock, known) =>
             {
-                (var happened, answers) = StockDecider.Decide(stock, commands);
+                (var happened, answers) = StockDecider.Decide(stock, known, commands);
                 return Decision<StockEvent>.Of([.. happened]);
             },
             new CommandContext(),

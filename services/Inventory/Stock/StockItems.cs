@@ -11,11 +11,15 @@ public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime life
 {
     private const int MostCommands = 256;
 
+    /// <summary>An order of a hundred lines asks a hundred stocks at once; a flood of them must not open thousands of connections.</summary>
+    private const int MostCalls = 128;
+
+    private readonly SemaphoreSlim _calls = new(MostCalls);
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Queue<Waiting>> _queues = [];
 
     /// <exception cref="EventStoreUnavailableException">The stock did not answer; it may have done what was asked, and is to be asked again.</exception>
-    public Task<StockAnswer> SendAsync(string sku, StockCommand command, CancellationToken cancellationToken)
+    public async Task<StockAnswer> SendAsync(string sku, StockCommand command, CancellationToken cancellationToken)
     {
         var waiting = new Waiting(command, new TaskCompletionSource<StockAnswer>(TaskCreationOptions.RunContinuationsAsynchronously));
         lock (_gate)
@@ -27,36 +31,58 @@ public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime life
             else
             {
                 _queues.Add(sku, new Queue<Waiting>([waiting]));
-                _ = Task.Run(() => SendAllAsync(sku), CancellationToken.None);
+                _ = SendAllAsync(sku);
             }
         }
 
-        return waiting.Answer.Task.WaitAsync(cancellationToken);
+        using var cancelled = cancellationToken.Register(() => waiting.Answer.TrySetCanceled(cancellationToken));
+        return await waiting.Answer.Task;
     }
 
     /// <summary>Runs while commands for the SKU keep coming.</summary>
     private async Task SendAllAsync(string sku)
     {
-        while (Take(sku) is { Length: > 0 } batch)
+        // Neither in the lock, nor before whoever asked has gone on to the next SKU.
+        await Task.Yield();
+        var isMore = true;
+        while (isMore)
         {
+            await _calls.WaitAsync();
             try
             {
-                var answers = await apply(sku, [.. batch.Select(waiting => waiting.Command)], lifetime.ApplicationStopping);
-                for (var i = 0; i < batch.Length; i++)
+                var batch = Take(sku);
+                isMore = batch.Length > 0;
+                if (isMore)
                 {
-                    batch[i].Answer.SetResult(answers[i]);
+                    await SendAsync(sku, batch);
                 }
             }
-            catch (Exception exception)
+            finally
             {
-                // Whoever asked hears of it.
-                var failure = exception is HttpRequestException or DaprException or OperationCanceledException
-                    ? new EventStoreUnavailableException($"The stock of {sku} did not answer: {exception.Message}", exception)
-                    : exception;
-                foreach (var waiting in batch)
-                {
-                    waiting.Answer.TrySetException(failure);
-                }
+                _calls.Release();
+            }
+        }
+    }
+
+    private async Task SendAsync(string sku, Waiting[] batch)
+    {
+        try
+        {
+            var answers = await apply(sku, [.. batch.Select(waiting => waiting.Command)], lifetime.ApplicationStopping);
+            for (var i = 0; i < batch.Length; i++)
+            {
+                batch[i].Answer.TrySetResult(answers[i]);
+            }
+        }
+        catch (Exception exception)
+        {
+            // Whoever asked hears of it.
+            var failure = exception is HttpRequestException or DaprException or OperationCanceledException
+                ? new EventStoreUnavailableException($"The stock of {sku} did not answer: {exception.Message}", exception)
+                : exception;
+            foreach (var waiting in batch)
+            {
+                waiting.Answer.TrySetException(failure);
             }
         }
     }

@@ -35,7 +35,7 @@ public sealed class PriceList(
 
     /// <summary>Topic <c>products</c>: every event tells the whole product, so only the latest of them matters.</summary>
     public async Task FollowAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken) =>
-        Remember(await replica.ApplyAsync(Product.Of(events[^1]), cancellationToken));
+        Remember(await replica.ApplyAsync([Product.Of(events[^1])], cancellationToken));
 
     private bool TryRemember(string sku, out Product? product)
     {
@@ -50,23 +50,25 @@ public sealed class PriceList(
     private async Task<Product?[]> LookUpAsync(
         IReadOnlyList<string> skus, Product?[] found, List<int> missing, CancellationToken cancellationToken)
     {
-        var read = (await replica.ReadAsync(missing.Select(i => skus[i]), cancellationToken)).ToDictionary(p => p.Sku);
-        foreach (var i in missing)
+        var read = (await replica.ReadAsync(missing.Select(i => skus[i]), cancellationToken)).ToDictionary(product => product.Sku);
+        string[] unknown = [.. missing.Select(i => skus[i]).Where(sku => !read.ContainsKey(sku)).Distinct()];
+        if (unknown.Length > 0)
         {
-            if (!read.TryGetValue(skus[i], out var product))
-            {
-                product = await inventory.FindAsync(skus[i], cancellationToken);
-                if (product is not null)
-                    product = await replica.ApplyAsync(product, cancellationToken);
-            }
-
-            if (product is not null)
-                Remember(product);
-
-            found[i] = product;
+            foreach (var product in await replica.ApplyAsync(await inventory.FindAsync(unknown, cancellationToken), cancellationToken))
+                read.Add(product.Sku, product);
         }
 
+        Remember(read.Values);
+        foreach (var i in missing)
+            found[i] = read.GetValueOrDefault(skus[i]);
+
         return found;
+    }
+
+    private void Remember(IEnumerable<Product> products)
+    {
+        foreach (var product in products)
+            Remember(product);
     }
 
     private void Remember(Product product)

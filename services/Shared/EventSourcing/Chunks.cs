@@ -21,6 +21,8 @@ internal sealed record Chunks
 
     public int Tips { get; init; } = 64;
 
+    public int Names { get; init; } = 256;
+
     public int GatheredKeys { get; init; } = 64;
 
     public int PublishedEvents { get; init; } = 200;

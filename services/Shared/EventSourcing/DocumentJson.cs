@@ -8,6 +8,7 @@ namespace DaprOrders.EventSourcing;
 [JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(Tip))]
 [JsonSerializable(typeof(Page))]
+[JsonSerializable(typeof(StoredEvent))]
 [JsonSerializable(typeof(Head))]
 [JsonSerializable(typeof(Segment))]
 [JsonSerializable(typeof(LaneList))]

@@ -204,10 +204,23 @@ public sealed class EventStore
     /// </summary>
     /// <exception cref="WrongVersionException">The stream is not at the expected version.</exception>
     /// <exception cref="EventStoreUnavailableException">Nothing was acknowledged.</exception>
-    public async Task<Handled<TState>> HandleAsync<TState, TEvent>(
+    public Task<Handled<TState>> HandleAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category,
         string id,
         Func<TState, Decision<TEvent>> decide,
+        CommandContext context,
+        CancellationToken cancellationToken)
+        where TEvent : class =>
+        HandleAsync(category, id, [], (state, _) => decide(state), context, cancellationToken);
+
+    /// <summary>As above, for a decision that also rests on single events of the stream, however old they are.</summary>
+    /// <param name="names">The names that <see cref="StreamCategory{TState,TEvent}.NameOf"/> gave them.</param>
+    /// <param name="decide">Gets the state, and by name those of the events that there are.</param>
+    public async Task<Handled<TState>> HandleAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category,
+        string id,
+        IReadOnlyCollection<string> names,
+        Func<TState, IReadOnlyDictionary<string, TEvent>, Decision<TEvent>> decide,
         CommandContext context,
         CancellationToken cancellationToken)
         where TEvent : class
@@ -215,16 +228,17 @@ public sealed class EventStore
         var correlation = context.CorrelationId ?? Activity.Current?.TraceId.ToHexString();
         return await _commands.ExecuteAsync(category, id, context.LikelyNew, ProposeAsync, cancellationToken);
 
-        Task<Proposal> ProposeAsync(StreamState<TState> present, CancellationToken token)
+        async Task<Proposal> ProposeAsync(StreamState<TState> present, TipAt at, CancellationToken token)
         {
             if (context.ExpectedVersion is { } expected && expected != present.Version)
             {
                 throw new WrongVersionException(present.Stream, expected, present.Version);
             }
 
-            var decision = decide(present.State);
+            var named = await _folder.NamedAsync<TEvent>(at, names, token);
+            var decision = decide(present.State, named);
             Caused[] events = [.. decision.Events.Select(e => new Caused(e, correlation, context.CausationId))];
-            return Task.FromResult(new Proposal(decision.Refusal is null && events.Length > 0, events, present.Positions, decision.Refusal));
+            return new Proposal(decision.Refusal is null && events.Length > 0, events, present.Positions, decision.Refusal);
         }
     }
 
@@ -239,11 +253,25 @@ public sealed class EventStore
     /// Of the source stream's events those after this version may be left out: each says all that matters here, whatever went before. So a
     /// consumer need not hand over, and thereby write down, those that change nothing.
     /// </param>
-    public async Task<Handled<TState>> ConsumeAsync<TState, TEvent>(
+    public Task<Handled<TState>> ConsumeAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category,
         string id,
         IReadOnlyList<IncomingEvent> events,
         Func<TState, IncomingEvent, Decision<TEvent>> decide,
+        CancellationToken cancellationToken,
+        long neededUpTo = long.MaxValue)
+        where TEvent : class =>
+        ConsumeAsync(category, id, events, (state, incoming, _) => Task.FromResult(decide(state, incoming)), cancellationToken, neededUpTo);
+
+    /// <summary>
+    /// As above, for a decision that needs others: what it makes them do must be right whether or not its events are committed, and must do nothing
+    /// more when it is asked again.
+    /// </summary>
+    public async Task<Handled<TState>> ConsumeAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category,
+        string id,
+        IReadOnlyList<IncomingEvent> events,
+        Func<TState, IncomingEvent, CancellationToken, Task<Decision<TEvent>>> decide,
         CancellationToken cancellationToken,
         long neededUpTo = long.MaxValue)
         where TEvent : class
@@ -251,7 +279,7 @@ public sealed class EventStore
         var source = events[0].Recorded.Stream;
         return await _commands.ExecuteAsync(category, id, likelyNew: false, ProposeAsync, cancellationToken);
 
-        async Task<Proposal> ProposeAsync(StreamState<TState> present, CancellationToken token)
+        async Task<Proposal> ProposeAsync(StreamState<TState> present, TipAt at, CancellationToken token)
         {
             var position = present.Positions.GetValueOrDefault(source);
             IReadOnlyList<IncomingEvent> fresh = [];
@@ -265,7 +293,7 @@ public sealed class EventStore
             var caused = new List<Caused>();
             foreach (var incoming in fresh.Where(incoming => incoming.IsKnown))
             {
-                var decision = decide(state, incoming);
+                var decision = await decide(state, incoming, token);
                 if (decision.Refusal is { } refusal)
                 {
                     throw new InvalidOperationException(

@@ -94,8 +94,7 @@ public sealed class PriceListTests : IDisposable
     [Fact]
     public async Task What_is_not_known_here_is_asked_of_Inventory_once()
     {
-        _inventoryAnswers = path => path == "/products/tea-1"
-            ? new(HttpStatusCode.OK) { Content = JsonContent.Create(new { sku = "tea-1", name = "Tea", price = new { amount = 9.50m, currency = "EUR" }, onHand = 1, version = 3 }) }
+        _inventoryAnswers = path => path == "/products/lookup" ? Found(new { sku = "tea-1", name = "Tea", price = new { amount = 9.50m, currency = "EUR" }, version = 3 })
             : throw new InvalidOperationException(path);
         Assert.Equal(Tea(3, 9.50m), await FindAsync());
         Assert.Equal(Tea(3, 9.50m), _stored);
@@ -108,7 +107,7 @@ public sealed class PriceListTests : IDisposable
     [Fact]
     public async Task What_Inventory_does_not_have_is_no_product_and_is_not_remembered()
     {
-        _inventoryAnswers = _ => new(HttpStatusCode.NotFound);
+        _inventoryAnswers = _ => Found();
         Assert.Null(await FindAsync());
         Assert.Null(_stored);
 
@@ -116,9 +115,34 @@ public sealed class PriceListTests : IDisposable
         Assert.Equal(Tea(1, 9.50m), await FindAsync());
     }
 
+    [Fact]
+    public async Task A_hundred_unknown_SKUs_are_one_call_and_one_read()
+    {
+        var calls = 0;
+        _inventoryAnswers = _ =>
+        {
+            calls++;
+            return Found();
+        };
+        _dapr.Setup(dapr => dapr.GetBulkStateAsync(
+                Store, It.Is<IReadOnlyList<string>>(keys => keys.Count == 100), It.IsAny<int?>(), It.IsAny<IReadOnlyDictionary<string, string>>(), It.IsAny<CancellationToken>()))
+            .ReturnsAsync((string _, IReadOnlyList<string> keys, int? _, IReadOnlyDictionary<string, string> _, CancellationToken _) =>
+                [.. keys.Select(key => new BulkStateItem(key, "", ""))]);
+
+        var found = await _prices.FindAsync([.. Enumerable.Range(0, 100).Select(number => $"unknown-{number}")], TestContext.Current.CancellationToken);
+
+        Assert.All(found, Assert.Null);
+        Assert.Equal(1, calls);
+        Assert.Equal(1, _dapr.Invocations.Count(call => call.Method.Name.StartsWith("GetBulkState", StringComparison.Ordinal)));
+        Assert.DoesNotContain(_dapr.Invocations, call => call.Method.Name.StartsWith("GetStateAndETag", StringComparison.Ordinal));
+    }
+
     [Theory]
+    [InlineData(HttpStatusCode.NotFound, "")]
     [InlineData(HttpStatusCode.InternalServerError, "")]
     [InlineData(HttpStatusCode.Forbidden, "")]
+    [InlineData(HttpStatusCode.OK, "null")]
+    [InlineData(HttpStatusCode.OK, "{}")]
     [InlineData(HttpStatusCode.OK, "this is no product")]
     public async Task When_Inventory_does_not_tell_the_SKU_is_not_called_unknown(HttpStatusCode status, string body)
     {
@@ -130,6 +154,8 @@ public sealed class PriceListTests : IDisposable
     }
 
     public void Dispose() => _inventory.Dispose();
+
+    private static HttpResponseMessage Found(params object[] products) => new(HttpStatusCode.OK) { Content = JsonContent.Create(new { products }) };
 
     private async Task<Product?> FindAsync() => (await _prices.FindAsync(["tea-1"], TestContext.Current.CancellationToken)).Single();
 

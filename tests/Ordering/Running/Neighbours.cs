@@ -19,7 +19,7 @@ public sealed class Neighbours : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.WebHost.UseKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
         _app = builder.Build();
-        _app.MapGet("/products/{sku}", GetProduct);
+        _app.MapPost("/products/lookup", LookUpProducts);
         _app.MapPost("/shipments/{orderId}/cancellation", CancelShipmentAsync);
         _app.MapGet("/event-log/streams/{stream}", (string stream, long after, int limit) =>
             Streams.TryGetValue(stream, out var events) ? events.Skip((int)after).Take(limit) : []);
@@ -46,16 +46,18 @@ public sealed class Neighbours : IAsyncDisposable
     public ValueTask DisposeAsync() => _app.DisposeAsync();
 
     /// <summary>tea-... and usd-... are sold, broken-... fail, everything else is unknown.</summary>
-    private static IResult GetProduct(string sku) => sku.Split('-')[0] switch
+    private static IResult LookUpProducts(Lookup lookup) => lookup.Skus.Any(sku => sku.StartsWith("broken-", StringComparison.Ordinal))
+        ? Results.StatusCode(StatusCodes.Status500InternalServerError)
+        : Results.Ok(new { products = lookup.Skus.Select(ProductOf).OfType<object>() });
+
+    private static object? ProductOf(string sku) => sku.Split('-')[0] switch
     {
         "tea" => Product(sku, "EUR"),
         "usd" => Product(sku, "USD"),
-        "broken" => Results.StatusCode(StatusCodes.Status500InternalServerError),
-        _ => Results.NotFound(),
+        _ => null,
     };
 
-    private static IResult Product(string sku, string currency) =>
-        Results.Ok(new { sku, name = "Tea", price = new { amount = 9.50m, currency }, onHand = 5, reserved = 0, available = 5, version = 1 });
+    private static object Product(string sku, string currency) => new { sku, name = "Tea", price = new { amount = 9.50m, currency }, version = 1 };
 
     private async Task<IResult> CancelShipmentAsync(string orderId, CancelOrderRequest? request)
     {
@@ -64,4 +66,6 @@ public sealed class Neighbours : IAsyncDisposable
             await before(request?.Reason);
         return Results.StatusCode(CancellationAnswers.GetValueOrDefault(orderId, StatusCodes.Status200OK));
     }
+
+    private sealed record Lookup(IReadOnlyList<string> Skus);
 }

@@ -5,11 +5,11 @@ using DaprOrders.EventSourcing;
 namespace DaprOrders.Tests;
 
 /// <summary>An order as Ordering would publish it.</summary>
-public sealed class OrderStream
+public sealed class OrderStream(string? orderId = null)
 {
     private readonly List<OrderEvent> _events = [];
 
-    public string OrderId { get; } = $"order-{Guid.NewGuid():N}";
+    public string OrderId { get; } = orderId ?? $"order-{Guid.NewGuid():N}";
 
     public static Money Total { get; } = new(19.00m, "EUR");
 

@@ -34,6 +34,15 @@ public sealed class Documents(DaprClient dapr, string stateStore)
         return loaded.Where(document => document.Value.Value is not null).ToDictionary(document => document.Key, document => document.Value.Value!);
     }
 
+    /// <summary>
+    /// The documents of these keys that could be read, in one call. For a copy of what can be had elsewhere: what cannot be read now counts as what is
+    /// not there, and is not asked for again by itself.
+    /// </summary>
+    public async Task<IReadOnlyDictionary<string, T>> ReadCopiesAsync<T>(IReadOnlyCollection<string> keys, CancellationToken cancellationToken)
+        where T : class => keys.Count <= 1
+            ? await ReadAsync<T>(keys, cancellationToken)
+            : (await LoadBulkAsync<T>([.. keys.Distinct()], cancellationToken)).ToDictionary(document => document.Key, document => document.Value.Value!);
+
     /// <summary>Changes one document; returns it as it then is.</summary>
     /// <param name="change">Gets null when there is none; returning what it got writes nothing. May be called several times.</param>
     /// <exception cref="DaprException">The store cannot be reached, or others kept changing the document.</exception>
@@ -141,10 +150,7 @@ public sealed class Documents(DaprClient dapr, string stateStore)
             return new Dictionary<string, (T?, string)> { [keys.Single()] = await LoadAsync<T>(keys.Single(), cancellationToken) };
 
         var distinct = keys.Distinct().ToArray();
-        var chunks = await Task.WhenAll(distinct.Chunk(MostInCall).Select(chunk =>
-            dapr.GetBulkStateAsync(stateStore, chunk, Parallelism, cancellationToken: cancellationToken)));
-        var found = chunks.SelectMany(items => items).Where(item => !string.IsNullOrEmpty(item.ETag)).ToDictionary(
-            item => item.Key, item => (Value: JsonSerializer.Deserialize<T>(item.Value, dapr.JsonSerializerOptions), item.ETag));
+        var found = await LoadBulkAsync<T>(distinct, cancellationToken);
 
         // The client says of a key that could not be read what it says of one that is not there, so those are asked for by themselves.
         foreach (var missing in distinct.Where(key => !found.ContainsKey(key)).Chunk(Parallelism))
@@ -155,5 +161,14 @@ public sealed class Documents(DaprClient dapr, string stateStore)
         }
 
         return found;
+    }
+
+    private async Task<Dictionary<string, (T? Value, string ETag)>> LoadBulkAsync<T>(string[] keys, CancellationToken cancellationToken)
+        where T : class
+    {
+        var chunks = await Task.WhenAll(keys.Chunk(MostInCall).Select(chunk =>
+            dapr.GetBulkStateAsync(stateStore, chunk, Parallelism, cancellationToken: cancellationToken)));
+        return chunks.SelectMany(items => items).Where(item => !string.IsNullOrEmpty(item.ETag)).ToDictionary(
+            item => item.Key, item => (Value: JsonSerializer.Deserialize<T>(item.Value, dapr.JsonSerializerOptions), item.ETag));
     }
 }

@@ -6,12 +6,17 @@ namespace DaprOrders.EventSourcing;
 /// <param name="Name">The first part of the stream id, for instance <c>order</c>; letters and digits.</param>
 /// <param name="Topic">The topic of every event of these streams; null when they are not published.</param>
 /// <param name="SnapshotVersion">Raise it when the shape of <typeparamref name="TState"/> changes: older snapshots are then ignored and the state is folded anew.</param>
+/// <param name="NameOf">
+/// A name that no other event of the stream has, for events that decisions ask for one by one (<see cref="EventStore"/>.HandleAsync with names),
+/// however many came since: so the state need not remember them. For small events: those of a page are written in one call. Null for the others.
+/// </param>
 public sealed record StreamCategory<TState, TEvent>(
     string Name,
     string? Topic,
     TState Initial,
     Func<TState, TEvent, TState> Evolve,
-    int SnapshotVersion = 1)
+    int SnapshotVersion = 1,
+    Func<TEvent, string?>? NameOf = null)
     where TEvent : class
 {
     /// <exception cref="ArgumentException">The state cannot be a snapshot, so a long stream would be folded whole at every load.</exception>

@@ -30,7 +30,7 @@ internal sealed class StreamCommands(
         StreamCategory<TState, TEvent> category,
         string id,
         bool likelyNew,
-        Func<StreamState<TState>, CancellationToken, Task<Proposal>> propose,
+        Func<StreamState<TState>, TipAt, CancellationToken, Task<Proposal>> propose,
         CancellationToken cancellationToken)
         where TEvent : class
     {
@@ -75,7 +75,7 @@ internal sealed class StreamCommands(
     private async Task<Queued<TState>?> JoinAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category,
         PendingAppend pending,
-        Func<StreamState<TState>, CancellationToken, Task<Proposal>> propose,
+        Func<StreamState<TState>, TipAt, CancellationToken, Task<Proposal>> propose,
         CancellationToken cancellationToken)
         where TEvent : class
     {
@@ -92,20 +92,20 @@ internal sealed class StreamCommands(
         StreamCategory<TState, TEvent> category,
         PendingAppend pending,
         TipAt at,
-        Func<StreamState<TState>, CancellationToken, Task<Proposal>> propose,
+        Func<StreamState<TState>, TipAt, CancellationToken, Task<Proposal>> propose,
         CancellationToken cancellationToken)
         where TEvent : class
     {
         try
         {
             var present = await folder.FoldAsync(category, at, at.Tip.Version, cancellationToken);
-            var proposal = await propose(present, cancellationToken);
+            var proposal = await propose(present, at, cancellationToken);
             if (!proposal.Writes)
             {
                 return null;
             }
 
-            var stored = Store(at.Tip.CommitId!, at, proposal.Events);
+            var stored = Store(category, at.Tip.CommitId!, at, proposal.Events);
             var next = Next(at.Tip, at.Tip.CommitId!, stored, proposal.Positions);
             if (IsFull(next))
             {
@@ -126,20 +126,20 @@ internal sealed class StreamCommands(
         StreamCategory<TState, TEvent> category,
         string stream,
         bool assumeNew,
-        Func<StreamState<TState>, CancellationToken, Task<Proposal>> propose,
+        Func<StreamState<TState>, TipAt, CancellationToken, Task<Proposal>> propose,
         CancellationToken cancellationToken)
         where TEvent : class
     {
         var at = assumeNew ? new TipAt(stream, Tip.Empty, null) : await streams.ReadTipAsync(stream, cancellationToken);
         var present = await folder.FoldAsync(category, at, at.Tip.Version, cancellationToken);
-        var proposal = await propose(present, cancellationToken);
+        var proposal = await propose(present, at, cancellationToken);
         if (!proposal.Writes)
         {
             return new Queued<TState>(new Handled<TState>(present, [], proposal.Refusal), null);
         }
 
         var commitId = $"{incarnation}.{Interlocked.Increment(ref _commits)}";
-        var stored = Store(commitId, at, proposal.Events);
+        var stored = Store(category, commitId, at, proposal.Events);
         var tip = await NextTipAsync(category, at, commitId, stored, proposal.Positions, cancellationToken);
         var handled = HandledOf(category, present, tip, stored);
         var pending = new PendingAppend(at, tip, handled.Appended, category.Topic);
@@ -185,7 +185,10 @@ internal sealed class StreamCommands(
         var next = Next(former, commitId, stored, positions);
         while (former.Events.Count > 0 && stored.Count > 0 && IsFull(next))
         {
-            var page = await streams.CreatePageAsync(at.Stream, former.Pages + 1, former.Events, cancellationToken);
+            // Before the tip that drops them, like the page itself.
+            var paging = streams.CreatePageAsync(at.Stream, former.Pages + 1, former.Events, cancellationToken);
+            await Task.WhenAll(paging, streams.KeepNamedAsync(at.Stream, former.Events, cancellationToken));
+            var page = await paging;
             var until = page.Events[^1].Version;
             var snapshot = await SnapshotAsync(category, at, until, cancellationToken);
             former = former with { Pages = former.Pages + 1, Events = [.. former.Events.Where(e => e.Version > until)] };
@@ -208,7 +211,9 @@ internal sealed class StreamCommands(
         return new Snapshot(version, category.SnapshotVersion, JsonSerializer.SerializeToElement(then.State, EventTypes.Json), then.UpdatedAt);
     }
 
-    private List<StoredEvent> Store(string commitId, TipAt at, IReadOnlyList<Caused> events)
+    private List<StoredEvent> Store<TState, TEvent>(
+        StreamCategory<TState, TEvent> category, string commitId, TipAt at, IReadOnlyList<Caused> events)
+        where TEvent : class
     {
         var now = time.GetUtcNow();
         var stored = new List<StoredEvent>(events.Count);
@@ -222,8 +227,9 @@ internal sealed class StreamCommands(
                     $"Stream {at.Stream}: an event '{type.Name}' of {SizeOf(data)} bytes is above the limit of {options.MaxEventBytes}.");
             }
 
+            var name = category.NameOf?.Invoke((TEvent)caused.Payload);
             stored.Add(new StoredEvent(
-                at.Tip.Version + stored.Count + 1, type.Name, type.SchemaVersion, now, caused.CorrelationId, caused.CausationId, commitId, data));
+                at.Tip.Version + stored.Count + 1, type.Name, type.SchemaVersion, now, caused.CorrelationId, caused.CausationId, commitId, data, name));
         }
 
         return stored;

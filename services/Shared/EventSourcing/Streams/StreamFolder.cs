@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using System.Text.Json;
 
 namespace DaprOrders.EventSourcing.Streams;
@@ -21,6 +22,19 @@ internal sealed class StreamFolder(StreamStorage streams, EventTypes types)
         }
 
         return new StreamState<TState>(at.Stream, version, state, at.Tip.CreatedAt, updated, at.Tip.Positions);
+    }
+
+    /// <summary>The stream's events of these names, those that there are.</summary>
+    public async Task<IReadOnlyDictionary<string, TEvent>> NamedAsync<TEvent>(TipAt at, IReadOnlyCollection<string> names, CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        if (names.Count == 0)
+        {
+            return ReadOnlyDictionary<string, TEvent>.Empty;
+        }
+
+        var found = await streams.FindNamedAsync(at, names, cancellationToken);
+        return found.ToDictionary(named => named.Key, named => Payload<TEvent>(named.Value.Of(at.Stream)));
     }
 
     private static (TState State, long After, DateTimeOffset? UpdatedAt) SnapshotOf<TState, TEvent>(StreamCategory<TState, TEvent> category, Tip tip, long version)

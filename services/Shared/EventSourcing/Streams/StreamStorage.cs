@@ -72,6 +72,58 @@ internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, 
             ?? throw new EventStoreUnavailableException($"The page {key} could not be written. Try again later.");
     }
 
+    /// <summary>The events of a stream that have these names, in the tip or long ago; those that there are.</summary>
+    public async Task<IReadOnlyDictionary<string, StoredEvent>> FindNamedAsync(
+        TipAt at, IReadOnlyCollection<string> names, CancellationToken cancellationToken)
+    {
+        var wanted = names.ToHashSet();
+        var found = at.Tip.Events.Where(stored => stored.Name is not null && wanted.Contains(stored.Name)).ToDictionary(stored => stored.Name!);
+        string[] older = at.Tip.Pages == 0 ? [] : [.. wanted.Where(name => !found.ContainsKey(name))];
+        foreach (var values in await Task.WhenAll(older.Chunk(options.Chunks.Names).Select(chunk => ReadNamedAsync(at.Stream, chunk, cancellationToken))))
+        {
+            foreach (var stored in values.OfType<StoredEvent>())
+            {
+                found.Add(stored.Name!, stored);
+            }
+        }
+
+        return found;
+    }
+
+    /// <summary>
+    /// Makes the named ones of events that leave the tip findable. They are committed and never change, so what an attempt that did not finish,
+    /// or another instance, wrote of them is the same.
+    /// </summary>
+    public Task KeepNamedAsync(string stream, IReadOnlyList<StoredEvent> events, CancellationToken cancellationToken) => Task.WhenAll(
+        events.Where(stored => stored.Name is not null).Chunk(options.Chunks.Names).Select(chunk => KeepAsync(stream, chunk, cancellationToken)));
+
+    private async Task KeepAsync(string stream, StoredEvent[] named, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await SaveNamedAsync(stream, named, cancellationToken);
+        }
+        catch (EventStoreUnavailableException)
+        {
+            // Unknown, or some of them exist: what is there now decides.
+            var there = await ReadNamedAsync(stream, [.. named.Select(stored => stored.Name!)], cancellationToken);
+            StoredEvent[] missing = [.. named.Where((_, i) => there[i] is null)];
+            if (missing.Length > 0)
+            {
+                await SaveNamedAsync(stream, missing, cancellationToken);
+            }
+        }
+    }
+
+    private Task SaveNamedAsync(string stream, StoredEvent[] named, CancellationToken cancellationToken) => state.SaveManyAsync(
+        [.. named.Select(stored => new StateWrite(StoredEvent.KeyOf(stream, stored.Name!), stored.ToBytes(), null))], cancellationToken);
+
+    private async Task<StoredEvent?[]> ReadNamedAsync(string stream, IReadOnlyList<string> names, CancellationToken cancellationToken)
+    {
+        var values = await state.GetManyAsync([.. names.Select(name => StoredEvent.KeyOf(stream, name))], cancellationToken);
+        return [.. values.Select(value => value is null ? null : StoredEvent.Read(value.Value))];
+    }
+
     private async Task<Page?> ReadPageAsync(string key, CancellationToken cancellationToken) =>
         await state.GetAsync(key, cancellationToken) is { } value ? Page.Read(value.Value) : null;
 

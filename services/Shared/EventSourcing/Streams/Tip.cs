@@ -76,7 +76,16 @@ internal sealed record StoredEvent(
     [property: JsonPropertyName("r")] string? CorrelationId,
     [property: JsonPropertyName("u")] string? CausationId,
     [property: JsonPropertyName("c")] string CommitId,
-    [property: JsonPropertyName("d")] JsonElement Data)
+    [property: JsonPropertyName("d")] JsonElement Data,
+    [property: JsonPropertyName("k")] string? Name = null)
 {
+    /// <summary>Where a named event is found once it has left the tip.</summary>
+    public static string KeyOf(string stream, string name) => $"stream|{stream}|name|{name}";
+
+    public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, DocumentJson.Default.StoredEvent);
+
+    public static StoredEvent Read(ReadOnlyMemory<byte> bytes) =>
+        JsonSerializer.Deserialize(bytes.Span, DocumentJson.Default.StoredEvent) ?? throw new JsonException("A named event is null.");
+
     public RecordedEvent Of(string stream) => new(stream, Version, Type, SchemaVersion, OccurredAt, CorrelationId, CausationId, Data);
 }

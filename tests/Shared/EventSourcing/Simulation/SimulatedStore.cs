@@ -38,7 +38,7 @@ public enum Answer
 public sealed record SimulatedWrite(string Key, byte[]? Value, string? ETag, bool FirstWrite);
 
 /// <summary>
-/// A state store with the exact semantics of its class, which <see cref="RecordedStoreTests"/> compares with what a daprd answered; effects
+/// A state store with the exact semantics of its class, which <c>RecordedStoreTests</c> compares with what a daprd answered; effects
 /// happen at once, faults are the caller's matter.
 /// </summary>
 internal sealed class SimulatedStore(StoreClass kind)
