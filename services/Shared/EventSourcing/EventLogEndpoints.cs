@@ -13,20 +13,23 @@ public static partial class EventLogEndpoints
 
     /// <summary>
     /// GET /event-log (lanes), /event-log/{lane}?after=&amp;limit= (a lane's events), /event-log/streams/{stream}?after=&amp;limit= (a stream's):
-    /// how consumers catch up, fill gaps and rebuild.
+    /// how consumers catch up, fill gaps and rebuild. POST /event-log/recovery: how an operator goes on after the state store lost events.
     /// </summary>
-    /// <returns>All three, so that the service says who may call them. Beside them are the parked events, which are for operators.</returns>
+    /// <returns>What is read, so that the service says who may call it. Beside it are the parked events and the recovery, which are for operators.</returns>
     public static RouteGroupBuilder MapEventLog(this IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/event-log").WithTags("Event log");
         group.MapGet("/", ReadLanesAsync).WithSummary("The lanes of the event log, with the position up to which each can be read.").ProducesProblem(503);
         group.MapGet("/{lane}", ReadLaneAsync)
             .WithSummary("The events of a lane after a position: whole commits, until the limit is reached.")
-            .ProducesProblem(400).ProducesProblem(404).ProducesProblem(503);
+            .ProducesProblem(400).ProducesProblem(404).ProducesProblem(409).ProducesProblem(503);
         group.MapGet("/streams/{stream}", ReadStreamAsync)
             .WithSummary("The events of a stream after a version.")
             .ProducesProblem(400).ProducesProblem(503);
         routes.MapParkedEvents();
+        routes.MapPost("/event-log/recovery", RecoverAsync).WithTags("Event log")
+            .WithSummary("Declares that work goes on without what a state store has lost that went back in time.")
+            .ProducesProblem(409).ProducesProblem(503);
         return group;
     }
 
@@ -40,11 +43,25 @@ public static partial class EventLogEndpoints
             return refusal;
         }
 
-        // A name that no lane can have is not looked for: it could name another document.
-        return LaneName().IsMatch(lane) && await store.ReadLogAsync(lane, after, limit, cancellationToken) is { } page
-            ? TypedResults.Ok(page)
-            : TypedResults.Problem($"There is no lane '{lane}'; GET /event-log lists them.", statusCode: 404, title: "No such lane", type: "urn:daprorders:lane-not-found");
+        try
+        {
+            // A name that no lane can have is not looked for: it could name another document.
+            return LaneName().IsMatch(lane) && await store.ReadLogAsync(lane, after, limit, cancellationToken) is { } page
+                ? TypedResults.Ok(page)
+                : TypedResults.Problem($"There is no lane '{lane}'; GET /event-log lists them.", statusCode: 404, title: "No such lane", type: "urn:daprorders:lane-not-found");
+        }
+        catch (PositionAheadException ahead)
+        {
+            return TypedResults.Problem(ahead.Message, statusCode: 409, title: "Position ahead of the lane", type: "urn:daprorders:position-ahead");
+        }
     }
+
+    private static async Task<Results<Accepted<LogLoss>, ProblemHttpResult>> RecoverAsync(EventStore store, CancellationToken cancellationToken) =>
+        await store.RecoverAsync(cancellationToken) is { } loss
+            ? TypedResults.Accepted("/event-log", loss)
+            : TypedResults.Problem(
+                "This service knows of nothing that its state store has lost. GET /event-log names a loss while there is one.",
+                statusCode: 409, title: "Nothing to recover from", type: "urn:daprorders:nothing-lost");
 
     private static async Task<Results<Ok<IReadOnlyList<RecordedEvent>>, ProblemHttpResult>> ReadStreamAsync(
         string stream, EventStore store, CancellationToken cancellationToken, long after = 0, int limit = 200)
