@@ -7,7 +7,7 @@ namespace DaprOrders.EventSourcing.Tests.Simulation;
 /// <summary>Stores that go back in time, in simulation; SIMULATION_SEEDS as for <see cref="SimulationTests"/>.</summary>
 public sealed partial class LossTests
 {
-    private const int DefaultSeeds = 300;
+    private const int DefaultSeeds = 60;
     private const int SeedsPerMutant = 100;
 
     [Theory]
