@@ -88,7 +88,7 @@ public sealed class SimulationTests
             {
                 MutantOf[rule](seed).Execute();
             }
-            catch (Exception exception) when (exception is PromiseBrokenException or InvalidOperationException or ArgumentException)
+            catch (Exception exception) when (exception is PromiseBrokenException or InvalidOperationException or ArgumentException or StoreWentBackException)
             {
                 TestContext.Current.SendDiagnosticMessage($"Without '{rule}', seed {seed}: {exception.Message}");
                 return;
