@@ -16,18 +16,19 @@ public static partial class EventLogEndpoints
     /// GET /event-log (lanes), /event-log/{lane}?after=&amp;limit= (a lane's events), /event-log/{lane}/entries?after=&amp;limit= (their streams and
     /// versions only), /event-log/streams/{stream}?after=&amp;limit= (a stream's), POST /event-log/streams (those of many): how consumers catch up,
     /// fill gaps and rebuild.
+    /// POST /event-log/recovery: how an operator goes on after the state store lost events.
     /// </summary>
-    /// <returns>All three, so that the service says who may call them. Beside them are the parked events, which are for operators.</returns>
+    /// <returns>What is read, so that the service says who may call it. Beside it are the parked events and the recovery, which are for operators.</returns>
     public static RouteGroupBuilder MapEventLog(this IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/event-log").WithTags("Event log");
         group.MapGet("/", ReadLanesAsync).WithSummary("The lanes of the event log, with the position up to which each can be read.").ProducesProblem(503);
         group.MapGet("/{lane}", ReadLaneAsync)
             .WithSummary("The events of a lane after a position: whole commits, until the limit is reached.")
-            .ProducesProblem(400).ProducesProblem(404).ProducesProblem(503);
+            .ProducesProblem(400).ProducesProblem(404).ProducesProblem(409).ProducesProblem(503);
         group.MapGet("/{lane}/entries", ReadEntriesAsync)
             .WithSummary("What a lane holds after a position, as streams and versions only: whole commits, until the limit is reached.")
-            .ProducesProblem(400).ProducesProblem(404).ProducesProblem(503);
+            .ProducesProblem(400).ProducesProblem(404).ProducesProblem(409).ProducesProblem(503);
         group.MapPost("/streams", ReadStreamsAsync)
             .WithSummary("Events of many streams at once, up to 200 ranges of versions; `ranges` says how many of them the answer has.")
             .ProducesProblem(400).ProducesProblem(503);
@@ -35,6 +36,9 @@ public static partial class EventLogEndpoints
             .WithSummary("The events of a stream after a version.")
             .ProducesProblem(400).ProducesProblem(503);
         routes.MapParkedEvents();
+        routes.MapPost("/event-log/recovery", RecoverAsync).WithTags("Event log")
+            .WithSummary("Declares that work goes on without what a state store has lost that went back in time.")
+            .ProducesProblem(409).ProducesProblem(503);
         return group;
     }
 
@@ -48,10 +52,17 @@ public static partial class EventLogEndpoints
             return refusal;
         }
 
-        // A name that no lane can have is not looked for: it could name another document.
-        return LaneName().IsMatch(lane) && await store.ReadLogAsync(lane, after, limit, cancellationToken) is { } page
-            ? TypedResults.Ok(page)
-            : NoSuchLane(lane);
+        try
+        {
+            // A name that no lane can have is not looked for: it could name another document.
+            return LaneName().IsMatch(lane) && await store.ReadLogAsync(lane, after, limit, cancellationToken) is { } page
+                ? TypedResults.Ok(page)
+                : NoSuchLane(lane);
+        }
+        catch (PositionAheadException ahead)
+        {
+            return PositionAhead(ahead);
+        }
     }
 
     private static async Task<Results<Ok<LogEntries>, ProblemHttpResult>> ReadEntriesAsync(
@@ -62,9 +73,16 @@ public static partial class EventLogEndpoints
             return refusal;
         }
 
-        return LaneName().IsMatch(lane) && await store.ReadLogEntriesAsync(lane, after, limit, cancellationToken) is { } entries
-            ? TypedResults.Ok(entries)
-            : NoSuchLane(lane);
+        try
+        {
+            return LaneName().IsMatch(lane) && await store.ReadLogEntriesAsync(lane, after, limit, cancellationToken) is { } entries
+                ? TypedResults.Ok(entries)
+                : NoSuchLane(lane);
+        }
+        catch (PositionAheadException ahead)
+        {
+            return PositionAhead(ahead);
+        }
     }
 
     private static async Task<Results<Ok<StreamEvents>, ProblemHttpResult>> ReadStreamsAsync(
@@ -82,6 +100,13 @@ public static partial class EventLogEndpoints
 
         return TypedResults.Ok(await store.ReadStreamsAsync(request.Ranges, cancellationToken));
     }
+
+    private static async Task<Results<Accepted<LogLoss>, ProblemHttpResult>> RecoverAsync(EventStore store, CancellationToken cancellationToken) =>
+        await store.RecoverAsync(cancellationToken) is { } loss
+            ? TypedResults.Accepted("/event-log", loss)
+            : TypedResults.Problem(
+                "This service knows of nothing that its state store has lost. GET /event-log names a loss while there is one.",
+                statusCode: 409, title: "Nothing to recover from", type: "urn:daprorders:nothing-lost");
 
     private static async Task<Results<Ok<IReadOnlyList<RecordedEvent>>, ProblemHttpResult>> ReadStreamAsync(
         string stream, EventStore store, CancellationToken cancellationToken, long after = 0, int limit = 200)
@@ -105,6 +130,9 @@ public static partial class EventLogEndpoints
 
     private static ProblemHttpResult Invalid(string detail) =>
         TypedResults.Problem(detail, statusCode: 400, title: "Invalid request", type: "urn:daprorders:invalid-request");
+
+    private static ProblemHttpResult PositionAhead(PositionAheadException ahead) =>
+        TypedResults.Problem(ahead.Message, statusCode: 409, title: "Position ahead of the lane", type: "urn:daprorders:position-ahead");
 
     private static ProblemHttpResult NoSuchLane(string lane) => TypedResults.Problem(
         $"There is no lane '{lane}'; GET /event-log lists them.", statusCode: 404, title: "No such lane", type: "urn:daprorders:lane-not-found");

@@ -23,6 +23,7 @@ public sealed class EventStore
     private readonly EventStoreOptions _options;
     private readonly TimeProvider _time;
     private readonly StreamStorage _streams;
+    private readonly StoreHistory _history;
     private readonly LaneOwnership _ownership;
     private readonly LogReader _log;
     private readonly Committer _committer;
@@ -43,17 +44,36 @@ public sealed class EventStore
         var bounded = new BoundedStateApi(state, options.CallTimeout, time);
         _streams = new StreamStorage(bounded, options, time);
         var lanes = new LaneStorage(bounded, _streams, options.Chunks, time);
-        _log = new LogReader(lanes, _streams, options.Chunks);
+        _history = new StoreHistory(lanes, options, time, logger);
+        _log = new LogReader(lanes, _streams, _history, options.Chunks);
         var broker = new Broker(publisher, options, time);
         _parked = new ParkedEvents(bounded, _streams, broker, options, time, logger);
-        _ownership = new LaneOwnership(lanes, _log, broker, _parked, options, time, logger);
-        _committer = new Committer(bounded, _streams, lanes, _ownership, incarnation, options, time, logger);
+        _ownership = new LaneOwnership(lanes, _history, _log, broker, _parked, incarnation, options, time, logger);
+        _committer = new Committer(bounded, _streams, lanes, _ownership, _history, incarnation, options, time, logger);
         _folder = new StreamFolder(_streams, types);
-        _commands = new StreamCommands(_streams, _folder, _committer, types, incarnation, options, time);
+        _commands = new StreamCommands(_streams, _folder, _committer, _history, types, incarnation, options, time);
     }
 
     /// <summary>Completed when the store can take commands: the sidecar answers and a lane is ours.</summary>
     public Task Ready => _ownership.Acquired;
+
+    /// <summary>What is lost since the state store went back in time; null while all is well. Nothing is loaded or committed meanwhile.</summary>
+    public LogLoss? Loss => _history.Loss is { } loss ? Shown(loss) : null;
+
+    /// <summary>
+    /// Says that work may go on without what is lost. Every lane is closed, and told to its readers as what it has lost; then commands are taken again,
+    /// under new lanes, by all instances.
+    /// </summary>
+    /// <returns>What is lost, or null: nothing is, as far as is known.</returns>
+    public async Task<LogLoss?> RecoverAsync(CancellationToken cancellationToken)
+    {
+        var declared = await _history.DeclareAsync(cancellationToken);
+        _ownership.Recover();
+        return declared is null ? null : Shown(declared);
+    }
+
+    private static LogLoss Shown(Loss loss) =>
+        new(loss.At, loss.By, loss.DeclaredAt, [.. loss.Lanes.Select(lane => new LostPart(lane.Lane, lane.From, lane.To))]);
 
     /// <summary>Commits, publishes, and adopts lanes left behind, until <see cref="StopAsync"/>; waits for the sidecar as long as it takes.</summary>
     /// <exception cref="State.UnsuitableStateStoreException">The state store cannot hold an event store.</exception>
@@ -131,10 +151,12 @@ public sealed class EventStore
     public Task<bool> DiscardParkedAsync(string id, CancellationToken cancellationToken) => _parked.DiscardAsync(id, cancellationToken);
 
     /// <summary>The stream folded to its state; version 0 when it does not exist.</summary>
+    /// <exception cref="StoreWentBackException">What the store has may not be all that was committed.</exception>
     public async Task<StreamState<TState>> LoadAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category, string id, CancellationToken cancellationToken)
         where TEvent : class
     {
+        _history.ThrowIfWentBack();
         var at = await _streams.ReadTipAsync(category.StreamOf(id), cancellationToken);
         return await _folder.FoldAsync(category, at, at.Tip.Version, cancellationToken);
     }
@@ -144,6 +166,7 @@ public sealed class EventStore
         StreamCategory<TState, TEvent> category, string id, long version, CancellationToken cancellationToken)
         where TEvent : class
     {
+        _history.ThrowIfWentBack();
         var at = await _streams.ReadTipAsync(category.StreamOf(id), cancellationToken);
         return version < 1 || version > at.Tip.Version ? null : await _folder.FoldAsync(category, at, version, cancellationToken);
     }
@@ -157,7 +180,7 @@ public sealed class EventStore
     }
 
     /// <summary>The lanes of this service's event log.</summary>
-    public async Task<LogLanes> ReadLanesAsync(CancellationToken cancellationToken) => new(await _log.ListAsync(cancellationToken));
+    public async Task<LogLanes> ReadLanesAsync(CancellationToken cancellationToken) => new(await _log.ListAsync(cancellationToken), Loss);
 
     /// <summary>The events of a lane after a position, whole commits until the limit is reached; null when there is no such lane.</summary>
     public Task<LogPage?> ReadLogAsync(string lane, long after, int limit, CancellationToken cancellationToken) =>

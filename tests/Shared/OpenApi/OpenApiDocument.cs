@@ -21,11 +21,12 @@ public static class OpenApiDocument
     public static IReadOnlyList<string> EventLog { get; } =
     [
         "GET /event-log: 200 403 503",
-        "GET /event-log/{lane}: 200 400 403 404 503",
+        "GET /event-log/{lane}: 200 400 403 404 409 503",
         "GET /event-log/streams/{stream}: 200 400 403 503",
         "GET /event-log/parked: 200 503",
         "POST /event-log/parked/{id}/redrive: 204 404 503",
         "DELETE /event-log/parked/{id}: 204 404 503",
+        "POST /event-log/recovery: 202 409 503",
     ];
 
     /// <param name="operations">All of them, for instance <c>GET /products: 200 400 503</c>.</param>

@@ -19,6 +19,7 @@ internal sealed class Committer
     private readonly StreamStorage _streams;
     private readonly LaneStorage _lanes;
     private readonly LaneOwnership _ownership;
+    private readonly StoreHistory _history;
     private readonly EventStoreOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -31,10 +32,10 @@ internal sealed class Committer
     private long _batches;
 
     public Committer(
-        IStateApi state, StreamStorage streams, LaneStorage lanes, LaneOwnership ownership, string incarnation,
+        IStateApi state, StreamStorage streams, LaneStorage lanes, LaneOwnership ownership, StoreHistory history, string incarnation,
         EventStoreOptions options, TimeProvider time, ILogger logger)
     {
-        (_state, _streams, _lanes, _ownership, _incarnation) = (state, streams, lanes, ownership, incarnation);
+        (_state, _streams, _lanes, _ownership, _history, _incarnation) = (state, streams, lanes, ownership, history, incarnation);
         (_options, _time, _logger) = (options, time, logger);
         _queue = Channel.CreateBounded<PendingAppend>(new BoundedChannelOptions(options.QueueLimit) { SingleReader = true });
     }
@@ -83,10 +84,17 @@ internal sealed class Committer
         try
         {
             var batches = await _lanes.UntilAnsweredAsync(() => _state.DescribeAsync(stop), stop);
-            await _ownership.CurrentAsync(stop);
+            while (await LaneAsync(stop) is null && !_queue.Reader.Completion.IsCompleted)
+            {
+            }
+
             while (_carried.Count > 0 || await _queue.Reader.WaitToReadAsync(stop))
             {
-                var lane = await _ownership.CurrentAsync(stop);
+                if (await LaneAsync(stop) is not { } lane)
+                {
+                    continue;
+                }
+
                 var batch = TakeBatch();
                 if (batch.Count == 0)
                 {
@@ -112,6 +120,39 @@ internal sealed class Committer
                 append.TryTake();
                 Fail(append, new EventStoreUnavailableException($"Stream {append.Stream}: this instance is stopping. The commit may still happen."));
             }
+        }
+    }
+
+    // Null: the store went back in time, and what waited is refused. It was decided on what may be lost; nothing of it goes on after a recovery.
+    private async Task<OwnedLane?> LaneAsync(CancellationToken stop)
+    {
+        try
+        {
+            _history.ThrowIfWentBack();
+            return await _ownership.CurrentAsync(stop);
+        }
+        catch (StoreWentBackException exception)
+        {
+            do
+            {
+                Refuse(exception);
+                await Task.Delay(LaneStorage.RetryDelay, _time, stop);
+            }
+            while (_history.Loss is not null && !_queue.Reader.Completion.IsCompleted);
+
+            Refuse(exception);
+            return null;
+        }
+    }
+
+    private void Refuse(StoreWentBackException exception)
+    {
+        _carried.ForEach(append => Fail(append, exception));
+        _carried.Clear();
+        while (_queue.Reader.TryRead(out var append))
+        {
+            append.TryTake();
+            Fail(append, exception);
         }
     }
 
@@ -174,7 +215,7 @@ internal sealed class Committer
             var standing = await _lanes.PutSegmentAsync(lane.Name, number, empty, stop);
             if (standing.BatchId == empty.BatchId)
             {
-                lane.Settle(number, []);
+                lane.Settle(number, empty.BatchId, []);
                 await SortOutAsync(batch, exception, stop);
                 return;
             }
@@ -187,7 +228,7 @@ internal sealed class Committer
             }
         }
 
-        Commit(lane, number, batch);
+        Commit(lane, number, segment.BatchId, batch);
     }
 
     private async Task CommitInStepsAsync(OwnedLane lane, List<PendingAppend> batch, CancellationToken stop)
@@ -203,7 +244,7 @@ internal sealed class Committer
         }
 
         var committed = await TryWriteAsync(batch, stop) ? batch : await CommittedOrBarredAsync(batch, stop);
-        Commit(lane, number, committed);
+        Commit(lane, number, segment.BatchId, committed);
         foreach (var append in batch.Except(committed))
         {
             End(append, AppendOutcome.Conflict);
@@ -231,9 +272,9 @@ internal sealed class Committer
         return false;
     }
 
-    private void Commit(OwnedLane lane, long number, List<PendingAppend> committed)
+    private void Commit(OwnedLane lane, long number, string batchId, List<PendingAppend> committed)
     {
-        lane.Settle(number, [.. committed.SelectMany(append => append.Events.Select(e => new PublishableEvent(e, append.Topic)))]);
+        lane.Settle(number, batchId, [.. committed.SelectMany(append => append.Events.Select(e => new PublishableEvent(e, append.Topic)))]);
         foreach (var append in committed)
         {
             End(append, AppendOutcome.Committed);

@@ -9,8 +9,11 @@ namespace DaprOrders.EventSourcing.Lanes;
 /// show that its owner lives. The lane is lost when another instance has written its head, or stands where the next segment would.
 /// </summary>
 internal sealed class OwnedLane(
-    HeadAt taken, LaneStorage storage, LogReader log, LanePublication publication, EventStoreOptions options, TimeProvider time, ILogger logger)
+    HeadAt taken, LaneStorage storage, StoreHistory history, LogReader log, LanePublication publication, EventStoreOptions options, TimeProvider time,
+    ILogger logger)
 {
+    private const int WitnessesAtOnce = 64;
+
     // Readers of the log wait for it; under load it is not worth a write per batch.
     private static readonly TimeSpan HeadInterval = TimeSpan.FromMilliseconds(20);
 
@@ -19,6 +22,7 @@ internal sealed class OwnedLane(
     private readonly Wakeup _relayed = new();
     private readonly Wakeup _headMoved = new();
     private readonly ConcurrentDictionary<long, IReadOnlyList<PublishableEvent>> _recent = [];
+    private readonly Queue<(long Number, string BatchId)> _witnesses = new([(taken.Head.Settled, Segment.FenceIdOf(taken.Head))]);
     private HeadAt _head = taken;
     private long _settled = taken.Head.Settled;
     private long _published = taken.Head.Published;
@@ -38,8 +42,13 @@ internal sealed class OwnedLane(
     public void Start(CancellationToken stop) => _running = RunAsync(stop);
 
     /// <summary>The batch of this segment is decided; <paramref name="events"/> are committed and wait for their publication.</summary>
-    public void Settle(long number, IReadOnlyList<PublishableEvent> events)
+    public void Settle(long number, string batchId, IReadOnlyList<PublishableEvent> events)
     {
+        lock (_witnesses)
+        {
+            _witnesses.Enqueue((number, batchId));
+        }
+
         // What does not fit is read back from the log when its turn comes.
         if (Volatile.Read(ref _buffered) < options.RelayBuffer && Volatile.Read(ref _bufferedBytes) < options.RelayBufferBytes)
         {
@@ -58,7 +67,21 @@ internal sealed class OwnedLane(
         if (!IsLost)
         {
             logger.LogWarning("Lane {Lane} (epoch {Epoch}) was taken over by another instance.", Name, Epoch);
-            _lost.Cancel();
+            End();
+        }
+    }
+
+    /// <summary>Nothing is written or published under it any more.</summary>
+    public void End() => _lost.Cancel();
+
+    /// <summary>Looks whether what was settled here is still there, and reports what is not.</summary>
+    public async Task CheckAsync(CancellationToken cancellationToken)
+    {
+        var (written, witnesses) = (_head.Head, Witnesses());
+        var (present, batchIds) = await storage.ReadHeadAsync(Name, [.. witnesses.Select(witness => witness.Number)], cancellationToken);
+        if (FirstLost(written, present, witnesses, batchIds) is { } from)
+        {
+            history.Report(new LostLane(Name, Epoch, from, Next - 1));
         }
     }
 
@@ -160,7 +183,7 @@ internal sealed class OwnedLane(
         var settled = Volatile.Read(ref _settled);
         if (!_recent.ContainsKey(_published + 1))
         {
-            return await log.ReadSettledAsync(Name, _published, settled, options.Chunks.PublishedEvents, cancellationToken);
+            return await log.ReadSettledAsync(_head, _published, settled, options.Chunks.PublishedEvents, cancellationToken);
         }
 
         var last = _published;
@@ -185,6 +208,10 @@ internal sealed class OwnedLane(
                 await WriteHeadAsync(ended);
                 backoff.Reset();
             }
+            catch (StoreWentBackException)
+            {
+                End();
+            }
             catch (Exception exception) when (!ended.IsCancellationRequested)
             {
                 logger.LogWarning(exception, "Lane {Lane}: its head could not be written; next try in {Delay}.", Name, backoff.Delay);
@@ -198,9 +225,19 @@ internal sealed class OwnedLane(
 
     private async Task WriteHeadAsync(CancellationToken cancellationToken)
     {
+        var witnesses = Witnesses();
         var wanted = Present();
-        var present = await storage.WriteHeadAsync(_head, wanted, cancellationToken);
-        if (present is null || present.Head.Epoch != Epoch)
+        var (present, batchIds) = await storage.WriteHeadAsync(_head, wanted, [.. witnesses.Select(witness => witness.Number)], cancellationToken);
+        if (FirstLost(_head.Head, present, witnesses, batchIds) is not null)
+        {
+            // A store may answer once what is not so; what it says twice is believed.
+            await CheckAsync(cancellationToken);
+            history.ThrowIfWentBack();
+            throw new EventStoreUnavailableException($"The state store did not show what lane {Name} holds, and then it did.");
+        }
+
+        Forget(witnesses);
+        if (present!.Head.Epoch != Epoch)
         {
             Lose();
             return;
@@ -213,12 +250,56 @@ internal sealed class OwnedLane(
 
         // An earlier write may have landed late: then this one is still to be made.
         _head = present;
-        if (present.Head != wanted)
+        if (!present.Head.IsSameAs(wanted) || witnesses.Count == WitnessesAtOnce)
         {
             _headMoved.Set();
         }
     }
 
-    private Head Present() => new(
-        _head.Head.Owner, Epoch, time.GetUtcNow(), Volatile.Read(ref _settled), Volatile.Read(ref _published));
+    // Segments that must be there: what was settled since the last look, and the last one of those before. A store that loses the end of what was
+    // written has lost one of them, if it has lost anything of this lane.
+    private List<(long Number, string BatchId)> Witnesses()
+    {
+        lock (_witnesses)
+        {
+            return [.. _witnesses.Take(WitnessesAtOnce)];
+        }
+    }
+
+    private void Forget(List<(long Number, string BatchId)> seen)
+    {
+        lock (_witnesses)
+        {
+            while (seen.Count > 1 && _witnesses.Count > 1 && _witnesses.Peek().Number < seen[^1].Number)
+            {
+                _witnesses.Dequeue();
+            }
+        }
+    }
+
+    // What a recovery has closed is dealt with.
+    private long? FirstLost(Head written, HeadAt? present, List<(long Number, string BatchId)> witnesses, IReadOnlyList<string?> batchIds)
+    {
+        if (present is null)
+        {
+            return 1;
+        }
+
+        if (present.Head.IsClosed)
+        {
+            return null;
+        }
+
+        var missing = witnesses.Zip(batchIds, (witness, standing) => standing == witness.BatchId ? long.MaxValue : witness.Number).DefaultIfEmpty(long.MaxValue).Min();
+        var isBehind = present.Head.Epoch < Epoch || present.Head.Settled < written.Settled;
+        var from = Math.Min(missing, isBehind ? present.Head.Settled + 1 : long.MaxValue);
+        return from == long.MaxValue ? null : from;
+    }
+
+    private Head Present() => _head.Head with
+    {
+        WrittenAt = time.GetUtcNow(),
+        Settled = Volatile.Read(ref _settled),
+        Published = Volatile.Read(ref _published),
+    };
 }

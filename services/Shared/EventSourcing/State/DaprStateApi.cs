@@ -33,7 +33,8 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
         ["state.alicloud.tablestore"] = "ETags are never compared",
     };
 
-    private static readonly StateOptions CreateOnly = new() { Concurrency = ConcurrencyMode.FirstWrite };
+    // Also where there is a tag: redis writes under a tag to a key that it has lost, and only what was written so is not overwritten by the next creation.
+    private static readonly StateOptions FirstWrite = new() { Concurrency = ConcurrencyMode.FirstWrite };
 
     private BatchWrites _batches;
     private ConsistencyMode? _reads = ConsistencyMode.Strong;
@@ -112,12 +113,12 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
         if (write.ETag is not null)
         {
             return await dapr.TrySaveByteStateAsync(
-                options.StateStore, write.Key, write.Value, write.ETag, cancellationToken: cancellationToken);
+                options.StateStore, write.Key, write.Value, write.ETag, FirstWrite, cancellationToken: cancellationToken);
         }
 
         try
         {
-            await dapr.SaveByteStateAsync(options.StateStore, write.Key, write.Value, CreateOnly, cancellationToken: cancellationToken);
+            await dapr.SaveByteStateAsync(options.StateStore, write.Key, write.Value, FirstWrite, cancellationToken: cancellationToken);
             return true;
         }
         catch (DaprException exception) when (exception.InnerException is RpcException { StatusCode: StatusCode.Aborted })
@@ -130,11 +131,11 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
         ? dapr.ExecuteStateTransactionAsync(
             options.StateStore,
             [.. writes.Select(write => new StateTransactionRequest(
-                write.Key, write.Value.ToArray(), StateOperationType.Upsert, write.ETag, options: write.ETag is null ? CreateOnly : null))],
+                write.Key, write.Value.ToArray(), StateOperationType.Upsert, write.ETag, options: FirstWrite))],
             cancellationToken: cancellationToken)
         : dapr.SaveBulkStateAsync(
             options.StateStore,
             [.. writes.Select(write => new SaveStateItem<RawJson>(
-                write.Key, new RawJson(write.Value), write.ETag!, write.ETag is null ? CreateOnly : null))],
+                write.Key, new RawJson(write.Value), write.ETag!, FirstWrite))],
             cancellationToken);
 }

@@ -81,5 +81,8 @@ public class EventStoreUnavailableException(string message, Exception? inner = n
 /// </summary>
 public sealed class NewerEventException(string message, Exception inner) : EventStoreUnavailableException(message, inner);
 
+/// <summary>The state store went back in time: nothing is read or committed until an operator declares the recovery.</summary>
+public sealed class StoreWentBackException(string message) : EventStoreUnavailableException(message);
+
 /// <summary>An event, or all events of a command together, above the limits of <see cref="EventStoreOptions"/>: refused before anything is stored.</summary>
 public sealed class EventTooLargeException(string message) : Exception(message);

@@ -16,7 +16,8 @@ internal sealed record Caused(object Payload, string? CorrelationId, string? Cau
 /// faster.
 /// </summary>
 internal sealed class StreamCommands(
-    StreamStorage streams, StreamFolder folder, Committer committer, EventTypes types, string incarnation, EventStoreOptions options, TimeProvider time)
+    StreamStorage streams, StreamFolder folder, Committer committer, StoreHistory history, EventTypes types, string incarnation,
+    EventStoreOptions options, TimeProvider time)
 {
     private const int AttemptsUntilBusy = 50;
 
@@ -60,6 +61,9 @@ internal sealed class StreamCommands(
             var isCertain = queued.Command is { } command
                 ? await committer.OutcomeAsync(command, stream, cancellationToken) == AppendOutcome.Committed
                 : !assumeNew;
+
+            // What was committed while nobody knew may be lost.
+            history.ThrowIfWentBack();
             if (isCertain)
             {
                 return queued.Handled;
@@ -238,6 +242,7 @@ internal sealed class StreamCommands(
     // Bounds what is held in memory while the store is slow or away, whatever a command waits for.
     private Admission Admit()
     {
+        history.ThrowIfWentBack();
         var refusal = Interlocked.Increment(ref _inside) > options.QueueLimit ? $"{options.QueueLimit} commands are at work or wait already"
             : committer.IsFull ? $"Commits of more than {options.QueueBytes} bytes wait already"
             : null;

@@ -33,6 +33,9 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
     {
         switch (exception)
         {
+            case StoreWentBackException lost:
+                context.Response.Headers.RetryAfter = RetryAfter;
+                return Problems.Of(StatusCodes.Status503ServiceUnavailable, "store-went-back", lost.Message);
             case EventStoreUnavailableException unavailable:
                 logger.LogWarning(unavailable, "{Method} {Route} answered 503: the store is not available", context.Request.Method, RouteOf(context));
                 context.Response.Headers.RetryAfter = RetryAfter;

@@ -99,9 +99,16 @@ internal sealed class TopicsAreSubscribed(IHttpClientFactory clients, TopicRegis
 internal sealed class EventStoreTakesCommands(IServiceProvider services) : IHealthCheck
 {
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken) =>
-        Task.FromResult(services.GetService<EventStore>()?.Ready.IsCompletedSuccessfully ?? true
-            ? HealthCheckResult.Healthy()
-            : HealthCheckResult.Unhealthy("The event store has no lane to write to yet; see the service's log."));
+        Task.FromResult(services.GetService<EventStore>() switch
+        {
+            { Loss: { } loss } => HealthCheckResult.Unhealthy(
+                $"The state store went back in time, noticed at {loss.NoticedAt:u} by {loss.NoticedBy}; GET /event-log says what is lost. "
+                + (loss.DeclaredAt is null
+                    ? "Nothing is read or written until an operator declares by POST /event-log/recovery that work goes on without it."
+                    : "The recovery is declared and goes on.")),
+            { Ready.IsCompletedSuccessfully: false } => HealthCheckResult.Unhealthy("The event store has no lane to write to yet; see the service's log."),
+            _ => HealthCheckResult.Healthy(),
+        });
 }
 
 /// <summary>The broker takes every event. While it refuses single ones the service is ready all the same: consumers have them from the event log.</summary>

@@ -121,6 +121,7 @@ internal sealed class Run
         foreach (var instance in _instances)
         {
             Promise(!instance.Running.IsCompleted, $"an instance has ended by itself: {instance.Running.Exception}");
+            Promise(instance.Store.Loss is null, $"an instance thinks that the store has lost {instance.Store.Loss}, and it has not");
         }
 
         await EveryInstanceWorksAsync();

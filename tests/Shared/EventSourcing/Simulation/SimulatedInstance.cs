@@ -1,4 +1,5 @@
 using DaprOrders.EventSourcing.State;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.EventSourcing.Tests.Simulation;
@@ -63,7 +64,9 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
         TimeSpan clockAhead,
         Func<IStateApi, IStateApi> mutate,
         BatchWrites? batches = null,
-        Chunks? chunks = null)
+        Chunks? chunks = null,
+        ILogger<EventStore>? logger = null,
+        int tipEvents = 4)
     {
         (_world, _store, _faults, _published) = (world, store, faults, published);
         _batches = batches ?? (store.Kind is StoreClass.Sqlite or StoreClass.Postgres ? BatchWrites.Atomic : BatchWrites.Separate);
@@ -77,11 +80,11 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
             QueueLimit = 16,
             RelayBuffer = 6,
             RelayBufferBytes = 1_000,
-            TipEvents = 4,
+            TipEvents = tipEvents,
             PublishAttempts = 2,
             Chunks = chunks ?? new Chunks(),
         };
-        Store = new EventStore(mutate(this), this, this, Types, options, new ClockAhead(world, clockAhead), NullLogger<EventStore>.Instance);
+        Store = new EventStore(mutate(this), this, this, Types, options, new ClockAhead(world, clockAhead), logger ?? NullLogger<EventStore>.Instance);
     }
 
     public static EventTypes Types { get; } = new EventTypes().Add<Marked>().Add<Tallied>();

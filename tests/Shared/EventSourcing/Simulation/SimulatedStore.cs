@@ -44,6 +44,7 @@ public sealed record SimulatedWrite(string Key, byte[]? Value, string? ETag, boo
 internal sealed class SimulatedStore(StoreClass kind)
 {
     private readonly Dictionary<string, Entry> _entries = [];
+    private readonly Stack<(string Key, Entry? Former)> _journal = [];
     private long _tags;
 
     public StoreClass Kind { get; } = kind;
@@ -123,15 +124,37 @@ internal sealed class SimulatedStore(StoreClass kind)
         return write.Value is null || (IsRedis ? !entry.Marked : !write.FirstWrite);
     }
 
+    /// <summary>The store loses the latest writes, as one does that is restored from a copy of itself.</summary>
+    /// <returns>How many there were to lose.</returns>
+    public int GoBack(int writes)
+    {
+        var lost = Math.Min(writes, _journal.Count);
+        for (var i = 0; i < lost; i++)
+        {
+            var (key, former) = _journal.Pop();
+            if (former is { } entry)
+            {
+                _entries[key] = entry;
+            }
+            else
+            {
+                _entries.Remove(key);
+            }
+        }
+
+        return lost;
+    }
+
     private void Put(SimulatedWrite write, bool inTransaction)
     {
+        _journal.Push((write.Key, _entries.TryGetValue(write.Key, out var present) ? present : null));
         if (write.Value is null)
         {
             _entries.Remove(write.Key);
             return;
         }
 
-        var former = _entries.GetValueOrDefault(write.Key);
+        var former = present;
         _entries[write.Key] = new Entry(
             write.Value,
             // Redis counts per key, the others never give a tag twice.
@@ -141,7 +164,7 @@ internal sealed class SimulatedStore(StoreClass kind)
 
     private static StateValue Value(Entry entry) => new(entry.Value, Text(entry.Tag));
 
-    private static SimulatedWrite Simulated(StateWrite write) => new(write.Key, write.Value.ToArray(), write.ETag, write.ETag is null);
+    private static SimulatedWrite Simulated(StateWrite write) => new(write.Key, write.Value.ToArray(), write.ETag, FirstWrite: true);
 
     private static string Text(long tag) => tag.ToString(CultureInfo.InvariantCulture);
 

@@ -112,7 +112,7 @@ public sealed class DaprStateApiTests
             It.Is<IReadOnlyList<SaveStateItem<RawJson>>>(items =>
                 items.Count == 2
                 && items[0].ETag == null && items[0].StateOptions!.Concurrency == ConcurrencyMode.FirstWrite
-                && items[1].ETag == "7" && items[1].StateOptions == null),
+                && items[1].ETag == "7" && items[1].StateOptions!.Concurrency == ConcurrencyMode.FirstWrite),
             It.IsAny<CancellationToken>()));
         client.Verify(dapr => dapr.GetMetadataAsync(It.IsAny<CancellationToken>()));
         client.VerifyNoOtherCalls();
