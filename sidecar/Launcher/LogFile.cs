@@ -8,15 +8,16 @@ namespace DaprOrders.Sidecar.Launcher;
 /// </summary>
 internal sealed class LogFile : IDisposable
 {
-    private readonly FileStream _file;
+    private readonly Stream _file;
     private long _lost;
 
     public LogFile(string path)
-    {
-        Path = path;
         // Without a buffer, so that what could not be written is not kept and tried again with every line.
-        _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+        : this(path, new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0))
+    {
     }
+
+    internal LogFile(string path, Stream file) => (Path, _file) = (path, file);
 
     public string Path { get; }
 
