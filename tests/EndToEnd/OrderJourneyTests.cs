@@ -152,6 +152,17 @@ public sealed class OrderJourneyTests(OrdersSystem system)
         await system.AuditAsync([shipped, declined], new Dictionary<string, int> { [sku] = 10 });
     }
 
+    [Fact]
+    public async Task The_audit_command_tells_what_holds_of_a_running_system_by_its_exit_code()
+    {
+        await _shop.OrderAsync(await _shop.StockAsync(3), 1);
+
+        var (exitCode, output) = await system.RunAsync("audit", "--wait", "60");
+
+        Assert.True(exitCode == 0, output);
+        Assert.Contains("Charged once, and refunded once if cancelled", output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("ordering", "orders/{orderId}")]
     [InlineData("inventory", "products/{sku}")]

@@ -113,6 +113,15 @@ public sealed class OrdersSystem : IAsyncLifetime
         return report;
     }
 
+    /// <summary>A command of the launcher, against this system as it runs: its exit code and what it wrote.</summary>
+    public async Task<(int ExitCode, string Output)> RunAsync(params string[] command)
+    {
+        using var process = Process.Start(new ProcessStartInfo("dotnet", [Installation.Sidecar, .. command, "--run-file", _installation.RunFile]) { RedirectStandardOutput = true })!;
+        var output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return (process.ExitCode, output);
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (_launcher is { HasExited: false })
