@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 
 namespace DaprOrders.Sidecar.Launcher;
 
@@ -13,7 +12,7 @@ internal sealed class AppLog : IDisposable
 
     private readonly RunApp _app;
     private readonly LaunchConsole _console;
-    private readonly StreamWriter? _file;
+    private readonly LogFile? _file;
     private readonly Queue<string> _last = new();
     private readonly Lock _writing = new();
 
@@ -26,12 +25,11 @@ internal sealed class AppLog : IDisposable
 
         var folder = Directory.CreateDirectory(Path.Combine(app.AppDirPath, ".dapr", "logs")).FullName;
         var now = time.GetLocalNow().ToString("yyyyMMddHHmmss", CultureInfo.InvariantCulture);
-        FilePath = Path.Combine(folder, $"{app.AppId}_app_{now}.log");
-        _file = new StreamWriter(new FileStream(FilePath, FileMode.Append, FileAccess.Write, FileShare.ReadWrite), new UTF8Encoding(false)) { AutoFlush = true };
+        _file = new LogFile(Path.Combine(folder, $"{app.AppId}_app_{now}.log"));
     }
 
     /// <summary>Null when the app writes to the console only.</summary>
-    public string? FilePath { get; }
+    public string? FilePath => _file?.Path;
 
     /// <summary>The last lines, for the message about a death.</summary>
     public IReadOnlyList<string> Last

@@ -27,12 +27,23 @@ internal static class CommandLine
 
     private static readonly Option<bool> NoBuild = new("--no-build") { Description = "Starts what was built last", Recursive = true };
 
+    private static readonly Option<int> Wait = new("--wait")
+    {
+        Description = "How long the flow may take to come to rest",
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => 30,
+    };
+
     public static Task<int> RunAsync(string[] arguments)
     {
         var demo = new Command("demo", "Places orders of every kind, shows how each travelled, and ends");
         demo.SetAction((parsed, token) => WithSignalsAsync(t => Demo.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
 
-        var root = new RootCommand("Runs a Dapr multi-app run file with embedded sidecars: nothing to install, for development and tests") { RunFile, ResourcesPath, Reset, NoBuild, demo };
+        var audit = new Command("audit", "Checks that a running system has lost nothing, charged nobody twice and sold nothing that was not there; exit code 1 if it has") { Wait };
+        audit.SetAction((parsed, token) => WithSignalsAsync(
+            t => AuditCommand.RunAsync(parsed.GetValue(RunFile), TimeSpan.FromSeconds(parsed.GetValue(Wait)), new LaunchConsole(), t), token));
+
+        var root = new RootCommand("Runs a Dapr multi-app run file with embedded sidecars: nothing to install, for development and tests") { RunFile, ResourcesPath, Reset, NoBuild, demo, audit };
         root.SetAction((parsed, token) => WithSignalsAsync(t => Launch.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
         return root.Parse(arguments).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = EndWithin });
     }

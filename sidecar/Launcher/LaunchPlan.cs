@@ -64,7 +64,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
     }
 
     /// <summary>The dapr.yaml of the working directory or a folder above it, else of a folder above this program.</summary>
-    private static string FindRunFile()
+    internal static string FindRunFile()
     {
         foreach (var start in new[] { Environment.CurrentDirectory, AppContext.BaseDirectory })
         {

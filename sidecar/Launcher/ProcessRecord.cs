@@ -116,8 +116,15 @@ internal sealed class ProcessRecord : IDisposable
     private void Write()
     {
         _wrote = true;
-        File.WriteAllText(_file + ".new", JsonSerializer.Serialize(_entries.Values));
-        File.Move(_file + ".new", _file, overwrite: true);
+        try
+        {
+            File.WriteAllText(_file + ".new", JsonSerializer.Serialize(_entries.Values));
+            File.Move(_file + ".new", _file, overwrite: true);
+        }
+        catch (IOException)
+        {
+            // The disk is full: that is no reason not to start an app again. The guard ends what a killed launcher leaves, as long as it lives.
+        }
     }
 
     private sealed record Entry(string Name, int Id, DateTime StartedUtc);

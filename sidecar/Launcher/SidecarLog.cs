@@ -6,7 +6,7 @@ namespace DaprOrders.Sidecar.Launcher;
 /// <summary>The log of all sidecars: one file; errors also on the console.</summary>
 internal sealed class SidecarLog : ILoggerProvider
 {
-    private readonly StreamWriter _file;
+    private readonly LogFile _file;
     private readonly LaunchConsole _console;
     private readonly TimeProvider _time;
     private readonly ConcurrentDictionary<string, ILogger> _loggers = new(StringComparer.Ordinal);
@@ -14,12 +14,11 @@ internal sealed class SidecarLog : ILoggerProvider
 
     public SidecarLog(string file, LaunchConsole console, TimeProvider time)
     {
-        FilePath = file;
-        _file = new StreamWriter(new FileStream(file, FileMode.Append, FileAccess.Write, FileShare.ReadWrite)) { AutoFlush = true };
+        _file = new LogFile(file);
         (_console, _time) = (console, time);
     }
 
-    public string FilePath { get; }
+    public string FilePath => _file.Path;
 
     public ILogger CreateLogger(string categoryName) => _loggers.GetOrAdd(categoryName, name => new Logger(this, name));
 
@@ -34,11 +33,7 @@ internal sealed class SidecarLog : ILoggerProvider
         var now = _time.GetLocalNow().ToString("HH:mm:ss.fff", CultureInfo.InvariantCulture);
         var text = $"{now} {level} {category} {message}{(exception is null ? "" : Environment.NewLine + exception)}";
         lock (_writing)
-        {
-            if (!_file.BaseStream.CanWrite)
-                return;
             _file.WriteLine(text);
-        }
 
         if (level >= LogLevel.Error)
             _console.App("sidecar", exception is null ? message : $"{message} ({exception.GetType().Name}: {exception.Message})");

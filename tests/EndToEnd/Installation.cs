@@ -1,44 +1,115 @@
+using System.Globalization;
 using System.Reflection;
-using System.Text.RegularExpressions;
 using DaprOrders.Tests.Servers;
+using YamlDotNet.RepresentationModel;
 
 namespace DaprOrders.EndToEnd.Tests;
 
 /// <summary>
 /// The shipped run file and components in a folder of their own, on free ports and with their own data, so that a test neither disturbs nor
-/// meets a system that is running beside it.
+/// meets a system that is running beside it. What a test changes in it, it changes before the start.
 /// </summary>
-internal sealed partial class Installation : IDisposable
+internal sealed class Installation : IDisposable
 {
-    private static readonly string Root = Path.GetFullPath(Metadata("RepositoryRoot").Replace('\\', '/'));
+    private const string PaymentProviderApp = "payment-provider";
+
+    private static readonly string Root = Path.GetFullPath(Metadata("RepositoryRoot").Replace('\\', '/')).Replace('\\', '/').TrimEnd('/');
     private static readonly string Configuration = Metadata("Configuration");
-    private static readonly string ShippedRunFile = File.ReadAllText(Path.Combine(Root, "dapr.yaml"));
-    private static readonly HashSet<string> ShippedPorts = [.. PortField().Matches(ShippedRunFile).Select(match => match.Groups["port"].Value)];
 
-    private readonly Dictionary<string, int> _ports = [];
+    private readonly YamlStream _runFile = [];
+    private readonly List<YamlMappingNode> _apps;
+    private readonly string _resources;
 
-    public Installation()
+    /// <param name="replicas">Of every service; there is one payment provider.</param>
+    public Installation(int replicas = 1)
     {
-        Folder = Directory.CreateTempSubdirectory("daprorders-").FullName;
-        var resources = Directory.CreateDirectory(Path.Combine(Folder, "resources")).FullName;
-        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", "common")).Concat(Directory.GetFiles(Path.Combine(Root, "components", "local"))))
+        Folder = Directory.CreateTempSubdirectory("daprorders-").FullName.Replace('\\', '/');
+        DataFolder = $"{Folder}/data";
+        _resources = Directory.CreateDirectory(Path.Combine(Folder, "resources")).FullName;
+        using (var shipped = File.OpenText(Path.Combine(Root, "dapr.yaml")))
+            _runFile.Load(shipped);
+        var root = (YamlMappingNode)_runFile.Documents[0].RootNode;
+        var apps = (YamlSequenceNode)root["apps"];
+        Common = (YamlMappingNode)root["common"];
+        foreach (var app in apps.Children.Cast<YamlMappingNode>().Where(app => IdOf(app) != PaymentProviderApp).ToList())
         {
-            File.WriteAllText(Path.Combine(resources, Path.GetFileName(file)), Moved(File.ReadAllText(file)));
+            for (var replica = 1; replica < replicas; replica++)
+                apps.Add(new YamlMappingNode(app.Children.Select(field => KeyValuePair.Create(field.Key, field.Value))));
         }
 
-        File.WriteAllText(RunFile, Moved(ShippedRunFile));
+        _apps = [.. apps.Children.Cast<YamlMappingNode>()];
+        foreach (var app in _apps)
+        {
+            foreach (var field in app.Children.Keys.Cast<YamlScalarNode>().Where(field => field.Value!.EndsWith("Port", StringComparison.Ordinal)).ToList())
+                app.Children[field] = Number(FreePort.Next());
+            app.Children["appDirPath"] = $"{Root}/{app["appDirPath"]}";
+            app.Children["command"] = new YamlSequenceNode(
+                ((YamlSequenceNode)app["command"]).Select(part => (YamlNode)$"{part}".Replace("/release/", $"/{Configuration}/", StringComparison.Ordinal)));
+        }
+
+        Common.Children["resourcesPaths"] = new YamlSequenceNode("resources");
+        Common.Children["configFilePath"] = "resources/config.yaml";
+        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", "common")).Concat(Directory.GetFiles(Path.Combine(Root, "components", "local"))))
+            File.Copy(file, Path.Combine(_resources, Path.GetFileName(file)));
+        StandBeforePaymentProvider(PortOf(PaymentProviderApp, "appPort"));
     }
 
     public string Folder { get; }
 
+    /// <summary>What the components and the payment provider keep.</summary>
+    public string DataFolder { get; set; }
+
+    public YamlMappingNode Common { get; }
+
     public string RunFile => Path.Combine(Folder, "dapr.yaml");
+
+    /// <summary>Where the launcher writes down its processes.</summary>
+    public string ProcessRecord => Path.Combine(Folder, ".dapr", "processes.json");
 
     public static string Sidecar => Path.Combine(Root, "artifacts", "bin", "Sidecar", Configuration, "DaprOrders.Sidecar.dll");
 
-    /// <summary>The Dapr HTTP port of a service; the number in the shipped run file leads to the free one.</summary>
-    public Uri DaprOf(string app) => new($"http://localhost:{_ports[Shipped(app, "daprHTTPPort")]}");
+    public Uri DaprOf(string app, int replica = 0) => new($"http://localhost:{PortOf(app, "daprHTTPPort", replica)}");
 
-    public Uri PaymentProvider => new($"http://localhost:{_ports[Shipped("payment-provider", "appPort")]}");
+    public Uri PaymentProvider => new($"http://localhost:{PortOf(PaymentProviderApp, "appPort")}");
+
+    public int PortOf(string app, string field, int replica = 0) =>
+        int.Parse($"{AppsOf(app).ElementAt(replica)[field]}", CultureInfo.InvariantCulture);
+
+    /// <summary>A setting for every process of an app.</summary>
+    public void Set(string app, string setting, string value)
+    {
+        foreach (var one in AppsOf(app))
+            Environment(one).Children[setting] = value;
+    }
+
+    /// <summary>From now on its sidecar calls the app at another port, where somebody passes the calls on to the one that is returned.</summary>
+    public int StandBefore(string app, int port, int replica = 0)
+    {
+        var own = PortOf(app, "appPort", replica);
+        var one = AppsOf(app).ElementAt(replica);
+        one.Children["appPort"] = Number(port);
+        Environment(one).Children["APP_PORT"] = Number(own);
+        return own;
+    }
+
+    /// <summary>Payments calls the provider at another port.</summary>
+    public void StandBeforePaymentProvider(int port) =>
+        Replace("payment-provider.yaml", text => System.Text.RegularExpressions.Regex.Replace(text, @"(baseUrl: http://localhost:)\d+", $"${{1}}{port}"));
+
+    public void Replace(string resource, Func<string, string> change)
+    {
+        var path = Path.Combine(_resources, resource);
+        File.WriteAllText(path, change(File.ReadAllText(path)));
+    }
+
+    public void Write()
+    {
+        Set(PaymentProviderApp, "PaymentProvider__JournalPath", $"{DataFolder}/payment-provider.journal");
+        foreach (var resource in new[] { "statestore.yaml", "pubsub.yaml" })
+            Replace(resource, text => text.Replace("value: data/", $"value: {DataFolder}/", StringComparison.Ordinal));
+        using var file = File.CreateText(RunFile);
+        _runFile.Save(file, assignAnchors: false);
+    }
 
     public void Dispose()
     {
@@ -52,34 +123,19 @@ internal sealed partial class Installation : IDisposable
         }
     }
 
-    private string Moved(string text)
+    private static string IdOf(YamlMappingNode app) => $"{app["appID"]}";
+
+    private static YamlMappingNode Environment(YamlMappingNode app)
     {
-        text = Number().Replace(text, match => ShippedPorts.Contains(match.Value) ? $"{Free(match.Value)}" : match.Value);
-        return text
-            .Replace("[components/common, components/redis]", "[resources]", StringComparison.Ordinal)
-            .Replace("components/common/", "resources/", StringComparison.Ordinal)
-            .Replace("appDirPath: services/", $"appDirPath: {Slashed(Root)}/services/", StringComparison.Ordinal)
-            .Replace("/release/", $"/{Configuration}/", StringComparison.Ordinal)
-            .Replace("../../data/", $"{Slashed(Folder)}/data/", StringComparison.Ordinal)
-            .Replace("value: data/", $"value: {Slashed(Folder)}/data/", StringComparison.Ordinal);
+        if (!app.Children.TryGetValue("env", out var env))
+            app.Children["env"] = env = new YamlMappingNode();
+        return (YamlMappingNode)env;
     }
 
-    private int Free(string port) => _ports.TryGetValue(port, out var free) ? free : _ports[port] = FreePort.Next();
-
-    private static string Slashed(string path) => path.Replace('\\', '/').TrimEnd('/');
+    private static YamlScalarNode Number(int number) => new(number.ToString(CultureInfo.InvariantCulture));
 
     private static string Metadata(string key) =>
         typeof(Installation).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == key).Value!;
 
-    private static string Shipped(string app, string field)
-    {
-        var rest = ShippedRunFile[ShippedRunFile.IndexOf($"appID: {app}\n", StringComparison.Ordinal)..];
-        return PortField().Matches(rest).First(match => match.Groups["field"].Value == field).Groups["port"].Value;
-    }
-
-    [GeneratedRegex(@"(?<field>\w+Port): (?<port>\d+)")]
-    private static partial Regex PortField();
-
-    [GeneratedRegex(@"\b\d{4,5}\b")]
-    private static partial Regex Number();
+    private IEnumerable<YamlMappingNode> AppsOf(string app) => _apps.Where(one => IdOf(one) == app);
 }

@@ -30,7 +30,7 @@ public sealed class KillTests
             }
         }
 
-        await new Auditor(system.Shop).AuditAsync(orders, new Dictionary<string, int> { [sku] = Stock });
+        await system.AuditAsync(orders, new Dictionary<string, int> { [sku] = Stock });
     }
 
     private static Task<string> PlaceAsync(Shop shop, string sku, Request request) =>

@@ -72,7 +72,7 @@ public sealed class OrderJourneyTests(OrdersSystem system)
         using var answer = await _shop.SendAsync(HttpMethod.Post, "ordering", $"orders/{id}/cancellation", new { reason = "changed my mind" });
 
         Assert.Equal("cancelled", Shop.Status(await Shop.ReadAsync(answer, HttpStatusCode.OK)));
-        await new Auditor(_shop).AuditAsync([id], new Dictionary<string, int> { [sku] = 3 });
+        await system.AuditAsync([id], new Dictionary<string, int> { [sku] = 3 });
     }
 
     [Fact]
@@ -81,7 +81,7 @@ public sealed class OrderJourneyTests(OrdersSystem system)
         var sku = await _shop.StockAsync(10);
 
         var orders = await Task.WhenAll(Enumerable.Range(0, 25).Select(_ => _shop.OrderAsync(sku, 1)));
-        await new Auditor(_shop).AuditAsync(orders, new Dictionary<string, int> { [sku] = 10 });
+        await system.AuditAsync(orders, new Dictionary<string, int> { [sku] = 10 });
 
         var shipped = 0;
         foreach (var id in orders)
@@ -149,7 +149,18 @@ public sealed class OrderJourneyTests(OrdersSystem system)
         var shipped = await _shop.OrderAsync(sku, 1, customer: customer);
         var declined = await _shop.OrderAsync(sku, 1, "pm_card_declined", customer);
 
-        await new Auditor(_shop).AuditAsync([shipped, declined], new Dictionary<string, int> { [sku] = 10 });
+        await system.AuditAsync([shipped, declined], new Dictionary<string, int> { [sku] = 10 });
+    }
+
+    [Fact]
+    public async Task The_audit_command_tells_what_holds_of_a_running_system_by_its_exit_code()
+    {
+        await _shop.OrderAsync(await _shop.StockAsync(3), 1);
+
+        var (exitCode, output) = await system.RunAsync("audit", "--wait", "60");
+
+        Assert.True(exitCode == 0, output);
+        Assert.Contains("Charged once, and refunded once if cancelled", output, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Security.Cryptography;
+using System.Text.Json.Nodes;
+using DaprOrders.Audit;
 
 namespace DaprOrders.EndToEnd.Tests;
 
@@ -8,32 +10,58 @@ namespace DaprOrders.EndToEnd.Tests;
 public sealed class OrdersSystem : IAsyncLifetime
 {
     private static readonly TimeSpan StartWithin = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan RestWithin = TimeSpan.FromMinutes(2);
 
     private static readonly string SigningKey = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
 
-    private readonly Installation _installation = new();
+    private readonly Installation _installation;
+    private readonly SystemUnderAudit _underAudit;
+    private readonly SystemAudit _audit;
     private readonly ConcurrentQueue<string> _output = [];
     private Process? _launcher;
 
-    public Shop Shop { get; private set; } = null!;
+    public OrdersSystem()
+        : this(new Installation())
+    {
+    }
+
+    internal OrdersSystem(Installation installation)
+    {
+        _installation = installation;
+        Shop = new Shop(app => installation.DaprOf(app), installation.PaymentProvider);
+        _underAudit = new(app => new Uri(installation.DaprOf(app), $"/v1.0/invoke/{app}/method/"), installation.PaymentProvider);
+        _audit = new(_underAudit);
+    }
+
+    public Shop Shop { get; }
+
+    internal int LauncherId => _launcher!.Id;
 
     public string Output => string.Join(Environment.NewLine, _output);
 
+    /// <summary>Runs the launcher another way than by its name.</summary>
+    internal Func<string[], ProcessStartInfo> Launcher { get; init; } = arguments => new ProcessStartInfo("dotnet", arguments);
+
+    internal static async Task<OrdersSystem> StartAsync(Installation installation)
+    {
+        var system = new OrdersSystem(installation);
+        await system.InitializeAsync();
+        return system;
+    }
+
     public async ValueTask InitializeAsync()
     {
-        Shop = new Shop(_installation.DaprOf, _installation.PaymentProvider);
+        _installation.Write();
         await StartAsync();
     }
 
     public async Task StartAsync()
     {
-        var start = new ProcessStartInfo("dotnet", [Installation.Sidecar, "--run-file", _installation.RunFile])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            WorkingDirectory = _installation.Folder,
-            Environment = { ["EVENTS_SIGNING_KEY"] = SigningKey },
-        };
+        var start = Launcher([Installation.Sidecar, "--run-file", _installation.RunFile]);
+        start.RedirectStandardOutput = true;
+        start.RedirectStandardError = true;
+        start.WorkingDirectory = _installation.Folder;
+        start.Environment["EVENTS_SIGNING_KEY"] = SigningKey;
         _launcher = Process.Start(start) ?? throw new InvalidOperationException("The launcher was not started.");
         _launcher.OutputDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");
         _launcher.ErrorDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");
@@ -55,6 +83,45 @@ public sealed class OrdersSystem : IAsyncLifetime
         await _launcher.WaitForExitAsync();
     }
 
+    /// <summary>kill -9 of one service, or of one of its replicas; the launcher starts it again. False: it is not running just now.</summary>
+    public bool Kill(string app, Random random)
+    {
+        var processes = ((JsonArray)JsonNode.Parse(File.ReadAllText(_installation.ProcessRecord))!)
+            .Where(process => process!["Name"]!.GetValue<string>() == app).Select(process => process!["Id"]!.GetValue<int>()).ToArray();
+        if (processes.Length == 0)
+            return false;
+        try
+        {
+            using var process = Process.GetProcessById(processes[random.Next(processes.Length)]);
+            process.Kill();
+            return true;
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Waits for the flow to come to rest; then everything that must hold of it does.</summary>
+    /// <param name="orders">Every order that was acknowledged.</param>
+    /// <param name="received">What was received of each SKU.</param>
+    public async Task<AuditReport> AuditAsync(IReadOnlyCollection<string> orders, IReadOnlyDictionary<string, int> received)
+    {
+        var report = await _audit.RunAsync(RestWithin, new AuditKnowledge(orders, received), TestContext.Current.CancellationToken);
+        TestContext.Current.TestOutputHelper?.WriteLine($"{report}");
+        Assert.True(report.Holds, $"{report}{Environment.NewLine}{string.Join(Environment.NewLine, _output.TakeLast(60))}");
+        return report;
+    }
+
+    /// <summary>A command of the launcher, against this system as it runs: its exit code and what it wrote.</summary>
+    public async Task<(int ExitCode, string Output)> RunAsync(params string[] command)
+    {
+        using var process = Process.Start(new ProcessStartInfo("dotnet", [Installation.Sidecar, .. command, "--run-file", _installation.RunFile]) { RedirectStandardOutput = true })!;
+        var output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return (process.ExitCode, output);
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (_launcher is { HasExited: false })
@@ -63,7 +130,8 @@ public sealed class OrdersSystem : IAsyncLifetime
         }
 
         _launcher?.Dispose();
-        Shop?.Dispose();
+        Shop.Dispose();
+        _underAudit.Dispose();
         _installation.Dispose();
     }
 }
