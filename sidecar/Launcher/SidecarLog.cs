@@ -37,7 +37,14 @@ internal sealed class SidecarLog : ILoggerProvider
         {
             if (!_file.BaseStream.CanWrite)
                 return;
-            _file.WriteLine(text);
+            try
+            {
+                _file.WriteLine(text);
+            }
+            catch (IOException)
+            {
+                // The disk is full: what is logged must not fail for it.
+            }
         }
 
         if (level >= LogLevel.Error)
