@@ -67,5 +67,5 @@ internal sealed record ActorSettings(TimeSpan IdleTimeout, TimeSpan DrainTimeout
         : [];
 
     private static JsonElement Field(JsonElement json, string name) =>
-        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var value) ? value : default;
+        json.ValueKind == JsonValueKind.Object && GoJson.TryFind(json, name, out var value) ? value : default;
 }

@@ -29,8 +29,14 @@ public sealed class CelExpression
         }
         catch (CelException error)
         {
-            throw new ResourceException(location, $"the expression '{text}' cannot be used: {error.Message}", error);
+            throw new ResourceException(location, $"the expression '{Shown(text)}' cannot be used: {error.Message}", error);
         }
+    }
+
+    private static string Shown(string text)
+    {
+        const int Most = 200;
+        return text.Length <= Most ? text : text[..Most] + "...";
     }
 
     /// <summary>True or false; anything else is an error, as in CEL there is no truthiness.</summary>

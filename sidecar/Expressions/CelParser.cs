@@ -289,7 +289,12 @@ internal sealed partial class CelParser
     private static object Number(Token token)
     {
         if (token.Value.StartsWith("0x", StringComparison.OrdinalIgnoreCase))
-            return long.Parse(token.Value.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+        {
+            return long.TryParse(token.Value.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var hexadecimal)
+                ? hexadecimal
+                : throw new CelException($"'{token.Value}' at column {token.Column} is too large");
+        }
+
         if (long.TryParse(token.Value.TrimEnd('u', 'U'), NumberStyles.None, CultureInfo.InvariantCulture, out var whole))
             return whole;
         return double.TryParse(token.Value, NumberStyles.Float, CultureInfo.InvariantCulture, out var real)

@@ -70,6 +70,19 @@ internal static class GoJson
         }
     }
 
+    /// <summary>A field by its exact name.</summary>
+    public static bool TryFind(JsonElement json, string name, out JsonElement value)
+    {
+        try
+        {
+            return json.TryGetProperty(name, out value);
+        }
+        catch (InvalidOperationException)
+        {
+            return Fields(json, field => field.Value).TryGetValue(name, out value);
+        }
+    }
+
     /// <summary>The fields of an object; of a name that comes twice the last one counts.</summary>
     public static Dictionary<string, T> Fields<T>(JsonElement json, Func<JsonProperty, T> read)
     {

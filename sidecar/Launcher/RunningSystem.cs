@@ -18,7 +18,7 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     private readonly TimeProvider _time;
     private readonly long _began;
     private readonly CancellationTokenSource _stopping = new();
-    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(2) };
+    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(2), MaxResponseContentBufferSize = 1 << 20 };
     private readonly List<AppSupervisor> _supervisors = [];
     private Guard? _guard;
     private EmbeddedDapr? _dapr;

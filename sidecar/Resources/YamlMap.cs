@@ -11,6 +11,9 @@ namespace DaprOrders.Sidecar.Resources;
 /// </summary>
 internal sealed class YamlMap
 {
+    /// <summary>The library reads by recursion; no resource of Dapr's is nearly as deep.</summary>
+    private const int DeepestNesting = 100;
+
     private readonly YamlMappingNode _node;
     private readonly string _path;
     private readonly List<ResourceError> _errors;
@@ -37,6 +40,12 @@ internal sealed class YamlMap
         var stream = new YamlStream();
         try
         {
+            if (TooDeepAt(text) is { } line)
+            {
+                errors.Add(new(new(file, line), $"expected maps and lists of at most {DeepestNesting} levels, got more"));
+                return [];
+            }
+
             stream.Load(new StringReader(text));
         }
         catch (YamlException e)
@@ -177,6 +186,20 @@ internal sealed class YamlMap
             var expected = similar is null ? $"expected one of {string.Join(", ", _known.Distinct())}" : $"did you mean {similar}?";
             _errors.Add(new(At(key), $"{PathOf(name)}: unknown field; {expected}"));
         }
+    }
+
+    /// <exception cref="YamlException">It is not well-formed.</exception>
+    private static int? TooDeepAt(string text)
+    {
+        var parser = new Parser(new StringReader(text));
+        for (var depth = 0; parser.MoveNext();)
+        {
+            depth += parser.Current!.NestingIncrease;
+            if (depth > DeepestNesting)
+                return (int)parser.Current.Start.Line;
+        }
+
+        return null;
     }
 
     private List<T> Items<T>(string field, string expected, Func<YamlNode, string, T?> read)

@@ -26,7 +26,7 @@ internal static class ActorRequests
     {
         using var json = RequestBody.Parse(body);
         var root = Object(json.RootElement);
-        var overwrite = !root.TryGetProperty("overwrite", out var given) || given.ValueKind != JsonValueKind.False;
+        var overwrite = !GoJson.TryFind(root, "overwrite", out var given) || given.ValueKind != JsonValueKind.False;
         return new(Text(root, "dueTime"), Text(root, "period"), Text(root, "ttl"), Data(root), overwrite, ReminderRetry.Default);
     }
 
@@ -45,15 +45,15 @@ internal static class ActorRequests
     private static ActorStateOperation Operation(JsonElement operation)
     {
         Object(operation);
-        var request = operation.TryGetProperty("request", out var given) && given.ValueKind == JsonValueKind.Object ? given : default;
+        var request = GoJson.TryFind(operation, "request", out var given) && given.ValueKind == JsonValueKind.Object ? given : default;
         if (request.ValueKind != JsonValueKind.Object)
             return new(Text(operation, "operation"), "", default, null, NoMetadata);
         return new(
             Text(operation, "operation"),
             Text(request, "key"),
-            request.TryGetProperty("value", out var value) ? GoJson.Reencode(value) : "null"u8.ToArray(),
-            request.TryGetProperty("etag", out var etag) && etag.ValueKind == JsonValueKind.String ? GoJson.Text(etag) : null,
-            request.TryGetProperty("metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object
+            GoJson.TryFind(request, "value", out var value) ? GoJson.Reencode(value) : "null"u8.ToArray(),
+            GoJson.TryFind(request, "etag", out var etag) && etag.ValueKind == JsonValueKind.String ? GoJson.Text(etag) : null,
+            GoJson.TryFind(request, "metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object
                 ? GoJson.Fields(metadata, field => field.Value.ValueKind == JsonValueKind.String ? GoJson.Text(field.Value) : field.Value.GetRawText())
                 : NoMetadata);
     }
@@ -64,7 +64,7 @@ internal static class ActorRequests
 
     private static string Text(JsonElement json, string field)
     {
-        if (!json.TryGetProperty(field, out var value) || value.ValueKind == JsonValueKind.Null)
+        if (!GoJson.TryFind(json, field, out var value) || value.ValueKind == JsonValueKind.Null)
             return "";
         return value.ValueKind == JsonValueKind.String
             ? GoJson.Text(value)
@@ -72,5 +72,5 @@ internal static class ActorRequests
     }
 
     private static byte[] Data(JsonElement json) =>
-        json.TryGetProperty("data", out var data) ? GoJson.Compact(JsonMarshal.GetRawUtf8Value(data)) : [];
+        GoJson.TryFind(json, "data", out var data) ? GoJson.Compact(JsonMarshal.GetRawUtf8Value(data)) : [];
 }

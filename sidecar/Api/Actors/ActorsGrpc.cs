@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Actors;
+using DaprOrders.Sidecar.Api.Invocation;
 using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Hosting;
 using Google.Protobuf;
@@ -31,7 +32,7 @@ internal static class ActorsGrpc
     {
         var headers = new HeaderDictionary();
         foreach (var (name, value) in request.Metadata)
-            headers[name] = value;
+            headers[name] = ForwardedHeaders.Value(value);
         headers["traceparent"] = TraceParent.Continue(call.RequestHeaders.GetValue("traceparent"));
         using var reply = await new ActorApi(runtime).InvokeAsync(
             new(request.ActorType, request.ActorId), request.Method, "", request.Data.Memory, headers, call.CancellationToken);

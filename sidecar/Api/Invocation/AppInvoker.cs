@@ -81,7 +81,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         TimeoutRejectedException => Failed(route.Id, "context deadline exceeded"),
         CircuitBreakerOpenException open => Failed(route.Id, open.Message),
         HttpRequestException error => Failed(route.Id, route.Word(GoNetworkError.Of(method, address, error))),
-        IOException error => Failed(route.Id, route.Word($"{method.Method} \"{address}\": {error.Message}")),
+        IOException error => Failed(route.Id, route.Word($"{method.Method} \"{GoNetworkError.WithoutPassword(address)}\": {error.Message}")),
         _ => null,
     };
 

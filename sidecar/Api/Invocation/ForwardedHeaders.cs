@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Net.Http.Headers;
+using System.Text;
 
 namespace DaprOrders.Sidecar.Api.Invocation;
 
@@ -17,6 +18,9 @@ internal static class ForwardedHeaders
     {
         "dapr-caller-app-id", "dapr-caller-namespace", "dapr-callee-app-id", "dapr-api-call", "x-dapr-remote", "dapr-app-id", "dapr-api-token",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>A text as the value of a header: headers are written one character to the byte, and texts are UTF-8.</summary>
+    public static string Value(string text) => Ascii.IsValid(text) ? text : Encoding.Latin1.GetString(Encoding.UTF8.GetBytes(text));
 
     public static bool AreOfTheSidecar(string name) => OfTheSidecar.Contains(name);
 

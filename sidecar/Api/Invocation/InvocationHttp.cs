@@ -104,7 +104,11 @@ internal static class InvocationHttp
             // daprd takes such an answer into memory, and gives it this content type when it has none.
             if (!streaming && (int?)response?.StatusCode is < 200 or >= 400 && headers.ContentType.Count == 0)
                 headers.ContentType = "application/json";
-            return copyBody;
+            if (context.Response.StatusCode is not (StatusCodes.Status204NoContent or StatusCodes.Status205ResetContent or StatusCodes.Status304NotModified))
+                return copyBody;
+            // Such an answer has no body, whatever the application says of one.
+            headers.ContentLength = null;
+            return false;
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Net.Http.Headers;
 using System.Text;
+using DaprOrders.Sidecar.Api.Invocation;
 using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
@@ -53,7 +54,7 @@ internal sealed class AppDelivery(AppChannel app, string pubsub)
             foreach (var (name, value) in metadata)
             {
                 if (!NotForwarded.Contains(name) && value.Length > 0)
-                    request.Headers.TryAddWithoutValidation(name, value);
+                    request.Headers.TryAddWithoutValidation(name, ForwardedHeaders.Value(value));
             }
         }
 

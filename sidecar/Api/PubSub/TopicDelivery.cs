@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text.Json;
 using DaprOrders.Sidecar.Components.PubSub;
-using DaprOrders.Sidecar.Expressions;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resiliency;
 using DaprOrders.Sidecar.Resources;
@@ -49,9 +48,9 @@ internal class TopicDelivery
         if (!TryRoute(data, out var header, out var path, out var outcome))
             return await SettleAsync(message, outcome);
 
-        var route = App.Address(path);
         try
         {
+            var route = App.Address(path);
             if (Inbound is null)
                 await AttemptAsync(route, message, data, header, cancellationToken);
             else
@@ -111,7 +110,7 @@ internal class TopicDelivery
                 "A message of topic {Topic} is no CloudEvent and cannot be delivered: {Reason}", Subscription.Topic, error.Message);
             return false;
         }
-        catch (CelException error)
+        catch (Exception error)
         {
             Runtime.Logger.LogError(
                 "Event {EventId} of topic {Topic} cannot be matched with the routes: {Reason}",

@@ -153,7 +153,7 @@ internal static class StateRequests
     /// <summary>As Go finds the field of a struct: the exact name first, then any casing. A null counts as nothing.</summary>
     private static bool TryFind(JsonElement element, string name, out JsonElement value)
     {
-        if (!element.TryGetProperty(name, out value))
+        if (!GoJson.TryFind(element, name, out value))
             value = element.EnumerateObject().FirstOrDefault(property => GoJson.Name(property).Equals(name, StringComparison.OrdinalIgnoreCase)).Value;
 
         return value.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);

@@ -55,6 +55,39 @@ public sealed class CelExpressionTests
     public void Cannot_be_evaluated(string expression, string why) =>
         Assert.Contains(why, Assert.Throws<CelException>(() => Evaluate(expression)).Message, StringComparison.Ordinal);
 
+    public static TheoryData<string, string> Endless => new()
+    {
+        { new string('(', 300), "nested deeper than 100 levels" },
+        { new string('!', 300) + "true", "nested deeper than 100 levels" },
+        { new string('-', 300) + "1", "nested deeper than 100 levels" },
+        { string.Concat(Enumerable.Repeat("event[", 300)), "nested deeper than 100 levels" },
+        { string.Concat(Enumerable.Repeat("true ? 1 : ", 200)) + "1", "nested deeper than 100 levels" },
+        { string.Concat(Enumerable.Repeat("true && ", 50_000)) + "true", "longer than 1000 words and signs" },
+        { "event" + string.Concat(Enumerable.Repeat(".a", 50_000)), "longer than 1000 words and signs" },
+        { "0xFFFFFFFFFFFFFFFFFF == 1", "too large" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Endless))]
+    public void Without_end_is_refused_before_it_can_end_the_process(string expression, string why)
+    {
+        var refusal = Assert.Throws<ResourceException>(() => CelExpression.Parse(expression, default));
+
+        Assert.Contains(why, refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void As_long_as_it_may_be_is_evaluated() =>
+        Assert.True(Evaluate(string.Concat(Enumerable.Repeat("event.type != 'x' && ", 140)) + "true"));
+
+    [Fact]
+    public void Each_side_is_evaluated_once_however_deep_the_mistake_lies()
+    {
+        var expression = string.Concat(Enumerable.Repeat("true && (", 90)) + "event.missing == 1" + new string(')', 90);
+
+        Assert.Contains("no such key", Assert.Throws<CelException>(() => Evaluate(expression)).Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("", "it is empty")]
     [InlineData("event.type ==", "expected a value at column 14")]

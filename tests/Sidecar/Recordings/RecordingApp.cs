@@ -63,7 +63,7 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
             await context.Response.CompleteAsync();
             done(context.RequestAborted.IsCancellationRequested && answer?.Raw is null ? -1 : status);
         }
-        catch (OperationCanceledException)
+        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
         {
             done(-1);
         }
@@ -106,9 +106,17 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
     private static async Task<int> AnswerRawAsync(HttpContext context, string raw)
     {
         var socket = context.Features.GetRequiredFeature<IConnectionSocketFeature>().Socket;
-        if (raw != "-")
-            await socket.SendAsync(WireText.Bytes(raw), context.RequestAborted);
-        socket.Shutdown(SocketShutdown.Send);
+        try
+        {
+            if (raw != "-")
+                await socket.SendAsync(WireText.Bytes(raw), CancellationToken.None);
+            socket.Shutdown(SocketShutdown.Send);
+        }
+        catch (SocketException)
+        {
+            // The sidecar has read enough of it, and hung up.
+        }
+
         context.Abort();
         return StatusCodes.Status200OK;
     }

@@ -1,3 +1,4 @@
+using System.Text;
 using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Resources;
@@ -146,6 +147,19 @@ public sealed class ResourceMistakesTests
         var e = Assert.Throws<ResourceException>(() => ResourceLoader.LoadConfiguration(Path.Combine(folder.Path, "config.yaml")));
 
         Assert.Contains("config.yaml:1: expected apiVersion dapr.io/v1alpha1 and kind Configuration, got dapr.io/v1alpha1 and Component", e.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("[")]
+    [InlineData("{a: ")]
+    [InlineData("- ")]
+    public void A_file_that_is_nested_without_end_is_refused(string level)
+    {
+        using var folder = new ResourceFolder().With("deep.yaml", new StringBuilder().Insert(0, level, 100_000).ToString());
+
+        var e = Assert.Throws<ResourceException>(() => ResourceLoader.Load([folder.Path]));
+
+        Assert.Contains("deep.yaml:1: expected maps and lists of at most 100 levels, got more", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]
