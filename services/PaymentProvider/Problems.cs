@@ -60,9 +60,17 @@ public static class Problems
                 return false;
             }
 
-            var cause = bad.InnerException is JsonException json ? $"{bad.Message} {json.Message}" : bad.Message;
-            await Of(bad.StatusCode, CodeOf(bad.StatusCode), "The request cannot be read.", cause).ExecuteAsync(context);
+            await Of(bad.StatusCode, CodeOf(bad.StatusCode), "The request cannot be read.", CauseOf(bad)).ExecuteAsync(context);
             return true;
         }
+
+        /// <summary>The framework's own words name types of this program.</summary>
+        private static string CauseOf(BadHttpRequestException bad) => bad switch
+        {
+            { InnerException: JsonException { Path: { Length: > 1 } path } } => $"The value of '{path.TrimStart('$', '.')}' is not of the type that is expected.",
+            { StatusCode: StatusCodes.Status415UnsupportedMediaType } => "Expected a JSON body: send Content-Type application/json.",
+            { StatusCode: StatusCodes.Status413PayloadTooLarge } => "The body is too large.",
+            _ => "Expected a JSON object as the body, and whole numbers in the query.",
+        };
     }
 }

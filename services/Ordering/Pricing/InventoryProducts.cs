@@ -24,7 +24,7 @@ public sealed class InventoryProducts(DaprClient dapr) : IDisposable
             || (exception is TaskCanceledException && !cancellationToken.IsCancellationRequested))
         {
             throw new ServiceUnavailableException(
-                "inventory", $"The price of {sku} is not known here, and Inventory did not tell it: {exception.Message}", exception);
+                "inventory", $"The price of {sku} is not known here, and Inventory did not tell it.", exception);
         }
     }
 

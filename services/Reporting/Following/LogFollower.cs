@@ -67,7 +67,8 @@ internal sealed class LogFollower(
         var page = await logs.ReadLaneAsync(lane.Publisher, lane.Name, from, limit, cancellationToken);
         var events = page.Events
             .Where(SourceEvents.IsOfOrder)
-            .Select(recorded => new IncomingEvent(lane.Publisher, recorded, types.Read(recorded)))
+            .Select(recorded => IncomingEvent.Of(lane.Publisher, recorded, types))
+            .Where(incoming => incoming.IsKnown)
             .ToList();
         return new PageOfLane(lane, from, page.Next, page.Events.Count, events);
     }
