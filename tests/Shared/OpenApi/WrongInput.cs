@@ -11,7 +11,7 @@ namespace DaprOrders.Tests;
 /// </summary>
 public static partial class WrongInput
 {
-    private static readonly string[] PathTexts = ["a", "-1", "a%20b", "a%7Cb", "%00", "%F0%9F%8D%B5", new string('x', 65), new string('x', 3000)];
+    private static readonly string[] PathTexts = ["a", "-1", "a%20b", "a%7Cb", "%07", "%F0%9F%8D%B5", new string('x', 65), new string('x', 3000)];
 
     private static readonly string[] QueryTexts =
         ["", "x", "-1", "0", "1.5", "true", "99999999999999999999", "2026-13-45", "0001-01-01", "9999-12-31", "%00", "%22", "%0A", "a&{0}=b", new string('9', 500)];
@@ -133,9 +133,6 @@ public static partial class WrongInput
             return null;
         if ((int)answer.StatusCode == 500)
             return $"500 {text}";
-        // The server itself refuses what is no HTTP; it has no words.
-        if (text.Length == 0 && target.Contains("%00", StringComparison.Ordinal))
-            return null;
         if (answer.Content.Headers.ContentType?.MediaType != "application/problem+json")
             return $"{(int)answer.StatusCode} {answer.Content.Headers.ContentType} {text}";
         return Word().Matches(text).Select(word => word.Value).FirstOrDefault(names.Contains) is { } leaked ? $"names '{leaked}': {text}" : null;

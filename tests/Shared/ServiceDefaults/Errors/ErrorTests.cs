@@ -152,10 +152,10 @@ public sealed class ErrorTests
     {
         await using var host = await StartAsync(Map);
 
-        var response = await host.Http.GetAsync("/throw/newer", Cancellation);
+        var problem = await host.GetAsync("/throw/newer", HttpStatusCode.ServiceUnavailable);
 
-        await AssertProblemAsync(response, HttpStatusCode.ServiceUnavailable, "newer-event");
-        Assert.Contains("LetterSplit", (await JsonAsync(response)).GetProperty("detail").GetString(), StringComparison.Ordinal);
+        Assert.Equal("urn:daprorders:newer-event", problem.GetProperty("type").GetString());
+        Assert.Contains("LetterSplit", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
     }
 
     [Theory]
