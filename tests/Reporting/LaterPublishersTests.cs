@@ -3,8 +3,6 @@ using DaprOrders.Contracts;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing;
 using DaprOrders.Tests;
-using Microsoft.AspNetCore.TestHost;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace DaprOrders.Reporting.Tests;
 
@@ -42,13 +40,11 @@ public sealed class LaterPublishersTests
             Assert.Equal(JsonValueKind.Null, (await old.GetAsync("/projections")).GetProperty("failure").ValueKind);
         }
 
-        await using var upgraded = new ReportingApi(state, journal).WithWebHostBuilder(builder => builder.ConfigureTestServices(services =>
-            services.AddSingleton(new EventTypes()
-                .AddFamily<OrderEvent>().AddFamily<ReservationEvent>().AddFamily<PaymentEvent>().AddFamily<ShipmentEvent>().Add<OrderPaid>("OrderPaidInAdvance"))));
-        var http = upgraded.CreateClient();
-        await http.PostAsync("/projections/rebuild", null, Cancellation);
+        await using var upgraded = new ReportingApi(state, journal, new EventTypes()
+            .AddFamily<OrderEvent>().AddFamily<ReservationEvent>().AddFamily<PaymentEvent>().AddFamily<ShipmentEvent>().Add<OrderPaid>("OrderPaidInAdvance"));
+        await upgraded.Http.PostAsync("/projections/rebuild", null, Cancellation);
 
-        await UntilAsync(async () => JsonElement.Parse(await http.GetStringAsync("/summary", Cancellation)).GetProperty("sold").GetInt64() == 1);
+        await upgraded.EventuallyAsync("/summary", summary => summary.GetProperty("sold").GetInt64() == 1);
     }
 
     [Fact]
@@ -63,11 +59,4 @@ public sealed class LaterPublishersTests
         publisher,
         new RecordedEvent(stream, version, "AddedLater", 1, DateTimeOffset.UnixEpoch, null, null, JsonSerializer.SerializeToElement(new { orderId = "1" })),
         NotKnownHere.Instance);
-
-    private static async Task UntilAsync(Func<Task<bool>> isSo)
-    {
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
-        while (!await isSo())
-            await timer.WaitForNextTickAsync(Cancellation);
-    }
 }
