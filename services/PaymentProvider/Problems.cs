@@ -55,14 +55,26 @@ public static class Problems
     {
         public async ValueTask<bool> TryHandleAsync(HttpContext context, Exception exception, CancellationToken cancellationToken)
         {
-            if (exception is not BadHttpRequestException bad)
+            // The framework gives up on a charset that it does not know, after it has taken the content type.
+            var bad = exception is InvalidOperationException && context.Request.GetTypedHeaders().ContentType is { Charset.HasValue: true, Encoding: null }
+                ? new BadHttpRequestException("Unknown charset.", StatusCodes.Status415UnsupportedMediaType)
+                : exception as BadHttpRequestException;
+            if (bad is null)
             {
                 return false;
             }
 
-            var cause = bad.InnerException is JsonException json ? $"{bad.Message} {json.Message}" : bad.Message;
-            await Of(bad.StatusCode, CodeOf(bad.StatusCode), "The request cannot be read.", cause).ExecuteAsync(context);
+            await Of(bad.StatusCode, CodeOf(bad.StatusCode), "The request cannot be read.", CauseOf(bad)).ExecuteAsync(context);
             return true;
         }
+
+        /// <summary>The framework's own words name types of this program.</summary>
+        private static string CauseOf(BadHttpRequestException bad) => bad switch
+        {
+            { InnerException: JsonException { Path: { Length: > 1 } path } } => $"The value of '{path.TrimStart('$', '.')}' is not of the type that is expected.",
+            { StatusCode: StatusCodes.Status415UnsupportedMediaType } => "Expected a JSON body: send Content-Type application/json.",
+            { StatusCode: StatusCodes.Status413PayloadTooLarge } => "The body is too large.",
+            _ => "Expected a JSON object as the body, and whole numbers in the query.",
+        };
     }
 }

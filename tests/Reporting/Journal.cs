@@ -10,6 +10,7 @@ internal sealed class Journal : IPublisherStreams, IPublisherLogs
     private readonly Lock _lock = new();
     private readonly List<(string Publisher, string Lane, IReadOnlyList<IncomingEvent> Events)> _commits = [];
     private readonly Dictionary<string, long> _versions = [];
+    private readonly Dictionary<string, string> _names = [];
 
     public static EventTypes Types { get; } =
         new EventTypes().AddFamily<OrderEvent>().AddFamily<ReservationEvent>().AddFamily<PaymentEvent>().AddFamily<ShipmentEvent>();
@@ -43,6 +44,9 @@ internal sealed class Journal : IPublisherStreams, IPublisherLogs
             return events;
         }
     }
+
+    /// <summary>From now on these events are published under another type's name.</summary>
+    public void Rename(string type, string name) => _names[type] = name;
 
     /// <summary>A commit of a lane that has nothing to do with orders.</summary>
     public void CommitForeign(string publisher, string lane)
@@ -109,7 +113,7 @@ internal sealed class Journal : IPublisherStreams, IPublisherLogs
     {
         var version = _versions[stream] = _versions.GetValueOrDefault(stream) + 1;
         var recorded = new RecordedEvent(
-            stream, version, payload.GetType().Name, 1, Now, null, null, JsonSerializer.SerializeToElement(payload, payload.GetType(), EventTypes.Json));
+            stream, version, _names.GetValueOrDefault(payload.GetType().Name, payload.GetType().Name), 1, Now, null, null, JsonSerializer.SerializeToElement(payload, payload.GetType(), EventTypes.Json));
         return new IncomingEvent(publisher, recorded, payload);
     }
 

@@ -13,8 +13,12 @@ namespace DaprOrders.Reporting.Tests;
 /// <summary>The service as it is, over state in memory and the publishers of a <see cref="Journal"/>.</summary>
 internal sealed class ReportingApi : WebApplicationFactory<Program>
 {
-    public ReportingApi(StateInMemory? state = null, Journal? journal = null)
+    private readonly EventTypes? _types;
+
+    /// <param name="types">Those that the program knows; null for its own.</param>
+    public ReportingApi(StateInMemory? state = null, Journal? journal = null, EventTypes? types = null)
     {
+        _types = types;
         State = state ?? new StateInMemory();
         Journal = journal ?? new Journal();
         Http = CreateClient();
@@ -82,6 +86,8 @@ internal sealed class ReportingApi : WebApplicationFactory<Program>
             services.AddSingleton(State.Client);
             services.AddSingleton<IPublisherStreams>(Journal);
             services.AddSingleton<IPublisherLogs>(Journal);
+            if (_types is not null)
+                services.AddSingleton(_types);
         });
     }
 }

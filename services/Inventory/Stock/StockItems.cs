@@ -78,7 +78,7 @@ public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime life
         {
             // Whoever asked hears of it.
             var failure = exception is HttpRequestException or DaprException or OperationCanceledException
-                ? new EventStoreUnavailableException($"The stock of {sku} did not answer: {exception.Message}", exception)
+                ? new EventStoreUnavailableException($"The stock of {sku} did not answer. Try again later.", exception)
                 : exception;
             foreach (var waiting in batch)
             {

@@ -27,7 +27,7 @@ public sealed class Shipping(DaprClient dapr) : IDisposable
         catch (Exception exception) when (exception is HttpRequestException
             || (exception is TaskCanceledException && !cancellationToken.IsCancellationRequested))
         {
-            throw new ServiceUnavailableException("shipping", $"Shipping could not be asked to stop order {orderId}: {exception.Message}", exception);
+            throw new ServiceUnavailableException("shipping", $"Shipping could not be asked to stop order {orderId}.", exception);
         }
     }
 

@@ -27,7 +27,7 @@ public sealed class InventoryProducts(DaprClient dapr) : IDisposable
         {
             var shown = string.Join(", ", skus.Take(ShownSkus)) + (skus.Count > ShownSkus ? $" and {skus.Count - ShownSkus} more" : "");
             throw new ServiceUnavailableException(
-                "inventory", $"The price of {shown} is not known here, and Inventory did not tell it: {exception.Message}", exception);
+                "inventory", $"The price of {shown} is not known here, and Inventory did not tell it.", exception);
         }
     }
 

@@ -11,7 +11,7 @@ public sealed record ChargeRequest(decimal? Amount, string? Currency, string? Pa
         .. AmountErrors("amount", Amount),
         .. Currency is { Length: 3 } && Currency.All(char.IsAsciiLetterUpper) ? [] : One("currency", "Expected three capital letters (ISO 4217)."),
         .. PaymentMethod is { Length: >= 1 and <= 64 } ? [] : One("paymentMethod", "Expected a payment method token of 1 to 64 characters."),
-        .. Reference is { Length: >= 1 and <= 255 } ? [] : One("reference", "Expected 1 to 255 characters."),
+        .. Reference is { Length: >= 1 and <= 255 } && !Reference.Any(char.IsControl) ? [] : One("reference", "Expected 1 to 255 characters, no control characters."),
     ];
 
     public static IReadOnlyList<(string Field, string Error)> AmountErrors(string field, decimal? amount) =>

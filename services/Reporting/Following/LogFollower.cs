@@ -69,9 +69,10 @@ internal sealed class LogFollower(
             try
             {
                 var incoming = IncomingEvent.Of(lane.Publisher, recorded, types);
-                if (!incoming.IsKnown)
+                if (incoming.IsKnown)
+                    events.Add(incoming);
+                else
                     unknown.Tell(SourceEvents.TopicOf(lane.Publisher), recorded.Type);
-                events.Add(incoming);
             }
             catch (UnknownEventException exception)
             {

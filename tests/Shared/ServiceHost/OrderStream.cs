@@ -4,6 +4,9 @@ using DaprOrders.EventSourcing;
 
 namespace DaprOrders.Tests;
 
+/// <summary>An event of a later version of Ordering: no service knows it.</summary>
+public sealed record OrderGiftWrapped(string OrderId, string Paper) : OrderEvent(OrderId);
+
 /// <summary>An order as Ordering would publish it.</summary>
 public sealed class OrderStream(string? orderId = null)
 {
@@ -25,6 +28,8 @@ public sealed class OrderStream(string? orderId = null)
     public OrderStream Shipped() => Then(new OrderShipped(OrderId, "T-1"));
 
     public OrderStream Cancelled(string reason = "customer") => Then(new OrderCancelled(OrderId, reason, null));
+
+    public OrderStream GiftWrapped() => Then(new OrderGiftWrapped(OrderId, "striped"));
 
     /// <summary>The event of this version as the sidecar delivers it.</summary>
     public object CloudEvent(int version)

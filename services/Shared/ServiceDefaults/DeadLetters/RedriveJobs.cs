@@ -122,7 +122,21 @@ internal sealed class RedriveJobs(
     private async Task WorkAsync(RedriveJob job, CancellationToken cancellationToken)
     {
         logger.LogInformation("Dead letters are redriven: job {RedriveId}, from page {Page}", job.Id, job.Page);
-        var progress = job;
+        var progress = new Progress { Job = job };
+        try
+        {
+            await WorkAsync(progress, cancellationToken);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            await LeaveAsync(progress.Job);
+            throw;
+        }
+    }
+
+    private async Task WorkAsync(Progress progress, CancellationToken cancellationToken)
+    {
+        var job = progress.Job;
         var savedAt = time.GetTimestamp();
         var (first, last) = await UntilAnsweredAsync(() => letters.ReadBoundsAsync(cancellationToken), cancellationToken);
         for (var page = Math.Max(job.Page, first); page <= last; page++)
@@ -134,34 +148,50 @@ internal sealed class RedriveJobs(
                     continue;
 
                 var failed = await UntilAnsweredAsync(() => redriving.TryAsync(letter, cancellationToken), cancellationToken);
-                progress = failed is null ? progress with { Handled = progress.Handled + 1 } : progress with { Failed = progress.Failed + 1 };
+                progress.Job = failed is null
+                    ? progress.Job with { Page = page, Handled = progress.Job.Handled + 1 }
+                    : progress.Job with { Page = page, Failed = progress.Job.Failed + 1 };
                 if (time.GetElapsedTime(savedAt) < SaveEvery)
                     continue;
-                if (!await SaveAsync(progress with { Page = page }, cancellationToken))
+                if (!await SaveAsync(progress.Job, Lease, cancellationToken))
                     return;
                 savedAt = time.GetTimestamp();
             }
         }
 
-        if (await SaveAsync(progress with { Page = last, FinishedAt = time.GetUtcNow() }, cancellationToken))
+        if (await SaveAsync(progress.Job with { FinishedAt = time.GetUtcNow() }, Lease, cancellationToken))
         {
             logger.LogInformation(
-                "Dead letters were redriven: job {RedriveId}, {Handled} handled, {Failed} failed again", job.Id, progress.Handled, progress.Failed);
+                "Dead letters were redriven: job {RedriveId}, {Handled} handled, {Failed} failed again", job.Id, progress.Job.Handled, progress.Job.Failed);
         }
     }
 
     /// <summary>False when another instance has the job meanwhile.</summary>
-    private async Task<bool> SaveAsync(RedriveJob progress, CancellationToken cancellationToken)
+    private async Task<bool> SaveAsync(RedriveJob progress, TimeSpan lease, CancellationToken cancellationToken)
     {
         var saved = await UntilAnsweredAsync(
             () => documents.ChangeAsync<RedriveJob>(
                 Key,
                 current => current?.Id == progress.Id && current.Owner == _instance && current.IsRunning
-                    ? progress with { LeaseUntil = time.GetUtcNow() + Lease }
+                    ? progress with { LeaseUntil = time.GetUtcNow() + lease }
                     : current,
                 cancellationToken),
             cancellationToken);
         return saved?.Id == progress.Id && saved.Owner == _instance;
+    }
+
+    /// <summary>This instance stops: another may go on at once.</summary>
+    private async Task LeaveAsync(RedriveJob progress)
+    {
+        using var limit = new CancellationTokenSource(SaveEvery, time);
+        try
+        {
+            await SaveAsync(progress, TimeSpan.Zero, limit.Token);
+        }
+        catch (Exception exception)
+        {
+            logger.LogDebug(exception, "The redrive of dead letters goes on when its lease is over");
+        }
     }
 
     private async Task<T> UntilAnsweredAsync<T>(Func<Task<T>> call, CancellationToken cancellationToken)
@@ -178,5 +208,11 @@ internal sealed class RedriveJobs(
                 await WaitAsync(PauseWithoutStore, cancellationToken);
             }
         }
+    }
+
+    /// <summary>How far this instance is; the job is kept every few seconds only.</summary>
+    private sealed class Progress
+    {
+        public required RedriveJob Job { get; set; }
     }
 }

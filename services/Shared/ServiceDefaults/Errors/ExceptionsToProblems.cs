@@ -36,6 +36,10 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
             case StoreWentBackException lost:
                 context.Response.Headers.RetryAfter = RetryAfter;
                 return Problems.Of(StatusCodes.Status503ServiceUnavailable, "store-went-back", lost.Message);
+            case NewerEventException or UnknownEventException { IsNewer: true }:
+                logger.LogWarning(exception, "{Method} {Route} answered 503: a later version of this service has written what this one cannot read", context.Request.Method, RouteOf(context));
+                context.Response.Headers.RetryAfter = RetryAfter;
+                return Problems.Of(StatusCodes.Status503ServiceUnavailable, "newer-event", exception.Message);
             case EventStoreUnavailableException unavailable:
                 logger.LogWarning(unavailable, "{Method} {Route} answered 503: the store is not available", context.Request.Method, RouteOf(context));
                 context.Response.Headers.RetryAfter = RetryAfter;
@@ -58,6 +62,9 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
                 return Invalid(json);
             case BadHttpRequestException bad:
                 return BadRequest(bad);
+            // The framework gives up on a charset that it does not know, after it has taken the content type.
+            case InvalidOperationException when context.Request.GetTypedHeaders().ContentType is { Charset.HasValue: true, Encoding: null }:
+                return TypedResults.Problem(ProblemRegistration.Named(new ProblemDetails { Status = StatusCodes.Status415UnsupportedMediaType }));
             default:
                 logger.LogError(exception, "{Method} {Route} failed", context.Request.Method, RouteOf(context));
                 return Problems.Of(
@@ -72,10 +79,25 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
     private static ProblemHttpResult BadRequest(BadHttpRequestException bad) => bad.StatusCode switch
     {
         not StatusCodes.Status400BadRequest => TypedResults.Problem(ProblemRegistration.Named(new ProblemDetails { Status = bad.StatusCode })),
-        // "Failed to bind parameter "int limit" from "x"." names the parameter; "Required parameter ..." does too.
-        _ when Parameter().Match(bad.Message) is { Success: true } match =>
-            new FieldErrors().Add(match.Groups["name"].Value, bad.Message).ToProblem(),
-        _ => Problems.Of(bad.StatusCode, "invalid-request", bad.Message),
+        // The framework's words ("Failed to bind parameter "Nullable<int> limit" from "x".") are for whoever wrote the endpoint.
+        _ when Unbound().Match(bad.Message) is { Success: true } match => new FieldErrors()
+            .Add(match.Groups["name"].Value, $"Expected {Expected(match.Groups["type"].Value)}; got {FieldErrors.Shown(match.Groups["value"].Value)}.")
+            .ToProblem(),
+        _ when Missing().Match(bad.Message) is { Success: true } match => new FieldErrors()
+            .Add(match.Groups["name"].Value, "This parameter is missing.")
+            .ToProblem(),
+        _ => new FieldErrors().Add("$", "Expected a JSON body of the shape that /openapi/v1.json shows.").ToProblem(),
+    };
+
+    /// <summary>By the name of a parameter's type, as the framework's messages have it.</summary>
+    private static string Expected(string type) => NullableOf().Replace(type, "${type}") switch
+    {
+        "int" or "long" or "short" => "a whole number",
+        "decimal" or "double" => "a number",
+        "bool" => "true or false",
+        "DateOnly" => "a date, for instance 2026-01-31",
+        "DateTimeOffset" or "DateTime" => "a time, for instance 2026-01-31T12:00:00Z",
+        _ => "another value",
     };
 
     private static ProblemHttpResult Invalid(JsonException exception)
@@ -110,6 +132,12 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
     [GeneratedRegex("""missing required properties including: (?:'(?<name>[^']+)'(?:, |\.|;)?)+""")]
     private static partial Regex MissingMembers();
 
-    [GeneratedRegex("""parameter "(?:\S+ )?(?<name>\w+)" """)]
-    private static partial Regex Parameter();
+    [GeneratedRegex(""""\AFailed to bind parameter "(?<type>\S+) (?<name>\w+)" from "(?<value>.*)"\.\z"""", RegexOptions.Singleline)]
+    private static partial Regex Unbound();
+
+    [GeneratedRegex("""\ARequired parameter "(?:\S+ )?(?<name>\w+)" was not provided from (?!body)""")]
+    private static partial Regex Missing();
+
+    [GeneratedRegex("""\ANullable<(?<type>\w+)>\z""")]
+    private static partial Regex NullableOf();
 }

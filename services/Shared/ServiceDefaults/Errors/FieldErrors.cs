@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -10,6 +12,9 @@ namespace DaprOrders.ServiceDefaults.Errors;
 /// </summary>
 public sealed partial class FieldErrors
 {
+    /// <summary>UTF-16 units. The longest emoji sequences have fourteen; heaps of combining marks are no text.</summary>
+    private const int MostUnitsInCharacter = 16;
+
     private readonly Dictionary<string, List<string>> _errors = [];
 
     public bool Any => _errors.Count > 0;
@@ -29,9 +34,21 @@ public sealed partial class FieldErrors
     public FieldErrors RequireId(string? value, string field) =>
         Require(IsId(value), field, $"Expected 1-64 of A-Z a-z 0-9 . _ - ; got {Shown(value)}.");
 
-    /// <summary>A text that is there, not blank, and not too long.</summary>
-    public FieldErrors RequireText(string? value, string field, int longest) => Require(
-        !string.IsNullOrWhiteSpace(value) && value.Length <= longest, field, $"Expected a text of 1-{longest} characters; got {Shown(value)}.");
+    /// <summary>A text that is there, not blank, not too long, and can be stored and shown anywhere.</summary>
+    /// <param name="longest">In characters as people count them: an accented letter or a flag is one, whatever it is made of.</param>
+    public FieldErrors RequireText(string? value, string field, int longest)
+    {
+        if (string.IsNullOrWhiteSpace(value) || LengthOf(value) > longest || value.Length > longest * MostUnitsInCharacter)
+            return Add(field, $"Expected a text of 1-{longest} characters; got {Shown(value)}.");
+
+        var forbidden = value.EnumerateRunes().FirstOrDefault(rune => Rune.IsControl(rune) || rune == Rune.ReplacementChar, new Rune(' '));
+        return Require(
+            forbidden.Value == ' ',
+            field,
+            forbidden == Rune.ReplacementChar
+                ? "Expected text in Unicode; a part of it is no character (U+FFFD)."
+                : $"Expected a text without control characters; got U+{forbidden.Value:X4}.");
+    }
 
     public FieldErrors RequireRange(long? value, string field, long least, long most) => Require(
         value >= least && value <= most, field, $"Expected a whole number from {least} to {most}; got {value?.ToString() ?? "nothing"}.");
@@ -44,10 +61,12 @@ public sealed partial class FieldErrors
 
     public static bool IsId(string? value) => value is not null && IdPattern().IsMatch(value);
 
-    private static string Shown(string? value) => value switch
+    private static int LengthOf(string value) => new StringInfo(value).LengthInTextElements;
+
+    internal static string Shown(string? value) => value switch
     {
         null => "nothing",
-        { Length: > 40 } => $"{value.Length} characters",
+        { Length: > 40 } => $"{LengthOf(value)} characters",
         _ => $"'{value}'",
     };
 

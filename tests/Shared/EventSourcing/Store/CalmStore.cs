@@ -51,6 +51,13 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
 
     public int LargestPublication { get; private set; }
 
+    /// <summary>What is published by now; more may follow at any time.</summary>
+    public IReadOnlyList<RecordedEvent> PublishedNow()
+    {
+        lock (_lock)
+            return [.. Published];
+    }
+
     public int PagesWritten => _store.Keys.Count(key => key.Contains("|page|", StringComparison.Ordinal));
 
     public Task<Handled<Ledger>> BookAsync(string id, params int[] amounts) => Store.HandleAsync(

@@ -105,6 +105,77 @@ public sealed class ErrorTests
         Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
     }
 
+    [Theory]
+    [InlineData("x", "whole number")]
+    [InlineData("99999999999999999999", "whole number")]
+    [InlineData("1&limit=2", "whole number")]
+    public async Task A_parameter_that_does_not_fit_is_named_with_what_was_expected_in_words(string value, string expected)
+    {
+        await using var host = await StartAsync(Map);
+
+        var problem = await host.GetAsync($"/dead-letters?limit={value}", HttpStatusCode.BadRequest);
+
+        var message = problem.GetProperty("errors").GetProperty("limit")[0].GetString();
+        Assert.StartsWith($"Expected a {expected}; got '", message, StringComparison.Ordinal);
+        Assert.DoesNotContain("Nullable", problem.ToString());
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("")]
+    [InlineData("null")]
+    public async Task A_body_that_is_missing_is_told_in_words(string? body)
+    {
+        await using var host = await StartAsync(Map);
+
+        var response = await host.Http.PostAsync("/letters", body is null ? null : new StringContent(body, Encoding.UTF8, "application/json"), Cancellation);
+
+        await AssertProblemAsync(response, HttpStatusCode.BadRequest, "invalid-request");
+        var text = await response.Content.ReadAsStringAsync(Cancellation);
+        Assert.DoesNotContain("Letter ", text);
+        Assert.DoesNotContain("inferred", text);
+        Assert.Contains("\"$\"", text);
+    }
+
+    [Fact]
+    public async Task A_store_that_is_away_is_told_without_its_address()
+    {
+        await using var host = await StartAsync(Map);
+
+        var text = await (await host.Http.GetAsync("/throw/down", Cancellation)).Content.ReadAsStringAsync(Cancellation);
+
+        Assert.DoesNotContain("10.0.0.5", text);
+    }
+
+    [Fact]
+    public async Task An_event_of_a_later_version_of_the_service_itself_is_told_as_what_it_is()
+    {
+        await using var host = await StartAsync(Map);
+
+        var problem = await host.GetAsync("/throw/newer", HttpStatusCode.ServiceUnavailable);
+
+        Assert.Equal("urn:daprorders:newer-event", problem.GetProperty("type").GetString());
+        Assert.Contains("LetterSplit", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("Grüner Tee", 10, true)]
+    [InlineData("Gru\u0308ner Tee", 10, true)]
+    [InlineData("🇩🇪🇫🇷👨‍👩‍👧‍👦", 3, true)]
+    [InlineData("🇩🇪🇫🇷👨‍👩‍👧‍👦", 2, false)]
+    [InlineData("a\0b", 10, false)]
+    [InlineData("a\nb", 10, false)]
+    [InlineData("a\u0085b", 10, false)]
+    [InlineData("a\u007fb", 10, false)]
+    [InlineData("   ", 10, false)]
+    [InlineData("a\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301", 1, false)]
+    public void A_text_is_as_long_as_people_count_it_and_has_no_control_characters(string text, int longest, bool isText) =>
+        Assert.Equal(isText, !new FieldErrors().RequireText(text, "name", longest).Any);
+
+    [Fact]
+    public void Half_a_character_is_no_text() =>
+        Assert.True(new FieldErrors().RequireText("a" + '\uD83C', "name", 10).Any);
+
     [Fact]
     public void Field_errors_are_collected_all_at_once()
     {
@@ -143,7 +214,8 @@ public sealed class ErrorTests
         app.MapGet("/throw/{what}", IResult (string what) => what switch
         {
             "stale" => throw new WrongVersionException("letter-1", 2, 3),
-            "down" => throw new EventStoreUnavailableException("The store does not answer."),
+            "down" => throw new EventStoreUnavailableException("The store does not answer.", new IOException("10.0.0.5:6379 refused")),
+            "newer" => throw new NewerEventException("Stream letter-1 holds 'LetterSplit'.", new UnknownEventException("not known")),
             "large" => throw new EventTooLargeException("The event has 2 MiB."),
             _ => throw new InvalidOperationException("secret"),
         });
