@@ -17,9 +17,11 @@ public static class ProductEndpoints
             .AnswersProblems(400, 413, 415, 503);
         routes.MapGet("/products/{sku}", FindAsync)
             .WithSummary("A product with its price and its stock.")
+            .AllowAnonymous()
             .AnswersProblems(400, 404, 503);
         routes.MapGet("/products", ReadAsync)
             .WithSummary("The price list in the order of the SKUs; `next` is the `after` of the following page.")
+            .AllowAnonymous()
             .AnswersProblems(400, 503);
     }
 
