@@ -20,6 +20,7 @@ public static class CancelOrderEndpoint
         .WithName("CancelOrder")
         .WithSummary("Cancels an order that has not been shipped. Once cancelled, it answers 200 again.")
         .WithTags("Orders")
+        .RequireOwnOrder()
         .WithMetadata(new RequestSizeLimitAttribute(MaxBodyBytes))
         .AnswersProblems(400, 404, 409, 412, 413, 415, 503);
 

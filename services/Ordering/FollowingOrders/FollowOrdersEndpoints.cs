@@ -16,11 +16,13 @@ public static class FollowOrdersEndpoints
             .WithName("GetOrder")
             .WithSummary("The order, read from its events and never stale; with ?version=n as it was after event n.")
             .WithTags("Orders")
+            .RequireOwnOrder()
             .AnswersProblems(400, 404, 503);
         routes.MapGet("/orders/{orderId}/events", GetEventsAsync)
             .WithName("GetOrderEvents")
             .WithSummary("What happened to the order, oldest first.")
             .WithTags("Orders")
+            .RequireOwnOrder()
             .AnswersProblems(400, 404, 503);
     }
 
@@ -58,7 +60,7 @@ public static class FollowOrdersEndpoints
             e.Id, e.Version, e.Type, e.SchemaVersion, e.OccurredAt, e.CausationId, e.CorrelationId, e.Data)).ToArray());
     }
 
-    private static ProblemHttpResult NotFound(string orderId, long? version) => Problems.NotFound(
+    internal static ProblemHttpResult NotFound(string orderId, long? version) => Problems.NotFound(
         Refusals.OrderNotFound,
         version is null ? $"There is no order {orderId}." : $"There is no order {orderId} that ever had version {version}.");
 }

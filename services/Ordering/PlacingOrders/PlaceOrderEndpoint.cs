@@ -4,6 +4,7 @@ using DaprOrders.EventSourcing;
 using DaprOrders.Ordering.FollowingOrders;
 using DaprOrders.Ordering.Orders;
 using DaprOrders.Ordering.Pricing;
+using DaprOrders.ServiceDefaults.Access;
 using DaprOrders.ServiceDefaults.Errors;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -19,6 +20,7 @@ public static class PlaceOrderEndpoint
         .WithName("PlaceOrder")
         .WithSummary("Places an order; 201 means that it is durable. With an Idempotency-Key, a repeated request answers 200 and the same order.")
         .WithTags("Orders")
+        .RequireAuthorization(Policies.Buyer)
         .WithMetadata(new RequestSizeLimitAttribute(MaxBodyBytes))
         .AnswersProblems(400, 413, 415, 422, 503);
 
@@ -30,6 +32,9 @@ public static class PlaceOrderEndpoint
         EventStore store,
         CancellationToken cancellationToken)
     {
+        if (request.CustomerId is { } customerId && !http.MayActFor(customerId))
+            return Buyers.NotYours();
+
         var errors = new FieldErrors();
         var wanted = WantedOrder.Read(request, errors);
         if (idempotencyKey is not null)

@@ -1,5 +1,6 @@
 using DaprOrders.Contracts;
 using DaprOrders.Reporting.Following;
+using DaprOrders.ServiceDefaults.Access;
 using DaprOrders.ServiceDefaults.Errors;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -57,7 +58,8 @@ internal static class OrderListEndpoints
     public static void MapOrderLists(this WebApplication app)
     {
         app.MapGet("/customers/{customerId}/orders", OfCustomerAsync).WithTags("Orders").AnswersProblems(400, 503)
-            .WithSummary("A customer's orders, newest first; empty for a customer who has none.");
+            .WithSummary("A customer's orders, newest first; empty for a customer who has none.")
+            .RequireCustomerOfRoute();
         app.MapGet("/orders", AllAsync).WithTags("Orders").AnswersProblems(400, 503)
             .WithSummary("All orders, newest first, of one status (created, stockReserved, paid, shipped, cancelled) or of all.");
     }

@@ -82,7 +82,7 @@ public static class Registration
         app.UseExceptionHandler();
         app.UseStatusCodePages();
         app.UseAccess();
-        app.MapOpenApi();
+        app.MapOpenApi().AllowAnonymous();
         app.MapHealth();
         app.MapDeadLetters();
         return app;

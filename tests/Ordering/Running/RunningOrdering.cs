@@ -21,6 +21,7 @@ namespace DaprOrders.Ordering.Tests.Running;
 public class RunningOrdering : IAsyncLifetime
 {
     private readonly Factory _factory;
+    private readonly string? _appToken;
     private readonly int _appPort = FreePort.Next();
     private readonly int _daprHttpPort = FreePort.Next();
     private readonly int _daprGrpcPort = FreePort.Next();
@@ -31,7 +32,9 @@ public class RunningOrdering : IAsyncLifetime
     {
     }
 
-    protected RunningOrdering(TimeSpan paymentDeadline) => _factory = new Factory(this, paymentDeadline);
+    /// <param name="appToken">What the sidecars send to their applications.</param>
+    protected RunningOrdering(TimeSpan paymentDeadline, string? appToken = null, params (string Key, string Value)[] settings) =>
+        (_factory, _appToken) = (new Factory(this, paymentDeadline, settings), appToken);
 
     public Neighbours Neighbours { get; } = new();
 
@@ -51,7 +54,7 @@ public class RunningOrdering : IAsyncLifetime
         {
             Apps =
             [
-                new SidecarOptions { AppId = "ordering", AppPort = _appPort, HttpPort = _daprHttpPort, GrpcPort = _daprGrpcPort, Resources = Resources },
+                new SidecarOptions { AppId = "ordering", AppPort = _appPort, HttpPort = _daprHttpPort, GrpcPort = _daprGrpcPort, Resources = Resources, AppApiToken = _appToken },
                 new SidecarOptions { AppId = "inventory", AppPort = Neighbours.Port, Resources = Resources },
                 new SidecarOptions { AppId = "payments", AppPort = Neighbours.Port, Resources = Resources },
                 new SidecarOptions { AppId = "shipping", AppPort = Neighbours.Port, Resources = Resources },
@@ -148,12 +151,14 @@ public class RunningOrdering : IAsyncLifetime
         [],
         []);
 
-    private sealed class Factory(RunningOrdering running, TimeSpan paymentDeadline) : WebApplicationFactory<OrderingOptions>
+    private sealed class Factory(RunningOrdering running, TimeSpan paymentDeadline, (string Key, string Value)[] settings) : WebApplicationFactory<OrderingOptions>
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
             builder.UseSetting("DAPR_HTTP_ENDPOINT", $"http://127.0.0.1:{running._daprHttpPort}");
             builder.UseSetting("DAPR_GRPC_ENDPOINT", $"http://127.0.0.1:{running._daprGrpcPort}");
+            foreach (var (key, value) in settings)
+                builder.UseSetting(key, value);
             builder.UseSetting("Dapr:AppId", "ordering");
             builder.UseSetting("Ordering:PaymentDeadline", paymentDeadline.ToString());
             builder.UseSetting("Ordering:PriceAge", "00:00:00");

@@ -6,10 +6,12 @@ using Microsoft.Extensions.Logging;
 namespace DaprOrders.ServiceDefaults.Access;
 
 /// <summary>Tells at the start what is left open. On this machine alone nothing of it is needed.</summary>
-internal sealed class AccessWarnings(IConfiguration configuration, EventSigning signing, ILogger<AccessWarnings> logger) : BackgroundService
+internal sealed class AccessWarnings(IConfiguration configuration, EventSigning signing, Authentication authentication, ILogger<AccessWarnings> logger) : BackgroundService
 {
     protected override Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        if (!authentication.IsOn)
+            logger.LogWarning("Nobody has to say who they are: whoever reaches this service may do everything. Set Auth:Authority to ask for tokens");
         if (ListeningBeyondLoopback.AddressOf(configuration) is not { } address)
             return Task.CompletedTask;
 

@@ -1,4 +1,5 @@
 using DaprOrders.ServiceDefaults.Errors;
+using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Authorization.Policy;
 using Microsoft.AspNetCore.Http;
@@ -9,13 +10,29 @@ namespace DaprOrders.ServiceDefaults.Access;
 internal sealed record WhyRefused(string Detail);
 
 /// <summary>What a policy refuses, as problem details.</summary>
-internal sealed class RefusalsAsProblems : IAuthorizationMiddlewareResultHandler
+internal sealed class RefusalsAsProblems(Authentication authentication) : IAuthorizationMiddlewareResultHandler
 {
-    public Task HandleAsync(RequestDelegate next, HttpContext context, AuthorizationPolicy policy, PolicyAuthorizationResult authorizeResult) =>
-        authorizeResult.Succeeded
-            ? next(context)
-            : Problems.Of(
-                StatusCodes.Status403Forbidden,
-                "caller-not-allowed",
-                context.Features.Get<WhyRefused>()?.Detail ?? "This is for somebody else.").ExecuteAsync(context);
+    public async Task HandleAsync(RequestDelegate next, HttpContext context, AuthorizationPolicy policy, PolicyAuthorizationResult authorizeResult)
+    {
+        if (authorizeResult.Succeeded)
+        {
+            await next(context);
+        }
+        else if (context.Features.Get<WhyRefused>() is { } why)
+        {
+            await Problems.Of(StatusCodes.Status403Forbidden, "caller-not-allowed", why.Detail).ExecuteAsync(context);
+        }
+        else if (authorizeResult.Challenged && authentication.IsOn)
+        {
+            // Says in WWW-Authenticate what is wrong with a token that came.
+            await context.ChallengeAsync();
+            await Problems.Of(
+                StatusCodes.Status401Unauthorized, "unauthenticated", "Expected a bearer token that is valid here: send Authorization: Bearer <token>.").ExecuteAsync(context);
+        }
+        else
+        {
+            await Problems.Of(
+                StatusCodes.Status403Forbidden, "operators-only", $"This is for operators: the token needs the role '{Authentication.OperatorRole}'.").ExecuteAsync(context);
+        }
+    }
 }

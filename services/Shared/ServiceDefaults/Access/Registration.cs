@@ -13,7 +13,7 @@ internal static class Registration
     public static void AddAccess(this WebApplicationBuilder builder)
     {
         builder.Services.TryAddSingleton(provider => EventSigning.From(provider.GetRequiredService<IConfiguration>()));
-        builder.Services.AddAuthorization();
+        Authentication.From(builder.Configuration).AddTo(builder);
         builder.Services.AddSingleton<IAuthorizationHandler, CallerHandler>();
         builder.Services.AddSingleton<IAuthorizationMiddlewareResultHandler, RefusalsAsProblems>();
         builder.Services.AddHostedService<AccessWarnings>();
@@ -22,6 +22,8 @@ internal static class Registration
     public static void UseAccess(this WebApplication app)
     {
         app.UseSidecarRoutes(app.Services.GetRequiredService<DaprSettings>().AppId);
+        if (app.Services.GetRequiredService<Authentication>().IsOn)
+            app.UseAuthentication();
         app.UseAuthorization();
     }
 }

@@ -3,8 +3,10 @@ using System.Text.Json;
 using DaprOrders.EventSourcing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Configuration;
 using Serilog;
 using Serilog.Context;
+using Serilog.Core;
 using Serilog.Core.Enrichers;
 using Serilog.Events;
 using Serilog.Formatting.Compact;
@@ -22,24 +24,27 @@ internal static class Logging
     /// <summary>
     /// Structured logs on the console, one line each; with <c>Logging:Format=json</c> as JSON. Levels come from section <c>Serilog</c>.
     /// </summary>
-    public static void AddLogging(this WebApplicationBuilder builder, string appId) =>
-        builder.Services.AddSerilog(
-            (_, logging) =>
-            {
-                logging
-                    .MinimumLevel.Information()
-                    .MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
-                    .MinimumLevel.Override("System.Net.Http", LogEventLevel.Warning)
-                    .MinimumLevel.Override("Dapr", LogEventLevel.Warning)
-                    .Enrich.FromLogContext()
-                    .Enrich.WithProperty("App", appId)
-                    .ReadFrom.Configuration(builder.Configuration);
-                if (builder.Configuration["Logging:Format"] == "json")
-                    logging.WriteTo.Console(new RenderedCompactJsonFormatter());
-                else
-                    logging.WriteTo.Console(outputTemplate: Line, formatProvider: CultureInfo.InvariantCulture);
-            },
-            preserveStaticLogger: true);
+    public static void AddLogging(this WebApplicationBuilder builder, string appId) => builder.Services.AddSerilog(
+        (_, logging) =>
+        {
+            Configure(logging, builder.Configuration, appId);
+            if (builder.Configuration["Logging:Format"] == "json")
+                logging.WriteTo.Console(new RenderedCompactJsonFormatter());
+            else
+                logging.WriteTo.Console(outputTemplate: Line, formatProvider: CultureInfo.InvariantCulture);
+        },
+        preserveStaticLogger: true);
+
+    /// <summary>What is logged, wherever it goes.</summary>
+    internal static LoggerConfiguration Configure(LoggerConfiguration logging, IConfiguration configuration, string appId) => logging
+        .MinimumLevel.Information()
+        .MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
+        .MinimumLevel.Override("System.Net.Http", LogEventLevel.Warning)
+        .MinimumLevel.Override("Dapr", LogEventLevel.Warning)
+        .Enrich.FromLogContext()
+        .Enrich.With<WithoutRequestPath>()
+        .Enrich.WithProperty("App", appId)
+        .ReadFrom.Configuration(configuration);
 
     /// <summary>Whatever is logged for a request about one order carries the order's id.</summary>
     public static void UseOrderIdInLogs(this WebApplication app) => app.Use(async (context, next) =>
@@ -64,4 +69,10 @@ internal static class Logging
             ? LogContext.Push(stream, new PropertyEnricher(OrderId, orderId.GetString()))
             : LogContext.Push(stream);
     }
+}
+
+/// <summary>ASP.NET Core gives every line of a request its path, and that may name a customer. The trace leads to the request.</summary>
+internal sealed class WithoutRequestPath : ILogEventEnricher
+{
+    public void Enrich(LogEvent logEvent, ILogEventPropertyFactory propertyFactory) => logEvent.RemovePropertyIfPresent("RequestPath");
 }

@@ -28,6 +28,7 @@ internal static class Telemetry
                 .AddAspNetCoreInstrumentation(requests => requests.Filter = context => !context.Request.Path.StartsWithSegments("/healthz"))
                 .AddHttpClientInstrumentation()
                 .AddSource("DaprOrders.*")
+                .AddProcessor<PathsByTemplate>()
                 .AddOtlpExporter())
             .WithMetrics(metrics => metrics
                 .AddAspNetCoreInstrumentation()
