@@ -54,7 +54,7 @@ public sealed class FindingOpenPayments(
 
     private async Task LookAsync(CancellationToken stoppingToken)
     {
-        foreach (var (name, settled) in (await store.ReadLanesAsync(stoppingToken)).Lanes)
+        foreach (var (name, settled, _) in (await store.ReadLanesAsync(stoppingToken)).Lanes)
         {
             if (!_lanes.TryGetValue(name, out var lane))
             {

@@ -35,7 +35,7 @@ internal static class Readiness
             .AddCheck<SidecarIsReady>("sidecar", timeout: Patience)
             .AddCheck<TopicsAreSubscribed>("subscriptions", timeout: Patience)
             .AddCheck<StoreAnswers>("store", tags: [Deliveries])
-            .AddCheck<EventStoreTakesCommands>("event-store")
+            .AddCheck<EventStoreTakesCommands>("event-store", tags: [Deliveries])
             .AddCheck<EventsArePublished>("publication")
             .AddCheck<LogsAreFollowed>("catch-up");
     }
