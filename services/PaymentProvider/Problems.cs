@@ -56,7 +56,8 @@ public static class Problems
         public async ValueTask<bool> TryHandleAsync(HttpContext context, Exception exception, CancellationToken cancellationToken)
         {
             // The framework gives up on a charset that it does not know, after it has taken the content type.
-            var bad = exception is InvalidOperationException && context.Request.GetTypedHeaders().ContentType is { Charset.HasValue: true, Encoding: null }
+            var bad = exception is InvalidOperationException { Source: "Microsoft.AspNetCore.Http.Extensions" }
+                && context.Request.GetTypedHeaders().ContentType is { Charset.HasValue: true }
                 ? new BadHttpRequestException("Unknown charset.", StatusCodes.Status415UnsupportedMediaType)
                 : exception as BadHttpRequestException;
             if (bad is null)

@@ -63,7 +63,7 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
             case BadHttpRequestException bad:
                 return BadRequest(bad);
             // The framework gives up on a charset that it does not know, after it has taken the content type.
-            case InvalidOperationException when context.Request.GetTypedHeaders().ContentType is { Charset.HasValue: true, Encoding: null }:
+            case InvalidOperationException { Source: "Microsoft.AspNetCore.Http.Extensions" } when context.Request.GetTypedHeaders().ContentType is { Charset.HasValue: true }:
                 return TypedResults.Problem(ProblemRegistration.Named(new ProblemDetails { Status = StatusCodes.Status415UnsupportedMediaType }));
             default:
                 logger.LogError(exception, "{Method} {Route} failed", context.Request.Method, RouteOf(context));
