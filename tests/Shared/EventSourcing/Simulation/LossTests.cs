@@ -51,8 +51,9 @@ public sealed partial class LossTests
             {
                 run(seed).Execute();
             }
-            catch (PromiseBrokenException exception)
+            catch (Exception exception) when (exception is PromiseBrokenException or EventStoreUnavailableException)
             {
+                // Broken is also a log that cannot be read to its end.
                 TestContext.Current.SendDiagnosticMessage($"Seed {seed}: {exception.Message}");
                 return;
             }
