@@ -21,6 +21,7 @@ public static class ProductEndpoints
             .AnswersProblems(400, 404, 503);
         routes.MapPost("/products/lookup", LookUpAsync)
             .WithSummary("Names and prices of many products in one call; those that are not on the price list are left out.")
+            .AllowAnonymous()
             .AnswersProblems(400, 413, 415, 503);
         routes.MapGet("/products", ReadAsync)
             .WithSummary("The price list in the order of the SKUs; `next` is the `after` of the following page.")
