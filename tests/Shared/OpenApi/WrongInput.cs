@@ -153,7 +153,7 @@ public static partial class WrongInput
 
     private sealed record Content(string Text, string Type = "application/json")
     {
-        public HttpContent ToHttp()
+        public ByteArrayContent ToHttp()
         {
             var content = new ByteArrayContent(Encoding.UTF8.GetBytes(Text));
             content.Headers.TryAddWithoutValidation("Content-Type", Type);
