@@ -260,7 +260,8 @@ public sealed class EventStore
 
             var named = await _folder.NamedAsync<TEvent>(at, names, token);
             var decision = decide(present.State, named);
-            Caused[] events = [.. decision.Events.Select(e => new Caused(e, correlation, context.CausationId))];
+            // What is done in the background belongs to the trace of what it goes on with.
+            Caused[] events = [.. decision.Events.Select(e => new Caused(e, correlation ?? present.CorrelationId, context.CausationId))];
             return new Proposal(decision.Refusal is null && events.Length > 0, events, present.Positions, decision.Refusal);
         }
     }

@@ -122,6 +122,7 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
             services.AddSingleton<IStateApi>(State);
             services.AddSingleton<IEventPublisher>(this);
             services.AddSingleton<IPublisherStreams>(this);
+            services.AddSingleton<IPublisherLogs>(new EmptyLogs());
             _configure(services);
         });
     }

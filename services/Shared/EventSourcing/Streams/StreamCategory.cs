@@ -48,13 +48,16 @@ public sealed record StreamState<TState>(
     IReadOnlyDictionary<string, long> Positions)
 {
     public bool Exists => Version > 0;
+
+    /// <summary>The trace of the last event, where it is at hand.</summary>
+    internal string? CorrelationId { get; init; }
 }
 
 /// <summary>How a command ended. <c>Appended</c> is empty when nothing changed; <c>Refusal</c> is set when the decider refused.</summary>
 public sealed record Handled<TState>(StreamState<TState> Stream, IReadOnlyList<RecordedEvent> Appended, Refusal? Refusal);
 
 /// <summary>What a command brings along.</summary>
-/// <param name="CorrelationId">Null takes the current trace id.</param>
+/// <param name="CorrelationId">Null takes the current trace id, or else that of the last event of the stream.</param>
 /// <param name="ExpectedVersion">From If-Match: the command is refused with <see cref="WrongVersionException"/> at any other version.</param>
 /// <param name="LikelyNew">The stream most likely does not exist: the first try saves the read.</param>
 public sealed record CommandContext(

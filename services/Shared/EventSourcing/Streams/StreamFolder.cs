@@ -21,7 +21,10 @@ internal sealed class StreamFolder(StreamStorage streams, EventTypes types)
             updated = e.OccurredAt;
         }
 
-        return new StreamState<TState>(at.Stream, version, state, at.Tip.CreatedAt, updated, at.Tip.Positions);
+        return new StreamState<TState>(at.Stream, version, state, at.Tip.CreatedAt, updated, at.Tip.Positions)
+        {
+            CorrelationId = at.Tip.Events.LastOrDefault(e => e.Version <= version)?.CorrelationId,
+        };
     }
 
     /// <summary>The stream's events of these names, those that there are.</summary>
