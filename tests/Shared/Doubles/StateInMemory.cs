@@ -52,6 +52,9 @@ internal sealed class StateInMemory
     /// <summary>Every call fails as one to a sidecar that is not there.</summary>
     public bool IsDown { get; set; }
 
+    /// <summary>Reads are answered, writes are refused, as when a disk is full.</summary>
+    public bool IsReadOnly { get; set; }
+
     /// <summary>Called before each bulk save: the place where another writer, or a failure, comes between.</summary>
     public Action<IReadOnlyList<string>> BeforeSave { get; set; } = _ => { };
 
@@ -111,6 +114,8 @@ internal sealed class StateInMemory
     private Task Save(string key, object value)
     {
         ThrowWhenDown();
+        if (IsReadOnly)
+            throw Failed(StatusCode.Internal, "database or disk is full");
         Put(key, value);
         return Task.CompletedTask;
     }

@@ -1,6 +1,6 @@
 using Dapr;
-using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
+using DaprOrders.ServiceDefaults.CatchUp;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
@@ -29,6 +29,16 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
     private readonly Lock _lock = new();
     private readonly OrderedDictionary<string, Failure> _unwritten = [];
     private bool _isWriting;
+
+    /// <summary>Notes wait here that the store did not take: it may be read, and is not written.</summary>
+    public bool IsHeldUp
+    {
+        get
+        {
+            lock (_lock)
+                return _isWriting;
+        }
+    }
 
     /// <summary>Notes one more failed attempt. It must not hide the failure itself: what the store does not take is written later.</summary>
     public async Task RecordAsync(string eventId, Exception exception)
@@ -69,13 +79,12 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
     private void Note(string eventId, Exception exception)
     {
         var now = time.GetUtcNow();
-        var isPassing = exception is DaprException or EventStoreUnavailableException or HttpRequestException or TimeoutException or OperationCanceledException;
         lock (_lock)
         {
             _unwritten.Remove(eventId, out var former);
             while (_unwritten.Count >= MostUnwritten)
                 _unwritten.RemoveAt(0);
-            _unwritten.Add(eventId, new Failure(eventId, (former?.Attempts ?? 0) + 1, Describe(exception), former?.FirstAt ?? now, now, isPassing));
+            _unwritten.Add(eventId, new Failure(eventId, (former?.Attempts ?? 0) + 1, Describe(exception), former?.FirstAt ?? now, now, RefusedEvents.IsBadTimes(exception)));
         }
     }
 

@@ -3,6 +3,7 @@ using Dapr.Client;
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.ServiceDefaults.CatchUp;
+using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Topics;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
@@ -120,13 +121,19 @@ internal sealed class EventsArePublished(IServiceProvider services) : IHealthChe
             : HealthCheckResult.Healthy());
 }
 
-/// <summary>The state store answers a read, in less time than daprd gives its probe (appHealthProbeTimeout).</summary>
-internal sealed class StoreAnswers(Documents documents, TimeProvider time) : IHealthCheck
+/// <summary>
+/// The state store answers a read, in less time than daprd gives its probe (appHealthProbeTimeout), and no write that was tried is held up, as
+/// when its disk is full.
+/// </summary>
+internal sealed class StoreAnswers(Documents documents, FailureLog failures, TimeProvider time) : IHealthCheck
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(900);
 
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken)
     {
+        if (failures.IsHeldUp)
+            return HealthCheckResult.Unhealthy("The state store takes no writes; see the sidecar's log.");
+
         using var limit = new CancellationTokenSource(Patience, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         try

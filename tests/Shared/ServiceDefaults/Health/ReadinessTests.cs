@@ -1,4 +1,5 @@
 using System.Net;
+using Dapr;
 using DaprOrders.ServiceDefaults.Topics;
 using static DaprOrders.ServiceDefaults.Tests.ServiceHost;
 
@@ -43,6 +44,24 @@ public sealed class ReadinessTests
 
         host.State.IsDown = false;
         await host.GetAsync("/healthz/deliveries");
+    }
+
+    [Fact]
+    public async Task While_the_store_can_be_read_and_not_written_deliveries_are_to_wait()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => throw new DaprException("The disk is full.")));
+        host.State.IsReadOnly = true;
+        Assert.Equal("RETRY", await host.DeliverAsync("letters", CloudEvent("a", 1)));
+
+        await host.GetAsync("/healthz/deliveries", HttpStatusCode.ServiceUnavailable);
+
+        host.State.IsReadOnly = false;
+        using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
+        while ((await host.Http.GetAsync("/healthz/deliveries", TestContext.Current.CancellationToken)).StatusCode != HttpStatusCode.OK)
+        {
+            host.Time.Advance(TimeSpan.FromSeconds(1));
+            await poll.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+        }
     }
 
     [Fact]

@@ -70,6 +70,8 @@ public sealed class CustomersAreNobodysBusinessTests
         builder.AddServiceDefaults("letters");
         builder.Services.AddSingleton(new EventTypes());
         builder.Services.AddSingleton(new StateInMemory().Client);
+        builder.Services.AddSingleton<IPublisherLogs>(new PublisherLog());
+        builder.Services.AddSingleton<PublisherLanes>();
         configure(builder);
 
         var app = builder.Build();
