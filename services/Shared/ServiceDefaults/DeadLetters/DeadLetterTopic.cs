@@ -64,15 +64,21 @@ internal sealed class DeadLetterTopic(
         }
     }
 
-    /// <summary>What failed by bad times gets one more try now that they may be over: dead letters are for messages that are wrong.</summary>
+    /// <summary>
+    /// Dead letters are for messages that are wrong. What failed by bad times gets one more try now that they may be over; what could not be
+    /// delivered and was read in the publisher's log meanwhile is none.
+    /// </summary>
     private async Task<bool> IsHandledNowAsync(JsonElement message, CancellationToken cancellationToken)
     {
-        if (CloudEvents.Text(message, "id") is not { } eventId
-            || topics.Find(CloudEvents.Text(message, "topic")) is not { } topic
-            || await failures.FindAsync(eventId, cancellationToken) is not { IsPassing: true })
-        {
+        if (CloudEvents.Text(message, "id") is not { } eventId || topics.Find(CloudEvents.Text(message, "topic")) is not { } topic)
             return false;
-        }
+
+        // It could not be delivered, and nothing is lost by it: what was to be read is in the publisher's log, or came from there already.
+        var failure = await failures.FindAsync(eventId, cancellationToken);
+        if (topics.IsWakeUp(topic) || (failure is null && topic.HasHandled(message)))
+            return true;
+        if (failure is not { IsPassing: true })
+            return false;
 
         using var limit = new CancellationTokenSource(LongestTry, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);

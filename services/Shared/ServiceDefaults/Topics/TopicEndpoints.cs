@@ -136,6 +136,9 @@ internal sealed class TopicRegistry
     /// <summary>Those that the catch-up looks after.</summary>
     public IReadOnlyList<Topic> Followed => _followed;
 
+    /// <summary>Its deliveries only tell that there is something to read in the publisher's log.</summary>
+    public bool IsWakeUp(Topic topic) => !_followed.Contains(topic);
+
     public void Add(Topic topic, bool isFollowed)
     {
         _topics.Add(topic.Name, topic);

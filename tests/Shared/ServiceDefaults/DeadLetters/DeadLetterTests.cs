@@ -37,6 +37,24 @@ public sealed class DeadLetterTests
     }
 
     [Fact]
+    public async Task What_could_not_be_delivered_and_was_handled_another_way_is_no_dead_letter()
+    {
+        await using var host = await StartAsync(app =>
+        {
+            app.MapTopic("letters", "post", (_, _) => Task.CompletedTask);
+            app.MapWakeUp("parcels", "post", () => { }, _ => Task.CompletedTask);
+        });
+        Assert.Equal("SUCCESS", await host.DeliverAsync("letters", CloudEvent("a", 1)));
+
+        await host.DeliverAsync("dead-letters", CloudEvent("a", 1));
+        await host.DeliverAsync("dead-letters", CloudEvent("b", 1, "parcels"));
+        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+
+        await host.DeliverAsync("dead-letters", CloudEvent("b", 1));
+        Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+    }
+
+    [Fact]
     public async Task A_dead_letter_that_comes_twice_is_kept_once()
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
