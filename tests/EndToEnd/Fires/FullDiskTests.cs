@@ -80,7 +80,8 @@ public sealed class FullDiskTests
         try
         {
             using var trial = Process.Start(new ProcessStartInfo(
-                "unshare", ["--user", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs -o size=1m none /tmp"]) { RedirectStandardError = true })!;
+                "unshare", ["--user", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs -o size=1m none /tmp"])
+            { RedirectStandardError = true })!;
             var error = trial.StandardError.ReadToEnd();
             trial.WaitForExit();
             return trial.ExitCode == 0 ? null : $"a small disk cannot be mounted here: {error.Trim()}";

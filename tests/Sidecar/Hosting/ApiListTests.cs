@@ -1,9 +1,9 @@
 using System.Net;
+using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Resources;
 using Grpc.Core;
-using Dapr.Client.Autogen.Grpc.v1;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;
 

@@ -122,7 +122,8 @@ public sealed class HostileRequestsTests : IAsyncLifetime
             var bytes = ByteString.CopyFrom(body);
             await CallAsync(what, () => client.SaveStateAsync(new SaveStateRequest
             {
-                StoreName = "store", States = { new StateItem { Key = "a", Value = bytes, Metadata = { ["contentType"] = "application/json" } } },
+                StoreName = "store",
+                States = { new StateItem { Key = "a", Value = bytes, Metadata = { ["contentType"] = "application/json" } } },
             }, cancellationToken: Cancellation));
             foreach (var contentType in new[] { "application/json", "application/cloudevents+json", "text/plain", "application/octet-stream" })
             {
@@ -130,7 +131,9 @@ public sealed class HostileRequestsTests : IAsyncLifetime
                     new PublishEventRequest { PubsubName = "pubsub", Topic = "topic", Data = bytes, DataContentType = contentType }, cancellationToken: Cancellation));
                 await CallAsync(what, () => client.BulkPublishEventAsync(new BulkPublishRequest
                 {
-                    PubsubName = "pubsub", Topic = "topic", Entries = { new BulkPublishRequestEntry { EntryId = "1", Event = bytes, ContentType = contentType } },
+                    PubsubName = "pubsub",
+                    Topic = "topic",
+                    Entries = { new BulkPublishRequestEntry { EntryId = "1", Event = bytes, ContentType = contentType } },
                 }, cancellationToken: Cancellation));
             }
 
@@ -139,7 +142,9 @@ public sealed class HostileRequestsTests : IAsyncLifetime
                 new RegisterActorReminderRequest { ActorType = "T", ActorId = "1", Name = "r", DueTime = "1h", Data = bytes }, cancellationToken: Cancellation));
             await CallAsync(what, () => client.ExecuteActorStateTransactionAsync(new ExecuteActorStateTransactionRequest
             {
-                ActorType = "T", ActorId = "1", Operations = { new TransactionalActorStateOperation { OperationType = "upsert", Key = "k", Value = new Any { Value = bytes } } },
+                ActorType = "T",
+                ActorId = "1",
+                Operations = { new TransactionalActorStateOperation { OperationType = "upsert", Key = "k", Value = new Any { Value = bytes } } },
             }, cancellationToken: Cancellation));
         }
 

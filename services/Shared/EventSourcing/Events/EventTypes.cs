@@ -62,7 +62,8 @@ public sealed class EventTypes
         if (!_byName.TryGetValue(recorded.Type, out var type))
         {
             throw new UnknownEventException(
-                $"Stream {recorded.Stream}, version {recorded.Version}: the event type '{recorded.Type}' is not known here.") { IsNewer = true };
+                $"Stream {recorded.Stream}, version {recorded.Version}: the event type '{recorded.Type}' is not known here.")
+            { IsNewer = true };
         }
 
         if (recorded.SchemaVersion == type.SchemaVersion)
@@ -82,7 +83,8 @@ public sealed class EventTypes
             {
                 throw new UnknownEventException(
                     $"Stream {recorded.Stream}, version {recorded.Version}: '{recorded.Type}' has schema version {recorded.SchemaVersion}; "
-                    + $"this service reads {type.SchemaVersion} and has no upcaster from {version}.") { IsNewer = version > type.SchemaVersion };
+                    + $"this service reads {type.SchemaVersion} and has no upcaster from {version}.")
+                { IsNewer = version > type.SchemaVersion };
             }
 
             json = upcast(json);
