@@ -1,5 +1,7 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json.Nodes;
+using DaprOrders.Tests.Servers;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -21,6 +23,9 @@ internal sealed class LossyDelivery : IAsyncDisposable
     private readonly HttpMessageInvoker _invoker = new(new SocketsHttpHandler { UseProxy = false, UseCookies = false, AllowAutoRedirect = false });
     private readonly HttpClient _late = new();
     private readonly string _application;
+    private readonly int _appPort;
+    private readonly CancellationTokenSource _stopping = new();
+    private Task _opening = Task.CompletedTask;
     private readonly Random _random;
     private int _lost;
     private int _doubled;
@@ -28,11 +33,12 @@ internal sealed class LossyDelivery : IAsyncDisposable
 
     private LossyDelivery(int appPort, int seed)
     {
+        (_appPort, Port) = (appPort, FreePort.Next());
         _application = $"http://localhost:{appPort}";
         _random = new(seed);
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.WebHost.UseUrls($"http://127.0.0.1:{Port}");
         builder.Services.AddHttpForwarder();
         _app = builder.Build();
         _app.MapPost("/events/{topic}", DeliverAsync);
@@ -45,17 +51,43 @@ internal sealed class LossyDelivery : IAsyncDisposable
 
     public int Delayed => _delayed;
 
-    public int Port => new Uri(_app.Urls.Single()).Port;
+    public int Port { get; }
 
-    public static async Task<LossyDelivery> StartAsync(int appPort, int seed)
+    /// <summary>Opens its port when the application has opened its own: the launcher refuses to start where a port is taken.</summary>
+    public static LossyDelivery Start(int appPort, int seed)
     {
         var delivery = new LossyDelivery(appPort, seed);
-        await delivery._app.StartAsync();
+        delivery._opening = delivery.OpenAsync();
         return delivery;
+    }
+
+    private async Task OpenAsync()
+    {
+        using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
+        while (!await IsOpenAsync())
+            await poll.WaitForNextTickAsync(_stopping.Token);
+        await _app.StartAsync(_stopping.Token);
+    }
+
+    private async Task<bool> IsOpenAsync()
+    {
+        try
+        {
+            using var client = new TcpClient();
+            await client.ConnectAsync("localhost", _appPort, _stopping.Token);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
+        await _stopping.CancelAsync();
+        await _opening.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _stopping.Dispose();
         await _app.DisposeAsync();
         _invoker.Dispose();
         _late.Dispose();

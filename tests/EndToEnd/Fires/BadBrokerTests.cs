@@ -5,14 +5,14 @@ public sealed class BadBrokerTests
 {
     private static readonly TimeSpan Under = TimeSpan.FromSeconds(20);
 
-    [Fact]
+    [Fact(Explicit = true)]
     public async Task Given_a_broker_that_loses_doubles_delays_and_reorders_messages_then_every_order_ends_right_nevertheless()
     {
         var installation = new Installation();
         var deliveries = new List<LossyDelivery>();
         foreach (var app in Shop.Apps)
         {
-            var delivery = await LossyDelivery.StartAsync(installation.PortOf(app, "appPort"), seed: deliveries.Count);
+            var delivery = LossyDelivery.Start(installation.PortOf(app, "appPort"), seed: deliveries.Count);
             installation.StandBefore(app, delivery.Port);
             deliveries.Add(delivery);
         }

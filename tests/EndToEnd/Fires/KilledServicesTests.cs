@@ -7,7 +7,7 @@ public sealed class KilledServicesTests
 
     private static readonly TimeSpan BetweenKills = TimeSpan.FromSeconds(2);
 
-    [Fact]
+    [Fact(Explicit = true)]
     public async Task Given_a_service_is_killed_every_two_seconds_for_a_minute_then_nothing_is_lost_and_nobody_is_charged_twice()
     {
         await using var fire = await Fire.StartAsync(new OrdersSystem());
@@ -33,7 +33,7 @@ public sealed class KilledServicesTests
         await fire.AuditAsync();
     }
 
-    [Fact]
+    [Fact(Explicit = true)]
     public async Task Given_two_replicas_of_every_service_and_one_of_each_is_killed_then_the_others_carry_on()
     {
         await using var fire = await Fire.StartAsync(new OrdersSystem(new Installation(replicas: 2)));

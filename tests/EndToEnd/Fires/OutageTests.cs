@@ -12,7 +12,7 @@ public sealed class OutageTests(StoreServers servers)
     private static readonly TimeSpan Away = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan ShortDeadline = TimeSpan.FromSeconds(4);
 
-    [Fact]
+    [Fact(Explicit = true)]
     public async Task Given_the_payment_provider_is_away_then_orders_wait_and_are_charged_once_when_it_is_back()
     {
         var installation = new Installation();
@@ -24,7 +24,7 @@ public sealed class OutageTests(StoreServers servers)
         await fire.AuditAsync();
     }
 
-    [Fact]
+    [Fact(Explicit = true)]
     public async Task Given_a_deadline_shorter_than_the_providers_absence_then_orders_time_out_and_whoever_was_charged_too_late_is_refunded()
     {
         var installation = new Installation();
@@ -40,7 +40,7 @@ public sealed class OutageTests(StoreServers servers)
         TestContext.Current.TestOutputHelper?.WriteLine($"{timeouts} orders timed out");
     }
 
-    [Theory]
+    [Theory(Explicit = true)]
     [InlineData("redis")]
     [InlineData("postgresql")]
     public async Task Given_the_state_store_is_away_then_orders_are_refused_or_wait_and_nothing_becomes_a_dead_letter(string store)
