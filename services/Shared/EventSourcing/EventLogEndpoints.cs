@@ -31,7 +31,7 @@ public static partial class EventLogEndpoints
             .ProducesProblem(400).ProducesProblem(404).ProducesProblem(409).ProducesProblem(503);
         group.MapPost("/streams", ReadStreamsAsync)
             .WithSummary("Events of many streams at once, up to 200 ranges of versions; `ranges` says how many of them the answer has.")
-            .ProducesProblem(400).ProducesProblem(503);
+            .ProducesProblem(400).ProducesProblem(413).ProducesProblem(415).ProducesProblem(503);
         group.MapGet("/streams/{stream}", ReadStreamAsync)
             .WithSummary("The events of a stream after a version.")
             .ProducesProblem(400).ProducesProblem(503);

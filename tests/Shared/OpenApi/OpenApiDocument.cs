@@ -22,7 +22,9 @@ public static class OpenApiDocument
     [
         "GET /event-log: 200 403 503",
         "GET /event-log/{lane}: 200 400 403 404 409 503",
+        "GET /event-log/{lane}/entries: 200 400 403 404 409 503",
         "GET /event-log/streams/{stream}: 200 400 403 503",
+        "POST /event-log/streams: 200 400 403 413 415 503",
         "GET /event-log/parked: 200 503",
         "POST /event-log/parked/{id}/redrive: 204 404 503",
         "DELETE /event-log/parked/{id}: 204 404 503",
