@@ -17,8 +17,6 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
 
     private const int LooksUntilSetAsideAgain = 12;
 
-    private static readonly string Payments = Payment.Category.StreamOf("");
-
     private readonly string _asideList = $"settling-aside|{lane}";
     private readonly Queue<Page> _pages = new();
     private readonly Dictionary<string, ListPlace> _aside = [];
@@ -95,8 +93,8 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
     private async Task<HashSet<string>> OpenOfAsync(IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken)
     {
         var orders = events
-            .Where(recorded => recorded.Stream.StartsWith(Payments, StringComparison.Ordinal))
-            .GroupBy(recorded => recorded.Stream[Payments.Length..], recorded => recorded.Version)
+            .Where(recorded => Payment.Category.IsStream(recorded.Stream))
+            .GroupBy(recorded => Payment.Category.IdOf(recorded.Stream), recorded => recorded.Version)
             .Where(payment => !open.IsSettled(payment.Key, payment.Max()))
             .Select(payment => payment.Key)
             .ToHashSet();

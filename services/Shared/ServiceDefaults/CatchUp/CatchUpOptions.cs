@@ -20,10 +20,4 @@ internal sealed class CatchUpOptions
     public TimeSpan BehindAtMost => Behind * 6;
 
     public TimeSpan LookEvery => Behind / 2;
-
-    /// <summary>Who follows a lane says so at least this often.</summary>
-    public TimeSpan SignOfLife => Behind * 1.5;
-
-    /// <summary>Who has said nothing for so long is taken for gone.</summary>
-    public TimeSpan Lease => Behind * 4.5;
 }

@@ -22,6 +22,8 @@ public sealed class CatchUpTests
     private readonly List<string> _handled = [];
     private Action<IncomingEvent> _handler = _ => { };
 
+    private TimeSpan Lease => _options.LookEvery * LaneCursor.LooksUntilGone;
+
     private static EventSigning Unsigned { get; } = EventSigning.From(new ConfigurationBuilder().Build());
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -255,7 +257,7 @@ public sealed class CatchUpTests
         Assert.Equal(21, _log.Calls["entries"]);
         _log.Commit("lost");
 
-        for (var waited = TimeSpan.Zero; waited <= _options.Lease + _options.Behind + _options.LookEvery; waited += _options.LookEvery)
+        for (var waited = TimeSpan.Zero; waited <= Lease + _options.Behind + _options.LookEvery; waited += _options.LookEvery)
             await AfterAsync(_options.LookEvery, other);
 
         Assert.Equal(["lost:1"], _handled);
@@ -280,7 +282,7 @@ public sealed class CatchUpTests
     {
         var (paused, other) = (Replica("paused"), Replica("other"));
         await paused.LookAsync();
-        for (var waited = TimeSpan.Zero; waited <= _options.Lease + _options.LookEvery; waited += _options.LookEvery)
+        for (var waited = TimeSpan.Zero; waited <= Lease + _options.LookEvery; waited += _options.LookEvery)
             await AfterAsync(_options.LookEvery, other);
         var before = _log.Calls["entries"];
 
@@ -329,7 +331,7 @@ public sealed class CatchUpTests
             "letters", "post", (events, _) => HandleAsync(events), new HandledEvents(_options.BehindAtMost, _time), new EventTypes().AddFamily<LetterEvent>(), Unsigned, new UnknownTypes(NullLogger<UnknownTypes>.Instance), Failures(), _time, NullLogger<Topic>.Instance);
         var refused = new RefusedEvents(Letters(), Unsigned, Options.Create(_options), NullLogger<RefusedEvents>.Instance);
         var lane = new LaneFollower(
-            "post", "0", new LaneCursor(documents, "post", "0", name, _options, _time), _log,
+            "post", "0", new LaneCursor(documents, "catch-up|post|0", name, _options.LookEvery, _time), _log,
             new Dictionary<string, Topic> { ["letters"] = topic }, Letters(), refused, _options, _time);
         return new Follower(topic, lane);
     }

@@ -1,18 +1,21 @@
 using DaprOrders.EventSourcing.Projections;
 
-namespace DaprOrders.Payments.SettlingPayments;
+namespace DaprOrders.EventSourcing;
 
 /// <summary>
 /// Up to where a lane of the event log is dealt with, in one document, and which replica of this service follows it. A replica that is gone is
 /// noticed by its silence, on this process's own watch. Two that follow one lane for a moment do harm to nobody: they do the same twice.
 /// </summary>
 /// <param name="key">Of the document.</param>
-/// <param name="lookEvery">How often who follows the lane looks; the others wait nine times as long before they take it for gone.</param>
-internal sealed class LaneCursor(Documents documents, string key, string instance, TimeSpan lookEvery, TimeProvider time)
+/// <param name="lookEvery">How often who follows the lane looks.</param>
+public sealed class LaneCursor(Documents documents, string key, string instance, TimeSpan lookEvery, TimeProvider time)
 {
-    // Who follows a lane says so at least this often.
-    private readonly TimeSpan _signOfLife = lookEvery * 3;
-    private readonly TimeSpan _lease = lookEvery * 9;
+    /// <summary>Who follows a lane says so at least every so many looks.</summary>
+    public const int LooksUntilSignOfLife = 3;
+
+    /// <summary>Who has said nothing for so many looks is taken for gone.</summary>
+    public const int LooksUntilGone = 9;
+
     private Stored? _seen;
     private long _seenSince;
     private bool _isOurs;
@@ -42,7 +45,7 @@ internal sealed class LaneCursor(Documents documents, string key, string instanc
     public async Task<bool> TryMoveAsync(long position, CancellationToken cancellationToken)
     {
         var age = time.GetElapsedTime(_seenSince);
-        if (age < (position == Position ? _signOfLife : lookEvery))
+        if (age < (position == Position ? lookEvery * LooksUntilSignOfLife : lookEvery))
             return true;
 
         Take(await documents.ChangeAsync<Stored>(
@@ -71,7 +74,7 @@ internal sealed class LaneCursor(Documents documents, string key, string instanc
     private bool HasBeenSilent(Stored present)
     {
         if (present == _seen)
-            return time.GetElapsedTime(_seenSince) > _lease;
+            return time.GetElapsedTime(_seenSince) > lookEvery * LooksUntilGone;
 
         (_seen, _seenSince) = (present, time.GetTimestamp());
         return false;
