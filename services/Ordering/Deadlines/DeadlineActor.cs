@@ -22,8 +22,10 @@ public sealed class DeadlineActor(ActorHost host, PaymentDeadlines deadlines, IO
     internal const string Reminder = "payment-deadline";
     private const string Cursor = "cursor";
 
-    /// <summary>After so many pages the next visit goes on: a call of the sidecar should end.</summary>
-    private const int MostPages = 20;
+    /// <summary>
+    /// After so many pages the next visit goes on, since a call of the sidecar should end. Some 100,000 orders: more than come between two visits.
+    /// </summary>
+    private const int MostPages = 500;
 
     private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(1);
 

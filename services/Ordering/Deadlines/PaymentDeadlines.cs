@@ -21,7 +21,7 @@ public sealed record DeadlineCursor(long Position, IReadOnlyList<string> Left)
 /// </summary>
 public sealed class PaymentDeadlines(EventStore store, IOptions<OrderingOptions> options, TimeProvider time, ILogger<PaymentDeadlines> logger)
 {
-    private const int EntriesInPage = 500;
+    private const int EntriesInPage = 1000;
     private const int OrdersAtOnce = 16;
 
     /// <summary>Beyond it somebody must look first: the cursor waits.</summary>
@@ -39,8 +39,10 @@ public sealed class PaymentDeadlines(EventStore store, IOptions<OrderingOptions>
         if (await store.ReadLogEntriesAsync(lane, cursor.Position, EntriesInPage, cancellationToken) is not { } page)
             return null;
 
-        var placed = page.Entries.Where(entry => entry.From == 1 && Order.Category.IsStream(entry.Stream)).ToList();
-        var orders = await store.LoadAsync(Order.Category, [.. placed.Select(entry => Order.Category.IdOf(entry.Stream)), .. cursor.Left], cancellationToken);
+        // A commit that failed and was made again is named twice.
+        var placed = page.Entries.Where(entry => entry.From == 1 && Order.Category.IsStream(entry.Stream)).DistinctBy(entry => entry.Stream).ToList();
+        var orders = await store.LoadAsync(
+            Order.Category, [.. placed.Select(entry => Order.Category.IdOf(entry.Stream)).Union(cursor.Left)], cancellationToken);
         var overdueBefore = time.GetUtcNow() - options.Value.PaymentDeadline;
         var young = Enumerable.Range(0, placed.Count).FirstOrDefault(i => orders[i].CreatedAt > overdueBefore, placed.Count);
         var position = young < placed.Count ? placed[young].Position - 1 : page.Next;
@@ -48,7 +50,7 @@ public sealed class PaymentDeadlines(EventStore store, IOptions<OrderingOptions>
             position = cursor.Position;
 
         var left = await EndAsync(
-            [.. placed.TakeWhile(entry => entry.Position <= position).Select(entry => Order.Category.IdOf(entry.Stream)), .. cursor.Left],
+            [.. placed.TakeWhile(entry => entry.Position <= position).Select(entry => Order.Category.IdOf(entry.Stream)).Union(cursor.Left)],
             orders.Where(order => order.Exists).ToDictionary(order => Order.Category.IdOf(order.Stream)),
             cancellationToken);
         return (new DeadlineCursor(position, left), position > cursor.Position && position < page.Settled && young == placed.Count);

@@ -85,6 +85,19 @@ public sealed class DeadlineVisitTests(RunningOrdering ordering)
     }
 
     [Fact]
+    public async Task Given_an_order_that_is_named_twice_then_it_is_cancelled_once_and_holds_nobody_up()
+    {
+        var named = await ordering.PlaceAsync();
+        var position = await PositionOfAsync(named);
+        _time.Advance(Deadline + TimeSpan.FromMinutes(1));
+
+        var cursor = await VisitAsync(new DeadlineCursor(position - 1, [named]));
+
+        Assert.Equal("cancelled", await StatusAsync(named));
+        Assert.True(cursor.Position >= position);
+    }
+
+    [Fact]
     public async Task Given_a_lane_that_does_not_exist_then_there_is_nothing_to_visit() =>
         Assert.Null(await Deadlines().VisitAsync("nobody", DeadlineCursor.Start, Cancellation));
 
