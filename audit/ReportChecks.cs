@@ -73,6 +73,7 @@ internal static class ReportChecks
             "PaymentVoided" => "voided",
             "RefundRequested" => "refundRequested",
             "PaymentRefunded" => "refunded",
+            "RefundRefused" => "refundRefused",
             var other => other,
         };
     }

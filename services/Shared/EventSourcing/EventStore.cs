@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using DaprOrders.EventSourcing.Lanes;
 using DaprOrders.EventSourcing.Publishing;
 using DaprOrders.EventSourcing.State;
@@ -199,14 +198,16 @@ public sealed class EventStore
         foreach (var (range, at) in ranges.Zip(tips))
         {
             var limit = (int)Math.Min(Math.Min(range.UpTo, at.Tip.Version) - range.After, int.MaxValue);
-            var stored = limit > 0 ? await _streams.ReadAsync(at, range.After, limit, cancellationToken) : [];
-            bytes += stored.Sum(e => (long)JsonMarshal.GetRawUtf8Value(e.Data).Length);
+            RecordedEvent[] found = limit > 0
+                ? [.. (await _streams.ReadAsync(at, range.After, limit, cancellationToken)).Select(e => e.Of(range.Stream))]
+                : [];
+            bytes += found.Sum(e => (long)e.Bytes);
             if (read > 0 && bytes > BytesInAnswer)
             {
                 break;
             }
 
-            events.AddRange(stored.Select(e => e.Of(range.Stream)));
+            events.AddRange(found);
             read++;
         }
 
@@ -214,10 +215,12 @@ public sealed class EventStore
     }
 
     /// <summary>The streams of a category folded to their states, in the order of their ids; version 0 where one does not exist.</summary>
+    /// <exception cref="StoreWentBackException">What the store has may not be all that was committed.</exception>
     public async Task<IReadOnlyList<StreamState<TState>>> LoadAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category, IReadOnlyList<string> ids, CancellationToken cancellationToken)
         where TEvent : class
     {
+        _history.ThrowIfWentBack();
         var tips = await _streams.ReadTipsAsync([.. ids.Select(category.StreamOf)], cancellationToken);
         return await Task.WhenAll(tips.Select(at => _folder.FoldAsync(category, at, at.Tip.Version, cancellationToken)));
     }

@@ -25,8 +25,11 @@ internal sealed class LaneFollower(
     private const int EntriesInPage = 1000;
     private const int StreamsInCall = 200;
 
-    /// <summary>Entries that wait for their deliveries, or for a store that is away: no more pages are read then.</summary>
-    private const int MostWaiting = 50_000;
+    /// <summary>
+    /// Entries that wait for their deliveries, or for a store that is away: no more pages are read then. Two looks' worth of a thousand orders a
+    /// second, with room: a topic that brings nothing must not fall behind for good.
+    /// </summary>
+    private const int MostWaiting = 200_000;
 
     private readonly Queue<Page> _pages = new();
 
@@ -62,7 +65,7 @@ internal sealed class LaneFollower(
         _isFollowing = await cursor.TryMoveAsync(Done, cancellationToken);
     }
 
-    public Task ReleaseAsync(CancellationToken cancellationToken) => _isFollowing ? cursor.ReleaseAsync(Done, cancellationToken) : Task.CompletedTask;
+    public Task ReleaseAsync(CancellationToken cancellationToken) => cursor.ReleaseAsync(Done, cancellationToken);
 
     private long Done => _pages.TryPeek(out var first) ? first.After : _read;
 
