@@ -89,8 +89,7 @@ public sealed class SystemAudit
 
     private async Task<string> ReadOnAsync(List<string> violations, CancellationToken cancellationToken)
     {
-        foreach (var log in _logs)
-            await log.ReadOnAsync(cancellationToken);
+        await HasMovedAsync(cancellationToken);
         return Count(_logs.Sum(log => log.Count), "event");
     }
 

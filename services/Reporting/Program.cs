@@ -1,4 +1,5 @@
 using DaprOrders.Contracts;
+using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.Reporting.Following;
 using DaprOrders.Reporting.Orders;
@@ -14,7 +15,7 @@ builder.Services.AddProjections(types => types
     .AddFamily<ShipmentEvent>());
 builder.Services.AddMemoryCache();
 builder.Services.AddOptions<ReportingOptions>().BindConfiguration("Reporting");
-builder.Services.AddSingleton<WakeUp>();
+builder.Services.AddSingleton<Wakeup>();
 builder.Services.AddSingleton<ProjectionVersions>();
 builder.Services.AddSingleton<Projections>();
 builder.Services.AddSingleton<FollowingLogs>();

@@ -39,7 +39,7 @@ public sealed class Products(EventStore store, Catalogue catalogue)
     {
         // The store gathers what is read at once.
         string[] asked = [.. skus.Distinct()];
-        var read = await Task.WhenAll(asked.Select(sku => store.LoadAsync(Product.Category, sku, cancellationToken)));
+        var read = await store.LoadAsync(Product.Category, asked, cancellationToken);
         return [.. asked.Zip(read).Where(found => found.Second.State is not null)
             .Select(found => new ListedProduct(found.First, found.Second.State!.Name, found.Second.State.Price, found.Second.Version))];
     }

@@ -1,6 +1,6 @@
 using System.Net;
-using System.Text.Json;
 using Dapr.Client;
+using DaprOrders.EventSourcing;
 
 namespace DaprOrders.Ordering.CancellingOrders;
 
@@ -16,11 +16,7 @@ public sealed class Shipping(DaprClient dapr) : IDisposable
     {
         try
         {
-            // Of known length: a chunked body is one that no sidecar ever sends twice.
-            using var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(new CancelOrderRequest(reason), OrderingJson.Default.CancelOrderRequest))
-            {
-                Headers = { ContentType = new("application/json") },
-            };
+            using var body = JsonBody.Of(new CancelOrderRequest(reason), OrderingJson.Default.CancelOrderRequest);
             using var answer = await _shipping.PostAsync(new Uri($"/shipments/{orderId}/cancellation", UriKind.Relative), body, cancellationToken);
             return answer.StatusCode != HttpStatusCode.Conflict && answer.EnsureSuccessStatusCode().IsSuccessStatusCode;
         }

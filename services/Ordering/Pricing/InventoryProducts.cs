@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Dapr.Client;
+using DaprOrders.EventSourcing;
 
 namespace DaprOrders.Ordering.Pricing;
 
@@ -17,8 +18,8 @@ public sealed class InventoryProducts(DaprClient dapr) : IDisposable
     {
         try
         {
-            using var answer = await _inventory.PostAsJsonAsync(
-                new Uri("/products/lookup", UriKind.Relative), new ProductLookup(skus), OrderingJson.Default.ProductLookup, cancellationToken);
+            using var body = JsonBody.Of(new ProductLookup(skus), OrderingJson.Default.ProductLookup);
+            using var answer = await _inventory.PostAsync(new Uri("/products/lookup", UriKind.Relative), body, cancellationToken);
             var found = await answer.EnsureSuccessStatusCode().Content.ReadFromJsonAsync(OrderingJson.Default.ProductsFound, cancellationToken);
             return found?.Products ?? throw new JsonException("Inventory answered null.");
         }

@@ -1,7 +1,7 @@
 using System.Net;
-using System.Net.Http.Headers;
 using System.Text.Json;
 using DaprOrders.Contracts;
+using DaprOrders.EventSourcing;
 using Microsoft.Extensions.Options;
 using Polly;
 using Polly.Retry;
@@ -50,7 +50,6 @@ public sealed class PaymentProvider(HttpClient http, ProviderPace pace, IOptions
 {
     private const int LongestReason = 200;
 
-    private static readonly MediaTypeHeaderValue Json = new("application/json");
 
     private readonly ResiliencePipeline<HttpResponseMessage> _calls = Calls(options.Value, time);
 
@@ -117,15 +116,13 @@ public sealed class PaymentProvider(HttpClient http, ProviderPace pace, IOptions
 
     private async Task<HttpResponseMessage> PostAsync(string path, string key, object body, CancellationToken cancellationToken)
     {
-        // Of known length: a chunked body is one that no sidecar ever sends twice.
-        var content = JsonSerializer.SerializeToUtf8Bytes(body, JsonSerializerOptions.Web);
         try
         {
             return await _calls.ExecuteAsync(
                 async token =>
                 {
                     using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative));
-                    request.Content = new ByteArrayContent(content) { Headers = { ContentType = Json } };
+                    request.Content = JsonBody.Of(body, JsonSerializerOptions.Web);
                     request.Headers.Add("Idempotency-Key", key);
                     return await http.SendAsync(request, token);
                 },

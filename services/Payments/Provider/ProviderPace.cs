@@ -1,3 +1,4 @@
+using DaprOrders.EventSourcing;
 using Microsoft.Extensions.Options;
 
 namespace DaprOrders.Payments.Provider;
@@ -21,7 +22,7 @@ public sealed class ProviderPace(IOptions<PaymentsOptions> options, TimeProvider
     private TimeSpan _pause;
     private long _pausedSince;
     private long _answers;
-    private TaskCompletionSource _changed = NewSignal();
+    private readonly Wakeup _changed = new();
 
     public bool IsAway
     {
@@ -37,12 +38,11 @@ public sealed class ProviderPace(IOptions<PaymentsOptions> options, TimeProvider
     /// <summary>Counts up with every answer: who failed between two equal numbers may have failed for everybody's reason.</summary>
     public long Answers => Interlocked.Read(ref _answers);
 
-    /// <summary>Waits until one more may call; <see cref="Leave"/> ends it.</summary>
+    /// <summary>Waits until one more may call; <see cref="Leave"/> ends it. For one waiter at a time.</summary>
     public async Task EnterAsync(CancellationToken cancellationToken)
     {
         while (true)
         {
-            Task changed;
             TimeSpan wait;
             lock (_lock)
             {
@@ -51,14 +51,9 @@ public sealed class ProviderPace(IOptions<PaymentsOptions> options, TimeProvider
                     _inside++;
                     return;
                 }
-
-                changed = _changed.Task;
             }
 
-            using var done = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            await Task.WhenAny(changed, Task.Delay(wait, time, done.Token));
-            await done.CancelAsync();
-            cancellationToken.ThrowIfCancellationRequested();
+            await _changed.WaitAsync(wait, time, cancellationToken);
         }
     }
 
@@ -67,7 +62,7 @@ public sealed class ProviderPace(IOptions<PaymentsOptions> options, TimeProvider
         lock (_lock)
         {
             _inside--;
-            Signal();
+            _changed.Set();
         }
     }
 
@@ -85,7 +80,7 @@ public sealed class ProviderPace(IOptions<PaymentsOptions> options, TimeProvider
                 logger.LogInformation("The payment provider answers again");
             }
 
-            Signal();
+            _changed.Set();
         }
     }
 
@@ -111,7 +106,7 @@ public sealed class ProviderPace(IOptions<PaymentsOptions> options, TimeProvider
                 : _pause;
             _isAway = true;
             _pausedSince = time.GetTimestamp();
-            Signal();
+            _changed.Set();
         }
     }
 
@@ -134,13 +129,5 @@ public sealed class ProviderPace(IOptions<PaymentsOptions> options, TimeProvider
         return left <= TimeSpan.Zero;
     }
 
-    private void Signal()
-    {
-        _changed.TrySetResult();
-        _changed = NewSignal();
-    }
-
     private static TimeSpan Shorter(TimeSpan left, TimeSpan right) => left < right ? left : right;
-
-    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 }

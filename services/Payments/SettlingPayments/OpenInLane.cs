@@ -10,7 +10,7 @@ namespace DaprOrders.Payments.SettlingPayments;
 /// </summary>
 internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists lists, EventStore store, OpenPayments open)
 {
-    private const int EventsInPage = 500;
+    private const int EntriesInPage = 500;
 
     /// <summary>The oldest open payments that are at hand; the others wait in the log.</summary>
     private const int MostAtHand = 2_000;
@@ -64,7 +64,7 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
     }
 
     /// <summary>Lets another replica have the lane at once.</summary>
-    public Task ReleaseAsync(CancellationToken cancellationToken) => _isFollowing ? cursor.ReleaseAsync(Done, cancellationToken) : Task.CompletedTask;
+    public Task ReleaseAsync(CancellationToken cancellationToken) => cursor.ReleaseAsync(Done, cancellationToken);
 
     private long Done => _pages.TryPeek(out var waiting) ? waiting.After : _read;
 
@@ -75,12 +75,12 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
         while (_read < until)
         {
             IsBehind = _pages.Sum(page => page.Orders.Count) >= MostAtHand;
-            if (IsBehind || await store.ReadLogAsync(lane, _read, EventsInPage, cancellationToken) is not { } read)
+            if (IsBehind || await store.ReadLogEntriesAsync(lane, _read, EntriesInPage, cancellationToken) is not { } read)
             {
                 return;
             }
 
-            var orders = await OpenOfAsync(read.Events, cancellationToken);
+            var orders = await OpenOfAsync(read.Entries, cancellationToken);
             if (orders.Count > 0)
             {
                 _pages.Enqueue(new Page(_read, orders));
@@ -90,28 +90,27 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
         }
     }
 
-    private async Task<HashSet<string>> OpenOfAsync(IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken)
+    private async Task<HashSet<string>> OpenOfAsync(IReadOnlyList<LogEntry> entries, CancellationToken cancellationToken)
     {
-        var orders = events
-            .Where(recorded => Payment.Category.IsStream(recorded.Stream))
-            .GroupBy(recorded => Payment.Category.IdOf(recorded.Stream), recorded => recorded.Version)
-            .Where(payment => !open.IsSettled(payment.Key, payment.Max()))
-            .Select(payment => payment.Key)
-            .ToHashSet();
-        var payments = await Task.WhenAll(orders.Select(orderId => store.LoadAsync(Payment.Category, orderId, cancellationToken)));
-        foreach (var (orderId, payment) in orders.ToList().Zip(payments))
+        string[] orders =
+        [
+            .. entries
+                .Where(entry => Payment.Category.IsStream(entry.Stream))
+                .GroupBy(entry => Payment.Category.IdOf(entry.Stream), entry => entry.To)
+                .Where(payment => !open.IsSettled(payment.Key, payment.Max()))
+                .Select(payment => payment.Key),
+        ];
+        var found = new HashSet<string>();
+        foreach (var (orderId, payment) in orders.Zip(await store.LoadAsync(Payment.Category, orders, cancellationToken)))
         {
             if (payment.State.IsUnsettled)
             {
                 open.Add(orderId, payment.UpdatedAt.GetValueOrDefault());
-            }
-            else
-            {
-                orders.Remove(orderId);
+                found.Add(orderId);
             }
         }
 
-        return orders;
+        return found;
     }
 
     private async Task SetAsideAsync(CancellationToken cancellationToken)
@@ -149,9 +148,9 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
     {
         var (first, last) = await lists.ReadBoundsAsync(_asideList, cancellationToken);
         _asidePage = _asidePage < first || _asidePage > last ? first : _asidePage;
-        foreach (var entry in await lists.ReadPageAsync(_asideList, _asidePage, cancellationToken))
+        var entries = await lists.ReadPageAsync(_asideList, _asidePage, cancellationToken);
+        foreach (var (entry, payment) in entries.Zip(await store.LoadAsync(Payment.Category, [.. entries.Select(entry => entry.Id)], cancellationToken)))
         {
-            var payment = await store.LoadAsync(Payment.Category, entry.Id, cancellationToken);
             if (payment.State.IsUnsettled)
             {
                 open.Add(entry.Id, payment.UpdatedAt.GetValueOrDefault());

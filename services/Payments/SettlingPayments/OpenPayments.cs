@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using DaprOrders.EventSourcing;
 using DaprOrders.Payments.Provider;
 using Microsoft.Extensions.Options;
 
@@ -29,7 +30,7 @@ public sealed class OpenPayments
     private readonly TimeProvider _time;
     private Dictionary<string, long> _settledLately = [];
     private Dictionary<string, long> _settledBefore = [];
-    private TaskCompletionSource _changed = NewSignal();
+    private readonly Wakeup _changed = new();
     private long _number;
     private bool _wasAway;
 
@@ -81,12 +82,11 @@ public sealed class OpenPayments
         }
     }
 
-    /// <summary>Waits until a payment can be taken.</summary>
+    /// <summary>Waits until a payment can be taken. For one waiter.</summary>
     public async Task WaitAsync(CancellationToken cancellationToken)
     {
         while (true)
         {
-            Task changed;
             var wait = Timeout.InfiniteTimeSpan;
             lock (_lock)
             {
@@ -95,17 +95,13 @@ public sealed class OpenPayments
                     return;
                 }
 
-                changed = _changed.Task;
                 if (_later.TryPeek(out _, out var due))
                 {
                     wait = Later(due);
                 }
             }
 
-            using var done = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            await Task.WhenAny(changed, Task.Delay(wait, _time, done.Token));
-            await done.CancelAsync();
-            cancellationToken.ThrowIfCancellationRequested();
+            await _changed.WaitAsync(wait, _time, cancellationToken);
         }
     }
 
@@ -132,7 +128,7 @@ public sealed class OpenPayments
             payment.IsAtWork = false;
             if (_wasAway)
             {
-                Signal();
+                _changed.Set();
             }
 
             if (payment.HasChanged)
@@ -167,7 +163,7 @@ public sealed class OpenPayments
             // In the end longer than the provider is left alone: each look whether it is back is made with another payment.
             var wait = Math.Min(2 * _options.ProbeEvery.TotalSeconds, _options.ProviderBackoff.TotalSeconds * Math.Pow(2, Math.Min(++payment.Tries, 30)));
             _later.Enqueue(payment, _time.GetTimestamp() + (long)(wait * _time.TimestampFrequency));
-            Signal();
+            _changed.Set();
         }
     }
 
@@ -189,7 +185,7 @@ public sealed class OpenPayments
     private void Enqueue(OpenPayment payment)
     {
         _ready.Enqueue(payment, (payment.Since, _number++));
-        Signal();
+        _changed.Set();
     }
 
     private bool TryPeek()
@@ -217,14 +213,6 @@ public sealed class OpenPayments
         var wait = _time.GetElapsedTime(_time.GetTimestamp(), due);
         return wait > TimeSpan.FromMilliseconds(1) ? wait : TimeSpan.FromMilliseconds(1);
     }
-
-    private void Signal()
-    {
-        _changed.TrySetResult();
-        _changed = NewSignal();
-    }
-
-    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 }
 
 /// <param name="Since">When it came to owe the call.</param>

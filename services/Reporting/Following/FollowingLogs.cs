@@ -1,3 +1,4 @@
+using DaprOrders.EventSourcing;
 using Microsoft.Extensions.Options;
 
 namespace DaprOrders.Reporting.Following;
@@ -19,7 +20,7 @@ internal sealed class ReportingOptions
 internal sealed class FollowingLogs(
     Projections projections,
     ProjectionVersions versions,
-    WakeUp wakeUp,
+    Wakeup wakeUp,
     IOptions<ReportingOptions> options,
     TimeProvider time,
     ILogger<FollowingLogs> logger) : BackgroundService
@@ -49,7 +50,7 @@ internal sealed class FollowingLogs(
 
             if (isThrough)
             {
-                await wakeUp.WaitAsync(options.Value.CheckEvery, stoppingToken);
+                await wakeUp.WaitAsync(options.Value.CheckEvery, time, stoppingToken);
                 await Task.Delay(options.Value.GatherFor, time, stoppingToken);
             }
         }

@@ -1,3 +1,4 @@
+using DaprOrders.EventSourcing;
 using DaprOrders.Reporting.Sales;
 using DaprOrders.ServiceDefaults.Errors;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -36,10 +37,10 @@ internal static class ProjectionEndpoints
             following.Failure is { } failure ? new FollowingFailure(failure.Reason, failure.At) : null));
     }
 
-    private static async Task<Accepted> RebuildAsync(ProjectionVersions versions, WakeUp wakeUp, CancellationToken cancellationToken)
+    private static async Task<Accepted> RebuildAsync(ProjectionVersions versions, Wakeup wakeUp, CancellationToken cancellationToken)
     {
         await versions.RebuildAsync(cancellationToken);
-        wakeUp.Call();
+        wakeUp.Set();
         return TypedResults.Accepted("/projections");
     }
 

@@ -28,24 +28,3 @@ internal sealed class Projections(
         await sales.RemoveAsync(cancellationToken);
     }
 }
-
-/// <summary>Tells the following of the logs that there is something to read.</summary>
-internal sealed class WakeUp : IDisposable
-{
-    private readonly Lock _lock = new();
-    private readonly SemaphoreSlim _call = new(0, 1);
-
-    public void Call()
-    {
-        lock (_lock)
-        {
-            if (_call.CurrentCount == 0)
-                _call.Release();
-        }
-    }
-
-    /// <summary>Waits for a call, at most so long.</summary>
-    public Task WaitAsync(TimeSpan patience, CancellationToken cancellationToken) => _call.WaitAsync(patience, cancellationToken);
-
-    public void Dispose() => _call.Dispose();
-}

@@ -1,3 +1,4 @@
+using DaprOrders.EventSourcing;
 using DaprOrders.Reporting.Orders;
 using DaprOrders.ServiceDefaults.Topics;
 
@@ -11,14 +12,14 @@ internal static class SourceTopics
     /// </summary>
     public static void MapSources(this WebApplication app)
     {
-        var (wakeUp, versions) = (app.Services.GetRequiredService<WakeUp>(), app.Services.GetRequiredService<ProjectionVersions>());
+        var (wakeUp, versions) = (app.Services.GetRequiredService<Wakeup>(), app.Services.GetRequiredService<ProjectionVersions>());
         foreach (var (publisher, topic) in SourceEvents.Sources)
-            app.MapWakeUp(topic, publisher, wakeUp.Call, RebuildAsync);
+            app.MapWakeUp(topic, publisher, wakeUp.Set, RebuildAsync);
 
         async Task RebuildAsync(CancellationToken cancellationToken)
         {
             await versions.RebuildAsync(cancellationToken);
-            wakeUp.Call();
+            wakeUp.Set();
         }
     }
 }

@@ -44,8 +44,16 @@ public static partial class EventLogEndpoints
 
     private static Task<LogLanes> ReadLanesAsync(EventStore store, CancellationToken cancellationToken) => store.ReadLanesAsync(cancellationToken);
 
-    private static async Task<Results<Ok<LogPage>, ProblemHttpResult>> ReadLaneAsync(
-        string lane, EventStore store, CancellationToken cancellationToken, long after = 0, int limit = 200)
+    private static Task<Results<Ok<LogPage>, ProblemHttpResult>> ReadLaneAsync(
+        string lane, EventStore store, CancellationToken cancellationToken, long after = 0, int limit = 200) =>
+        OfLaneAsync(lane, after, limit, () => store.ReadLogAsync(lane, after, limit, cancellationToken));
+
+    private static Task<Results<Ok<LogEntries>, ProblemHttpResult>> ReadEntriesAsync(
+        string lane, EventStore store, CancellationToken cancellationToken, long after = 0, int limit = 200) =>
+        OfLaneAsync(lane, after, limit, () => store.ReadLogEntriesAsync(lane, after, limit, cancellationToken));
+
+    private static async Task<Results<Ok<T>, ProblemHttpResult>> OfLaneAsync<T>(string lane, long after, int limit, Func<Task<T?>> read)
+        where T : class
     {
         if (Refusal(after, limit) is { } refusal)
         {
@@ -55,33 +63,13 @@ public static partial class EventLogEndpoints
         try
         {
             // A name that no lane can have is not looked for: it could name another document.
-            return LaneName().IsMatch(lane) && await store.ReadLogAsync(lane, after, limit, cancellationToken) is { } page
-                ? TypedResults.Ok(page)
+            return LaneName().IsMatch(lane) && await read() is { } found
+                ? TypedResults.Ok(found)
                 : NoSuchLane(lane);
         }
         catch (PositionAheadException ahead)
         {
-            return PositionAhead(ahead);
-        }
-    }
-
-    private static async Task<Results<Ok<LogEntries>, ProblemHttpResult>> ReadEntriesAsync(
-        string lane, EventStore store, CancellationToken cancellationToken, long after = 0, int limit = 200)
-    {
-        if (Refusal(after, limit) is { } refusal)
-        {
-            return refusal;
-        }
-
-        try
-        {
-            return LaneName().IsMatch(lane) && await store.ReadLogEntriesAsync(lane, after, limit, cancellationToken) is { } entries
-                ? TypedResults.Ok(entries)
-                : NoSuchLane(lane);
-        }
-        catch (PositionAheadException ahead)
-        {
-            return PositionAhead(ahead);
+            return TypedResults.Problem(ahead.Message, statusCode: 409, title: "Position ahead of the lane", type: "urn:daprorders:position-ahead");
         }
     }
 
@@ -130,9 +118,6 @@ public static partial class EventLogEndpoints
 
     private static ProblemHttpResult Invalid(string detail) =>
         TypedResults.Problem(detail, statusCode: 400, title: "Invalid request", type: "urn:daprorders:invalid-request");
-
-    private static ProblemHttpResult PositionAhead(PositionAheadException ahead) =>
-        TypedResults.Problem(ahead.Message, statusCode: 409, title: "Position ahead of the lane", type: "urn:daprorders:position-ahead");
 
     private static ProblemHttpResult NoSuchLane(string lane) => TypedResults.Problem(
         $"There is no lane '{lane}'; GET /event-log lists them.", statusCode: 404, title: "No such lane", type: "urn:daprorders:lane-not-found");

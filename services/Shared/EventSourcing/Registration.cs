@@ -1,4 +1,4 @@
-using DaprOrders.EventSourcing.Consuming;
+using DaprOrders.EventSourcing.Projections;
 using DaprOrders.EventSourcing.Publishing;
 using DaprOrders.EventSourcing.State;
 using Microsoft.Extensions.Configuration;
@@ -17,17 +17,12 @@ public static class Registration
     /// <param name="types">Registers every event type that this service writes or reads.</param>
     public static IServiceCollection AddEventStore(this IServiceCollection services, Action<EventTypes> types)
     {
-        var registered = new EventTypes();
-        types(registered);
-        services.AddSingleton(registered);
+        services.AddProjections(types);
         services.AddSingleton(provider => Options(provider.GetRequiredService<IConfiguration>()));
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<IStateApi, DaprStateApi>();
         services.TryAddSingleton(provider => EventSigning.From(provider.GetRequiredService<IConfiguration>()));
         services.TryAddSingleton<IEventPublisher, DaprEventPublisher>();
-        services.TryAddSingleton<IPublisherStreams, InvokedPublisherStreams>();
-        services.TryAddSingleton<IPublisherLogs, InvokedPublisherLogs>();
-        services.TryAddSingleton<PublisherLanes>();
         services.AddSingleton<EventStore>();
         services.AddHostedService<EventStoreLifetime>();
         return services;

@@ -1,9 +1,9 @@
 using System.Threading.Channels;
 
-namespace DaprOrders.EventSourcing.Lanes;
+namespace DaprOrders.EventSourcing;
 
 /// <summary>Tells one waiter that there is work; what is told while nobody waits is not lost, and told twice counts once.</summary>
-internal sealed class Wakeup
+public sealed class Wakeup
 {
     private readonly Channel<bool> _signal = Channel.CreateBounded<bool>(
         new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });

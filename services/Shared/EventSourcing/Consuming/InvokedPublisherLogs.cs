@@ -1,4 +1,3 @@
-using System.Net.Http.Json;
 using Dapr.Client;
 
 namespace DaprOrders.EventSourcing.Consuming;
@@ -21,7 +20,7 @@ internal sealed class InvokedPublisherLogs(DaprClient dapr) : IPublisherLogs, ID
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri($"http://{publisher}/event-log/streams"))
         {
-            Content = JsonContent.Create(new StreamRanges(ranges), options: EventTypes.Json),
+            Content = JsonBody.Of(new StreamRanges(ranges), EventTypes.Json),
         };
         return await _http.SendJsonAsync<StreamEvents>(request, cancellationToken);
     }

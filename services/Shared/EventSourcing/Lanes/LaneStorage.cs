@@ -262,7 +262,7 @@ internal sealed class LaneStorage(IStateApi state, StreamStorage streams, Chunks
     }
 
     /// <summary>Writes a head for good; null when it is not known to stand as it was to be.</summary>
-    public async Task<HeadAt?> MoveHeadAsync(HeadAt former, Head head, CancellationToken cancellationToken)
+    private async Task<HeadAt?> MoveHeadAsync(HeadAt former, Head head, CancellationToken cancellationToken)
     {
         head = head with { WrittenAt = time.GetUtcNow() };
         return await WriteHeadAsync(former, head, cancellationToken) is { } present && present.Head.IsSameAs(head) ? present : null;

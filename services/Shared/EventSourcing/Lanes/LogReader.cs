@@ -30,25 +30,19 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
             return await AheadAsync(head, after, cancellationToken);
         }
 
-        var (events, lost) = (new List<RecordedEvent>(), new List<LostPositions>());
-        var bytes = 0L;
+        var events = new List<RecordedEvent>();
+        var (asked, bytes) = (after, 0L);
         var until = Math.Min(head.Head.Settled, after + chunks.LogSegmentsPerPage);
         while (events.Count < limit && bytes < chunks.LogBytes && after < until)
         {
-            if (GapAt(head, after + 1) is { } gap)
-            {
-                lost.Add(gap);
-                after = gap.To;
-                continue;
-            }
-
             var (read, next) = await ReadSettledAsync(head, after, until, limit - events.Count, cancellationToken);
             events.AddRange(read.Select(e => e.Event));
             bytes += read.Sum(e => e.Event.Bytes);
             after = next;
         }
 
-        return new LogPage(events, after, head.Head.Settled, lost.Count == 0 ? null : lost);
+        var lost = head.Head.Lost?.Where(gap => gap.To > asked && gap.From <= after).ToList();
+        return new LogPage(events, after, head.Head.Settled, lost is { Count: > 0 } ? lost : null);
     }
 
     /// <summary>

@@ -68,7 +68,7 @@ internal sealed class StoreRecovery(LaneStorage storage, StoreHistory history, E
         var epoch = Math.Max(former.Head.Epoch, known?.Epoch ?? 0) + 1;
         while (true)
         {
-            var head = former.Head with { Owner = options.Instance + Suffix, Incarnation = incarnation, Epoch = epoch, WrittenAt = time.GetUtcNow() };
+            var head = former.Head with { Owner = options.Instance + Suffix, Incarnation = incarnation, Epoch = epoch };
             if (await MoveAsync(former, head, cancellationToken) is not { } taken)
             {
                 return null;
@@ -96,7 +96,7 @@ internal sealed class StoreRecovery(LaneStorage storage, StoreHistory history, E
             }
 
             var closed = await MoveAsync(
-                found, found.Head with { IsClosed = true, WrittenAt = time.GetUtcNow(), Settled = number, Lost = lost.Count == 0 ? null : lost }, cancellationToken);
+                found, found.Head with { IsClosed = true, Settled = number, Lost = lost.Count == 0 ? null : lost }, cancellationToken);
             if (closed is not null)
             {
                 logger.LogWarning(
@@ -115,6 +115,7 @@ internal sealed class StoreRecovery(LaneStorage storage, StoreHistory history, E
     // Null: another instance has written it, or the store refuses.
     private async Task<HeadAt?> MoveAsync(HeadAt former, Head head, CancellationToken cancellationToken)
     {
+        head = head with { WrittenAt = time.GetUtcNow() };
         for (var attempt = 0; attempt < AttemptsToMove; attempt++)
         {
             var present = await storage.UntilAnsweredAsync(() => storage.WriteHeadAsync(former, head, cancellationToken), cancellationToken);
@@ -178,7 +179,7 @@ internal sealed class StoreRecovery(LaneStorage storage, StoreHistory history, E
                 }
             }
 
-            if (await MoveAsync(taken, taken.Head with { WrittenAt = time.GetUtcNow() }, cancellationToken) is not { } moved)
+            if (await MoveAsync(taken, taken.Head, cancellationToken) is not { } moved)
             {
                 return null;
             }

@@ -51,28 +51,18 @@ internal sealed class ParkedEvents(
         }
     }
 
-    /// <exception cref="EventStoreUnavailableException">They are not parked: the store is away, or so many are that it is no longer single events.</exception>
-    public async Task ParkAsync(IReadOnlyList<ParkedEvent> events, CancellationToken cancellationToken)
+    /// <exception cref="EventStoreUnavailableException">It is not parked: the store is away, or so many are that it is no longer single events.</exception>
+    public async Task ParkAsync(ParkedEvent parked, CancellationToken cancellationToken)
     {
         await ChangeAsync(
-            parked =>
-            {
-                ParkedEvent[] added = [.. events.ExceptBy(parked.Select(e => e.Id), e => e.Id)];
-                if (added.Length > 0 && parked.Count + added.Length > options.MaxParked)
-                {
-                    throw new EventStoreUnavailableException(
-                        $"{parked.Count} events are parked, at most {options.MaxParked} can be: it is no longer single events that the broker refuses. See GET /event-log/parked.");
-                }
-
-                return added.Length == 0 ? null : [.. parked, .. added];
-            },
+            present => present.Any(e => e.Id == parked.Id) ? null
+                : present.Count < options.MaxParked ? [.. present, parked]
+                : throw new EventStoreUnavailableException(
+                    $"{present.Count} events are parked, at most {options.MaxParked} can be: it is no longer single events that the broker refuses. See GET /event-log/parked."),
             cancellationToken);
-        foreach (var parked in events)
-        {
-            logger.LogError(
-                "{EventId} is parked, since the broker refuses it on {Topic} and takes others: {Reason} Consumers have it from the event log; POST /event-log/parked/{EventId}/redrive publishes it once more.",
-                parked.Id, parked.Topic, parked.Reason, parked.Id);
-        }
+        logger.LogError(
+            "{EventId} is parked, since the broker refuses it on {Topic} and takes others: {Reason} Consumers have it from the event log; POST /event-log/parked/{EventId}/redrive publishes it once more.",
+            parked.Id, parked.Topic, parked.Reason, parked.Id);
     }
 
     /// <summary>Publishes it once more and, when the broker has taken it, takes it off the list. False: no such event is parked.</summary>

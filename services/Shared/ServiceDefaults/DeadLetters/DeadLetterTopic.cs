@@ -74,8 +74,10 @@ internal sealed class DeadLetterTopic(
             return false;
 
         // It could not be delivered, and nothing is lost by it: what was to be read is in the publisher's log, or came from there already.
+        if (topics.IsWakeUp(topic))
+            return true;
         var failure = await failures.FindAsync(eventId, cancellationToken);
-        if (topics.IsWakeUp(topic) || (failure is null && topic.HasHandled(message)))
+        if (failure is null && topic.HasHandled(message))
             return true;
         if (failure is not { IsPassing: true })
             return false;
@@ -92,7 +94,8 @@ internal sealed class DeadLetterTopic(
             return false;
         }
 
-        await letters.TakeOffAsync([eventId], cancellationToken);
+        if (await letters.FindAsync(DeadLetterStore.IdOf(eventId), cancellationToken) is { } letter)
+            await letters.RemoveAsync(letter, cancellationToken);
         await failures.ForgetAsync(eventId, cancellationToken);
         logger.LogInformation("Event {EventId} of topic {Topic} came as a dead letter and was handled after all", eventId, topic.Name);
         return true;

@@ -1,4 +1,5 @@
 using Dapr;
+using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -39,7 +40,7 @@ internal sealed class RedriveJobs(
     private static readonly TimeSpan PauseWithoutStore = TimeSpan.FromSeconds(5);
 
     private readonly string _instance = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
-    private readonly SemaphoreSlim _asked = new(0, 1);
+    private readonly Wakeup _asked = new();
 
     /// <summary>Begins a job unless one is running; the one that runs then.</summary>
     public async Task<RedriveJob> BeginAsync(CancellationToken cancellationToken)
@@ -47,7 +48,7 @@ internal sealed class RedriveJobs(
         var now = time.GetUtcNow();
         var wanted = new RedriveJob(Guid.CreateVersion7(now).ToString("N"), now, null, 0, 0, 0, _instance, now + Lease);
         var job = await documents.ChangeAsync<RedriveJob>(Key, current => current is { IsRunning: true } ? current : wanted, cancellationToken);
-        Ask();
+        _asked.Set();
         return job!;
     }
 
@@ -74,33 +75,7 @@ internal sealed class RedriveJobs(
                 logger.LogError(exception, "The redrive of dead letters was broken off; it is taken up again");
             }
 
-            await WaitAsync(pause, stoppingToken);
-        }
-    }
-
-    private void Ask()
-    {
-        try
-        {
-            _asked.Release();
-        }
-        catch (SemaphoreFullException)
-        {
-            // It is asked already.
-        }
-    }
-
-    private async Task WaitAsync(TimeSpan pause, CancellationToken cancellationToken)
-    {
-        using var limit = new CancellationTokenSource(pause, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-        try
-        {
-            await _asked.WaitAsync(either.Token);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            // The pause is over.
+            await _asked.WaitAsync(pause, time, stoppingToken);
         }
     }
 
@@ -205,7 +180,7 @@ internal sealed class RedriveJobs(
             catch (DaprException exception)
             {
                 logger.LogWarning(exception, "The redrive of dead letters waits for the store");
-                await WaitAsync(PauseWithoutStore, cancellationToken);
+                await _asked.WaitAsync(PauseWithoutStore, time, cancellationToken);
             }
         }
     }
