@@ -295,14 +295,8 @@ internal static class GoJson
     }
 
     /// <summary>Of a name that comes twice the last one counts, as in a Go map.</summary>
-    private static IEnumerable<(string? Name, JsonElement Value)> Sorted(JsonElement element)
-    {
-        var properties = new SortedDictionary<string, JsonElement>(StringComparer.Ordinal);
-        foreach (var property in element.EnumerateObject())
-            properties[Name(property)] = property.Value;
-
-        return properties.Select(property => ((string?)property.Key, property.Value));
-    }
+    private static IEnumerable<(string? Name, JsonElement Value)> Sorted(JsonElement element) =>
+        Fields(element, field => field.Value).OrderBy(field => field.Key, StringComparer.Ordinal).Select(field => ((string?)field.Key, field.Value));
 
     /// <summary>Writes the first character of the text, which may need an escape, and tells its length in bytes.</summary>
     private static int WriteEscaped(IBufferWriter<byte> json, ReadOnlySpan<byte> text)

@@ -78,6 +78,8 @@ public sealed class SidecarHost : IAsyncDisposable
         SidecarApis.BindGrpc(methods);
         builder.Services.AddSingleton(runtime);
         builder.Services.Replace(ServiceDescriptor.Singleton<ILoggerFactory>(new ServerLogs(shared.LoggerFactory)));
+        // The signals are the host process's own: a sidecar inside it must not take them.
+        builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, NoLifetime>());
         builder.Services.TryAddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddRouting();
         builder.Services.AddHttpForwarder();
@@ -85,7 +87,7 @@ public sealed class SidecarHost : IAsyncDisposable
         {
             grpcOptions.MaxReceiveMessageSize = options.MaxBodyBytes;
             grpcOptions.MaxSendMessageSize = null;
-            // Such calls go on to the route of last resort, which words the refusal as daprd does and logs it.
+            // Such calls go on through the pipeline, which words the refusal as daprd does and logs it.
             grpcOptions.IgnoreUnknownServices = true;
         });
         builder.Services.AddSingleton<IServiceMethodProvider<SidecarRuntime>>(methods);
@@ -178,5 +180,12 @@ public sealed class SidecarHost : IAsyncDisposable
         {
             kestrel.ListenLocalhost(port, configure);
         }
+    }
+
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }

@@ -47,15 +47,7 @@ internal sealed class AppLog : IDisposable
         var isFrame = line.AsSpan().TrimStart() is ['a', 't', ' ', ..] or ['-', '-', '-', ' ', 'E', 'n', 'd', ..];
         lock (_writing)
         {
-            try
-            {
-                _file?.WriteLine(line);
-            }
-            catch (IOException)
-            {
-                // The disk is full: the application goes on, and its last lines are kept all the same.
-            }
-
+            _file?.WriteLine(line);
             if (isFrame && _app.AppLogDestination == LogDestination.Unset)
                 return;
             _last.Enqueue(line);

@@ -56,15 +56,23 @@ internal static class CommandLine
         NoBuild = parsed.GetValue(NoBuild),
     };
 
-    /// <summary>Ctrl-C and SIGTERM cancel the token already; a closed terminal must too.</summary>
+    /// <summary>
+    /// Ctrl-C, SIGTERM and a closed terminal end the run. System.CommandLine cancels its token by the first two, but listens only once the run
+    /// waits for something: an earlier signal was lost.
+    /// </summary>
     private static async Task<int> WithSignalsAsync(Func<CancellationToken, Task<int>> run, CancellationToken cancellationToken)
     {
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+        // Not disposed: a second signal may come while the first one ends the run.
+        var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, End);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, End);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, End);
+        return await run(stop.Token);
+
+        void End(PosixSignalContext context)
         {
             context.Cancel = true;
             stop.Cancel();
-        });
-        return await run(stop.Token);
+        }
     }
 }

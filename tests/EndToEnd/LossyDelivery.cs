@@ -42,7 +42,7 @@ internal sealed class LossyDelivery : IAsyncDisposable
         builder.Services.AddHttpForwarder();
         _app = builder.Build();
         _app.MapPost("/events/{topic}", DeliverAsync);
-        _app.MapFallback((HttpContext context, IHttpForwarder forwarder) => forwarder.SendAsync(context, _application, _invoker).AsTask());
+        _app.MapForwarder("{**path}", _application, ForwarderRequestConfig.Empty, HttpTransformer.Default, _invoker);
     }
 
     public int Lost => _lost;

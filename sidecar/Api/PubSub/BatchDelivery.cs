@@ -43,7 +43,7 @@ internal sealed class BatchDelivery(
         }
 
         var firstAttempts = routes.Count;
-        await Task.WhenAll(routes.Select(route => DeliverAsync(batch, App.Address(route.Key), route.Value, FirstAttemptEnded, cancellationToken)));
+        await Task.WhenAll(routes.Select(route => DeliverAsync(batch, route.Key, route.Value, FirstAttemptEnded, cancellationToken)));
 
         void FirstAttemptEnded()
         {
@@ -52,7 +52,7 @@ internal sealed class BatchDelivery(
         }
     }
 
-    private async Task DeliverAsync(IMessageBatch batch, Uri route, List<Entry> entries, Action firstAttemptEnded, CancellationToken cancellationToken)
+    private async Task DeliverAsync(IMessageBatch batch, string path, List<Entry> entries, Action firstAttemptEnded, CancellationToken cancellationToken)
     {
         var attempts = 0;
         try
@@ -69,8 +69,8 @@ internal sealed class BatchDelivery(
                 return;
 
             Runtime.Logger.LogWarning(
-                "{Count} events of topic {Topic}, among them {EventId}, were not handled at {Route} of {AppId}: {Reason}",
-                entries.Count, Subscription.Topic, entries.Count > 0 ? entries[0].Header.Id : null, route.AbsolutePath, Runtime.Options.AppId, error.Message);
+                "{Count} events of topic {Topic}, among them {EventId}, were not handled at {Path} of {AppId}: {Reason}",
+                entries.Count, Subscription.Topic, entries.Count > 0 ? entries[0].Header.Id : null, path, Runtime.Options.AppId, error.Message);
         }
 
         var failures = Subscription.DeadLetterTopic is null ? null : await TryDeadLetterAsync(entries.ConvertAll(entry => entry.Message));
@@ -81,7 +81,7 @@ internal sealed class BatchDelivery(
         {
             try
             {
-                await AttemptAsync(batch, route, entries, stop);
+                await AttemptAsync(batch, App.Address(path), entries, stop);
             }
             finally
             {

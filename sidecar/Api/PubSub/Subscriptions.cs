@@ -40,7 +40,7 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         {
             _ = new RouteRules(subscription);
             if (runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component) && component.Scopes.MaySubscribe(subscription.Topic))
-                await component.Broker.RegisterAsync(new(subscription.Topic, component.ConsumerId, subscription.Metadata, subscription.DeadLetterTopic), cancellationToken);
+                await component.Broker.RegisterAsync(TopicOf(component, subscription), cancellationToken);
         }
     }
 
@@ -203,7 +203,7 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
     private Func<Task<IAsyncDisposable>> Prepare(
         AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
     {
-        var topic = new TopicSubscription(subscription.Topic, component.ConsumerId, subscription.Metadata);
+        var topic = TopicOf(component, subscription);
         if (subscription.Bulk is not { Enabled: true } bulk)
         {
             var delivery = new TopicDelivery(runtime, app, component, subscription, stopping);
@@ -216,4 +216,7 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
             : GatheredBatches.SubscribeAsync(
                 component.Broker, topic, bulk.MaxMessagesCount, TimeSpan.FromMilliseconds(bulk.MaxAwaitDurationMs), runtime.Time, batches.DeliverAsync, stopping);
     }
+
+    private static TopicSubscription TopicOf(PubSubComponent component, SubscriptionResource subscription) =>
+        new(subscription.Topic, component.ConsumerId, subscription.Metadata, subscription.DeadLetterTopic);
 }

@@ -10,24 +10,29 @@ public sealed class BadBrokerTests
     {
         var installation = new Installation();
         var deliveries = new List<LossyDelivery>();
-        foreach (var app in Shop.Apps)
+        try
         {
-            var delivery = LossyDelivery.Start(installation.PortOf(app, "appPort"), seed: deliveries.Count);
-            installation.StandBefore(app, delivery.Port);
-            deliveries.Add(delivery);
+            foreach (var app in Shop.Apps)
+            {
+                var delivery = LossyDelivery.Start(installation.PortOf(app, "appPort"), seed: deliveries.Count);
+                installation.StandBefore(app, delivery.Port);
+                deliveries.Add(delivery);
+            }
+
+            await using var fire = await Fire.StartAsync(new OrdersSystem(installation));
+            await fire.UnderLoadAsync(() => Fire.LastAsync(Under));
+
+            var lost = deliveries.Sum(delivery => delivery.Lost);
+            Assert.All(deliveries, delivery => Assert.True(delivery.Lost > 0, "a service of which nothing was lost"));
+            fire.Faults = lost + deliveries.Sum(delivery => delivery.Doubled + delivery.Delayed);
+            await fire.AuditAsync();
+            TestContext.Current.TestOutputHelper?.WriteLine(
+                $"{lost} messages lost, {deliveries.Sum(delivery => delivery.Doubled)} doubled, {deliveries.Sum(delivery => delivery.Delayed)} delayed");
         }
-
-        await using var fire = await Fire.StartAsync(new OrdersSystem(installation));
-        await fire.UnderLoadAsync(() => Fire.LastAsync(Under));
-
-        var lost = deliveries.Sum(delivery => delivery.Lost);
-        Assert.All(deliveries, delivery => Assert.True(delivery.Lost > 0, "a service of which nothing was lost"));
-        fire.Faults = lost + deliveries.Sum(delivery => delivery.Doubled + delivery.Delayed);
-        await fire.AuditAsync();
-        TestContext.Current.TestOutputHelper?.WriteLine(
-            $"{lost} messages lost, {deliveries.Sum(delivery => delivery.Doubled)} doubled, {deliveries.Sum(delivery => delivery.Delayed)} delayed");
-
-        foreach (var delivery in deliveries)
-            await delivery.DisposeAsync();
+        finally
+        {
+            foreach (var delivery in deliveries)
+                await delivery.DisposeAsync();
+        }
     }
 }

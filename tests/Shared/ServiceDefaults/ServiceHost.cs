@@ -5,6 +5,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing;
+using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Health;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
@@ -104,6 +105,18 @@ internal sealed class ServiceHost : IAsyncDisposable
         var response = await Http.PostAsJsonAsync($"/events/{topic}", cloudEvent, TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         return (await JsonAsync(response)).GetProperty("status").GetString();
+    }
+
+    /// <summary>Delivers them as dead letters whose handler has refused them for good.</summary>
+    public async Task DeliverDeadAsync(params object[] cloudEvents)
+    {
+        foreach (var cloudEvent in cloudEvents)
+        {
+            if (JsonSerializer.SerializeToElement(cloudEvent) is { ValueKind: JsonValueKind.Object } message && message.TryGetProperty("id", out var id))
+                await Services.GetRequiredService<FailureLog>().RecordAsync(id.GetString()!, new InvalidOperationException("wrong"));
+        }
+
+        Assert.All(await DeliverManyAsync("dead-letters", cloudEvents), status => Assert.Equal("SUCCESS", status));
     }
 
     /// <summary>Delivers a bulk envelope; the status that is answered for each entry.</summary>

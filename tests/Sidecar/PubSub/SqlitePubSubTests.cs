@@ -372,7 +372,10 @@ public sealed class SqlitePubSubTests : IDisposable
         await broker.PublishManyAsync("orders", [Message("more".PadRight(3000))], Cancellation);
 
         for (var n = 0; n < taken.Count / 2; n++)
-            Assert.Null((await broker.PublishManyAsync("orders", [Message($"again {n}".PadRight(3000))], Cancellation))[0]);
+        {
+            var failure = (await broker.PublishManyAsync("orders", [Message($"again {n}".PadRight(3000))], Cancellation))[0];
+            Assert.True(failure is null, $"{n} of {taken.Count}, with {CountMessages()} in the file: {failure}");
+        }
     }
 
     [Fact]

@@ -65,21 +65,18 @@ internal sealed class DeadLetterTopic(
     }
 
     /// <summary>
-    /// Dead letters are for messages that are wrong. What failed by bad times gets one more try now that they may be over; what could not be
-    /// delivered and was read in the publisher's log meanwhile is none.
+    /// Dead letters are for messages that are wrong. What failed by bad times, or never reached its handler (a service was away or was
+    /// killed), gets one more try now that they may be over: handlers take an event twice, so one that the log has brought meanwhile is none.
     /// </summary>
     private async Task<bool> IsHandledNowAsync(JsonElement message, CancellationToken cancellationToken)
     {
         if (CloudEvents.Text(message, "id") is not { } eventId || topics.Find(CloudEvents.Text(message, "topic")) is not { } topic)
             return false;
 
-        // It could not be delivered, and nothing is lost by it: what was to be read is in the publisher's log, or came from there already.
+        // What was to be read is in the publisher's log, or came from there already.
         if (topics.IsWakeUp(topic))
             return true;
-        var failure = await failures.FindAsync(eventId, cancellationToken);
-        if (failure is null && topic.HasHandled(message))
-            return true;
-        if (failure is not { IsPassing: true })
+        if (await failures.FindAsync(eventId, cancellationToken) is { IsPassing: false })
             return false;
 
         using var limit = new CancellationTokenSource(LongestTry, time);

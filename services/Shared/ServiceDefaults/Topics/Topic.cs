@@ -88,20 +88,6 @@ internal sealed class Topic(
         }
     }
 
-    /// <summary>Whether the event of a message was handled lately, whatever way it came.</summary>
-    public bool HasHandled(JsonElement cloudEvent)
-    {
-        try
-        {
-            var recorded = CloudEvents.Read(cloudEvent, Publisher, types, signing).Recorded;
-            return Handled.Has(recorded.Stream, recorded.Version);
-        }
-        catch (Exception exception) when (IsHopeless(exception))
-        {
-            return false;
-        }
-    }
-
     /// <summary>No use to try it again.</summary>
     public static bool IsHopeless(Exception exception) => exception is UnreadableEventException or UnknownEventException;
 

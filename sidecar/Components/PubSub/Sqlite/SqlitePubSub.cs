@@ -150,6 +150,9 @@ public sealed class SqlitePubSub : IBulkPubSub
     /// <summary>Before anything is read: those who are named, and the topics that then have no consumer any more.</summary>
     private void ForgetConsumers()
     {
+        if (_options.ForgetConsumers.Count == 0)
+            return;
+
         var topics = _store.ReadTopics().ToDictionary(topic => topic.Number);
         var consumers = _store.ReadConsumers();
         var forgotten = consumers.Where(IsNamed).ToList();
@@ -269,9 +272,13 @@ public sealed class SqlitePubSub : IBulkPubSub
                 Write(transaction, work, commit);
             foreach (var consumer in changed)
                 _store.Save(transaction, consumer.TakeState());
-            foreach (var (topic, upTo) in commit.Removable = Removable())
+            var isCompaction = _time.GetElapsedTime(_lastCompaction) >= CompactionInterval;
+            foreach (var (topic, upTo) in commit.Removable = isCompaction ? Removable() : [])
                 _store.RemoveUpTo(transaction, topic.Number, upTo);
             transaction.Commit();
+            // Not before: the attempt that a full disk calls for must remove what this one could not.
+            if (isCompaction)
+                _lastCompaction = _time.GetTimestamp();
         }
         catch (Exception error)
         {
@@ -350,18 +357,12 @@ public sealed class SqlitePubSub : IBulkPubSub
         return changed;
     }
 
-    /// <summary>What every consumer of a topic has finished, looked for now and then.</summary>
-    private List<(Topic Topic, long UpTo)> Removable()
-    {
-        if (_time.GetElapsedTime(_lastCompaction) < CompactionInterval)
-            return [];
-
-        _lastCompaction = _time.GetTimestamp();
-        return [.. _topics.Values
+    /// <summary>What every consumer of a topic has finished.</summary>
+    private List<(Topic Topic, long UpTo)> Removable() =>
+        [.. _topics.Values
             .Where(topic => topic.Consumers.Count > 0)
             .Select(topic => (Topic: topic, UpTo: topic.Consumers.Min(consumer => consumer.SavedFinishedUpTo)))
             .Where(one => one.UpTo > one.Topic.RemovedUpTo)];
-    }
 
     /// <summary>Changed by the writer only; the list of consumers is replaced, never changed.</summary>
     private sealed class Topic(string name, int number)

@@ -37,21 +37,42 @@ public sealed class DeadLetterTests
     }
 
     [Fact]
-    public async Task What_could_not_be_delivered_and_was_handled_another_way_is_no_dead_letter()
+    public async Task What_never_reached_its_handler_is_no_dead_letter_but_handled_when_it_comes_as_one()
     {
-        await using var host = await StartAsync(app =>
+        var handled = new List<string>();
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) =>
         {
-            app.MapTopic("letters", "post", (_, _) => Task.CompletedTask);
-            app.MapWakeUp("parcels", "post", () => { }, _ => Task.CompletedTask);
-        });
-        Assert.Equal("SUCCESS", await host.DeliverAsync("letters", CloudEvent("a", 1)));
+            handled.AddRange(events.Select(incoming => incoming.Recorded.Id));
+            return Task.CompletedTask;
+        }));
 
         await host.DeliverAsync("dead-letters", CloudEvent("a", 1));
-        await host.DeliverAsync("dead-letters", CloudEvent("b", 1, "parcels"));
-        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
 
-        await host.DeliverAsync("dead-letters", CloudEvent("b", 1));
-        Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+        Assert.Equal(["a:1"], handled);
+        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+    }
+
+    [Fact]
+    public async Task What_never_reached_its_handler_and_fails_there_is_kept_with_the_reason()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => throw new InvalidOperationException("The post office is closed.")));
+
+        await host.DeliverAsync("dead-letters", CloudEvent("a", 1));
+
+        var entry = Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
+        Assert.Equal(
+            ("InvalidOperationException: The post office is closed.", 1),
+            (entry.GetProperty("error").GetString(), entry.GetProperty("attempts").GetInt32()));
+    }
+
+    [Fact]
+    public async Task What_only_wakes_a_follower_of_the_log_is_no_dead_letter()
+    {
+        await using var host = await StartAsync(app => app.MapWakeUp("parcels", "post", () => { }, _ => Task.CompletedTask));
+
+        await host.DeliverAsync("dead-letters", CloudEvent("b", 1, "parcels"));
+
+        Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
     }
 
     [Fact]
@@ -59,8 +80,8 @@ public sealed class DeadLetterTests
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
 
-        await host.DeliverAsync("dead-letters", CloudEvent("a", 1));
-        await host.DeliverManyAsync("dead-letters", CloudEvent("a", 1), CloudEvent("a", 1));
+        await host.DeliverDeadAsync(CloudEvent("a", 1));
+        await host.DeliverDeadAsync(CloudEvent("a", 1), CloudEvent("a", 1));
 
         Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
     }
@@ -93,13 +114,13 @@ public sealed class DeadLetterTests
             handled.AddRange(events.Select(incoming => incoming.Recorded.Id));
             return Task.CompletedTask;
         }));
-        await host.DeliverAsync("dead-letters", CloudEvent("a", 1));
+        await host.DeliverDeadAsync(CloudEvent("a", 1));
         var path = $"/dead-letters/{DeadLetterStore.IdOf("a:1")}";
 
         var refused = await host.Http.PostAsync($"{path}/redrive", null, Cancellation);
         Assert.Equal(HttpStatusCode.Conflict, refused.StatusCode);
         Assert.Contains("The post office is closed.", (await JsonAsync(refused)).GetProperty("detail").GetString());
-        Assert.Equal(1, (await host.GetAsync(path)).GetProperty("entry").GetProperty("attempts").GetInt32());
+        Assert.Equal(2, (await host.GetAsync(path)).GetProperty("entry").GetProperty("attempts").GetInt32());
 
         isOpen = true;
         Assert.Equal(HttpStatusCode.NoContent, (await host.Http.PostAsync($"{path}/redrive", null, Cancellation)).StatusCode);
@@ -113,7 +134,7 @@ public sealed class DeadLetterTests
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
         var sent = Enumerable.Range(1, (2 * PagedDocuments<DeadLetter>.IdsInPage) + 5).ToList();
-        await host.DeliverManyAsync("dead-letters", [.. sent.Select(version => CloudEvent("a", version))]);
+        await host.DeliverDeadAsync([.. sent.Select(version => CloudEvent("a", version))]);
 
         var listed = new List<string?>();
         string? cursor = null;
@@ -133,7 +154,7 @@ public sealed class DeadLetterTests
     public async Task Removing_everything_leaves_an_empty_list_that_can_grow_again()
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
-        await host.DeliverManyAsync("dead-letters", [.. Enumerable.Range(1, PagedDocuments<DeadLetter>.IdsInPage + 1).Select(version => CloudEvent("a", version))]);
+        await host.DeliverDeadAsync([.. Enumerable.Range(1, PagedDocuments<DeadLetter>.IdsInPage + 1).Select(version => CloudEvent("a", version))]);
 
         for (var version = 1; version <= PagedDocuments<DeadLetter>.IdsInPage + 1; version++)
         {
@@ -142,7 +163,7 @@ public sealed class DeadLetterTests
         }
 
         Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
-        await host.DeliverAsync("dead-letters", CloudEvent("b", 1));
+        await host.DeliverDeadAsync(CloudEvent("b", 1));
         Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
     }
 
@@ -180,7 +201,7 @@ public sealed class DeadLetterTests
     [Fact]
     public async Task While_the_store_is_away_a_dead_letter_is_not_answered_and_then_it_is_kept()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => throw new InvalidOperationException("closed")));
         host.State.IsDown = true;
 
         var answer = host.DeliverAsync("dead-letters", CloudEvent("a", 1));
@@ -196,7 +217,7 @@ public sealed class DeadLetterTests
     [Fact]
     public async Task A_dead_letter_that_cannot_be_kept_is_left_when_the_sidecar_hangs_up()
     {
-        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => throw new InvalidOperationException("closed")));
         host.State.IsDown = true;
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var delivery = host.Http.PostAsJsonAsync("/events/dead-letters", CloudEvent("a", 1), timeout.Token);
@@ -289,7 +310,7 @@ public sealed class DeadLetterTests
     public async Task A_letter_whose_event_came_another_way_is_taken_off()
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
-        await host.DeliverManyAsync("dead-letters", CloudEvent("a", 1), CloudEvent("a", 2), CloudEvent("b", 1));
+        await host.DeliverDeadAsync(CloudEvent("a", 1), CloudEvent("a", 2), CloudEvent("b", 1));
         var letters = host.Services.GetRequiredService<DeadLetterStore>();
 
         Assert.Equal(2, await letters.TakeOffAsync(["a:1", "b:1", "c:1"], Cancellation));
