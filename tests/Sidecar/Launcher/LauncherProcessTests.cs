@@ -61,7 +61,7 @@ public sealed class LauncherProcessTests : IDisposable
         using var record = ProcessRecord.TryOpen(_workspace.PathOf(".dapr"));
 
         using var launcher = Start(out var output);
-        await launcher.WaitForExitAsync(TestContext.Current.CancellationToken);
+        await EndedAsync(launcher);
 
         Assert.Equal(1, launcher.ExitCode);
         await Eventually.HoldsAsync(() => output.Contains("A launcher already runs with"), "the refusal");
@@ -76,7 +76,7 @@ public sealed class LauncherProcessTests : IDisposable
         _workspace.WithApps($"- {{appDirPath: one, command: [{Workspace.TinyApp}, wait]}}\n");
 
         using var launcher = Start(out var output, (variable, value));
-        await launcher.WaitForExitAsync(TestContext.Current.CancellationToken);
+        await EndedAsync(launcher);
 
         Assert.Equal(1, launcher.ExitCode);
         await Eventually.HoldsAsync(() => output.Contains("is for development and tests and does not start"), "the refusal");
@@ -88,7 +88,7 @@ public sealed class LauncherProcessTests : IDisposable
         _workspace.WithApps($"- {{appDirPath: one, apPort: 1, command: [{Workspace.TinyApp}, environment=started.txt]}}\n");
 
         using var launcher = Start(out var output);
-        await launcher.WaitForExitAsync(TestContext.Current.CancellationToken);
+        await EndedAsync(launcher);
 
         Assert.Equal(1, launcher.ExitCode);
         await Eventually.HoldsAsync(() => output.Contains("dapr.yaml:5: apps[0].apPort: unknown field; did you mean appPort?"), "the mistake");
@@ -108,7 +108,7 @@ public sealed class LauncherProcessTests : IDisposable
 
         Assert.Empty(Tool.Run("kill", "-" + signal, launcher.Id.ToString(CultureInfo.InvariantCulture)));
 
-        await launcher.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
+        await EndedAsync(launcher);
         Assert.Equal(0, launcher.ExitCode);
         await Eventually.HoldsAsync(() => app.TrueForAll(Eventually.HasEnded), "the app and the guard have ended");
     }
@@ -145,7 +145,7 @@ public sealed class LauncherProcessTests : IDisposable
         _workspace.WithApps("- {appDirPath: one}\n").Write(".dapr/state.db", "kept");
 
         using var launcher = Start(["--run-file", _workspace.RunFile, "--reset"], out var output);
-        await launcher.WaitForExitAsync(TestContext.Current.CancellationToken);
+        await EndedAsync(launcher);
 
         Assert.Equal(1, launcher.ExitCode);
         await Eventually.HoldsAsync(() => output.Contains("--reset empties data/ of this repository"), "the refusal");
@@ -159,7 +159,7 @@ public sealed class LauncherProcessTests : IDisposable
         _workspace.WithApps($"- {{appDirPath: one, appPort: {other.Port}, command: [{Workspace.TinyApp}, environment=started.txt]}}\n");
 
         using var launcher = Start(out var output);
-        await launcher.WaitForExitAsync(TestContext.Current.CancellationToken);
+        await EndedAsync(launcher);
 
         Assert.Equal(1, launcher.ExitCode);
         await Eventually.HoldsAsync(() => output.Contains($"port {other.Port}, the app port of one, is taken by {Ports.OwnerOf(other.Port)}"), "the port and its process");
@@ -173,7 +173,21 @@ public sealed class LauncherProcessTests : IDisposable
             launcher.Kill();
         else
             ProcessTree.AskToEnd(launcher.Id);
-        await launcher.WaitForExitAsync(TestContext.Current.CancellationToken);
+        await EndedAsync(launcher);
+    }
+
+    /// <summary>A launcher that does not end must not keep the whole run waiting.</summary>
+    private static async Task EndedAsync(Process launcher)
+    {
+        try
+        {
+            await launcher.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+        }
+        catch
+        {
+            launcher.Kill(entireProcessTree: true);
+            throw;
+        }
     }
 
     private Process Start(out ProcessOutput output, params (string Name, string Value)[] environment) =>
