@@ -55,6 +55,9 @@ internal sealed class StateInMemory
     /// <summary>Reads are answered, writes are refused, as when a disk is full.</summary>
     public bool IsReadOnly { get; set; }
 
+    /// <summary>Awaited before each read and each save; what others do meanwhile comes between.</summary>
+    public Func<Task> Latency { get; set; } = () => Task.CompletedTask;
+
     /// <summary>Called before each bulk save: the place where another writer, or a failure, comes between.</summary>
     public Action<IReadOnlyList<string>> BeforeSave { get; set; } = _ => { };
 
@@ -64,8 +67,12 @@ internal sealed class StateInMemory
     /// <summary>Called after each bulk save: an answer that gets lost on its way.</summary>
     public Action AfterSave { get; set; } = () => { };
 
+    /// <summary>What is kept of a document that is written: something else than what was given.</summary>
+    public Func<string, string, string> Rewrite { get; set; } = (_, json) => json;
+
     /// <summary>Writes as another instance would.</summary>
-    public void Put<T>(string key, T value) => _items[key] = (JsonSerializer.Serialize(value, Json), Interlocked.Increment(ref _writes).ToString());
+    public void Put<T>(string key, T value) =>
+        _items[key] = (Rewrite(key, JsonSerializer.Serialize(value, Json)), Interlocked.Increment(ref _writes).ToString());
 
     /// <summary>The method of this class with the type argument of the call: Moq has no callback for open generics.</summary>
     private object Call(string method, IInvocation call, params object?[] arguments) => typeof(StateInMemory)
@@ -73,21 +80,23 @@ internal sealed class StateInMemory
         .MakeGenericMethod(call.Method.GetGenericArguments())
         .Invoke(this, BindingFlags.DoNotWrapExceptions, null, arguments, null)!;
 
-    private Task<(T? Value, string ETag)> Get<T>(string key)
+    private async Task<(T? Value, string ETag)> Get<T>(string key)
     {
+        await Latency();
         ThrowWhenDown();
-        return Task.FromResult(_items.TryGetValue(key, out var item) ? (JsonSerializer.Deserialize<T>(item.Json, Json), item.ETag) : (default, ""));
+        return _items.TryGetValue(key, out var item) ? (JsonSerializer.Deserialize<T>(item.Json, Json), item.ETag) : (default, "");
     }
 
-    private Task<IReadOnlyList<BulkStateItem>> GetMany(IReadOnlyList<string> keys)
+    private async Task<IReadOnlyList<BulkStateItem>> GetMany(IReadOnlyList<string> keys)
     {
+        await Latency();
         ThrowWhenDown();
-        return Task.FromResult<IReadOnlyList<BulkStateItem>>(
-            [.. keys.Select(key => _items.TryGetValue(key, out var item) ? new BulkStateItem(key, item.Json, item.ETag) : new BulkStateItem(key, "", ""))]);
+        return [.. keys.Select(key => _items.TryGetValue(key, out var item) ? new BulkStateItem(key, item.Json, item.ETag) : new BulkStateItem(key, "", ""))];
     }
 
-    private Task SaveMany<T>(IReadOnlyList<SaveStateItem<T>> items)
+    private async Task SaveMany<T>(IReadOnlyList<SaveStateItem<T>> items)
     {
+        await Latency();
         ThrowWhenDown();
         BeforeSave([.. items.Select(item => item.Key)]);
         var refused = new List<string>();
@@ -108,7 +117,8 @@ internal sealed class StateInMemory
         }
 
         AfterSave();
-        return refused.Count == 0 ? Task.CompletedTask : Task.FromException(Failed(StatusCode.Aborted, $"possible etag mismatch: {string.Join(", ", refused)}"));
+        if (refused.Count > 0)
+            throw Failed(StatusCode.Aborted, $"possible etag mismatch: {string.Join(", ", refused)}");
     }
 
     private Task Save(string key, object value)

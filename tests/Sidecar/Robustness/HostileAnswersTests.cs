@@ -102,10 +102,8 @@ public sealed class HostileAnswersTests
         await calls.TakeAsync(2, TimeSpan.FromSeconds(30), TimeSpan.Zero, Cancellation);
         for (var i = 0; i < 2; i++)
         {
-            await StatusAsync(sidecar, HttpMethod.Post, "/v1.0/publish/pubsub/one", "{}");
-            await StatusAsync(sidecar, HttpMethod.Post, "/v1.0/publish/pubsub/many", "{}");
-            var delivered = await calls.TakeAsync(2, TimeSpan.FromSeconds(30), TimeSpan.Zero, Cancellation);
-            Assert.Equal(["POST /many", "POST /one"], delivered.Select(call => (string)call!["call"]!).Order());
+            await DeliverAsync(sidecar, calls, "one");
+            await DeliverAsync(sidecar, calls, "many");
         }
 
         await StatusAsync(sidecar, HttpMethod.Post, "/v1.0/invoke/work/method/echo", "{}");
@@ -124,6 +122,22 @@ public sealed class HostileAnswersTests
         {
             Assert.NotEqual(StatusCode.Unavailable, refused.StatusCode);
         }
+    }
+
+    /// <summary>
+    /// Publishes until the application is called. A connection that it closes after its answer may take the next call with it, and
+    /// pubsub.in-memory does not deliver again.
+    /// </summary>
+    private static async Task DeliverAsync(SidecarHost sidecar, AppCalls calls, string topic)
+    {
+        for (var attempt = 0; attempt < 10; attempt++)
+        {
+            Assert.Equal(HttpStatusCode.NoContent, await StatusAsync(sidecar, HttpMethod.Post, $"/v1.0/publish/pubsub/{topic}", "{}"));
+            if ((await calls.TakeAsync(1, TimeSpan.FromSeconds(5), TimeSpan.Zero, Cancellation)).Any(call => (string)call!["call"]! == $"POST /{topic}"))
+                return;
+        }
+
+        Assert.Fail($"Topic {topic} brings nothing any more.");
     }
 
     private static async Task<HttpStatusCode?> StatusAsync(SidecarHost sidecar, HttpMethod verb, string path, string? body = null)

@@ -23,6 +23,10 @@ public sealed class Documents(DaprClient dapr, string stateStore)
     private static readonly StateOptions Change = new() { Consistency = ConsistencyMode.Strong };
     private static readonly StateOptions Creation = new() { Concurrency = ConcurrencyMode.FirstWrite, Consistency = ConsistencyMode.Strong };
 
+    internal TimeProvider Time { get; init; } = TimeProvider.System;
+
+    internal Random Jitter { get; init; } = Random.Shared;
+
     public async Task<T?> ReadAsync<T>(string key, CancellationToken cancellationToken)
         where T : class => (await LoadAsync<T>(key, cancellationToken)).Value;
 
@@ -131,8 +135,8 @@ public sealed class Documents(DaprClient dapr, string stateStore)
         }
     }
 
-    private static Task BackOffAsync(int attempt, CancellationToken cancellationToken) =>
-        Task.Delay(TimeSpan.FromMilliseconds(Random.Shared.Next(1, 1 << Math.Min(attempt + 1, 9))), cancellationToken);
+    private Task BackOffAsync(int attempt, CancellationToken cancellationToken) =>
+        Task.Delay(TimeSpan.FromMilliseconds(Jitter.Next(1, 1 << Math.Min(attempt + 1, 9))), Time, cancellationToken);
 
     private async Task<(T? Value, string ETag)> LoadAsync<T>(string key, CancellationToken cancellationToken)
         where T : class

@@ -134,10 +134,10 @@ internal sealed class LaneFollower(
             var ranges = open.ConvertAll(stream => new StreamRange(stream.Missing[0].Stream, stream.Missing[0].Version - 1, stream.Missing[^1].Version));
             var answer = await logs.ReadStreamsAsync(publisher, ranges, cancellationToken);
             var events = answer.Events.ToLookup(recorded => recorded.Stream);
-            await Parallel.ForEachAsync(
+            await Topic.ForEachAsync(
                 open.Take(answer.Ranges),
-                new ParallelOptions { MaxDegreeOfParallelism = Topic.MostStreamsAtOnce, CancellationToken = cancellationToken },
-                async (stream, cancellation) => await HandOverAsync(stream.Topic, stream.Missing, [.. events[stream.Missing[0].Stream]], found, cancellation));
+                stream => HandOverAsync(stream.Topic, stream.Missing, [.. events[stream.Missing[0].Stream]], found, cancellationToken),
+                cancellationToken);
             open.RemoveRange(0, answer.Ranges);
         }
 

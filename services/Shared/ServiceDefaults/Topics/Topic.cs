@@ -21,8 +21,7 @@ internal sealed class Topic(
     TimeProvider time,
     ILogger<Topic> logger)
 {
-    /// <summary>Streams of one delivery at work at once. They wait for the store, not for the processor.</summary>
-    public const int MostStreamsAtOnce = 64;
+    private const int MostStreamsAtOnce = 64;
 
     public string Name { get; } = name;
 
@@ -55,15 +54,15 @@ internal sealed class Topic(
         }
 
         var streams = readable.GroupBy(entry => (entry.Event.Publisher, entry.Event.Recorded.Stream));
-        await Parallel.ForEachAsync(
+        await ForEachAsync(
             streams,
-            new ParallelOptions { MaxDegreeOfParallelism = MostStreamsAtOnce, CancellationToken = cancellationToken },
-            async (stream, cancellation) =>
+            async stream =>
             {
-                var status = await HandleAsync(stream, cloudEvents, cancellation);
+                var status = await HandleAsync(stream, cloudEvents, cancellationToken);
                 foreach (var (index, _) in stream)
                     statuses[index] = status;
-            });
+            },
+            cancellationToken);
         return statuses;
     }
 
@@ -86,6 +85,24 @@ internal sealed class Topic(
         {
             return exception;
         }
+    }
+
+    /// <summary>Many streams at once. They wait for the store, not for the processor: until they do, one thread serves them all.</summary>
+    public static async Task ForEachAsync<T>(IEnumerable<T> streams, Func<T, Task> handle, CancellationToken cancellationToken)
+    {
+        using var free = new SemaphoreSlim(MostStreamsAtOnce);
+        await Task.WhenAll(streams.Select(async stream =>
+        {
+            await free.WaitAsync(cancellationToken);
+            try
+            {
+                await handle(stream);
+            }
+            finally
+            {
+                free.Release();
+            }
+        }));
     }
 
     /// <summary>No use to try it again.</summary>

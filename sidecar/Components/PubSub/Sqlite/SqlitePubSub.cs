@@ -272,12 +272,11 @@ public sealed class SqlitePubSub : IBulkPubSub
                 Write(transaction, work, commit);
             foreach (var consumer in changed)
                 _store.Save(transaction, consumer.TakeState());
-            var isCompaction = _time.GetElapsedTime(_lastCompaction) >= CompactionInterval;
-            foreach (var (topic, upTo) in commit.Removable = isCompaction ? Removable() : [])
+            foreach (var (topic, upTo) in commit.Removable = Removable())
                 _store.RemoveUpTo(transaction, topic.Number, upTo);
             transaction.Commit();
             // Not before: the attempt that a full disk calls for must remove what this one could not.
-            if (isCompaction)
+            if (commit.Removable.Count > 0)
                 _lastCompaction = _time.GetTimestamp();
         }
         catch (Exception error)
@@ -357,12 +356,16 @@ public sealed class SqlitePubSub : IBulkPubSub
         return changed;
     }
 
-    /// <summary>What every consumer of a topic has finished.</summary>
-    private List<(Topic Topic, long UpTo)> Removable() =>
-        [.. _topics.Values
-            .Where(topic => topic.Consumers.Count > 0)
-            .Select(topic => (Topic: topic, UpTo: topic.Consumers.Min(consumer => consumer.SavedFinishedUpTo)))
-            .Where(one => one.UpTo > one.Topic.RemovedUpTo)];
+    /// <summary>What every consumer of a topic has finished, now and then.</summary>
+    private List<(Topic Topic, long UpTo)> Removable() => _time.GetElapsedTime(_lastCompaction) < CompactionInterval
+        ? []
+        :
+        [
+            .. _topics.Values
+                .Where(topic => topic.Consumers.Count > 0)
+                .Select(topic => (Topic: topic, UpTo: topic.Consumers.Min(consumer => consumer.SavedFinishedUpTo)))
+                .Where(one => one.UpTo > one.Topic.RemovedUpTo),
+        ];
 
     /// <summary>Changed by the writer only; the list of consumers is replaced, never changed.</summary>
     private sealed class Topic(string name, int number)
@@ -421,6 +424,6 @@ public sealed class SqlitePubSub : IBulkPubSub
 
         public List<(Topic Topic, StoredMessage Message)> Published { get; } = [];
 
-        public IReadOnlyList<(Topic Topic, long UpTo)> Removable { get; set; } = [];
+        public List<(Topic Topic, long UpTo)> Removable { get; set; } = [];
     }
 }

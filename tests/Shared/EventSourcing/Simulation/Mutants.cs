@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using DaprOrders.EventSourcing.Lanes;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.EventSourcing.Streams;
@@ -292,4 +293,75 @@ internal sealed class HeadPublishedAhead(IStateApi inner) : Mutant(inner)
 
     private StateValue? Meant(string key, StateValue? value) =>
         value is not null && IsHead(key) && _meant.TryGetValue(Convert.ToBase64String(value.Value.Span), out var meant) ? value with { Value = meant } : value;
+}
+
+/// <summary>Takes one rule of the catch-up away.</summary>
+internal abstract class CatchUpMutant : IPublisherLogs
+{
+    protected IPublisherLogs Inner { get; private set; } = null!;
+
+    /// <summary>Stands before one consumer's way to the log.</summary>
+    public IPublisherLogs Over(IPublisherLogs logs)
+    {
+        var mutant = (CatchUpMutant)MemberwiseClone();
+        mutant.Inner = logs;
+        return mutant;
+    }
+
+    /// <summary>What is kept of a document.</summary>
+    public virtual string Written(string key, string json) => json;
+
+    /// <summary>Before a delivery is handled.</summary>
+    public virtual void Arrived(SimulatedConsumer consumer, RecordedEvent recorded)
+    {
+    }
+
+    public Task<IReadOnlyList<LogLane>> ReadLanesAsync(string publisher, CancellationToken cancellationToken) => Inner.ReadLanesAsync(publisher, cancellationToken);
+
+    public Task<LogPage> ReadLaneAsync(string publisher, string lane, long after, int limit, CancellationToken cancellationToken) =>
+        Inner.ReadLaneAsync(publisher, lane, after, limit, cancellationToken);
+
+    public virtual Task<LogEntries> ReadEntriesAsync(string publisher, string lane, long after, int limit, CancellationToken cancellationToken) =>
+        Inner.ReadEntriesAsync(publisher, lane, after, limit, cancellationToken);
+
+    public virtual Task<StreamEvents> ReadStreamsAsync(string publisher, IReadOnlyList<StreamRange> ranges, CancellationToken cancellationToken) =>
+        Inner.ReadStreamsAsync(publisher, ranges, cancellationToken);
+}
+
+/// <summary>Rule: what no delivery brought is fetched from the log. Here: none of it.</summary>
+internal sealed class NothingFetched : CatchUpMutant
+{
+    public override Task<StreamEvents> ReadStreamsAsync(string publisher, IReadOnlyList<StreamRange> ranges, CancellationToken cancellationToken) =>
+        Task.FromResult(new StreamEvents([], ranges.Count));
+}
+
+/// <summary>Rule: the cursor stands before the first page of which something is missing. Here: after the last that was read.</summary>
+internal sealed class CursorAhead : CatchUpMutant
+{
+    private readonly Dictionary<string, long> _read = [];
+
+    public override async Task<LogEntries> ReadEntriesAsync(string publisher, string lane, long after, int limit, CancellationToken cancellationToken)
+    {
+        var entries = await base.ReadEntriesAsync(publisher, lane, after, limit, cancellationToken);
+        _read[SimulatedConsumer.CursorOf(lane)] = Math.Max(_read.GetValueOrDefault(SimulatedConsumer.CursorOf(lane)), entries.Next);
+        return entries;
+    }
+
+    public override string Written(string key, string json)
+    {
+        if (!_read.TryGetValue(key, out var read))
+        {
+            return json;
+        }
+
+        var cursor = JsonNode.Parse(json)!;
+        cursor["position"] = read;
+        return cursor.ToJsonString();
+    }
+}
+
+/// <summary>Rule: an event counts as handled when its handler has ended. Here: when it arrives.</summary>
+internal sealed class HandledOnArrival : CatchUpMutant
+{
+    public override void Arrived(SimulatedConsumer consumer, RecordedEvent recorded) => consumer.Handled.Add(recorded.Stream, recorded.Version);
 }

@@ -1,3 +1,5 @@
+using Dapr;
+using DaprOrders.Doubles;
 using DaprOrders.EventSourcing.State;
 
 namespace DaprOrders.EventSourcing.Tests.Simulation;
@@ -52,21 +54,35 @@ internal sealed class Run
     private readonly int _streams;
     private readonly int _commandsPerClient;
     private readonly bool _consumes;
+    private readonly bool _follows;
+    private readonly bool _hasPoison;
+    private readonly StateInMemory _documents = new();
+    private readonly SimulatedConsumer[] _consumers = new SimulatedConsumer[Instances];
+    private readonly HashSet<string> _handled = [];
+    private readonly CatchUpMutant? _catchUp;
     private readonly bool _refuses;
     private readonly Chunks _chunks;
+    private Exception? _followerEnd;
     private int _commands;
     private bool _resting;
 
     public Run(
-        int seed, StoreClass kind, Func<IStateApi, IStateApi>? mutate = null, Func<IStateApi, IStateApi>? mutateReader = null, BatchWrites? batches = null)
+        int seed,
+        StoreClass kind,
+        Func<IStateApi, IStateApi>? mutate = null,
+        Func<IStateApi, IStateApi>? mutateReader = null,
+        BatchWrites? batches = null,
+        CatchUpMutant? catchUp = null)
     {
-        _batches = batches;
+        (_batches, _catchUp) = (batches, catchUp);
         _world = new World(seed);
         _store = new SimulatedStore(kind);
         _mutate = mutate ?? (api => api);
         _streams = 1 + _world.Random.Next(MostStreams);
         _commandsPerClient = 1 + _world.Random.Next(MostCommands);
-        _consumes = _world.Chance(0.5);
+        _follows = _world.Chance(0.25) || catchUp is not null;
+        _consumes = _follows || _world.Chance(0.3);
+        _hasPoison = _follows && _world.Chance(0.3);
         if (_world.Chance(0.3))
         {
             _clocksAhead = [.. _clocksAhead.Select(_ => TimeSpan.FromSeconds(_world.Random.Next(-20, 20)))];
@@ -105,13 +121,17 @@ internal sealed class Run
 
     private async Task ExecuteAsync()
     {
+        _documents.Latency = () => _world.DelayAsync(5);
+        _documents.BeforeSave = _ => FailDocuments(_faults.FailBefore);
+        _documents.AfterSave = () => FailDocuments(_faults.FailAfter);
+        _documents.Rewrite = (key, json) => _catchUp?.Written(key, json) ?? json;
         for (var i = 0; i < Instances; i++)
         {
             StartInstance(i);
         }
 
         var clients = Enumerable.Range(0, Instances * ClientsPerInstance).Select(ClientAsync).ToArray();
-        var others = new[] { ReadAsync(), HarmAsync(), _consumes ? ConsumeAsync() : Task.CompletedTask };
+        var others = new[] { ReadAsync(), HarmAsync(), _follows ? BringAsync() : _consumes ? ConsumeAsync() : Task.CompletedTask };
         await Task.WhenAll(clients);
         _resting = true;
         _faults.End();
@@ -129,13 +149,22 @@ internal sealed class Run
         _faults.Refuses = _ => false;
         await Task.Delay(_refuses ? Retries : TimeSpan.Zero, _world);
         await RedriveAsync();
-        if (_consumes)
+        if (_follows)
+        {
+            await Task.Delay(SimulatedConsumer.HasCaughtUpWithin, _world);
+        }
+        else if (_consumes)
         {
             await ConsumeTheLastAsync();
             await Task.Delay(Publishes, _world);
         }
 
         await ReadLogAsync();
+        if (_follows)
+        {
+            await CheckFollowedAsync();
+        }
+
         await CheckAsync(_instances[0].Store);
     }
 
@@ -143,6 +172,39 @@ internal sealed class Run
     {
         _instances[i] = new SimulatedInstance(_world, _store, _faults, _published, $"instance-{i}", _clocksAhead[i], _mutate, _batches, _chunks);
         _instances[i].Start();
+        if (_follows)
+        {
+            StartConsumer(i);
+        }
+    }
+
+    private void StartConsumer(int i)
+    {
+        var instance = _instances[i];
+        IPublisherLogs logs = new SimulatedLogs(_world, instance, () => (_instances[_world.Random.Next(Instances)] ?? instance).Store);
+        _consumers[i] = new SimulatedConsumer(
+            _world, instance, $"instance-{i}", _catchUp?.Over(logs) ?? logs, _documents, (events, cancellation) => HandleAsync(instance, events, cancellation));
+        _ = FollowAsync(_consumers[i]);
+    }
+
+    private async Task FollowAsync(SimulatedConsumer consumer)
+    {
+        try
+        {
+            await consumer.FollowAsync();
+        }
+        catch (Exception exception)
+        {
+            _followerEnd ??= exception;
+        }
+    }
+
+    private void FailDocuments(double probability)
+    {
+        if (_world.Chance(probability))
+        {
+            throw new DaprException("the documents cannot be written", new StoreFault("failed"));
+        }
     }
 
     private async Task ClientAsync(int number)
@@ -309,6 +371,76 @@ internal sealed class Run
         }
     }
 
+    // The same with a broker that brings what is published as it comes, and brings nothing again in the end: what it lost, or brought to one that
+    // died over it, only the log has.
+    private async Task BringAsync()
+    {
+        var falls = _world.Chance(0.2) ? _world.GetUtcNow() + TimeSpan.FromSeconds(_world.Random.Next(30)) : DateTimeOffset.MaxValue;
+        var brought = new List<Task>();
+        for (var next = 0; !_resting; await _world.DelayAsync(50))
+        {
+            for (; next < _published.Count; next++)
+            {
+                if (_published[next].Stream.StartsWith("mark-", StringComparison.Ordinal) && falls > _world.GetUtcNow())
+                {
+                    brought.AddRange(Bring(_published[next]));
+                }
+            }
+        }
+
+        await Task.WhenAll(brought);
+    }
+
+    private IEnumerable<Task> Bring(RecordedEvent recorded) => _world.Random.Next(10) switch
+    {
+        < 2 => [],
+        2 => [BringAsync(recorded, 50), BringAsync(recorded, 20_000)],
+        3 or 4 => [BringAsync(recorded, 20_000)],
+        _ => [BringAsync(recorded, 50)],
+    };
+
+    private async Task BringAsync(RecordedEvent recorded, double withinMilliseconds)
+    {
+        await _world.DelayAsync(withinMilliseconds);
+        for (var (attempt, isDone) = (0, false); attempt < 2 && !isDone; attempt++)
+        {
+            var consumer = _consumers[_world.Random.Next(Instances)];
+            _catchUp?.Arrived(consumer, recorded);
+            await UnlessFailedAsync(async () => isDone = await consumer.DeliverAsync(recorded));
+        }
+    }
+
+    private async Task HandleAsync(SimulatedInstance instance, IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
+    {
+        if (events.Any(incoming => IsPoison(incoming.Recorded)))
+        {
+            throw new InvalidOperationException("Nobody can handle this.");
+        }
+
+        await instance.Store.ConsumeAsync(
+            Consumed, TallyOf(events[0].Recorded.Stream), events, (_, incoming) => TallyFor(incoming), cancellationToken);
+        _handled.UnionWith(events.Select(incoming => incoming.Recorded.Id));
+    }
+
+    private bool IsPoison(RecordedEvent recorded) => _hasPoison && recorded.Version % 7 == 3;
+
+    private async Task CheckFollowedAsync()
+    {
+        Promise(_followerEnd is null, $"a follower has ended by itself: {_followerEnd}");
+        var letters = (await SimulatedConsumer.LettersOf(_documents, _world).ReadAsync(null, int.MaxValue, default))!.Items.Select(letter => letter.EventId).ToHashSet();
+        foreach (var marked in _published.Where(e => e.Stream.StartsWith("mark-", StringComparison.Ordinal)))
+        {
+            Promise(IsPoison(marked) || _handled.Contains(marked.Id), $"{marked.Id} was never handled");
+            Promise(IsPoison(marked) == letters.Contains(marked.Id), $"{marked.Id} is a dead letter: {letters.Contains(marked.Id)}");
+        }
+
+        foreach (var lane in (await _reader.ReadLanesAsync(default)).Lanes)
+        {
+            var cursor = await SimulatedConsumer.DocumentsOf(_documents, _world).ReadAsync<Cursor>(SimulatedConsumer.CursorOf(lane.Name), default);
+            Promise(cursor?.Position == lane.Settled, $"lane {lane.Name} is settled up to {lane.Settled} and followed up to {cursor?.Position}");
+        }
+    }
+
     private async Task ConsumeTheLastAsync()
     {
         for (var s = 0; s < _streams; s++)
@@ -342,8 +474,11 @@ internal sealed class Run
         Consumed,
         TallyOf(delivered.Stream),
         [new IncomingEvent("self", delivered, SimulatedInstance.Types.Read(delivered))],
-        (_, incoming) => Matters(incoming.Payload) ? new Tallied(incoming.Recorded.Stream, incoming.Recorded.Version) : Decision<Tallied>.Nothing,
+        (_, incoming) => TallyFor(incoming),
         default);
+
+    private static Decision<Tallied> TallyFor(IncomingEvent incoming) =>
+        Matters(incoming.Payload) ? new Tallied(incoming.Recorded.Stream, incoming.Recorded.Version) : Decision<Tallied>.Nothing;
 
     private static string TallyOf(string source) => $"t{source[^1] % TallyStreams}";
 
@@ -404,6 +539,7 @@ internal sealed class Run
     private async Task StopAsync(SimulatedInstance instance)
     {
         instance.Pause(TimeSpan.Zero);
+        await (_consumers[Array.IndexOf(_instances, instance)]?.StopAsync() ?? Task.CompletedTask);
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(_world.Random.Next(10)), _world);
         try
         {
@@ -502,6 +638,9 @@ internal sealed class Run
             consumed.AddRange(events.Select(e => (Tallied)SimulatedInstance.Types.Read(e)).Select(tallied => (tallied.Source, tallied.Version)));
         }
 
+        // The last of a stream may be what nobody can handle; no later one has brought it then.
+        consumable.RemoveAll(e => _follows && !_published.Exists(later => later.Stream == e.Source && later.Version >= e.Version && !IsPoison(later)));
+
         // Sorted by source only, so that what came in another order shows.
         var inOrder = consumed.OrderBy(tallied => tallied.Source, StringComparer.Ordinal);
         Promise(inOrder.SequenceEqual(consumable), $"consumed {string.Join(' ', inOrder)}, and there was {string.Join(' ', consumable)}");
@@ -545,6 +684,8 @@ internal sealed class Run
     }
 
     private sealed record Tallies(int Count);
+
+    private sealed record Cursor(long Position);
 
     /// <summary>What somebody was told of a stream; <c>State</c> null where only the version was.</summary>
     private sealed record Answer(string Who, string Stream, long Version, Marks? State);

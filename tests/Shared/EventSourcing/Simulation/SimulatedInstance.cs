@@ -120,6 +120,21 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
 
     public void Pause(TimeSpan duration) => _pausedUntil = _world.GetUtcNow() + duration;
 
+    /// <summary>A killed instance goes no further, a paused one only later.</summary>
+    public async Task RunningAsync()
+    {
+        while (_pausedUntil > _world.GetUtcNow())
+        {
+            // Task.Delay cuts fractions of a millisecond off.
+            await Task.Delay(_pausedUntil - _world.GetUtcNow() + TimeSpan.FromMilliseconds(1), _world);
+        }
+
+        if (Killed)
+        {
+            await _never.Task;
+        }
+    }
+
     public Task<BatchWrites> DescribeAsync(CancellationToken cancellationToken) => CallAsync(() => _batches, cancellationToken);
 
     public Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) => CallAsync(() => _store.Get(key), cancellationToken);
@@ -254,21 +269,6 @@ internal sealed class SimulatedInstance : IStateApi, IEventPublisher, IPublisher
         catch (StoreFault)
         {
             // Refused, and nobody is there any more to be told.
-        }
-    }
-
-    // A killed instance goes no further, a paused one only later.
-    private async Task RunningAsync()
-    {
-        while (_pausedUntil > _world.GetUtcNow())
-        {
-            // Task.Delay cuts fractions of a millisecond off.
-            await Task.Delay(_pausedUntil - _world.GetUtcNow() + TimeSpan.FromMilliseconds(1), _world);
-        }
-
-        if (Killed)
-        {
-            await _never.Task;
         }
     }
 
