@@ -99,14 +99,14 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
             await documents.OverwriteAsync(KeyOf(eventId), Join(stored, noted)!, Kept, cancellationToken);
             lock (_lock)
             {
-                // One more attempt may have failed meanwhile; of that the store knows nothing yet.
                 if (!_unwritten.TryGetValue(eventId, out var latest))
                     return true;
+                // One more attempt may have failed meanwhile; of that the store knows nothing yet, and who noted it writes it.
                 if (latest == noted)
                     _unwritten.Remove(eventId);
                 else
                     _unwritten[eventId] = latest with { Attempts = latest.Attempts - noted.Attempts };
-                return latest == noted;
+                return true;
             }
         }
         catch (Exception exception) when (exception is DaprException or OperationCanceledException)
@@ -125,7 +125,7 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
         }
 
         logger.LogWarning("Failures of events cannot be noted now; they are held in memory until the store takes them");
-        _ = Task.Run(WriteAllAsync);
+        _ = WriteAllAsync();
     }
 
     private async Task WriteAllAsync()
