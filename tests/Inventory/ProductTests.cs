@@ -131,6 +131,10 @@ public sealed class ProductTests : IDisposable
     [InlineData("""{"price":{"amount":1,"currency":"EUR"}}""", "name")]
     [InlineData("""{"name":null,"price":{"amount":1,"currency":"EUR"}}""", "name")]
     [InlineData("""{"name":" ","price":{"amount":1,"currency":"EUR"}}""", "name")]
+    [InlineData("""{"name":"green\u0000tea","price":{"amount":1,"currency":"EUR"}}""", "name")]
+    [InlineData("""{"name":"green\ntea","price":{"amount":1,"currency":"EUR"}}""", "name")]
+    [InlineData("""{"name":"green\u0085tea","price":{"amount":1,"currency":"EUR"}}""", "name")]
+    [InlineData("""{"name":"\ud83c tea","price":{"amount":1,"currency":"EUR"}}""", "name")]
     [InlineData("""{"name":"x"}""", "price")]
     [InlineData("""{"name":"x","price":{"currency":"EUR"}}""", "price.amount")]
     [InlineData("""{"name":"x","price":{"amount":0,"currency":"EUR"}}""", "price.amount")]
@@ -148,6 +152,18 @@ public sealed class ProductTests : IDisposable
         Assert.Equal((400, "invalid-request"), (status, problem.Code()));
         Assert.Contains(field, problem.GetProperty("errors").EnumerateObject().Select(error => error.Name));
         Assert.Equal(404, (await Service.GetAsync("/products/tea")).Status);
+    }
+
+    [Theory]
+    [InlineData(200, true)]
+    [InlineData(201, false)]
+    public async Task A_name_is_as_long_as_a_reader_counts(int cups, bool isTaken)
+    {
+        var name = string.Concat(Enumerable.Repeat("🍵", cups));
+
+        var (status, _) = await PutAsync("tea", $$$"""{"name":"{{{name}}}","price":{"amount":1,"currency":"EUR"}}""");
+
+        Assert.Equal(isTaken ? 201 : 400, status);
     }
 
     [Theory]

@@ -277,6 +277,34 @@ public sealed class ReservationTests : IDisposable
     }
 
     [Fact]
+    public async Task An_order_of_a_hundred_lines_does_not_keep_its_ninety_nine_neighbours_waiting()
+    {
+        string[] skus = [.. Enumerable.Range(0, 100).Select(number => $"sku-{number}")];
+        await Task.WhenAll(skus.Append("tea").Select(sku => _inventory.ListAsync(sku, 99)));
+        var (held, neighbours) = (0, new TaskCompletionSource());
+        _inventory.AfterCall = (sku, commands) =>
+        {
+            if (sku == "tea" && Interlocked.Add(ref held, commands.Count) == 99)
+            {
+                neighbours.SetResult();
+            }
+
+            return Task.CompletedTask;
+        };
+        // The hundred lines get no answer before the neighbours have theirs.
+        _inventory.BeforeCall = (sku, _) => sku == "tea" ? Task.CompletedTask : neighbours.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        _inventory.Batches.Clear();
+
+        var large = new OrderStream().Created([.. skus.Select(sku => (sku, 1))]);
+        var answers = await Service.DeliverAsync([(large, 1), .. Enumerable.Range(0, 99).Select(_ => (new OrderStream().Created(("tea", 1)), 1))]);
+
+        Assert.All(answers, answer => Assert.Equal("SUCCESS", answer));
+        Assert.Equal("reserved", await _inventory.ReservationAsync(large));
+        Assert.Equal((99, 99, 0), await _inventory.StockAsync("tea"));
+        Assert.Equal(199, _inventory.Batches.Sum());
+    }
+
+    [Fact]
     public async Task A_stock_that_was_written_with_its_open_holds_in_it_goes_on()
     {
         await _inventory.ListAsync("tea", 100);

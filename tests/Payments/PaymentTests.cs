@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Json;
+using System.Text.RegularExpressions;
 using System.Text.Json;
 using DaprOrders.Contracts;
 using DaprOrders.Doubles;
@@ -221,6 +222,31 @@ public sealed class PaymentTests : IDisposable
         _provider.Answer = request => Body(request).Contains("pm_odd", StringComparison.Ordinal)
             ? new HttpResponseMessage(HttpStatusCode.Created) { Content = JsonContent.Create(new { id = "ch_odd" }) }
             : null;
+        await Eventually.IsAsync(async () => await StatusesAsync([odd]) is ["authorized"]);
+    }
+
+    [Fact]
+    public async Task A_payment_that_was_set_aside_just_before_a_crash_is_tried_again_and_again()
+    {
+        var odd = new OrderStream().Created(("tea", 1)).StockReserved("pm_odd");
+        var (isOdd, calls) = (true, 0);
+        _provider.Answer = request =>
+        {
+            Interlocked.Increment(ref calls);
+            return Volatile.Read(ref isOdd)
+                ? Refusal(409, "later")
+                : new HttpResponseMessage(HttpStatusCode.Created) { Content = JsonContent.Create(new { id = "ch_odd" }) };
+        };
+        // The list has it, and the cursor that would have passed it then was never written.
+        _payments.Documents.Rewrite = (key, json) =>
+            key.StartsWith("settling|", StringComparison.Ordinal) ? Regex.Replace(json, "\"position\":[0-9]+", "\"position\":0") : json;
+        await _payments.DeliverAsync(odd, 2);
+        await Eventually.IsAsync(() => Task.FromResult(_payments.Documents.Keys.Any(key => key.StartsWith("settling-aside|", StringComparison.Ordinal))));
+
+        Restart();
+        var before = Volatile.Read(ref calls);
+        await Eventually.IsAsync(() => Task.FromResult(Volatile.Read(ref calls) >= before + 12));
+        Volatile.Write(ref isOdd, false);
         await Eventually.IsAsync(async () => await StatusesAsync([odd]) is ["authorized"]);
     }
 

@@ -113,19 +113,20 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
         return found;
     }
 
+    // On the list before it leaves the page that holds the cursor. After a crash between the two it is found in both, and listed once.
     private async Task SetAsideAsync(CancellationToken cancellationToken)
     {
-        foreach (var page in _pages)
+        List<OpenPayment> unlisted =
+        [
+            .. _pages.SelectMany(page => page.Orders).Where(orderId => !_aside.ContainsKey(orderId)).Select(open.Find).OfType<OpenPayment>().Where(payment => payment.IsOdd),
+        ];
+        if (unlisted.Count > 0)
         {
-            var odd = page.Orders.Select(open.Find).OfType<OpenPayment>().Where(payment => payment.IsOdd).ToList();
-            if (odd.Count > 0)
+            var pages = await lists.AddAsync([.. unlisted.Select(payment => (_asideList, new ListEntry(payment.OrderId)))], cancellationToken);
+            foreach (var (payment, page) in unlisted.Zip(pages))
             {
-                // On the list before it leaves the page that holds the cursor.
-                await lists.AddAsync([.. odd.Select(payment => (_asideList, new ListEntry(payment.OrderId)))], cancellationToken);
-                odd.ForEach(payment => open.TrySetAside(payment));
+                _aside[payment.OrderId] = new ListPlace(_asideList, page);
             }
-
-            page.Orders.RemoveWhere(orderId => open.Find(orderId) is null);
         }
 
         foreach (var (orderId, place) in _aside.ToList())
@@ -140,6 +141,11 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
                     _aside.Remove(orderId);
                     break;
             }
+        }
+
+        foreach (var page in _pages)
+        {
+            page.Orders.RemoveWhere(orderId => open.Find(orderId) is null);
         }
     }
 

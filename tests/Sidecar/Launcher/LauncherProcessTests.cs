@@ -101,6 +101,7 @@ public sealed class LauncherProcessTests : IDisposable
     public async Task Asked_to_end_it_ends_the_apps_and_leaves_with_0(string signal)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "A test cannot send Ctrl-C to one process of its own console there.");
+        Assert.SkipWhen(signal == "INT" && IsInterruptIgnored(), "Whoever started the tests in the background had them ignore SIGINT, and so do all processes that they start.");
         _workspace.WithApps($"- {{appDirPath: one, appPort: {FreePort.Next()}, command: [{Workspace.TinyApp}, listen]}}\n");
         using var launcher = Start(out var output);
         await Eventually.HoldsAsync(() => output.Contains("Ctrl-C ends everything"), "up");
@@ -175,6 +176,11 @@ public sealed class LauncherProcessTests : IDisposable
             ProcessTree.AskToEnd(launcher.Id);
         await EndedAsync(launcher);
     }
+
+    private static bool IsInterruptIgnored() =>
+        OperatingSystem.IsLinux()
+        && File.ReadLines("/proc/self/status").First(line => line.StartsWith("SigIgn:", StringComparison.Ordinal)) is var ignored
+        && (ulong.Parse(ignored.AsSpan("SigIgn:".Length).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture) & 0b10) != 0;
 
     /// <summary>A launcher that does not end must not keep the whole run waiting.</summary>
     private static async Task EndedAsync(Process launcher)
