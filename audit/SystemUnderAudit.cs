@@ -9,7 +9,9 @@ public sealed class AuditException(string message, Exception? inner = null) : Ex
 /// <summary>The HTTP APIs of a running system; nothing else is known of it.</summary>
 /// <param name="serviceOf">By app id, the address that its paths follow: <c>http://localhost:3501/v1.0/invoke/ordering/method/</c>, or the service itself.</param>
 /// <param name="paymentProvider">The payment provider itself.</param>
-public sealed class SystemUnderAudit(Func<string, Uri> serviceOf, Uri paymentProvider) : IDisposable
+/// <param name="credentials">Headers by which the services, and nobody else, know who asks; none where they ask for none.</param>
+public sealed class SystemUnderAudit(
+    Func<string, Uri> serviceOf, Uri paymentProvider, IReadOnlyDictionary<string, string>? credentials = null) : IDisposable
 {
     public const string Ordering = "ordering";
     public const string Inventory = "inventory";
@@ -30,7 +32,7 @@ public sealed class SystemUnderAudit(Func<string, Uri> serviceOf, Uri paymentPro
 
     /// <exception cref="AuditException">No answer, or another than 200, several times in a row.</exception>
     internal Task<JsonElement> GetAsync(string service, string path, CancellationToken cancellationToken) =>
-        GetAsync(new Uri(serviceOf(service), path), cancellationToken);
+        GetAsync(new Uri(serviceOf(service), path), credentials, cancellationToken);
 
     /// <summary>Every charge and refund that the provider ever made.</summary>
     internal async Task<IReadOnlyList<JsonElement>> ReadLedgerAsync(CancellationToken cancellationToken)
@@ -38,7 +40,7 @@ public sealed class SystemUnderAudit(Func<string, Uri> serviceOf, Uri paymentPro
         var entries = new List<JsonElement>();
         for (var after = 0L; ;)
         {
-            var page = await GetAsync(new Uri(paymentProvider, $"ledger?limit=1000&after={after}"), cancellationToken);
+            var page = await GetAsync(new Uri(paymentProvider, $"ledger?limit=1000&after={after}"), null, cancellationToken);
             if (page.GetProperty("entries").GetArrayLength() == 0)
                 return entries;
             entries.AddRange(page.GetProperty("entries").EnumerateArray());
@@ -66,13 +68,16 @@ public sealed class SystemUnderAudit(Func<string, Uri> serviceOf, Uri paymentPro
     public void Dispose() => _http.Dispose();
 
     /// <summary>A service that is just started again, or whose replica was killed, is asked once more.</summary>
-    private async Task<JsonElement> GetAsync(Uri address, CancellationToken cancellationToken)
+    private async Task<JsonElement> GetAsync(Uri address, IReadOnlyDictionary<string, string>? headers, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
             try
             {
-                using var answer = await _http.GetAsync(address, cancellationToken);
+                using var request = new HttpRequestMessage(HttpMethod.Get, address);
+                foreach (var (name, value) in headers ?? new Dictionary<string, string>())
+                    request.Headers.Add(name, value);
+                using var answer = await _http.SendAsync(request, cancellationToken);
                 var text = await answer.Content.ReadAsStringAsync(cancellationToken);
                 if (answer.StatusCode == HttpStatusCode.OK)
                     return Parse(address, text);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -22,6 +23,9 @@ internal sealed class ScriptedSystem : IAsyncDisposable
     private readonly Dictionary<string, string> _answers = [];
     private readonly Dictionary<string, List<JsonObject>> _logs = new() { ["ordering"] = [], ["inventory"] = [], ["payments"] = [], ["shipping"] = [] };
     private int _seconds;
+
+    /// <summary>What was asked, and who said to be asking.</summary>
+    public ConcurrentQueue<(string Path, string Who)> Callers { get; } = new();
 
     public ScriptedSystem()
     {
@@ -167,6 +171,7 @@ internal sealed class ScriptedSystem : IAsyncDisposable
     {
         var path = $"{context.Request.Path.Value![1..]}{context.Request.QueryString}";
         Asked?.Invoke(path);
+        Callers.Enqueue((path, context.Request.Headers["x-who"].ToString()));
         var answer = path.Split('/') is [var service, "event-log", ['a', ..]]
             ? new JsonObject { ["events"] = new JsonArray([.. _logs[service].Select(happened => happened.DeepClone())]), ["next"] = 7 }.ToJsonString()
             : _answers.GetValueOrDefault(path);

@@ -179,6 +179,18 @@ public sealed class SystemAuditTests
         Assert.Contains("was not answered", Broken(report, "The event logs can be read and come to rest")[0], StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task It_says_to_the_services_who_it_is_and_to_the_provider_nothing()
+    {
+        await using var system = await ScriptedSystem.StartAsync();
+        using var audited = new SystemUnderAudit(service => Of(system, service), new Uri(Of(system, "provider"), "."), new Dictionary<string, string> { ["x-who"] = "audit" });
+
+        Assert.True((await new SystemAudit(audited).RunAsync(TimeSpan.FromSeconds(10), Knowledge, Cancellation)).Holds);
+
+        Assert.All(system.Callers, call => Assert.Equal(call.Path.StartsWith("provider/", StringComparison.Ordinal) ? "" : "audit", call.Who));
+        Assert.Contains(system.Callers, call => call.Path.StartsWith("provider/", StringComparison.Ordinal));
+    }
+
     private static Uri Of(ScriptedSystem system, string service) => new(system.Root, $"{service}/");
 
     private static async Task<AuditReport> AuditAsync(ScriptedSystem system, TimeSpan wait = default, AuditKnowledge? knowledge = null)

@@ -27,13 +27,14 @@ internal sealed class LossyDelivery : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private Task _opening = Task.CompletedTask;
     private readonly Random _random;
+    private readonly bool _losesAll;
     private int _lost;
     private int _doubled;
     private int _delayed;
 
-    private LossyDelivery(int appPort, int seed)
+    private LossyDelivery(int appPort, int seed, bool losesAll)
     {
-        (_appPort, Port) = (appPort, FreePort.Next());
+        (_appPort, Port, _losesAll) = (appPort, FreePort.Next(), losesAll);
         _application = $"http://localhost:{appPort}";
         _random = new(seed);
         var builder = WebApplication.CreateSlimBuilder();
@@ -54,9 +55,10 @@ internal sealed class LossyDelivery : IAsyncDisposable
     public int Port { get; }
 
     /// <summary>Opens its port when the application has opened its own: the launcher refuses to start where a port is taken.</summary>
-    public static LossyDelivery Start(int appPort, int seed)
+    /// <param name="losesAll">Nothing is ever delivered.</param>
+    public static LossyDelivery Start(int appPort, int seed, bool losesAll = false)
     {
-        var delivery = new LossyDelivery(appPort, seed);
+        var delivery = new LossyDelivery(appPort, seed, losesAll);
         delivery._opening = delivery.OpenAsync();
         return delivery;
     }
@@ -97,6 +99,7 @@ internal sealed class LossyDelivery : IAsyncDisposable
     {
         using var reader = new StreamReader(context.Request.Body);
         var text = await reader.ReadToEndAsync(context.RequestAborted);
+        var token = context.Request.Headers["dapr-api-token"].SingleOrDefault();
         if (topic == "dead-letters" || JsonNode.Parse(text) is not JsonObject envelope || envelope["entries"] is not JsonArray entries)
         {
             await ForwardAsync(text);
@@ -107,7 +110,7 @@ internal sealed class LossyDelivery : IAsyncDisposable
         var kept = new List<string>();
         foreach (var entry in entries.Select(entry => entry!.DeepClone()))
         {
-            switch (Roll())
+            switch (_losesAll ? 0 : Roll())
             {
                 case < Share:
                     Interlocked.Increment(ref _lost);
@@ -122,7 +125,7 @@ internal sealed class LossyDelivery : IAsyncDisposable
                 case < 3 * Share:
                     Interlocked.Increment(ref _delayed);
                     kept.Add(IdOf(entry));
-                    _ = DeliverLateAsync(context.Request.Path, envelope, entry);
+                    _ = DeliverLateAsync(context.Request.Path, token, envelope, entry);
                     break;
                 default:
                     passed.Add(entry);
@@ -133,7 +136,7 @@ internal sealed class LossyDelivery : IAsyncDisposable
         var statuses = new JsonArray([.. kept.Select(id => (JsonNode)new JsonObject { ["entryId"] = id, ["status"] = "SUCCESS" })]);
         if (passed.Count > 0)
         {
-            using var answer = await _late.PostAsync($"{_application}{context.Request.Path}", Body(envelope, Shuffled(passed)), context.RequestAborted);
+            using var answer = await PostAsync(context.Request.Path, token, envelope, Shuffled(passed), context.RequestAborted);
             var body = await answer.Content.ReadAsStringAsync(context.RequestAborted);
             if (answer.StatusCode != HttpStatusCode.OK || JsonNode.Parse(body)?["statuses"] is not JsonArray answered)
             {
@@ -155,12 +158,19 @@ internal sealed class LossyDelivery : IAsyncDisposable
         }
     }
 
-    private async Task DeliverLateAsync(PathString path, JsonObject envelope, JsonNode entry)
+    private async Task<HttpResponseMessage> PostAsync(PathString path, string? token, JsonObject envelope, IEnumerable<JsonNode> entries, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"{_application}{path}") { Content = Body(envelope, entries) };
+        request.Headers.Add("dapr-api-token", token);
+        return await _late.SendAsync(request, cancellationToken);
+    }
+
+    private async Task DeliverLateAsync(PathString path, string? token, JsonObject envelope, JsonNode entry)
     {
         try
         {
             await Task.Delay(TimeSpan.FromSeconds(0.1 + (3 * Roll())));
-            using var answer = await _late.PostAsync($"{_application}{path}", Body(envelope, [entry]));
+            using var answer = await PostAsync(path, token, envelope, [entry], _stopping.Token);
         }
         catch (Exception e) when (e is HttpRequestException or OperationCanceledException or ObjectDisposedException)
         {

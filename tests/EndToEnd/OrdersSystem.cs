@@ -13,6 +13,10 @@ public sealed class OrdersSystem : IAsyncLifetime
     private static readonly TimeSpan RestWithin = TimeSpan.FromMinutes(2);
 
     private static readonly string SigningKey = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
+    private static readonly string AppToken = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
+
+    /// <summary>As the audit command asks the services.</summary>
+    private static readonly Dictionary<string, string> Credentials = new() { ["dapr-api-token"] = AppToken, ["Dapr-Caller-App-Id"] = SystemUnderAudit.Reporting };
 
     private readonly Installation _installation;
     private readonly SystemUnderAudit _underAudit;
@@ -29,7 +33,7 @@ public sealed class OrdersSystem : IAsyncLifetime
     {
         _installation = installation;
         Shop = new Shop(app => installation.DaprOf(app), installation.PaymentProvider);
-        _underAudit = new(app => new Uri(installation.DaprOf(app), $"/v1.0/invoke/{app}/method/"), installation.PaymentProvider);
+        _underAudit = new(app => new Uri($"http://localhost:{installation.PortOf(app, "appPort")}/"), installation.PaymentProvider, Credentials);
         _audit = new(_underAudit);
     }
 
@@ -61,7 +65,7 @@ public sealed class OrdersSystem : IAsyncLifetime
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
         start.WorkingDirectory = _installation.Folder;
-        start.Environment["EVENTS_SIGNING_KEY"] = SigningKey;
+        (start.Environment["EVENTS_SIGNING_KEY"], start.Environment["APP_API_TOKEN"]) = (SigningKey, AppToken);
         _launcher = Process.Start(start) ?? throw new InvalidOperationException("The launcher was not started.");
         _launcher.OutputDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");
         _launcher.ErrorDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");
@@ -116,7 +120,9 @@ public sealed class OrdersSystem : IAsyncLifetime
     /// <summary>A command of the launcher, against this system as it runs: its exit code and what it wrote.</summary>
     public async Task<(int ExitCode, string Output)> RunAsync(params string[] command)
     {
-        using var process = Process.Start(new ProcessStartInfo("dotnet", [Installation.Sidecar, .. command, "--run-file", _installation.RunFile]) { RedirectStandardOutput = true })!;
+        var start = new ProcessStartInfo("dotnet", [Installation.Sidecar, .. command, "--run-file", _installation.RunFile]) { RedirectStandardOutput = true };
+        start.Environment["APP_API_TOKEN"] = AppToken;
+        using var process = Process.Start(start)!;
         var output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
         return (process.ExitCode, output);

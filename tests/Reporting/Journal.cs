@@ -24,6 +24,9 @@ internal sealed class Journal : IPublisherStreams, IPublisherLogs
     /// <summary>Publishers that do not answer.</summary>
     public HashSet<string> Away { get; } = [];
 
+    /// <summary>How a publisher that is away is noticed.</summary>
+    public Exception AwayBy { get; set; } = new HttpRequestException("Nobody answers.");
+
     public IReadOnlyList<IncomingEvent> All
     {
         get
@@ -76,7 +79,7 @@ internal sealed class Journal : IPublisherStreams, IPublisherLogs
         lock (_lock)
         {
             if (Away.Contains(publisher))
-                throw new HttpRequestException($"{publisher} does not answer.");
+                throw AwayBy;
             return Task.FromResult<IReadOnlyList<LogLane>>(
                 [.. _commits.Where(commit => commit.Publisher == publisher).GroupBy(commit => commit.Lane).Select(lane => new LogLane(lane.Key, lane.Count()))]);
         }

@@ -11,13 +11,20 @@ namespace DaprOrders.Reporting.Following;
 /// this at once: positions and versions decide.
 /// </summary>
 internal sealed class LogFollower(
-    PublisherLanes publisherLanes, IPublisherLogs logs, OrderSummaries summaries, SalesLedger ledger, EventTypes types, UnknownTypes unknown, RefusedEvents refused)
+    PublisherLanes publisherLanes,
+    IPublisherLogs logs,
+    OrderSummaries summaries,
+    SalesLedger ledger,
+    EventTypes types,
+    UnknownTypes unknown,
+    RefusedEvents refused,
+    ILogger<LogFollower> logger)
 {
     private const int EventsInPage = 1000;
 
     /// <summary>Reads one page of every lane. A publisher that does not answer keeps none of the others waiting.</summary>
     /// <returns>True when every lane was read to its end.</returns>
-    /// <exception cref="HttpRequestException">A publisher did not answer; what the others gave is applied.</exception>
+    /// <exception cref="Exception">A publisher did not answer, or not in time; what the others gave is applied.</exception>
     public async Task<bool> AdvanceAsync(CancellationToken cancellationToken)
     {
         var positions = (await ledger.ReadLanesAsync(cancellationToken)).ToDictionary(lane => lane.Lane, lane => lane.Tally.Position);
@@ -30,7 +37,7 @@ internal sealed class LogFollower(
         return asked.Select(publisher => publisher.Failure).FirstOrDefault(failure => failure is not null) is { } failure ? throw failure : isThrough;
     }
 
-    private async Task<(IReadOnlyList<PageOfLane> Pages, HttpRequestException? Failure)> ReadAsync(
+    private async Task<(IReadOnlyList<PageOfLane> Pages, Exception? Failure)> ReadAsync(
         string publisher, Dictionary<Lane, long> positions, CancellationToken cancellationToken)
     {
         try
@@ -39,7 +46,7 @@ internal sealed class LogFollower(
             return (await Task.WhenAll(lanes.Select(name => new Lane(publisher, name)).Select(
                 lane => ReadAsync(lane, positions.GetValueOrDefault(lane), EventsInPage, cancellationToken))), null);
         }
-        catch (HttpRequestException exception)
+        catch (Exception exception) when (exception is HttpRequestException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
         {
             return ([], exception);
         }
@@ -63,6 +70,13 @@ internal sealed class LogFollower(
     private async Task<PageOfLane> ReadAsync(Lane lane, long from, int limit, CancellationToken cancellationToken)
     {
         var page = await logs.ReadLaneAsync(lane.Publisher, lane.Name, from, limit, cancellationToken);
+        foreach (var gap in page.Lost ?? [])
+        {
+            logger.LogError(
+                "The store of {Publisher} has lost the positions {From} to {To} of lane {Lane}; reports go on without what they held",
+                lane.Publisher, gap.From, gap.To, lane.Name);
+        }
+
         var events = new List<IncomingEvent>(page.Events.Count);
         foreach (var recorded in page.Events.Where(SourceEvents.IsOfOrder))
         {

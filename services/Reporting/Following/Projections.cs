@@ -9,7 +9,15 @@ namespace DaprOrders.Reporting.Following;
 
 /// <summary>The read models, by version; and what keeps them up to date.</summary>
 internal sealed class Projections(
-    Documents documents, IPublisherStreams streams, PublisherLanes lanes, IPublisherLogs logs, EventTypes types, ProjectionVersions versions, UnknownTypes unknown, RefusedEvents refused)
+    Documents documents,
+    IPublisherStreams streams,
+    PublisherLanes lanes,
+    IPublisherLogs logs,
+    EventTypes types,
+    ProjectionVersions versions,
+    UnknownTypes unknown,
+    RefusedEvents refused,
+    ILogger<LogFollower> logger)
 {
     public async Task<OrderSummaries> ServingOrdersAsync(CancellationToken cancellationToken) => Orders(await versions.ServingAsync(cancellationToken));
 
@@ -19,7 +27,7 @@ internal sealed class Projections(
 
     public SalesLedger Sales(long version) => new(documents, version);
 
-    public LogFollower Follower(long version) => new(lanes, logs, Orders(version), Sales(version), types, unknown, refused);
+    public LogFollower Follower(long version) => new(lanes, logs, Orders(version), Sales(version), types, unknown, refused, logger);
 
     public async Task RemoveAsync(long version, CancellationToken cancellationToken)
     {

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Collections.Concurrent;
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
@@ -121,7 +123,9 @@ internal sealed class OrderSummaries(Documents documents, IPublisherStreams publ
 
     private static ListEntry Entry(OrderSummary summary) => new(summary.OrderId, summary.Status, summary.Version);
 
-    private string OfCustomer(string customerId) => $"v{version}|customer|{customerId}";
+    // Keys come up in the logs of sidecars and stores, and customers do not.
+    private string OfCustomer(string customerId) =>
+        $"v{version}|customer|{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(customerId)).AsSpan(0, 16))}";
 
     private string KeyOf(string orderId) => $"v{version}|order|{orderId}";
 

@@ -64,6 +64,7 @@ public static class Registration
             provider.GetRequiredService<DeadLetterStore>(),
             provider.GetRequiredService<EventSigning>(),
             provider.GetRequiredService<IOptions<CatchUpOptions>>(),
+            provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<RefusedEvents>>()));
         services.AddSingleton<FollowingPublishers>();
         services.AddHostedService(provider => provider.GetRequiredService<FollowingPublishers>());

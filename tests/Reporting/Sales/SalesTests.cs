@@ -39,7 +39,12 @@ public sealed class SalesTests
         Journal.Types,
         new UnknownTypes(NullLogger<UnknownTypes>.Instance),
         new RefusedEvents(
-            DeadLetters, EventSigning.From(new ConfigurationBuilder().Build()), Options.Create(new CatchUpOptions()), NullLogger<RefusedEvents>.Instance));
+            DeadLetters,
+            EventSigning.From(new ConfigurationBuilder().Build()),
+            Options.Create(new CatchUpOptions()),
+            TimeProvider.System,
+            NullLogger<RefusedEvents>.Instance),
+        NullLogger<LogFollower>.Instance);
 
     private DeadLetterStore DeadLetters =>
         new(Documents, new FailureLog(Documents, TimeProvider.System, NullLogger<FailureLog>.Instance), TimeProvider.System);
@@ -112,15 +117,30 @@ public sealed class SalesTests
         Assert.Equal((2L, 2L), (lane.Tally.Position, lane.Tally.Events));
     }
 
-    [Fact]
-    public async Task A_publisher_that_does_not_answer_keeps_none_of_the_others_waiting()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_publisher_that_does_not_answer_keeps_none_of_the_others_waiting(bool hangs)
     {
         _journal.Commit("0", Journal.Created("o1"));
         _journal.Away.Add("shipping");
+        if (hangs)
+            _journal.AwayBy = new TaskCanceledException("The limit of the call has passed.", new TimeoutException());
 
-        await Assert.ThrowsAsync<HttpRequestException>(() => Follower.AdvanceAsync(Cancellation));
+        Assert.Same(_journal.AwayBy, await Record.ExceptionAsync(() => Follower.AdvanceAsync(Cancellation)));
 
         Assert.Equal([("created", 1L)], await StatusesAsync());
+    }
+
+    [Fact]
+    public async Task No_key_names_a_customer()
+    {
+        _journal.Commit("0", Journal.Created("o1"));
+
+        await FollowAsync();
+
+        Assert.Contains(_state.Keys, key => key.Contains("|customer|", StringComparison.Ordinal));
+        Assert.DoesNotContain(_state.Keys, key => key.Contains("c-1", StringComparison.Ordinal));
     }
 
     [Fact]

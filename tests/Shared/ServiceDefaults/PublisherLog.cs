@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net;
 using System.Text.Json;
 using DaprOrders.EventSourcing;
 
@@ -12,6 +13,9 @@ internal sealed class PublisherLog : IPublisherLogs
     private readonly List<RecordedEvent> _events = [];
 
     public bool IsAway { get; set; }
+
+    /// <summary>Streams of which something is lost in the publisher's store: whoever asks for one of them is answered 500.</summary>
+    public HashSet<string> Torn { get; } = [];
 
     /// <summary>How often each call was made.</summary>
     public ConcurrentDictionary<string, int> Calls { get; } = new();
@@ -50,9 +54,14 @@ internal sealed class PublisherLog : IPublisherLogs
             return new LogEntries(page, after + page.Length, _entries.Count);
         });
 
+    // Refuses what the endpoint refuses.
     public Task<StreamEvents> ReadStreamsAsync(string publisher, IReadOnlyList<StreamRange> ranges, CancellationToken cancellationToken) =>
-        AnswerAsync("streams", () => new StreamEvents(
+        ranges.Count is < 1 or > 200 || ranges.Any(range => range.UpTo - range.After is < 1 or > 1000) ? Refused<StreamEvents>(HttpStatusCode.BadRequest)
+        : ranges.Any(range => Torn.Contains(range.Stream)) ? Refused<StreamEvents>(HttpStatusCode.InternalServerError)
+        : AnswerAsync("streams", () => new StreamEvents(
             [.. ranges.SelectMany(range => _events.Where(e => e.Stream == range.Stream && e.Version > range.After && e.Version <= range.UpTo))], ranges.Count));
+
+    private static Task<T> Refused<T>(HttpStatusCode status) => Task.FromException<T>(new HttpRequestException($"post answered {status}.", null, status));
 
     private Task<T> AnswerAsync<T>(string call, Func<T> answer)
     {

@@ -19,7 +19,7 @@ public sealed record LogPage(IReadOnlyList<RecordedEvent> Events, long Next, lon
 public sealed record LogEntry(string Stream, long From, long To, string? Topic, long Position);
 
 /// <summary>What a lane holds, without the events themselves. <c>Next</c> and <c>Settled</c> as in <see cref="LogPage"/>.</summary>
-public sealed record LogEntries(IReadOnlyList<LogEntry> Entries, long Next, long Settled);
+public sealed record LogEntries(IReadOnlyList<LogEntry> Entries, long Next, long Settled, IReadOnlyList<LostPositions>? Lost = null);
 
 /// <summary>Events <c>After</c>+1 to <c>UpTo</c> of a stream.</summary>
 public sealed record StreamRange(string Stream, long After, long UpTo);

@@ -41,8 +41,7 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
             after = next;
         }
 
-        var lost = head.Head.Lost?.Where(gap => gap.To > asked && gap.From <= after).ToList();
-        return new LogPage(events, after, head.Head.Settled, lost is { Count: > 0 } ? lost : null);
+        return new LogPage(events, after, head.Head.Settled, GapsIn(head, asked, after));
     }
 
     /// <summary>
@@ -63,6 +62,7 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
         }
 
         var entries = new List<LogEntry>();
+        var asked = after;
         var until = Math.Min(head.Head.Settled, after + chunks.LogSegmentsPerPage);
         while (entries.Count < limit && after < until)
         {
@@ -81,7 +81,7 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
             }
         }
 
-        return new LogEntries(entries, after, head.Head.Settled);
+        return new LogEntries(entries, after, head.Head.Settled, GapsIn(head, asked, after));
     }
 
     /// <summary>
@@ -114,6 +114,9 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
             throw new EventStoreUnavailableException($"The state store did not show what lane {head.Lane} holds, and then it did. Try again.", missing);
         }
     }
+
+    private static List<LostPositions>? GapsIn(HeadAt head, long after, long upTo) =>
+        head.Head.Lost?.Where(gap => gap.To > after && gap.From <= upTo).ToList() is { Count: > 0 } gaps ? gaps : null;
 
     private static LostPositions? GapAt(HeadAt head, long number) => head.Head.Lost?.FirstOrDefault(lost => lost.From <= number && number <= lost.To);
 

@@ -96,7 +96,7 @@ internal sealed class FollowingPublishers(
     }
 
     private LaneFollower Follower(string publisher, string lane, Dictionary<string, Topic> handled) => new(
-        publisher, lane, new LaneCursor(documents, $"catch-up|{publisher}|{lane}", dapr.Instance, options.Value.LookEvery, time), logs, handled, deadLetters, refused, options.Value, time);
+        publisher, lane, new LaneCursor(documents, $"catch-up|{publisher}|{lane}", dapr.Instance, options.Value.LookEvery, time), logs, handled, deadLetters, refused, options.Value, time, logger);
 
     // Said once, not at every look.
     private void Note(string publisher, Exception? failure)

@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using Dapr;
 using DaprOrders.EventSourcing;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Topics;
+using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.CatchUp;
 
@@ -20,10 +22,21 @@ internal sealed class LaneFollower(
     DeadLetterStore deadLetters,
     RefusedEvents refused,
     CatchUpOptions options,
-    TimeProvider time)
+    TimeProvider time,
+    ILogger logger)
 {
     private const int EntriesInPage = 1000;
     private const int StreamsInCall = 200;
+
+    /// <summary>What a publisher gives of a stream in one answer.</summary>
+    private const int VersionsInCall = 1000;
+
+    /// <summary>Streams that are asked for alone and cannot be read, one after the other, before it is the publisher that cannot.</summary>
+    private const int MostUnreadable = 3;
+
+    private static readonly Meter Meter = new("DaprOrders.CatchUp");
+    private static readonly Counter<long> LostPositions = Meter.CreateCounter<long>(
+        "catchup.lost_positions", "{position}", "Positions of publishers' logs that their store has lost, passed after a declared recovery.");
 
     /// <summary>
     /// Entries that wait for their deliveries, or for a store that is away: no more pages are read then. Two looks' worth of a thousand orders a
@@ -37,6 +50,7 @@ internal sealed class LaneFollower(
     private readonly Dictionary<Topic, long> _reached = [];
     private long _read;
     private bool _isFollowing;
+    private HttpRequestException? _unreadable;
 
     /// <summary>One look at the log, if no other replica follows this lane.</summary>
     /// <exception cref="HttpRequestException">The publisher does not answer.</exception>
@@ -58,11 +72,17 @@ internal sealed class LaneFollower(
         }
 
         // What is due comes before what is new: while the publisher cannot be read, the fetches fail too, and nothing is passed over.
+        _unreadable = null;
         await HandOverAsync(cancellationToken);
+        if (!_isFollowing)
+            return;
+
         await ReadAsync(cancellationToken);
         while (_pages.TryPeek(out var first) && first.Waiting.Count == 0)
             _pages.Dequeue();
         _isFollowing = await cursor.TryMoveAsync(Done, cancellationToken);
+        if (_unreadable is not null)
+            throw _unreadable;
     }
 
     public Task ReleaseAsync(CancellationToken cancellationToken) => cursor.ReleaseAsync(Done, cancellationToken);
@@ -76,6 +96,14 @@ internal sealed class LaneFollower(
             var entries = await logs.ReadEntriesAsync(publisher, lane, _read, EntriesInPage, cancellationToken);
             if (entries.Next == _read)
                 return;
+
+            foreach (var gap in entries.Lost ?? [])
+            {
+                LostPositions.Add(gap.To - gap.From + 1, new KeyValuePair<string, object?>("publisher", publisher));
+                logger.LogError(
+                    "The store of {Publisher} has lost the positions {From} to {To} of lane {Lane}; what they held never comes, and following goes on behind them",
+                    publisher, gap.From, gap.To, lane);
+            }
 
             var page = new Page(_read, time.GetTimestamp(), [.. entries.Entries.SelectMany(NotHandled)]);
             _read = entries.Next;
@@ -120,29 +148,59 @@ internal sealed class LaneFollower(
 
         var lost = due.SelectMany(page => page.Waiting.Where(missing => IsLost(missing, time.GetElapsedTime(page.ReadAt)))).ToList();
         foreach (var streams in lost.GroupBy(missing => (missing.Topic, missing.Stream)).Chunk(StreamsInCall))
-            await HandOverAsync(streams, cancellationToken);
+        {
+            await HandOverAsync([.. streams.Select(missing => missing.OrderBy(one => one.Version).ToList())], cancellationToken);
+            // It may take long; who is still there says so, and who was taken for gone does not go on beside the other.
+            if (!(_isFollowing = await cursor.TryMoveAsync(Done, cancellationToken)))
+                return;
+        }
+
         foreach (var page in due)
             page.Waiting.RemoveAll(missing => missing.IsDone);
     }
 
-    private async Task HandOverAsync(IGrouping<(Topic Topic, string Stream), Missing>[] streams, CancellationToken cancellationToken)
+    /// <param name="open">What is missing of each stream, in order of version.</param>
+    /// <returns>False: the publisher answered that it cannot give them.</returns>
+    private async Task<bool> HandOverAsync(List<List<Missing>> open, CancellationToken cancellationToken)
     {
         var found = new ConcurrentBag<string>();
-        var open = streams.Select(missing => (missing.Key.Topic, Missing: missing.OrderBy(one => one.Version).ToList())).ToList();
         while (open.Count > 0)
         {
-            var ranges = open.ConvertAll(stream => new StreamRange(stream.Missing[0].Stream, stream.Missing[0].Version - 1, stream.Missing[^1].Version));
-            var answer = await logs.ReadStreamsAsync(publisher, ranges, cancellationToken);
+            var asked = open.ConvertAll(missing => missing.TakeWhile(one => one.Version < missing[0].Version + VersionsInCall).ToList());
+            StreamEvents answer;
+            try
+            {
+                var ranges = asked.ConvertAll(missing => new StreamRange(missing[0].Stream, missing[0].Version - 1, missing[^1].Version));
+                answer = await logs.ReadStreamsAsync(publisher, ranges, cancellationToken);
+            }
+            catch (HttpRequestException refused) when (refused.StatusCode is not null)
+            {
+                _unreadable = refused;
+                if (open.Count > 1)
+                    await HandOverOneByOneAsync(open, cancellationToken);
+                return false;
+            }
+
             var events = answer.Events.ToLookup(recorded => recorded.Stream);
             await Topic.ForEachAsync(
-                open.Take(answer.Ranges),
-                stream => HandOverAsync(stream.Topic, stream.Missing, [.. events[stream.Missing[0].Stream]], found, cancellationToken),
+                asked.Take(answer.Ranges),
+                missing => HandOverAsync(missing[0].Topic, missing, [.. events[missing[0].Stream]], found, cancellationToken),
                 cancellationToken);
-            open.RemoveRange(0, answer.Ranges);
+            // The rest of a long stream comes after what is before it.
+            open = [.. open.Skip(answer.Ranges), .. open.Take(answer.Ranges).Select((missing, i) => missing[asked[i].Count..]).Where(rest => rest.Count > 0)];
         }
 
         // Should this fail, the letters stay: sent through again, they change nothing and go.
         await deadLetters.TakeOffAsync(found, cancellationToken);
+        return true;
+    }
+
+    // The publisher answers, and not this: one stream that it cannot read must not keep the others waiting. It is asked for again at the next look.
+    private async Task HandOverOneByOneAsync(List<List<Missing>> open, CancellationToken cancellationToken)
+    {
+        var unreadable = 0;
+        foreach (var missing in open.TakeWhile(_ => unreadable < MostUnreadable))
+            unreadable = await HandOverAsync([missing], cancellationToken) ? 0 : unreadable + 1;
     }
 
     // Between the first and the last that are missing there may be some that were handled: they come along, and change nothing.

@@ -14,16 +14,21 @@ namespace DaprOrders.ServiceDefaults.CatchUp;
 /// </summary>
 public sealed class RefusedEvents
 {
-    private const int MostRemembered = 10_000;
+    internal const int MostRemembered = 10_000;
+
+    /// <summary>Whoever is refused comes again at the next look; one that was not refused for so long was handled.</summary>
+    private static readonly TimeSpan Remembered = TimeSpan.FromMinutes(10);
 
     private readonly DeadLetterStore _deadLetters;
     private readonly EventSigning _signing;
     private readonly int _mostAttempts;
+    private readonly TimeProvider _time;
     private readonly ILogger<RefusedEvents> _logger;
-    private readonly ConcurrentDictionary<string, int> _attempts = new();
+    private readonly ConcurrentDictionary<string, (int Attempts, long LastAt)> _refused = new();
 
-    internal RefusedEvents(DeadLetterStore deadLetters, EventSigning signing, IOptions<CatchUpOptions> options, ILogger<RefusedEvents> logger) =>
-        (_deadLetters, _signing, _mostAttempts, _logger) = (deadLetters, signing, options.Value.Attempts, logger);
+    internal RefusedEvents(
+        DeadLetterStore deadLetters, EventSigning signing, IOptions<CatchUpOptions> options, TimeProvider time, ILogger<RefusedEvents> logger) =>
+        (_deadLetters, _signing, _mostAttempts, _time, _logger) = (deadLetters, signing, options.Value.Attempts, time, logger);
 
     /// <summary>A store or a neighbour that is away will be back; no event is to blame for it.</summary>
     public static bool IsBadTimes(Exception failure) =>
@@ -37,9 +42,10 @@ public sealed class RefusedEvents
         if (IsBadTimes(failure))
             return false;
 
-        if (_attempts.Count >= MostRemembered)
-            _attempts.Clear();
-        var attempts = _attempts.AddOrUpdate(recorded.Id, 1, (_, former) => former + 1);
+        // Of a whole backlog that is refused, those that are counted are given up first; then there is room for the next.
+        if (!_refused.ContainsKey(recorded.Id) && !HasRoom())
+            return false;
+        var (attempts, _) = _refused.AddOrUpdate(recorded.Id, (1, _time.GetTimestamp()), (_, former) => (former.Attempts + 1, _time.GetTimestamp()));
         if (attempts < _mostAttempts && !Topic.IsHopeless(failure))
             return false;
 
@@ -47,6 +53,21 @@ public sealed class RefusedEvents
         await _deadLetters.KeepAsync(PublishedEvents.ToCloudEvent(publisher, topic, recorded, _signing), reason, attempts, cancellationToken);
         _logger.LogError(
             "Event {EventId} of topic {Topic}, read in the log of {Publisher}, goes to the dead letters: {Error}", recorded.Id, topic, publisher, reason);
+        _refused.TryRemove(recorded.Id, out _);
         return true;
+    }
+
+    private bool HasRoom()
+    {
+        if (_refused.Count < MostRemembered)
+            return true;
+
+        foreach (var (id, refused) in _refused)
+        {
+            if (_time.GetElapsedTime(refused.LastAt) > Remembered)
+                _refused.TryRemove(id, out _);
+        }
+
+        return _refused.Count < MostRemembered;
     }
 }

@@ -35,11 +35,13 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
     public static string IdOf(string eventId) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(eventId)).AsSpan(0, 16));
 
     /// <summary>Keeps a message from the dead-letter topic, with the failures of its event that were noted.</summary>
-    public async Task<DeadLetter> KeepAsync(JsonElement message, CancellationToken cancellationToken)
+    /// <param name="isGenuine">Whether it is an event of the topic's publisher: a message that only names one takes no letter's place.</param>
+    public async Task<DeadLetter> KeepAsync(JsonElement message, bool isGenuine, CancellationToken cancellationToken)
     {
         var failure = CloudEvents.Text(message, "id") is { } eventId ? await failures.FindAsync(eventId, cancellationToken) : null;
         return await KeepAsync(
             message,
+            isGenuine,
             current => (
                 failure?.Attempts ?? current?.Attempts ?? 0,
                 failure?.LastAt ?? current?.LastAttemptAt,
@@ -51,7 +53,7 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
     /// <param name="cloudEvent">As the relay makes it, with <c>topic</c>: whose handler a redrive is for.</param>
     /// <param name="reason">As <see cref="FailureLog.Describe"/> tells it.</param>
     public Task<DeadLetter> KeepAsync(JsonElement cloudEvent, string reason, int attempts, CancellationToken cancellationToken) =>
-        KeepAsync(cloudEvent, _ => (attempts, attempts > 0 ? time.GetUtcNow() : null, reason), cancellationToken);
+        KeepAsync(cloudEvent, isGenuine: true, _ => (attempts, attempts > 0 ? time.GetUtcNow() : null, reason), cancellationToken);
 
     public Task<DeadLetter?> FindAsync(string id, CancellationToken cancellationToken) => _letters.FindAsync(id, cancellationToken);
 
@@ -91,7 +93,7 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
     }
 
     private Task<DeadLetter> KeepAsync(
-        JsonElement message, Func<DeadLetter?, (int Attempts, DateTimeOffset? LastAt, string Error)> describe, CancellationToken cancellationToken)
+        JsonElement message, bool isGenuine, Func<DeadLetter?, (int Attempts, DateTimeOffset? LastAt, string Error)> describe, CancellationToken cancellationToken)
     {
         var eventId = CloudEvents.Text(message, "id");
         var id = IdOf(eventId ?? message.GetRawText());
@@ -99,6 +101,9 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
             id,
             (current, page) =>
             {
+                if (current is not null && !isGenuine)
+                    return current;
+
                 var (attempts, lastAt, error) = describe(current);
                 return new DeadLetter(
                     id,

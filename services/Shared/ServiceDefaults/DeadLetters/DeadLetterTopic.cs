@@ -47,7 +47,7 @@ internal sealed class DeadLetterTopic(
             {
                 if (!await IsHandledNowAsync(message, cancellationToken))
                 {
-                    var letter = await letters.KeepAsync(message, cancellationToken);
+                    var letter = await letters.KeepAsync(message, IsGenuine(message), cancellationToken);
                     logger.LogError(
                         "Dead letter {DeadLetterId}: event {EventId} of topic {Topic} after {Attempts} attempts: {Error}",
                         letter.Id, letter.EventId, letter.Topic, letter.Attempts, letter.Error);
@@ -63,6 +63,8 @@ internal sealed class DeadLetterTopic(
             }
         }
     }
+
+    private bool IsGenuine(JsonElement message) => topics.Find(CloudEvents.Text(message, "topic"))?.CanRead(message) == true;
 
     /// <summary>
     /// Dead letters are for messages that are wrong. What failed by bad times, or never reached its handler (a service was away or was

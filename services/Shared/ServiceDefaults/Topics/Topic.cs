@@ -87,6 +87,19 @@ internal sealed class Topic(
         }
     }
 
+    /// <summary>Whether a message is an event of this topic's publisher, whatever becomes of it.</summary>
+    public bool CanRead(JsonElement cloudEvent)
+    {
+        try
+        {
+            return CloudEvents.Read(cloudEvent, Publisher, types, signing).Recorded.Id == CloudEvents.Text(cloudEvent, "id");
+        }
+        catch (Exception exception) when (IsHopeless(exception))
+        {
+            return false;
+        }
+    }
+
     /// <summary>Many streams at once. They wait for the store, not for the processor: until they do, one thread serves them all.</summary>
     public static async Task ForEachAsync<T>(IEnumerable<T> streams, Func<T, Task> handle, CancellationToken cancellationToken)
     {

@@ -84,7 +84,7 @@ internal sealed class SimulatedConsumer
     {
         var lanes = new PublisherLanes(_logs, _world);
         var letters = new DeadLetterStore(_documents, _failures, _world);
-        var refused = new RefusedEvents(letters, Unsigned, Microsoft.Extensions.Options.Options.Create(Options), NullLogger<RefusedEvents>.Instance);
+        var refused = new RefusedEvents(letters, Unsigned, Microsoft.Extensions.Options.Options.Create(Options), _world, NullLogger<RefusedEvents>.Instance);
         while (!_stopped && !_instance.Killed)
         {
             await _instance.RunningAsync();
@@ -96,7 +96,7 @@ internal sealed class SimulatedConsumer
                     {
                         var cursor = new LaneCursor(_documents, CursorOf(lane), _name, Options.LookEvery, _world);
                         var topics = new Dictionary<string, Topic> { [TopicName] = _topic };
-                        _followers.Add(lane, follower = new LaneFollower(Publisher, lane, cursor, _logs, topics, letters, refused, Options, _world));
+                        _followers.Add(lane, follower = new LaneFollower(Publisher, lane, cursor, _logs, topics, letters, refused, Options, _world, NullLogger.Instance));
                     }
 
                     await follower.LookAsync(default);

@@ -48,6 +48,8 @@ public sealed class StoreWentBackTests
         Assert.Empty(page.GetProperty("events").EnumerateArray());
         Assert.Equal(former.GetProperty("settled").GetInt64(), page.GetProperty("next").GetInt64());
         Assert.Equal(1, Assert.Single(page.GetProperty("lost").EnumerateArray()).GetProperty("from").GetInt64());
+        var entries = await http.GetFromJsonAsync<JsonElement>($"/event-log/{lane.Name}/entries?after=0", Cancel);
+        Assert.Equal(1, Assert.Single(entries.GetProperty("lost").EnumerateArray()).GetProperty("from").GetInt64());
         var further = await http.GetFromJsonAsync<JsonElement>($"/event-log/{lane.Name}?after=1000", Cancel);
         Assert.Equal(1000, Assert.Single(further.GetProperty("lost").EnumerateArray()).GetProperty("to").GetInt64());
     }

@@ -211,6 +211,88 @@ public sealed class CatchUpTests
     }
 
     [Fact]
+    public async Task Given_more_lost_events_of_one_stream_than_a_call_gives_then_all_are_handled_in_order()
+    {
+        const int Events = 2_345;
+        var replica = Replica();
+        for (var i = 0; i < Events; i++)
+            _log.Commit("long");
+        _log.Commit("short");
+        await replica.LookAsync();
+
+        await AfterAsync(_options.Behind, replica);
+        await AfterAsync(_options.LookEvery, replica);
+
+        Assert.Equal(Enumerable.Range(1, Events).Select(version => $"long:{version}"), _handled.Where(id => id != "short:1"));
+        Assert.Contains("short:1", _handled);
+        Assert.Equal(Events + 1, await PositionAsync());
+    }
+
+    [Fact]
+    public async Task Given_a_stream_that_the_publisher_cannot_read_then_the_others_go_on_and_it_is_told_and_asked_for_again()
+    {
+        var replica = Replica();
+        _log.Torn.Add("torn");
+        _log.Commit("torn");
+        _log.Commit("good");
+        await replica.LookAsync();
+        _log.Commit("later");
+
+        await Assert.ThrowsAsync<HttpRequestException>(() => AfterAsync(_options.Behind, replica));
+        await Assert.ThrowsAsync<HttpRequestException>(() => AfterAsync(_options.Behind, replica));
+        Assert.Equal(["good:1", "later:1"], _handled);
+        Assert.Equal(0, await PositionAsync());
+
+        _log.Torn.Clear();
+        await AfterAsync(_options.LookEvery, replica);
+        Assert.Equal(["good:1", "later:1", "torn:1"], _handled);
+    }
+
+    [Fact]
+    public async Task Given_a_look_that_takes_longer_than_a_replica_is_missed_then_no_other_does_its_work_too()
+    {
+        const int Streams = 1_000;
+        var (one, other) = (Replica("one"), Replica("other"));
+        for (var i = 0; i < Streams; i++)
+            _log.Commit($"s{i}");
+        await one.LookAsync();
+        var isLooking = false;
+        var events = 0;
+        _handler = _ =>
+        {
+            if (isLooking || ++events % 50 != 0)
+                return;
+            isLooking = true;
+            _time.Advance(_options.LookEvery);
+            other.LookAsync().GetAwaiter().GetResult();
+            isLooking = false;
+        };
+
+        await AfterAsync(_options.Behind, one);
+
+        Assert.True(Streams / 50 > LaneCursor.LooksUntilGone);
+        Assert.Equal(Streams, _handled.Count);
+    }
+
+    [Fact]
+    public async Task Given_a_whole_backlog_that_is_refused_then_it_becomes_dead_letters_a_part_after_the_other()
+    {
+        var refused = new RefusedEvents(Letters(), Unsigned, Options.Create(_options), _time, NullLogger<RefusedEvents>.Instance);
+        var backlog = Enumerable.Range(0, RefusedEvents.MostRemembered + 10).Select(i => _log.Commit($"s{i}")).ToList();
+        for (var attempt = 1; attempt < _options.Attempts; attempt++)
+        {
+            foreach (var recorded in backlog)
+                Assert.False(await IsGivenUpAsync(recorded));
+        }
+
+        Assert.True(await IsGivenUpAsync(backlog[0]));
+        Assert.False(await IsGivenUpAsync(backlog[^1]));
+
+        Task<bool> IsGivenUpAsync(RecordedEvent recorded) =>
+            refused.IsGivenUpAsync("post", "letters", recorded, new InvalidOperationException("A bug of this release."), Cancellation);
+    }
+
+    [Fact]
     public async Task Given_a_publisher_that_is_away_then_nothing_is_passed_over()
     {
         var replica = Replica();
@@ -329,10 +411,10 @@ public sealed class CatchUpTests
         var documents = new Documents(_state.Client, "statestore");
         var topic = new Topic(
             "letters", "post", (events, _) => HandleAsync(events), new HandledEvents(_options.BehindAtMost, _time), new EventTypes().AddFamily<LetterEvent>(), Unsigned, new UnknownTypes(NullLogger<UnknownTypes>.Instance), Failures(), _time, NullLogger<Topic>.Instance);
-        var refused = new RefusedEvents(Letters(), Unsigned, Options.Create(_options), NullLogger<RefusedEvents>.Instance);
+        var refused = new RefusedEvents(Letters(), Unsigned, Options.Create(_options), _time, NullLogger<RefusedEvents>.Instance);
         var lane = new LaneFollower(
             "post", "0", new LaneCursor(documents, "catch-up|post|0", name, _options.LookEvery, _time), _log,
-            new Dictionary<string, Topic> { ["letters"] = topic }, Letters(), refused, _options, _time);
+            new Dictionary<string, Topic> { ["letters"] = topic }, Letters(), refused, _options, _time, NullLogger.Instance);
         return new Follower(topic, lane);
     }
 

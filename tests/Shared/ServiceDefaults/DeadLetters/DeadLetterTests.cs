@@ -66,6 +66,19 @@ public sealed class DeadLetterTests
     }
 
     [Fact]
+    public async Task A_message_that_only_names_an_event_does_not_take_the_place_of_its_letter()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        await host.DeliverDeadAsync(CloudEvent("a", 1));
+
+        await host.DeliverAsync("dead-letters", new { id = "a:1", topic = "letters", source = "post", data = "rubbish" });
+        await host.DeliverAsync("dead-letters", new { id = "a:1", topic = "elsewhere" });
+
+        var details = await host.GetAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}");
+        Assert.Equal(JsonSerializer.Serialize(CloudEvent("a", 1)), JsonSerializer.Serialize(details.GetProperty("message")));
+    }
+
+    [Fact]
     public async Task What_only_wakes_a_follower_of_the_log_is_no_dead_letter()
     {
         await using var host = await StartAsync(app => app.MapWakeUp("parcels", "post", () => { }, _ => Task.CompletedTask));

@@ -1,0 +1,45 @@
+namespace DaprOrders.EndToEnd.Tests;
+
+/// <summary>
+/// Not one message ever arrives: every subscription is dead from the start. What the event logs hold carries every order to its end, so the loss of
+/// any event of any topic heals (docs/ordering.md): PaymentAuthorized and ShipmentDispatched among them.
+/// </summary>
+public sealed class DeadTopicsTests
+{
+    private const int Stock = 5;
+
+    [Fact]
+    public async Task Given_no_topic_brings_anything_then_every_order_ends_right_nevertheless()
+    {
+        var installation = new Installation();
+        var deliveries = new List<LossyDelivery>();
+        try
+        {
+            foreach (var app in Shop.Apps)
+            {
+                var delivery = LossyDelivery.Start(installation.PortOf(app, "appPort"), seed: deliveries.Count, losesAll: true);
+                installation.StandBefore(app, delivery.Port);
+                installation.Set(app, "CatchUp__Behind", "00:00:01");
+                deliveries.Add(delivery);
+            }
+
+            await using var system = new OrdersSystem(installation);
+            await system.InitializeAsync();
+            var sku = await system.Shop.StockAsync(Stock);
+            var shipped = await system.Shop.OrderAsync(sku, 1);
+            var declined = await system.Shop.OrderAsync(sku, 1, "pm_card_declined");
+            var tooMany = await system.Shop.OrderAsync(sku, Stock + 1);
+
+            Assert.Equal("shipped", Shop.Status(await system.Shop.FinalAsync(shipped)));
+            Assert.Equal("cancelled", Shop.Status(await system.Shop.FinalAsync(declined)));
+            Assert.Equal("cancelled", Shop.Status(await system.Shop.FinalAsync(tooMany)));
+            await system.AuditAsync([shipped, declined, tooMany], new Dictionary<string, int> { [sku] = Stock });
+            Assert.All(deliveries, delivery => Assert.True(delivery.Lost > 0, "a service of which nothing was lost"));
+        }
+        finally
+        {
+            foreach (var delivery in deliveries)
+                await delivery.DisposeAsync();
+        }
+    }
+}
