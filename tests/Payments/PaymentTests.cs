@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Json;
-using System.Text.RegularExpressions;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using DaprOrders.Contracts;
 using DaprOrders.Doubles;
 using DaprOrders.PaymentProvider;

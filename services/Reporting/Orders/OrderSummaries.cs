@@ -1,6 +1,6 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
-using System.Collections.Concurrent;
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 

@@ -91,7 +91,7 @@ internal sealed class FollowingPublishers(
         }
 
         foreach (var topic in handled.Values)
-            topic.Silence.Look(logger);
+            await topic.Silence.LookAsync(documents, dapr.Instance, options.Value.LookEvery, logger, stoppingToken);
         Note(publisher, failure);
     }
 

@@ -1,4 +1,7 @@
 using System.Diagnostics.Metrics;
+using Dapr;
+using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.Projections;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.CatchUp;
@@ -15,6 +18,8 @@ internal sealed class TopicSilence(string topic, string publisher, TimeProvider 
 
     private long _found;
     private long _delivered;
+    private long _deliveredUntold;
+    private long? _toldAt;
     private long _deliveredAt = time.GetTimestamp();
     private int _silentLooks;
 
@@ -24,6 +29,7 @@ internal sealed class TopicSilence(string topic, string publisher, TimeProvider 
     public void Delivered(int events)
     {
         Interlocked.Add(ref _delivered, events);
+        Volatile.Write(ref _deliveredUntold, 1);
         Volatile.Write(ref _deliveredAt, time.GetTimestamp());
     }
 
@@ -36,11 +42,40 @@ internal sealed class TopicSilence(string topic, string publisher, TimeProvider 
         FoundEvents.Add(events, new KeyValuePair<string, object?>("topic", topic));
     }
 
-    /// <summary>Called after each look at the log.</summary>
-    public void Look(ILogger logger)
+    /// <summary>
+    /// Called after each look at the log. Of several replicas a broker may give all messages to one, while another follows the log: who hears the topic tells
+    /// the others so, in one document that vanishes by itself, and nobody warns while somebody hears it.
+    /// </summary>
+    public async Task LookAsync(Documents documents, string instance, TimeSpan lookEvery, ILogger logger, CancellationToken cancellationToken)
+    {
+        var isHeard = false;
+        try
+        {
+            if (Volatile.Read(ref _deliveredUntold) > 0 && (_toldAt is not { } told || time.GetElapsedTime(told) >= lookEvery * LaneCursor.LooksUntilSignOfLife))
+            {
+                (_deliveredUntold, _toldAt) = (0, time.GetTimestamp());
+                await documents.OverwriteAsync(Key, new Heard(instance), lookEvery * LaneCursor.LooksUntilGone, cancellationToken);
+            }
+
+            isHeard = Volatile.Read(ref _found) > 0
+                && Volatile.Read(ref _delivered) == 0
+                && await documents.ReadAsync<Heard>(Key, cancellationToken) is { } heard
+                && heard.Instance != instance;
+        }
+        catch (DaprException)
+        {
+            // Of a store that is away others tell.
+        }
+
+        Look(isHeard, logger);
+    }
+
+    private string Key => $"catch-up|heard|{topic}";
+
+    private void Look(bool isHeardElsewhere, ILogger logger)
     {
         var (found, delivered) = (Interlocked.Exchange(ref _found, 0), Interlocked.Exchange(ref _delivered, 0));
-        if (delivered > 0)
+        if (delivered > 0 || isHeardElsewhere)
         {
             _silentLooks = 0;
             if (Warning is not null)
@@ -53,4 +88,6 @@ internal sealed class TopicSilence(string topic, string publisher, TimeProvider 
             logger.LogWarning("{Warning}", Warning);
         }
     }
+
+    private sealed record Heard(string Instance);
 }

@@ -392,6 +392,19 @@ public sealed class CatchUpTests
     }
 
     [Fact]
+    public async Task Given_another_replica_that_gets_all_deliveries_then_who_follows_the_log_raises_no_alarm()
+    {
+        var (one, other) = (Replica("one"), Replica("other"));
+        await one.LookAsync();
+        for (var look = 0; look < 12; look++)
+        {
+            await other.DeliverAsync(_log.Commit($"s{look}"));
+            await AfterAsync(_options.LookEvery, other, one);
+            Assert.Null(one.Topic.Silence.Warning);
+        }
+    }
+
+    [Fact]
     public void The_attempts_are_those_of_the_delivery()
     {
         var yaml = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "resiliency.yaml"));
@@ -415,7 +428,7 @@ public sealed class CatchUpTests
         var lane = new LaneFollower(
             "post", "0", new LaneCursor(documents, "catch-up|post|0", name, _options.LookEvery, _time), _log,
             new Dictionary<string, Topic> { ["letters"] = topic }, Letters(), refused, _options, _time, NullLogger.Instance);
-        return new Follower(topic, lane);
+        return new Follower(topic, lane, () => topic.Silence.LookAsync(documents, name, _options.LookEvery, NullLogger.Instance, Cancellation));
     }
 
     private Task HandleAsync(IReadOnlyList<IncomingEvent> events)
@@ -441,12 +454,12 @@ public sealed class CatchUpTests
 
     private sealed record CursorDocument(long Position);
 
-    private sealed record Follower(Topic Topic, LaneFollower Lane)
+    private sealed record Follower(Topic Topic, LaneFollower Lane, Func<Task> ListenAsync)
     {
         public async Task LookAsync()
         {
             await Lane.LookAsync(Cancellation);
-            Topic.Silence.Look(NullLogger.Instance);
+            await ListenAsync();
         }
 
         public Task ReleaseAsync() => Lane.ReleaseAsync(Cancellation);
