@@ -73,6 +73,8 @@ public sealed class DotnetSdkActorsTests
         await app.Journal.Seen("a tick hello", times: 3);
 
         await app.Counter("a").StopTimer();
+        // A tick may have waited for its turn behind the call that stopped them.
+        await app.Counter("a").Read();
         var ticks = app.Journal.Count("a tick hello");
         await app.Counter("b").StartTimer(50);
         await app.Journal.Seen("b tick hello", times: 4);

@@ -27,6 +27,9 @@ public sealed class RecordingPlays : IAsyncLifetime
 {
     private const int AtOnce = 4;
 
+    /// <summary>The recordings are of a quiet machine, with times in them (a timer every 200 ms): on a busy one a step comes late now and then.</summary>
+    private const int MostPlays = 3;
+
     private readonly CancellationTokenSource _end = new();
     private readonly StoreServers _servers = new();
     private readonly SemaphoreSlim _places = new(AtOnce);
@@ -69,15 +72,26 @@ public sealed class RecordingPlays : IAsyncLifetime
         await _places.WaitAsync();
         try
         {
+            var outcome = await PlayOnceAsync(recording);
+            for (var plays = 1; plays < MostPlays && !outcome.IsAlike && !Expectations.Known.ContainsKey(recording.Id) && !_end.IsCancellationRequested; plays++)
+                outcome = await PlayOnceAsync(recording);
+            return outcome;
+        }
+        finally
+        {
+            _places.Release();
+        }
+    }
+
+    private async Task<Outcome> PlayOnceAsync(Recording recording)
+    {
+        try
+        {
             return new Outcome(await Player.PlayAsync(Expectations.Expected(recording), _servers, _end.Token), null);
         }
         catch (Exception failure)
         {
             return new Outcome([], failure);
-        }
-        finally
-        {
-            _places.Release();
         }
     }
 
