@@ -10,6 +10,7 @@ using DaprOrders.Tests;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace DaprOrders.Inventory.Tests;
 
@@ -108,6 +109,8 @@ internal sealed class RunningInventory : IAsyncDisposable
 
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
+            // In development the secrets of whoever runs the tests would be read, and with them their signing keys.
+            builder.UseEnvironment(Environments.Production);
             builder.UseSetting("Serilog:MinimumLevel:Default", "Fatal");
             builder.UseSetting("DAPR_HTTP_ENDPOINT", $"http://127.0.0.1:{_sidecar.HttpPort}");
             builder.UseSetting("DAPR_GRPC_ENDPOINT", $"http://127.0.0.1:{_sidecar.GrpcPort}");

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace DaprOrders.Reporting.Tests;
 
@@ -77,6 +78,8 @@ internal sealed class ReportingApi : WebApplicationFactory<Program>
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
+        // In development the secrets of whoever runs the tests would be read, and with them their signing keys.
+        builder.UseEnvironment(Environments.Production);
         builder.UseSetting("Serilog:MinimumLevel:Default", "Fatal");
         builder.UseSetting("Reporting:GatherFor", "00:00:00.001");
         builder.UseSetting("Reporting:KeepRetiredFor", "00:00:00");

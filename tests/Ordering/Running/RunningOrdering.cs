@@ -12,6 +12,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 [assembly: AssemblyFixture(typeof(RunningOrdering))]
 
@@ -155,6 +156,8 @@ public class RunningOrdering : IAsyncLifetime
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
+            // In development the secrets of whoever runs the tests would be read, and with them their signing keys.
+            builder.UseEnvironment(Environments.Production);
             builder.UseSetting("DAPR_HTTP_ENDPOINT", $"http://127.0.0.1:{running._daprHttpPort}");
             builder.UseSetting("DAPR_GRPC_ENDPOINT", $"http://127.0.0.1:{running._daprGrpcPort}");
             foreach (var (key, value) in settings)

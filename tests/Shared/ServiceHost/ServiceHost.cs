@@ -7,6 +7,7 @@ using DaprOrders.EventSourcing.State;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace DaprOrders.Tests;
 
@@ -110,6 +111,8 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
+        // In development the secrets of whoever runs the tests would be read, and with them their signing keys.
+        builder.UseEnvironment(Environments.Production);
         builder.UseSetting("Serilog:MinimumLevel:Default", "Fatal");
         foreach (var (name, value) in _settings)
         {
