@@ -23,16 +23,31 @@ public sealed class SystemUnderAudit(
 
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
 
+    private static readonly Dictionary<string, string> Nothing = [];
+
     private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(30) };
 
     public static IReadOnlyList<string> Services { get; } = [Ordering, Inventory, Payments, Shipping, Reporting];
+
+    /// <summary>As the services' settings ask for them: with an app token the event logs are read as Reporting may, and where people sign in, by an operator.</summary>
+    /// <param name="appToken">APP_API_TOKEN of the services, if they have one.</param>
+    /// <param name="bearerToken">An operator's, if people sign in.</param>
+    public static IReadOnlyDictionary<string, string> Credentials(string? appToken, string? bearerToken)
+    {
+        var headers = new Dictionary<string, string>();
+        if (!string.IsNullOrEmpty(appToken))
+            (headers["dapr-api-token"], headers["Dapr-Caller-App-Id"]) = (appToken, Reporting);
+        if (!string.IsNullOrEmpty(bearerToken))
+            headers["Authorization"] = $"Bearer {bearerToken}";
+        return headers;
+    }
 
     /// <exception cref="AuditException">Ordering does not answer: nothing runs there.</exception>
     public Task RequireAnswersAsync(CancellationToken cancellationToken) => GetAsync(Ordering, "event-log", cancellationToken);
 
     /// <exception cref="AuditException">No answer, or another than 200, several times in a row.</exception>
     internal Task<JsonElement> GetAsync(string service, string path, CancellationToken cancellationToken) =>
-        GetAsync(new Uri(serviceOf(service), path), credentials, cancellationToken);
+        GetAsync(new Uri(serviceOf(service), path), credentials ?? Nothing, cancellationToken);
 
     /// <summary>Every charge and refund that the provider ever made.</summary>
     internal async Task<IReadOnlyList<JsonElement>> ReadLedgerAsync(CancellationToken cancellationToken)
@@ -40,7 +55,7 @@ public sealed class SystemUnderAudit(
         var entries = new List<JsonElement>();
         for (var after = 0L; ;)
         {
-            var page = await GetAsync(new Uri(paymentProvider, $"ledger?limit=1000&after={after}"), null, cancellationToken);
+            var page = await GetAsync(new Uri(paymentProvider, $"ledger?limit=1000&after={after}"), Nothing, cancellationToken);
             if (page.GetProperty("entries").GetArrayLength() == 0)
                 return entries;
             entries.AddRange(page.GetProperty("entries").EnumerateArray());
@@ -68,14 +83,14 @@ public sealed class SystemUnderAudit(
     public void Dispose() => _http.Dispose();
 
     /// <summary>A service that is just started again, or whose replica was killed, is asked once more.</summary>
-    private async Task<JsonElement> GetAsync(Uri address, IReadOnlyDictionary<string, string>? headers, CancellationToken cancellationToken)
+    private async Task<JsonElement> GetAsync(Uri address, IReadOnlyDictionary<string, string> headers, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
             try
             {
                 using var request = new HttpRequestMessage(HttpMethod.Get, address);
-                foreach (var (name, value) in headers ?? new Dictionary<string, string>())
+                foreach (var (name, value) in headers)
                     request.Headers.Add(name, value);
                 using var answer = await _http.SendAsync(request, cancellationToken);
                 var text = await answer.Content.ReadAsStringAsync(cancellationToken);

@@ -9,7 +9,8 @@ internal static class AuditCommand
         Launch.GuardAsync(console, async () =>
         {
             var runFile = RunFileReader.Read(path ?? LaunchPlan.FindRunFile());
-            using var system = new SystemUnderAudit(app => AddressOf(runFile, app), AddressOf(runFile, "payment-provider"), Credentials());
+            var credentials = SystemUnderAudit.Credentials(Environment.GetEnvironmentVariable("APP_API_TOKEN"), Environment.GetEnvironmentVariable("AUDIT_BEARER_TOKEN"));
+            using var system = new SystemUnderAudit(app => AddressOf(runFile, app), AddressOf(runFile, "payment-provider"), credentials);
             try
             {
                 await system.RequireAnswersAsync(cancellationToken);
@@ -28,20 +29,6 @@ internal static class AuditCommand
                 console.Error($"not everything holds after {report.Took.TotalSeconds:0.0} s; --wait SECONDS gives the flow longer to come to rest");
             return report.Holds ? 0 : 1;
         }, cancellationToken);
-
-    /// <summary>
-    /// As the services' settings ask for them, from the same variables of the shell: with APP_API_TOKEN the audit reads the event logs as Reporting may, and
-    /// where people sign in, AUDIT_BEARER_TOKEN is an operator's.
-    /// </summary>
-    private static Dictionary<string, string> Credentials()
-    {
-        var headers = new Dictionary<string, string>();
-        if (Environment.GetEnvironmentVariable("APP_API_TOKEN") is { Length: > 0 } token)
-            (headers["dapr-api-token"], headers["Dapr-Caller-App-Id"]) = (token, SystemUnderAudit.Reporting);
-        if (Environment.GetEnvironmentVariable("AUDIT_BEARER_TOKEN") is { Length: > 0 } bearer)
-            headers["Authorization"] = $"Bearer {bearer}";
-        return headers;
-    }
 
     /// <summary>Each service itself: an audit needs no sidecar, and no token of one.</summary>
     private static Uri AddressOf(RunFile runFile, string appId) =>

@@ -15,9 +15,6 @@ public sealed class OrdersSystem : IAsyncLifetime
     private static readonly string SigningKey = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
     private static readonly string AppToken = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
 
-    /// <summary>As the audit command asks the services.</summary>
-    private static readonly Dictionary<string, string> Credentials = new() { ["dapr-api-token"] = AppToken, ["Dapr-Caller-App-Id"] = SystemUnderAudit.Reporting };
-
     private readonly Installation _installation;
     private readonly SystemUnderAudit _underAudit;
     private readonly SystemAudit _audit;
@@ -33,7 +30,7 @@ public sealed class OrdersSystem : IAsyncLifetime
     {
         _installation = installation;
         Shop = new Shop(app => installation.DaprOf(app), installation.PaymentProvider);
-        _underAudit = new(app => new Uri($"http://localhost:{installation.PortOf(app, "appPort")}/"), installation.PaymentProvider, Credentials);
+        _underAudit = new(app => new Uri($"http://localhost:{installation.PortOf(app, "appPort")}/"), installation.PaymentProvider, SystemUnderAudit.Credentials(AppToken, bearerToken: null));
         _audit = new(_underAudit);
     }
 

@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using DaprOrders.EventSourcing;
 using DaprOrders.Inventory.Stock;
 
@@ -35,7 +33,7 @@ public sealed class Receipts(EventStore store, StockItems stock)
             return ReceiptOutcome.Booked;
         }
 
-        var id = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{sku}\n{key}")))[..32];
+        var id = HashedId.Of($"{sku}\n{key}");
         if ((await store.LoadAsync(Category, id, cancellationToken)).State is { } booked)
         {
             return booked.Quantity == quantity ? ReceiptOutcome.Replayed : ReceiptOutcome.KeyReused;

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using DaprOrders.EventSourcing;
 
 namespace DaprOrders.Ordering.PlacingOrders;
 
@@ -15,8 +16,8 @@ public static class IdempotencyKey
 
     public static bool IsValid(string key) => key.Length is >= 1 and <= 255 && !key.AsSpan().ContainsAnyExceptInRange('!', '~');
 
-    // A customer's id has no line break, so no two pairs of customer and key read the same. 128 bits, as a UUID has.
-    public static string OrderIdOf(string customerId, string key) => Hash($"{customerId}\n{key}")[..32];
+    // A customer's id has no line break, so no two pairs of customer and key read the same.
+    public static string OrderIdOf(string customerId, string key) => HashedId.Of($"{customerId}\n{key}");
 
     /// <summary>Equal for requests that ask for the same, however their JSON is written.</summary>
     public static string FingerprintOf(WantedOrder order)
@@ -25,8 +26,6 @@ public static class IdempotencyKey
         foreach (var line in order.Lines)
             text.Append('\n').Append(line.Sku).Append(' ').Append(line.Quantity);
 
-        return Hash(text.ToString());
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));
     }
-
-    private static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 }

@@ -70,13 +70,7 @@ internal sealed class LogFollower(
     private async Task<PageOfLane> ReadAsync(Lane lane, long from, int limit, CancellationToken cancellationToken)
     {
         var page = await logs.ReadLaneAsync(lane.Publisher, lane.Name, from, limit, cancellationToken);
-        foreach (var gap in page.Lost ?? [])
-        {
-            logger.LogError(
-                "The store of {Publisher} has lost the positions {From} to {To} of lane {Lane}; reports go on without what they held",
-                lane.Publisher, gap.From, gap.To, lane.Name);
-        }
-
+        LostHistory.Tell(lane.Publisher, lane.Name, page.Lost, logger);
         var events = new List<IncomingEvent>(page.Events.Count);
         foreach (var recorded in page.Events.Where(SourceEvents.IsOfOrder))
         {

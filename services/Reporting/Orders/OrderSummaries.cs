@@ -1,6 +1,4 @@
 using System.Collections.Concurrent;
-using System.Security.Cryptography;
-using System.Text;
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 
@@ -124,8 +122,7 @@ internal sealed class OrderSummaries(Documents documents, IPublisherStreams publ
     private static ListEntry Entry(OrderSummary summary) => new(summary.OrderId, summary.Status, summary.Version);
 
     // Keys come up in the logs of sidecars and stores, and customers do not.
-    private string OfCustomer(string customerId) =>
-        $"v{version}|customer|{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(customerId)).AsSpan(0, 16))}";
+    private string OfCustomer(string customerId) => $"v{version}|customer|{HashedId.Of(customerId)}";
 
     private string KeyOf(string orderId) => $"v{version}|order|{orderId}";
 

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Diagnostics.Metrics;
 using Dapr;
 using DaprOrders.EventSourcing;
 using DaprOrders.ServiceDefaults.DeadLetters;
@@ -33,10 +32,6 @@ internal sealed class LaneFollower(
 
     /// <summary>Streams that are asked for alone and cannot be read, one after the other, before it is the publisher that cannot.</summary>
     private const int MostUnreadable = 3;
-
-    private static readonly Meter Meter = new("DaprOrders.CatchUp");
-    private static readonly Counter<long> LostPositions = Meter.CreateCounter<long>(
-        "catchup.lost_positions", "{position}", "Positions of publishers' logs that their store has lost, passed after a declared recovery.");
 
     /// <summary>
     /// Entries that wait for their deliveries, or for a store that is away: no more pages are read then. Two looks' worth of a thousand orders a
@@ -97,14 +92,7 @@ internal sealed class LaneFollower(
             if (entries.Next == _read)
                 return;
 
-            foreach (var gap in entries.Lost ?? [])
-            {
-                LostPositions.Add(gap.To - gap.From + 1, new KeyValuePair<string, object?>("publisher", publisher));
-                logger.LogError(
-                    "The store of {Publisher} has lost the positions {From} to {To} of lane {Lane}; what they held never comes, and following goes on behind them",
-                    publisher, gap.From, gap.To, lane);
-            }
-
+            LostHistory.Tell(publisher, lane, entries.Lost, logger);
             var page = new Page(_read, time.GetTimestamp(), [.. entries.Entries.SelectMany(NotHandled)]);
             _read = entries.Next;
             _pages.Enqueue(page);

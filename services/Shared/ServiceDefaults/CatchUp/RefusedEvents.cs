@@ -19,16 +19,19 @@ public sealed class RefusedEvents
     /// <summary>Whoever is refused comes again at the next look; one that was not refused for so long was handled.</summary>
     private static readonly TimeSpan Remembered = TimeSpan.FromMinutes(10);
 
+    private static readonly TimeSpan LookThroughEvery = TimeSpan.FromSeconds(10);
+
     private readonly DeadLetterStore _deadLetters;
     private readonly EventSigning _signing;
     private readonly int _mostAttempts;
     private readonly TimeProvider _time;
     private readonly ILogger<RefusedEvents> _logger;
     private readonly ConcurrentDictionary<string, (int Attempts, long LastAt)> _refused = new();
+    private long _lookedThroughAt;
 
     internal RefusedEvents(
         DeadLetterStore deadLetters, EventSigning signing, IOptions<CatchUpOptions> options, TimeProvider time, ILogger<RefusedEvents> logger) =>
-        (_deadLetters, _signing, _mostAttempts, _time, _logger) = (deadLetters, signing, options.Value.Attempts, time, logger);
+        (_deadLetters, _signing, _mostAttempts, _time, _logger, _lookedThroughAt) = (deadLetters, signing, options.Value.Attempts, time, logger, time.GetTimestamp());
 
     /// <summary>A store or a neighbour that is away will be back; no event is to blame for it.</summary>
     public static bool IsBadTimes(Exception failure) =>
@@ -59,9 +62,11 @@ public sealed class RefusedEvents
 
     private bool HasRoom()
     {
-        if (_refused.Count < MostRemembered)
-            return true;
+        // Looked through once in a while: all of a backlog asks while there is no room.
+        if (_refused.Count < MostRemembered || _time.GetElapsedTime(Volatile.Read(ref _lookedThroughAt)) < LookThroughEvery)
+            return _refused.Count < MostRemembered;
 
+        Volatile.Write(ref _lookedThroughAt, _time.GetTimestamp());
         foreach (var (id, refused) in _refused)
         {
             if (_time.GetElapsedTime(refused.LastAt) > Remembered)

@@ -18,7 +18,7 @@ internal sealed class TopicSilence(string topic, string publisher, TimeProvider 
 
     private long _found;
     private long _delivered;
-    private long _deliveredUntold;
+    private volatile bool _isHeardUntold;
     private long? _toldAt;
     private long _deliveredAt = time.GetTimestamp();
     private int _silentLooks;
@@ -26,10 +26,12 @@ internal sealed class TopicSilence(string topic, string publisher, TimeProvider 
     /// <summary>For readiness; null while the topic brings its events.</summary>
     public string? Warning { get; private set; }
 
+    private string Key => $"catch-up|heard|{topic}";
+
     public void Delivered(int events)
     {
         Interlocked.Add(ref _delivered, events);
-        Volatile.Write(ref _deliveredUntold, 1);
+        _isHeardUntold = true;
         Volatile.Write(ref _deliveredAt, time.GetTimestamp());
     }
 
@@ -51,9 +53,9 @@ internal sealed class TopicSilence(string topic, string publisher, TimeProvider 
         var isHeard = false;
         try
         {
-            if (Volatile.Read(ref _deliveredUntold) > 0 && (_toldAt is not { } told || time.GetElapsedTime(told) >= lookEvery * LaneCursor.LooksUntilSignOfLife))
+            if (_isHeardUntold && (_toldAt is not { } told || time.GetElapsedTime(told) >= lookEvery * LaneCursor.LooksUntilSignOfLife))
             {
-                (_deliveredUntold, _toldAt) = (0, time.GetTimestamp());
+                (_isHeardUntold, _toldAt) = (false, time.GetTimestamp());
                 await documents.OverwriteAsync(Key, new Heard(instance), lookEvery * LaneCursor.LooksUntilGone, cancellationToken);
             }
 
@@ -69,8 +71,6 @@ internal sealed class TopicSilence(string topic, string publisher, TimeProvider 
 
         Look(isHeard, logger);
     }
-
-    private string Key => $"catch-up|heard|{topic}";
 
     private void Look(bool isHeardElsewhere, ILogger logger)
     {

@@ -1,6 +1,5 @@
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
+using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.ServiceDefaults.Topics;
 
@@ -32,7 +31,7 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
 
     private readonly PagedDocuments<DeadLetter> _letters = new(documents, "dead-letters|index", KeyOf);
 
-    public static string IdOf(string eventId) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(eventId)).AsSpan(0, 16));
+    public static string IdOf(string eventId) => HashedId.Of(eventId);
 
     /// <summary>Keeps a message from the dead-letter topic, with the failures of its event that were noted.</summary>
     /// <param name="isGenuine">Whether it is an event of the topic's publisher: a message that only names one takes no letter's place.</param>
