@@ -63,12 +63,13 @@ public sealed class DeadlineVisitTests(RunningOrdering ordering)
     public async Task Given_orders_past_their_deadline_then_the_unpaid_are_cancelled_and_the_cursor_has_passed_all()
     {
         var (unpaid, paid) = (await ordering.PlaceAsync(), await ordering.PlacePaidAsync());
+        var positions = new[] { await PositionOfAsync(unpaid), await PositionOfAsync(paid) };
         _time.Advance(Deadline + TimeSpan.FromMinutes(1));
 
         var cursor = await VisitAsync(DeadlineCursor.Start);
 
         Assert.Equal(("cancelled", "paid"), (await StatusAsync(unpaid), await StatusAsync(paid)));
-        Assert.True(cursor.Position >= await PositionOfAsync(unpaid) && cursor.Position >= await PositionOfAsync(paid));
+        Assert.All(positions, position => Assert.True(cursor.Position >= position));
         Assert.Empty(cursor.Left);
     }
 
