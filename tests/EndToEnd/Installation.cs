@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Reflection;
+using System.Text.Json.Nodes;
 using DaprOrders.Tests.Servers;
 using YamlDotNet.RepresentationModel;
 
@@ -100,6 +101,27 @@ internal sealed class Installation : IDisposable
     {
         var path = Path.Combine(_resources, resource);
         File.WriteAllText(path, change(File.ReadAllText(path)));
+    }
+
+    /// <summary>The services find the keys that events are signed by in a Dapr secret store.</summary>
+    public void KeepSigningKey(string key)
+    {
+        var file = $"{Folder}/secrets.json";
+        File.WriteAllText(file, new JsonObject { ["events-signing-key"] = key }.ToJsonString());
+        File.WriteAllText(Path.Combine(_resources, "secretstore.yaml"), $"""
+            apiVersion: dapr.io/v1alpha1
+            kind: Component
+            metadata:
+              name: secretstore
+            spec:
+              type: secretstores.local.file
+              version: v1
+              metadata:
+                - name: secretsFile
+                  value: {file}
+            """);
+        foreach (var app in _apps.Select(IdOf).Where(app => app != PaymentProviderApp).Distinct())
+            Set(app, "EVENTS_SIGNING_KEY_SECRET", "secretstore/events-signing-key");
     }
 
     public void Write()

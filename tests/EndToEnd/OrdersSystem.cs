@@ -19,11 +19,15 @@ public sealed class OrdersSystem : IAsyncLifetime
     private readonly SystemUnderAudit _underAudit;
     private readonly SystemAudit _audit;
     private readonly ConcurrentQueue<string> _output = [];
+    private readonly bool _keyInEnvironment = true;
     private Process? _launcher;
 
+    /// <summary>The one that most tests share. Its key is in a secret store, that of other installations in the environment.</summary>
     public OrdersSystem()
         : this(new Installation())
     {
+        _installation.KeepSigningKey(SigningKey);
+        _keyInEnvironment = false;
     }
 
     internal OrdersSystem(Installation installation)
@@ -62,7 +66,9 @@ public sealed class OrdersSystem : IAsyncLifetime
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
         start.WorkingDirectory = _installation.Folder;
-        (start.Environment["EVENTS_SIGNING_KEY"], start.Environment["APP_API_TOKEN"]) = (SigningKey, AppToken);
+        start.Environment["APP_API_TOKEN"] = AppToken;
+        if (_keyInEnvironment)
+            start.Environment["EVENTS_SIGNING_KEY"] = SigningKey;
         _launcher = Process.Start(start) ?? throw new InvalidOperationException("The launcher was not started.");
         _launcher.OutputDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");
         _launcher.ErrorDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");

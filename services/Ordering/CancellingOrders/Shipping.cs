@@ -7,7 +7,7 @@ namespace DaprOrders.Ordering.CancellingOrders;
 /// <summary>Shipping, asked by Dapr invocation: it alone decides whether a shipment can still be stopped.</summary>
 public sealed class Shipping(DaprClient dapr) : IDisposable
 {
-    private readonly HttpClient _shipping = dapr.CreateInvokableHttpClient("shipping");
+    private readonly HttpClient _shipping = Invocation.CreateClient(dapr, "shipping");
 
     /// <summary>True: nothing will ever be sent for this order. False: it is on its way.</summary>
     /// <param name="reason">The customer's words: Shipping's answer may reach the order's stream by itself, before the caller does.</param>

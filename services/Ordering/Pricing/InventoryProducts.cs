@@ -9,7 +9,7 @@ public sealed class InventoryProducts(DaprClient dapr) : IDisposable
 {
     private const int ShownSkus = 3;
 
-    private readonly HttpClient _inventory = dapr.CreateInvokableHttpClient("inventory");
+    private readonly HttpClient _inventory = Invocation.CreateClient(dapr, "inventory");
 
     /// <summary>Those of the products that Inventory has, as it has them now, in one call.</summary>
     /// <param name="skus">As many as an order may have lines.</param>

@@ -49,12 +49,7 @@ public static class Registration
         }));
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(dapr);
-        services.AddDaprClient(client => client.UseGrpcChannelOptions(new GrpcChannelOptions
-        {
-            HttpHandler = new ApiTokenHandler(builder.Configuration["DAPR_API_TOKEN"]),
-            ThrowOperationCanceledOnCancellation = true,
-            MaxReceiveMessageSize = 64 * 1024 * 1024,
-        }));
+        services.AddDaprClient(client => client.UseGrpcChannelOptions(Channel(builder)));
         services.AddSingleton(provider => new Documents(provider.GetRequiredService<DaprClient>(), dapr.StateStore));
         services.AddSingleton<TopicRegistry>();
         services.AddSingleton<UnknownTypes>();
@@ -68,7 +63,7 @@ public static class Registration
             provider.GetRequiredService<ILogger<RefusedEvents>>()));
         services.AddSingleton<FollowingPublishers>();
         services.AddHostedService(provider => provider.GetRequiredService<FollowingPublishers>());
-        builder.AddAccess();
+        builder.AddAccess(() => new DaprClientBuilder().UseGrpcChannelOptions(Channel(builder)).Build());
         builder.AddReadiness();
         return builder;
     }
@@ -88,6 +83,13 @@ public static class Registration
         app.MapDeadLetters();
         return app;
     }
+
+    private static GrpcChannelOptions Channel(WebApplicationBuilder builder) => new()
+    {
+        HttpHandler = new ApiTokenHandler(builder.Configuration["DAPR_API_TOKEN"]),
+        ThrowOperationCanceledOnCancellation = true,
+        MaxReceiveMessageSize = 64 * 1024 * 1024,
+    };
 
     private static void Listen(this WebApplicationBuilder builder, string appId)
     {

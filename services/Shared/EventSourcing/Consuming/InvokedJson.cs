@@ -1,22 +1,10 @@
 using System.Net.Http.Json;
-using Dapr.Client;
 
 namespace DaprOrders.EventSourcing.Consuming;
 
 internal static class InvokedJson
 {
-    /// <summary>Longer than a page takes on a busy machine; a publisher that hangs must not keep who reads many of them.</summary>
-    private static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(15);
-
     private const int ShownOfAnswer = 300;
-
-    /// <summary>Invokes other services, each call with a limit.</summary>
-    public static HttpClient CreateClient(DaprClient dapr)
-    {
-        var http = dapr.CreateInvokableHttpClient();
-        http.Timeout = LongestAnswer;
-        return http;
-    }
 
     /// <summary>Asks another service by Dapr invocation; a refusal says who refused what, and with which words.</summary>
     public static async Task<T> GetJsonAsync<T>(this HttpClient http, string uri, CancellationToken cancellationToken)

@@ -5,7 +5,7 @@ namespace DaprOrders.EventSourcing.Consuming;
 /// <summary>Asks the publishers by Dapr invocation: <c>GET /event-log</c> and what is below it.</summary>
 internal sealed class InvokedPublisherLogs(DaprClient dapr) : IPublisherLogs, IDisposable
 {
-    private readonly HttpClient _http = InvokedJson.CreateClient(dapr);
+    private readonly HttpClient _http = Invocation.CreateClient(dapr);
 
     public async Task<IReadOnlyList<LogLane>> ReadLanesAsync(string publisher, CancellationToken cancellationToken) =>
         (await _http.GetJsonAsync<LogLanes>($"http://{publisher}/event-log", cancellationToken)).Lanes;

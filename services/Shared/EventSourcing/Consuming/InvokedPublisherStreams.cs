@@ -5,7 +5,7 @@ namespace DaprOrders.EventSourcing.Consuming;
 /// <summary>Asks the publisher by Dapr invocation: <c>GET /event-log/streams/{stream}</c>.</summary>
 internal sealed class InvokedPublisherStreams(DaprClient dapr) : IPublisherStreams, IDisposable
 {
-    private readonly HttpClient _http = InvokedJson.CreateClient(dapr);
+    private readonly HttpClient _http = Invocation.CreateClient(dapr);
 
     public async Task<IReadOnlyList<RecordedEvent>> ReadAsync(
         string publisher, string stream, long after, int limit, CancellationToken cancellationToken) => StreamName.IsValid(stream)

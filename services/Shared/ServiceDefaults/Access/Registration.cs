@@ -1,3 +1,4 @@
+using Dapr.Client;
 using DaprOrders.EventSourcing;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Builder;
@@ -10,8 +11,11 @@ namespace DaprOrders.ServiceDefaults.Access;
 /// <summary>Who may call what: docs/security.md.</summary>
 internal static class Registration
 {
-    public static void AddAccess(this WebApplicationBuilder builder)
+    /// <param name="connect">A client of the sidecar, before there are services.</param>
+    public static void AddAccess(this WebApplicationBuilder builder, Func<DaprClient> connect)
     {
+        // Waits: the settings have to be complete before anything is made from them.
+        SigningKeySecret.AddToAsync(builder.Configuration, connect, TimeProvider.System).GetAwaiter().GetResult();
         builder.Services.TryAddSingleton(provider => EventSigning.From(provider.GetRequiredService<IConfiguration>()));
         Authentication.From(builder.Configuration).AddTo(builder);
         builder.Services.AddSingleton<IAuthorizationHandler, CallerHandler>();
