@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using DaprOrders.Sidecar.Metrics;
 
 namespace DaprOrders.Sidecar.Hosting;
 
@@ -16,12 +17,12 @@ public sealed class AppChannel : IDisposable
     private readonly SidecarOptions _options;
     private readonly TimeProvider _time;
 
-    public AppChannel(SidecarOptions options, TimeProvider time)
+    public AppChannel(SidecarOptions options, SidecarMetrics metrics, TimeProvider time)
     {
         _options = options;
         _time = time;
         Address = new UriBuilder(Uri.UriSchemeHttp, options.AppChannelAddress, options.AppPort).Uri;
-        Invoker = new HttpMessageInvoker(new AppCallHandler(options));
+        Invoker = new HttpMessageInvoker(new AppCallHandler(options, metrics));
     }
 
     /// <summary>For instance http://127.0.0.1:5101/.</summary>
@@ -93,10 +94,11 @@ public sealed class AppChannel : IDisposable
 
     private sealed class AppCallHandler : DelegatingHandler
     {
+        private readonly SidecarMetrics _metrics;
         private readonly string? _token;
         private readonly SemaphoreSlim? _concurrency;
 
-        public AppCallHandler(SidecarOptions options)
+        public AppCallHandler(SidecarOptions options, SidecarMetrics metrics)
             : base(new SocketsHttpHandler
             {
                 AllowAutoRedirect = false,
@@ -108,6 +110,7 @@ public sealed class AppChannel : IDisposable
                 ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
             })
         {
+            _metrics = metrics;
             _token = options.AppApiToken;
             _concurrency = options.AppMaxConcurrency > 0 ? new SemaphoreSlim(options.AppMaxConcurrency) : null;
         }
@@ -120,7 +123,7 @@ public sealed class AppChannel : IDisposable
                 request.Headers.TryAddWithoutValidation("dapr-api-token", _token);
             }
 
-            return _concurrency is null ? base.SendAsync(request, cancellationToken) : SendInTurnAsync(request, _concurrency, cancellationToken);
+            return _concurrency is null ? SendAndCountAsync(request, cancellationToken) : SendInTurnAsync(request, _concurrency, cancellationToken);
         }
 
         protected override void Dispose(bool disposing)
@@ -131,12 +134,28 @@ public sealed class AppChannel : IDisposable
             base.Dispose(disposing);
         }
 
+        /// <summary>A call without an answer counts as one with 500 (pkg/channel/http/http_channel.go).</summary>
+        private async Task<HttpResponseMessage> SendAndCountAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            var status = (int)HttpStatusCode.InternalServerError;
+            try
+            {
+                var answer = await base.SendAsync(request, cancellationToken);
+                status = (int)answer.StatusCode;
+                return answer;
+            }
+            finally
+            {
+                _metrics.AppCalled(request, status);
+            }
+        }
+
         private async Task<HttpResponseMessage> SendInTurnAsync(HttpRequestMessage request, SemaphoreSlim concurrency, CancellationToken cancellationToken)
         {
             await concurrency.WaitAsync(cancellationToken);
             try
             {
-                return await base.SendAsync(request, cancellationToken);
+                return await SendAndCountAsync(request, cancellationToken);
             }
             finally
             {

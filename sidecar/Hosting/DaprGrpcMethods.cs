@@ -22,13 +22,21 @@ public sealed class DaprGrpcMethods : IServiceMethodProvider<SidecarRuntime>
             [],
             async (runtime, request, call) =>
             {
+                var status = StatusCode.Unknown;
                 try
                 {
-                    return await handler(runtime, request, call);
+                    var response = await handler(runtime, request, call);
+                    status = StatusCode.OK;
+                    return response;
                 }
                 catch (Exception e) when (ApiErrors.ToRpc(e, call, runtime) is { } translated)
                 {
+                    status = translated.StatusCode;
                     throw translated;
+                }
+                finally
+                {
+                    runtime.Metrics.GrpcServed(call.Method, status);
                 }
             }));
 

@@ -16,7 +16,10 @@ internal static class RequestPipeline
     public static void UseDaprPipeline(this IApplicationBuilder app, SidecarRuntime runtime)
     {
         var invocation = InvocationHttp.Handler(runtime);
-        app.Use((context, next) => IsGrpcPort(context) ? GuardGrpcAsync(context, next, runtime) : GuardHttpAsync(context, next, runtime));
+        app.Use((context, next) =>
+            IsGrpcPort(context) ? GuardGrpcAsync(context, next, runtime)
+            : context.Connection.LocalPort == runtime.MetricsPort ? TellMetricsAsync(context, runtime)
+            : GuardAndCountHttpAsync(context, next, runtime));
         app.UseRouting();
         app.Use((context, next) => IsGrpcPort(context) ? CallMethodAsync(context, next, runtime) : CallRouteAsync(context, next, runtime, invocation));
     }
@@ -32,6 +35,25 @@ internal static class RequestPipeline
     }
 
     private static bool IsGrpcPort(HttpContext context) => HttpProtocol.IsHttp2(context.Request.Protocol);
+
+    /// <summary>As daprd: at any path, and to whoever asks.</summary>
+    private static Task TellMetricsAsync(HttpContext context, SidecarRuntime runtime)
+    {
+        context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
+        return runtime.Metrics.WriteAsync(context.Response.Body, context.RequestAborted);
+    }
+
+    private static async Task GuardAndCountHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
+    {
+        try
+        {
+            await GuardHttpAsync(context, next, runtime);
+        }
+        finally
+        {
+            runtime.Metrics.HttpServed(context);
+        }
+    }
 
     private static Task GuardHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
     {

@@ -49,7 +49,7 @@ public sealed class SidecarHost : IAsyncDisposable
         var components = await shared.Components.LoadAsync(options.Resources.Components, options.AppId, options.Namespace, cancellationToken);
         var runtime = new SidecarRuntime(options, shared, components);
         await runtime.Subscriptions.RegisterAsync(cancellationToken);
-        ListenOptions? http = null, grpc = null;
+        ListenOptions? http = null, grpc = null, metrics = null;
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(SidecarHost).Assembly.GetName().Name });
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
@@ -72,6 +72,14 @@ public sealed class SidecarHost : IAsyncDisposable
                 listen.Protocols = HttpProtocols.Http2;
                 grpc = listen;
             });
+            if (options.MetricsPort is { } metricsPort)
+            {
+                Listen(kestrel, metricsPort, listen =>
+                {
+                    listen.Protocols = HttpProtocols.Http1;
+                    metrics = listen;
+                });
+            }
         });
 
         var methods = new DaprGrpcMethods();
@@ -103,6 +111,7 @@ public sealed class SidecarHost : IAsyncDisposable
             await server.StartAsync(cancellationToken);
             runtime.HttpPort = http!.IPEndPoint!.Port;
             runtime.GrpcPort = grpc!.IPEndPoint!.Port;
+            runtime.MetricsPort = metrics?.IPEndPoint!.Port;
         }
         catch
         {

@@ -18,6 +18,9 @@ public sealed record SidecarOptions
     /// <summary>0 picks a free port.</summary>
     public int GrpcPort { get; init; }
 
+    /// <summary>Where the counts are told (<see cref="Metrics.SidecarMetrics"/>); 0 picks a free port, null tells them nowhere.</summary>
+    public int? MetricsPort { get; init; }
+
     public string Namespace { get; init; } = "default";
 
     public ResourceSet Resources { get; init; } = ResourceSet.Empty;

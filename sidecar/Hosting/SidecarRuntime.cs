@@ -9,6 +9,7 @@ using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.Secrets;
 using DaprOrders.Sidecar.Components.State;
+using DaprOrders.Sidecar.Metrics;
 using DaprOrders.Sidecar.Resiliency;
 using DaprOrders.Sidecar.Resources;
 
@@ -28,15 +29,16 @@ public sealed class SidecarRuntime
         Shared = shared;
         Logger = shared.LoggerFactory.CreateLogger($"DaprOrders.Sidecar.{options.AppId}");
         Components = components;
+        Metrics = new SidecarMetrics(options.AppId, options.AppHealthCheck?.Path);
         Resiliency = new ResiliencyPolicies(options.Resources.Resiliencies.Where(r => r.Scopes.Include(options.AppId)), shared.Time);
         StateStores = Of<IStateStore>().ToDictionary(
-            c => c.Name, c => new StateStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Statestore)));
-        PubSubs = Of<IPubSub>().ToDictionary(c => c.Name, c => new PubSubComponent(c, options, Resiliency));
+            c => c.Name, c => new StateStoreComponent(c, options, Metrics, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Statestore)));
+        PubSubs = Of<IPubSub>().ToDictionary(c => c.Name, c => new PubSubComponent(c, options, Metrics, Resiliency));
         Subscriptions = new Subscriptions(this);
         SecretStores = Of<ISecretStore>().ToDictionary(
             c => c.Name, c => new SecretStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Secretstore)));
         ApiAccess = new ApiAccess(options.Configuration);
-        App = options.AppPort > 0 ? new AppChannel(options, shared.Time) : null;
+        App = options.AppPort > 0 ? new AppChannel(options, Metrics, shared.Time) : null;
         Actors = new SidecarActors(this, shared.Placement);
         Parts = SidecarApis.Parts(this);
     }
@@ -48,6 +50,8 @@ public sealed class SidecarRuntime
     public TimeProvider Time => Shared.Time;
 
     public ILogger Logger { get; }
+
+    public SidecarMetrics Metrics { get; }
 
     /// <summary>The components that this application may see.</summary>
     public IReadOnlyList<LoadedComponent> Components { get; }
@@ -82,6 +86,8 @@ public sealed class SidecarRuntime
     public int HttpPort { get; internal set; }
 
     public int GrpcPort { get; internal set; }
+
+    public int? MetricsPort { get; internal set; }
 
     /// <summary>PUT /v1.0/metadata/{key}.</summary>
     public ConcurrentDictionary<string, string> ExtendedMetadata { get; } = new() { ["daprRuntimeVersion"] = DaprVersion };

@@ -106,6 +106,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         AppChannelAddress = app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : "127.0.0.1",
         HttpPort = app.DaprHttpPort,
         GrpcPort = app.DaprGrpcPort,
+        MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,
         Namespace = Environment.GetEnvironmentVariable("NAMESPACE") is { Length: > 0 } name ? name : "default",
         Resources = resources,
         Configuration = configuration,

@@ -95,6 +95,7 @@ internal sealed class BatchDelivery(
     private async ValueTask AttemptAsync(IMessageBatch batch, Uri route, List<Entry> entries, CancellationToken cancellationToken)
     {
         var traceParent = entries.Find(entry => !string.IsNullOrEmpty(entry.Header.TraceParent)).Header.TraceParent;
+        Runtime.Metrics.DeliveredInBulk(Component.Name, Subscription.Topic);
         using var answer = await App.SendBatchAsync(route, Envelope(entries), traceParent, cancellationToken);
         var body = await AppChannel.ReadAsync(answer, cancellationToken);
         if (answer.StatusCode == HttpStatusCode.NotFound)
@@ -131,6 +132,7 @@ internal sealed class BatchDelivery(
     private async Task ApplyAsync(IMessageBatch batch, List<Entry> entries, Dictionary<string, AppVerdict> verdicts)
     {
         var retried = new List<Entry>();
+        var dropped = 0;
         foreach (var entry in entries)
         {
             switch (verdicts.GetValueOrDefault(entry.Id, AppVerdict.Retry))
@@ -139,6 +141,7 @@ internal sealed class BatchDelivery(
                     batch.Finish(entry.Index, DeliveryResult.Done);
                     break;
                 case AppVerdict.Drop:
+                    dropped++;
                     Runtime.Logger.LogWarning(
                         "Event {EventId} of topic {Topic} was dropped by the application", entry.Header.Id, Subscription.Topic);
                     await SettleAsync(entry.Message, Unroutable.Dropped);
@@ -150,8 +153,17 @@ internal sealed class BatchDelivery(
             }
         }
 
+        Count("success", entries.Count - dropped - retried.Count);
+        Count("drop", dropped);
+        Count("retry", retried.Count);
         entries.Clear();
         entries.AddRange(retried);
+
+        void Count(string outcome, int events)
+        {
+            if (events > 0)
+                Runtime.Metrics.DeliveredInBulk(Component.Name, Subscription.Topic, outcome, events);
+        }
     }
 
     private ReadOnlyMemory<byte> Envelope(List<Entry> entries)

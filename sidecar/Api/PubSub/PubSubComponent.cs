@@ -1,6 +1,7 @@
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Metrics;
 using DaprOrders.Sidecar.Resiliency;
 using Polly;
 
@@ -10,10 +11,12 @@ namespace DaprOrders.Sidecar.Api.PubSub;
 public sealed class PubSubComponent
 {
     private readonly string _appId;
+    private readonly SidecarMetrics _metrics;
     private readonly ResiliencePipeline? _outbound;
 
-    public PubSubComponent(LoadedComponent component, SidecarOptions options, ResiliencyPolicies policies)
+    public PubSubComponent(LoadedComponent component, SidecarOptions options, SidecarMetrics metrics, ResiliencyPolicies policies)
     {
+        _metrics = metrics;
         Name = component.Name;
         Broker = (IPubSub)component.Instance;
         Scopes = new(component.Metadata, options.AppId);
@@ -35,16 +38,22 @@ public sealed class PubSubComponent
     public async Task PublishAsync(string topic, BrokerMessage message, CancellationToken cancellationToken)
     {
         RefuseOutOfScope(topic);
+        var published = false;
         try
         {
             if (_outbound is null)
                 await Broker.PublishAsync(topic, message, cancellationToken);
             else
                 await _outbound.ExecuteAsync(async stop => await Broker.PublishAsync(topic, message, stop), cancellationToken);
+            published = true;
         }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
             throw PubSubErrors.PublishFailed(Name, topic, error.Message);
+        }
+        finally
+        {
+            _metrics.Published(Name, topic, published);
         }
     }
 
@@ -55,6 +64,15 @@ public sealed class PubSubComponent
         RefuseOutOfScope(topic);
         if (messages.Count == 0)
             return [];
+        var failures = await PublishUnderPolicyAsync(topic, messages, cancellationToken);
+        var failed = failures.Count(failure => failure is not null);
+        _metrics.PublishedInBulk(Name, topic, failed == 0, messages.Count - failed);
+        return failures;
+    }
+
+    private async Task<IReadOnlyList<Exception?>> PublishUnderPolicyAsync(
+        string topic, IReadOnlyList<BrokerMessage> messages, CancellationToken cancellationToken)
+    {
         if (_outbound is null)
             return await Broker.PublishManyAsync(topic, messages, cancellationToken);
 

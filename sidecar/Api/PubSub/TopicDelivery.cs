@@ -151,27 +151,37 @@ internal class TopicDelivery
     /// <summary>One attempt; it fails by an exception, which a retry policy may match by its status.</summary>
     private async ValueTask AttemptAsync(Uri route, BrokerMessage message, ReadOnlyMemory<byte> data, EventHeader header, CancellationToken cancellationToken)
     {
-        using var answer = await App.SendEventAsync(route, data, message.Metadata, header.TraceParent, cancellationToken);
-        var body = await AppChannel.ReadAsync(answer, cancellationToken);
-        var verdict = answer switch
+        var processed = "retry";
+        try
         {
-            { IsSuccessStatusCode: true } => AppAnswer.ReadOne(body),
-            { StatusCode: HttpStatusCode.NotFound } => AppVerdict.Drop,
-            _ => throw new AttemptFailedException($"the application answered {AppDelivery.Describe(answer, body)}", (int)answer.StatusCode),
-        };
-        switch (verdict)
+            using var answer = await App.SendEventAsync(route, data, message.Metadata, header.TraceParent, cancellationToken);
+            var body = await AppChannel.ReadAsync(answer, cancellationToken);
+            var verdict = answer switch
+            {
+                { IsSuccessStatusCode: true } => AppAnswer.ReadOne(body),
+                { StatusCode: HttpStatusCode.NotFound } => AppVerdict.Drop,
+                _ => throw new AttemptFailedException($"the application answered {AppDelivery.Describe(answer, body)}", (int)answer.StatusCode),
+            };
+            switch (verdict)
+            {
+                case AppVerdict.Retry:
+                    throw new AttemptFailedException($"the application asked for a retry: {AppDelivery.Describe(answer, body)}");
+                case AppVerdict.Drop:
+                    Runtime.Logger.LogWarning(
+                        "Event {EventId} of topic {Topic} was dropped by the application: {Answer}",
+                        header.Id, Subscription.Topic, AppDelivery.Describe(answer, body));
+                    if (Subscription.DeadLetterTopic is not null && await TryDeadLetterAsync([message]) is [{ } failure])
+                        throw new AttemptFailedException("the dropped event could not be kept as a dead letter", inner: failure);
+                    processed = "drop";
+                    break;
+                default:
+                    processed = "success";
+                    break;
+            }
+        }
+        finally
         {
-            case AppVerdict.Retry:
-                throw new AttemptFailedException($"the application asked for a retry: {AppDelivery.Describe(answer, body)}");
-            case AppVerdict.Drop:
-                Runtime.Logger.LogWarning(
-                    "Event {EventId} of topic {Topic} was dropped by the application: {Answer}",
-                    header.Id, Subscription.Topic, AppDelivery.Describe(answer, body));
-                if (Subscription.DeadLetterTopic is not null && await TryDeadLetterAsync([message]) is [{ } failure])
-                    throw new AttemptFailedException("the dropped event could not be kept as a dead letter", inner: failure);
-                break;
-            default:
-                break;
+            Runtime.Metrics.Delivered(Component.Name, Subscription.Topic, processed);
         }
     }
 }

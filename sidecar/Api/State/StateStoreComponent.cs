@@ -1,6 +1,7 @@
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.State;
 using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Metrics;
 using DaprOrders.Sidecar.Resiliency;
 using DaprOrders.Sidecar.Resources;
 using Polly;
@@ -16,10 +17,12 @@ public sealed class StateStoreComponent
     private const string Separator = "||";
 
     private readonly string _prefix;
+    private readonly SidecarMetrics _metrics;
     private readonly ResiliencePipeline? _policy;
 
-    public StateStoreComponent(LoadedComponent component, SidecarOptions app, ResiliencePipeline? policy)
+    public StateStoreComponent(LoadedComponent component, SidecarOptions app, SidecarMetrics metrics, ResiliencePipeline? policy)
     {
+        _metrics = metrics;
         _policy = policy;
         Component = component;
         Store = (IStateStore)component.Instance;
@@ -64,7 +67,7 @@ public sealed class StateStoreComponent
         var fullKey = FullKey(key);
         try
         {
-            return await UnderPolicyAsync(token => Store.GetAsync(fullKey, token), cancellationToken);
+            return await CountAsync("get", 1, () => UnderPolicyAsync(token => Store.GetAsync(fullKey, token), cancellationToken));
         }
         catch (StateStoreException e)
         {
@@ -80,7 +83,7 @@ public sealed class StateStoreComponent
 
         try
         {
-            return await UnderPolicyAsync(token => Store.GetManyAsync(fullKeys, token), cancellationToken);
+            return await CountAsync("bulk_get", keys.Count, () => UnderPolicyAsync(token => Store.GetManyAsync(fullKeys, token), cancellationToken));
         }
         catch (StateStoreException e)
         {
@@ -90,19 +93,19 @@ public sealed class StateStoreComponent
 
     internal async Task SaveAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
-        if (await WriteAsync(writes, cancellationToken) is { } failure)
+        if (await WriteAsync("set", writes, cancellationToken) is { } failure)
             throw StateErrors.Save(Name, failure);
     }
 
     internal async Task DeleteAsync(string key, StateWrite write, CancellationToken cancellationToken)
     {
-        if (await WriteAsync([write], cancellationToken) is { } failure)
+        if (await WriteAsync("delete", [write], cancellationToken) is { } failure)
             throw StateErrors.Delete(key, failure);
     }
 
     internal async Task DeleteManyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
-        if (writes.Count > 0 && await WriteAsync(writes, cancellationToken) is { } failure)
+        if (writes.Count > 0 && await WriteAsync("bulk_delete", writes, cancellationToken) is { } failure)
             throw StateErrors.DeleteBulk(Name, failure);
     }
 
@@ -116,18 +119,25 @@ public sealed class StateStoreComponent
 
         try
         {
-            await UnderPolicyAsync(
+            await CountAsync("transaction", writes.Count, () => UnderPolicyAsync(
                 async token =>
                 {
                     await Store.TransactAsync(writes, token);
                     return true;
                 },
-                cancellationToken);
+                cancellationToken));
         }
         catch (StateStoreException e)
         {
             throw StateErrors.Transaction(e.Message);
         }
+    }
+
+    private async Task<StateStoreException?> WriteAsync(string operation, IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        var failure = await WriteAsync(writes, cancellationToken);
+        _metrics.StateUsed(Name, operation, writes.Count, success: failure is null);
+        return failure;
     }
 
     /// <summary>
@@ -163,6 +173,21 @@ public sealed class StateStoreComponent
         return failures.Exists(failure => failure.Failure == StateFailure.Other) ? new StateStoreException(StateFailure.Other, texts)
             : failures.Exists(failure => failure.Failure == StateFailure.ETagInvalid) ? new StateStoreException(StateFailure.ETagInvalid, $"invalid etag value: {texts}")
             : StateStoreException.Mismatch(texts);
+    }
+
+    private async Task<T> CountAsync<T>(string operation, int items, Func<Task<T>> call)
+    {
+        var success = false;
+        try
+        {
+            var answer = await call();
+            success = true;
+            return answer;
+        }
+        finally
+        {
+            _metrics.StateUsed(Name, operation, items, success);
+        }
     }
 
     /// <summary>Tries again only what failed, and never what the store refused.</summary>

@@ -2,6 +2,7 @@ using DaprOrders.Sidecar.Api;
 using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.State;
+using DaprOrders.Sidecar.Metrics;
 using DaprOrders.Sidecar.Resiliency;
 using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
@@ -75,6 +76,7 @@ public sealed class StatePolicyTests
         return new StateStoreComponent(
             new LoadedComponent(component, new ComponentMetadata(component, []), store),
             Sidecars.App("one"),
+            new SidecarMetrics("one", probePath: null),
             new ResiliencyPolicies([resource], TimeProvider.System).ForComponentOutbound("store", ComponentKind.Statestore));
     }
 

@@ -1,0 +1,168 @@
+using System.Text.Json;
+using Dapr.Client.Autogen.Grpc.v1;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Metrics;
+using DaprOrders.Sidecar.Resources;
+using DaprOrders.Sidecar.Tests.Hosting;
+using Google.Protobuf;
+using Grpc.Core;
+using Microsoft.AspNetCore.Http;
+
+namespace DaprOrders.Sidecar.Tests.Metrics;
+
+/// <summary>What a sidecar was asked and has called is counted under the names of daprd's metrics (dapr pkg/diagnostics), at metricsPort.</summary>
+public sealed class SidecarMetricsTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Calls_of_the_state_apis_are_counted_by_method_and_by_operation_with_their_keys()
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Sidecars.Component("store", "state.in-memory")) with { MetricsPort = 0 });
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        var client = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
+        using var http = Sidecars.Http(dapr["one"]);
+        var save = new SaveStateRequest { StoreName = "store" };
+        save.States.Add(new[] { "a", "b" }.Select(key => new StateItem { Key = key, Value = ByteString.CopyFromUtf8("1") }));
+        var stale = new SaveStateRequest { StoreName = "store" };
+        stale.States.Add(new StateItem { Key = "a", Value = ByteString.CopyFromUtf8("2"), Etag = new Etag { Value = "0" } });
+
+        await client.SaveStateAsync(save, cancellationToken: Cancellation);
+        await client.GetBulkStateAsync(new GetBulkStateRequest { StoreName = "store", Keys = { "a", "b", "c" } }, cancellationToken: Cancellation);
+        await Assert.ThrowsAsync<RpcException>(async () => await client.SaveStateAsync(stale, cancellationToken: Cancellation));
+        using (await http.GetAsync(new Uri("/v1.0/state/store/a", UriKind.Relative), Cancellation))
+        using (await http.GetAsync(new Uri("/v1.0/state/store/b", UriKind.Relative), Cancellation))
+        {
+        }
+
+        await ShowsAsync(
+            dapr["one"],
+            """dapr_grpc_io_server_completed_rpcs{app_id="one",grpc_server_method="/dapr.proto.runtime.v1.Dapr/SaveState",grpc_server_status="OK"} 1""",
+            """dapr_grpc_io_server_completed_rpcs{app_id="one",grpc_server_method="/dapr.proto.runtime.v1.Dapr/SaveState",grpc_server_status="Aborted"} 1""",
+            """dapr_grpc_io_server_completed_rpcs{app_id="one",grpc_server_method="/dapr.proto.runtime.v1.Dapr/GetBulkState",grpc_server_status="OK"} 1""",
+            """dapr_http_server_request_count{app_id="one",method="GET",path="/v1.0/state/store",status="200"} 2""",
+            """dapr_component_state_count{app_id="one",component="store",operation="set",success="true"} 1""",
+            """dapr_component_state_count{app_id="one",component="store",operation="set",success="false"} 1""",
+            """dapr_component_state_count{app_id="one",component="store",operation="bulk_get",success="true"} 1""",
+            """dapr_component_state_count{app_id="one",component="store",operation="get",success="true"} 2""",
+            """dapr_component_state_items{app_id="one",component="store",operation="bulk_get"} 3""",
+            """dapr_component_state_items{app_id="one",component="store",operation="set"} 3""");
+    }
+
+    [Fact]
+    public async Task Publications_and_deliveries_are_counted_with_what_the_application_answered()
+    {
+        await using var app = await TestApp.StartAsync(context =>
+        {
+            context.Response.StatusCode = context.Request.Path == "/orders" ? 200 : 404;
+            return context.Response.StatusCode == 200 ? context.Response.WriteAsync("""{"status":"SUCCESS"}""", Cancellation) : Task.CompletedTask;
+        });
+        await using var dapr = await Sidecars.StartAsync(Subscribed(app.Port, bulk: false));
+        await dapr["one"].Ready;
+        using var channel = Sidecars.Grpc(dapr["one"]);
+
+        await new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel).PublishEventAsync(
+            new PublishEventRequest { PubsubName = "pubsub", Topic = "orders", Data = ByteString.CopyFromUtf8("{}"), DataContentType = "application/json" },
+            cancellationToken: Cancellation);
+
+        await ShowsAsync(
+            dapr["one"],
+            """dapr_component_pubsub_egress_count{app_id="one",component="pubsub",topic="orders",success="true"} 1""",
+            """dapr_component_pubsub_ingress_count{app_id="one",component="pubsub",topic="orders",process_status="success"} 1""",
+            """dapr_http_client_completed_count{app_id="one",method="POST",path="/orders",status="200"} 1""");
+    }
+
+    [Fact]
+    public async Task A_bulk_delivery_is_one_call_with_so_many_events()
+    {
+        await using var app = await TestApp.StartAsync(AnswerBatchAsync);
+        await using var dapr = await Sidecars.StartAsync(Subscribed(app.Port, bulk: true));
+        await dapr["one"].Ready;
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        var request = new BulkPublishRequest { PubsubName = "pubsub", Topic = "orders" };
+        request.Entries.Add(Enumerable.Range(0, 3).Select(n => new BulkPublishRequestEntry
+        {
+            EntryId = $"{n}",
+            ContentType = "application/json",
+            Event = ByteString.CopyFromUtf8("{}"),
+        }));
+
+        await new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel).BulkPublishEventAsync(request, cancellationToken: Cancellation);
+
+        await ShowsAsync(
+            dapr["one"],
+            """dapr_component_pubsub_egress_bulk_count{app_id="one",component="pubsub",topic="orders",success="true"} 1""",
+            """dapr_component_pubsub_egress_bulk_event_count{app_id="one",component="pubsub",topic="orders",success="true"} 3""",
+            """dapr_component_pubsub_ingress_bulk_event_count{app_id="one",component="pubsub",topic="orders",process_status="success"} 3""");
+    }
+
+    [Fact]
+    public async Task The_port_of_the_counts_is_no_port_of_the_apis_and_asks_for_no_token()
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { MetricsPort = 0, ApiToken = "secret" });
+
+        Assert.DoesNotContain("request_count{", await ReadAsync(dapr["one"], "/v1.0/metadata"), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("/v1.0/state/store/a-key", "/v1.0/state/store")]
+    [InlineData("/v1.0/invoke/other/method/orders/0192", "/v1.0/invoke/other")]
+    [InlineData("/v1.0/actors/Stock/0192/method/hold", "/v1.0/actors/Stock/{id}/method")]
+    [InlineData("/actors/Stock/0192/method/hold", "actors/Stock/{id}/method/hold")]
+    [InlineData("/actors/Stock/0192", "actors/Stock/{id}")]
+    [InlineData("/v1.0/healthz", "/v1.0/healthz")]
+    public void Paths_are_told_without_ids(string path, string label) => Assert.Equal(label, new SidecarMetrics("one", null).PathLabel(path));
+
+    [Fact]
+    public void Paths_that_callers_invent_do_not_fill_the_memory()
+    {
+        var metrics = new SidecarMetrics("one", null);
+
+        var labels = Enumerable.Range(0, 1_000).Select(n => metrics.PathLabel($"/invented/{n}")).Distinct().Count();
+
+        Assert.Equal(201, labels);
+    }
+
+    private static SidecarOptions Subscribed(int appPort, bool bulk)
+    {
+        var component = Sidecars.Component("pubsub", "pubsub.in-memory");
+        var subscription = new SubscriptionResource(
+            "orders", "pubsub", "orders", [new("", "/orders")], null, new Dictionary<string, string>(), bulk ? new(true, 100, 5) : null, [], default);
+        return Sidecars.App("one", component) with { AppPort = appPort, MetricsPort = 0, Resources = new([component], [subscription], [], []) };
+    }
+
+    private static async Task AnswerBatchAsync(HttpContext context)
+    {
+        if (context.Request.Path != "/orders")
+        {
+            context.Response.StatusCode = 404;
+            return;
+        }
+
+        using var body = await JsonDocument.ParseAsync(context.Request.Body, cancellationToken: context.RequestAborted);
+        var statuses = body.RootElement.GetProperty("entries").EnumerateArray().Select(entry => new { entryId = entry.GetProperty("entryId").GetString(), status = "SUCCESS" });
+        await context.Response.WriteAsJsonAsync(new { statuses }, context.RequestAborted);
+    }
+
+    /// <summary>A count may come a moment after the answer to what it counts.</summary>
+    private static async Task ShowsAsync(SidecarHost sidecar, params string[] lines)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        limit.CancelAfter(TimeSpan.FromSeconds(30));
+        string[] missing;
+        string told;
+        do
+        {
+            told = await ReadAsync(sidecar, "/metrics");
+            missing = [.. lines.Except(told.Split('\n'))];
+        }
+        while (missing.Length > 0 && !limit.IsCancellationRequested);
+        Assert.True(missing.Length == 0, $"Missing:\n{string.Join('\n', missing)}\nin\n{told}");
+    }
+
+    private static async Task<string> ReadAsync(SidecarHost sidecar, string path)
+    {
+        using var http = new HttpClient();
+        return await http.GetStringAsync(new Uri($"http://127.0.0.1:{sidecar.Runtime.MetricsPort}{path}"), Cancellation);
+    }
+}
