@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using DaprOrders.Contracts;
 using DaprOrders.Doubles;
+using DaprOrders.EventSourcing;
 using DaprOrders.PaymentProvider;
 using DaprOrders.Payments.Payments;
 using DaprOrders.Tests;
@@ -395,6 +396,26 @@ public sealed class PaymentTests : IDisposable
     public async Task The_openapi_document_describes_every_answer_of_every_operation() => OpenApiDocument.Describes(
         (await _payments.GetAsync("/openapi/v1.json")).Body,
         ["GET /payments/{orderId}: 200 400 404 503", "POST /payments/{orderId}/refund: 202 400 404 409 503", .. OpenApiDocument.DeadLetters, .. OpenApiDocument.EventLog]);
+
+    [Fact]
+    public async Task A_payment_that_this_release_cannot_read_keeps_no_other_from_being_settled_from_the_log()
+    {
+        await _payments.Store.Ready;
+        _provider.IsDown = true;
+        var orders = Enumerable.Range(0, 20).Select(_ => new OrderStream().Created(("tea", 1)).StockReserved()).ToList();
+        await _payments.DeliverAsync([.. orders.Select(order => (order, 2))]);
+        // Written by a later release, which was taken back.
+        _payments.Services.GetRequiredService<EventTypes>().Add<PaymentDisputed>();
+        var later = new StreamCategory<int, PaymentEvent>("payment", "payments", 0, (state, _) => state);
+        await _payments.Store.HandleAsync(later, "disputed", _ => new PaymentDisputed("disputed"), new CommandContext(), TestContext.Current.CancellationToken);
+
+        Restart();
+        _provider.IsDown = false;
+
+        await Eventually.IsAsync(async () => (await StatusesAsync(orders)).All(status => status == "authorized"));
+    }
+
+    private sealed record PaymentDisputed(string OrderId) : PaymentEvent(OrderId);
 
     private ServiceHost<PaymentsOptions> Host(MemoryState? state = null, StateInMemory? documents = null, params (string Name, string Value)[] settings) => new(
         services => services.AddSingleton(_ => new HttpClient(_provider, disposeHandler: false) { BaseAddress = new Uri("http://provider") }),

@@ -41,23 +41,30 @@ public sealed class PaymentDeadlines(EventStore store, IOptions<OrderingOptions>
 
         // A commit that failed and was made again is named twice.
         var placed = page.Entries.Where(entry => entry.From == 1 && Order.Category.IsStream(entry.Stream)).DistinctBy(entry => entry.Stream).ToList();
-        var orders = await store.LoadAsync(
+        var (orders, unreadable) = await store.LoadReadableAsync(
             Order.Category, [.. placed.Select(entry => Order.Category.IdOf(entry.Stream)).Union(cursor.Left)], cancellationToken);
+        if (unreadable.Count > 0)
+        {
+            var (orderId, reason) = unreadable.First();
+            logger.LogError(reason, "{Orders} orders, {OrderId} among them, cannot be read: whether they were paid in time is looked at again at each visit", unreadable.Count, orderId);
+        }
+
         var overdueBefore = time.GetUtcNow() - options.Value.PaymentDeadline;
-        var young = Enumerable.Range(0, placed.Count).FirstOrDefault(i => orders[i].CreatedAt > overdueBefore, placed.Count);
-        var position = young < placed.Count ? placed[young].Position - 1 : page.Next;
+        bool IsYoung(string orderId) => orders.GetValueOrDefault(orderId)?.CreatedAt > overdueBefore;
+        var young = placed.FindIndex(entry => IsYoung(Order.Category.IdOf(entry.Stream)));
+        var position = young >= 0 ? placed[young].Position - 1 : page.Next;
         if (cursor.Left.Count >= MostLeft)
             position = cursor.Position;
 
-        var left = await EndAsync(
-            [.. placed.TakeWhile(entry => entry.Position <= position).Select(entry => Order.Category.IdOf(entry.Stream)).Union(cursor.Left)],
-            orders.Where(order => order.Exists).ToDictionary(order => Order.Category.IdOf(order.Stream)),
-            cancellationToken);
-        return (new DeadlineCursor(position, left), position > cursor.Position && position < page.Settled && young == placed.Count);
+        List<string> due = [.. placed.TakeWhile(entry => entry.Position <= position).Select(entry => Order.Category.IdOf(entry.Stream)).Union(cursor.Left)];
+        // One that could not be read when the cursor passed it may turn out to be young.
+        var left = due.Where(orderId => unreadable.ContainsKey(orderId) || IsYoung(orderId)).ToList();
+        left.AddRange(await EndAsync([.. due.Except(left)], orders, cancellationToken));
+        return (new DeadlineCursor(position, left), position > cursor.Position && position < page.Settled && young < 0);
     }
 
     private async Task<IReadOnlyList<string>> EndAsync(
-        IReadOnlyList<string> orderIds, Dictionary<string, StreamState<Order>> orders, CancellationToken cancellationToken)
+        IReadOnlyList<string> orderIds, IReadOnlyDictionary<string, StreamState<Order>> orders, CancellationToken cancellationToken)
     {
         var left = new ConcurrentBag<string>();
         var paid = orderIds.Where(orderId => orders.GetValueOrDefault(orderId)?.State is Order.Paid).ToList();

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using Microsoft.Extensions.Options;
@@ -22,6 +23,7 @@ public sealed class FindingOpenPayments(
     private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(50);
 
     private readonly Dictionary<string, OpenInLane> _lanes = [];
+    private long _recoveries;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -52,24 +54,41 @@ public sealed class FindingOpenPayments(
         }
     }
 
+    // A lane that fails keeps none of the others waiting.
     private async Task LookAsync(CancellationToken stoppingToken)
     {
+        if (store.Recoveries != _recoveries)
+        {
+            open.ForgetSettled();
+            _recoveries = store.Recoveries;
+        }
+
+        ExceptionDispatchInfo? failure = null;
         foreach (var (name, settled, _) in (await store.ReadLanesAsync(stoppingToken)).Lanes)
         {
             if (!_lanes.TryGetValue(name, out var lane))
             {
                 _lanes.Add(name, lane = new OpenInLane(
                     name,
-                    new LaneCursor(documents, $"settling|{name}", instance.Instance, options.Value.LookEvery, time),
+                    new LaneCursor(documents, $"settling|{name}", instance.Instance, options.Value.LookEvery, time, () => store.Recoveries),
                     new PagedLists(documents, EntriesInPage),
                     store,
-                    open));
+                    open,
+                    logger));
             }
 
-            await lane.LookAsync(settled, stoppingToken);
+            try
+            {
+                await lane.LookAsync(settled, stoppingToken);
+            }
+            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
+            {
+                failure = ExceptionDispatchInfo.Capture(exception);
+            }
         }
 
         open.IsBehind = _lanes.Values.Any(lane => lane.IsBehind);
+        failure?.Throw();
     }
 
     private async Task ReleaseAsync()

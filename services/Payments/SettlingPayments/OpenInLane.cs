@@ -8,7 +8,7 @@ namespace DaprOrders.Payments.SettlingPayments;
 /// The open payments of one lane. The cursor stands before the first page with one that is still open; a few that will not be settled while others
 /// are do not hold it: they are set aside, on a list of pages of bounded size, and tried again from time to time.
 /// </summary>
-internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists lists, EventStore store, OpenPayments open)
+internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists lists, EventStore store, OpenPayments open, ILogger logger)
 {
     private const int EntriesInPage = 500;
 
@@ -20,7 +20,7 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
     private readonly string _asideList = $"settling-aside|{lane}";
     private readonly Queue<Page> _pages = new();
     private readonly Dictionary<string, ListPlace> _aside = [];
-    private bool _isFollowing;
+    private int _term;
     private long _read;
     private long _settledBefore;
     private long _asidePage;
@@ -36,15 +36,15 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
     {
         if (!await cursor.TryHoldAsync(cancellationToken))
         {
-            (_isFollowing, IsBehind) = (false, false);
+            IsBehind = false;
             return;
         }
 
-        if (!_isFollowing)
+        if (_term != cursor.Term)
         {
             _pages.Clear();
             _aside.Clear();
-            (_read, _settledBefore, _asidePage, _looks, _isFollowing) = (cursor.Position, long.MaxValue, 0, 0, true);
+            (_read, _settledBefore, _asidePage, _looks, _term) = (cursor.Position, long.MaxValue, 0, 0, cursor.Term);
         }
 
         await SetAsideAsync(cancellationToken);
@@ -60,7 +60,7 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
             _pages.Dequeue();
         }
 
-        _isFollowing = await cursor.TryMoveAsync(Done, cancellationToken);
+        await cursor.TryMoveAsync(Done, cancellationToken);
     }
 
     /// <summary>Lets another replica have the lane at once.</summary>
@@ -101,7 +101,8 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
                 .Select(payment => payment.Key),
         ];
         var found = new HashSet<string>();
-        foreach (var (orderId, payment) in orders.Zip(await store.LoadAsync(Payment.Category, orders, cancellationToken)))
+        var (payments, unreadable) = await store.LoadReadableAsync(Payment.Category, orders, cancellationToken);
+        foreach (var (orderId, payment) in payments)
         {
             if (payment.State.IsUnsettled)
             {
@@ -110,6 +111,12 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
             }
         }
 
+        foreach (var (orderId, reason) in unreadable)
+        {
+            logger.LogError(reason, "Whether the payment of order {OrderId} is open cannot be read; it is set aside and looked at again", orderId);
+        }
+
+        await lists.AddAsync([.. unreadable.Keys.Select(orderId => (_asideList, new ListEntry(orderId)))], cancellationToken);
         return found;
     }
 
@@ -154,18 +161,17 @@ internal sealed class OpenInLane(string lane, LaneCursor cursor, PagedLists list
     {
         var (first, last) = await lists.ReadBoundsAsync(_asideList, cancellationToken);
         _asidePage = _asidePage < first || _asidePage > last ? first : _asidePage;
-        var entries = await lists.ReadPageAsync(_asideList, _asidePage, cancellationToken);
-        foreach (var (entry, payment) in entries.Zip(await store.LoadAsync(Payment.Category, [.. entries.Select(entry => entry.Id)], cancellationToken)))
+        var page = _asidePage++;
+        string[] orders = [.. (await lists.ReadPageAsync(_asideList, page, cancellationToken)).Select(entry => entry.Id)];
+        foreach (var (orderId, payment) in (await store.LoadReadableAsync(Payment.Category, orders, cancellationToken)).Read)
         {
             if (payment.State.IsUnsettled)
             {
-                open.Add(entry.Id, payment.UpdatedAt.GetValueOrDefault());
+                open.Add(orderId, payment.UpdatedAt.GetValueOrDefault());
             }
 
-            _aside[entry.Id] = new ListPlace(_asideList, _asidePage);
+            _aside[orderId] = new ListPlace(_asideList, page);
         }
-
-        _asidePage++;
     }
 
     /// <param name="After">The position before its first entry.</param>

@@ -73,6 +73,15 @@ public sealed class OpenPayments
         }
     }
 
+    /// <summary>The store went back in time: what was seen of it may be undone.</summary>
+    public void ForgetSettled()
+    {
+        lock (_lock)
+        {
+            (_settledLately, _settledBefore) = ([], []);
+        }
+    }
+
     /// <summary>Noted elsewhere: it is no longer at hand here. False while somebody is at it.</summary>
     public bool TrySetAside(OpenPayment payment)
     {

@@ -84,6 +84,7 @@ internal sealed class LogFollower(
             }
             catch (UnknownEventException exception)
             {
+                // Hopeless, so given up at once.
                 await refused.IsGivenUpAsync(lane.Publisher, SourceEvents.TopicOf(lane.Publisher), recorded, exception, cancellationToken);
             }
         }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 using DaprOrders.EventSourcing.Lanes;
 using DaprOrders.EventSourcing.Publishing;
 using DaprOrders.EventSourcing.State;
@@ -58,6 +59,9 @@ public sealed class EventStore
 
     /// <summary>What is lost since the state store went back in time; null while all is well. Nothing is loaded or committed meanwhile.</summary>
     public LogLoss? Loss => _history.Loss is { } loss ? Shown(loss) : null;
+
+    /// <summary>How often the store was recovered after it went back in time: another number means that what was read before may be undone.</summary>
+    public long Recoveries => _history.Recoveries;
 
     /// <summary>
     /// Says that work may go on without what is lost. Every lane is closed, and told to its readers as what it has lost; then commands are taken again,
@@ -223,6 +227,31 @@ public sealed class EventStore
         _history.ThrowIfWentBack();
         var tips = await _streams.ReadTipsAsync([.. ids.Select(category.StreamOf)], cancellationToken);
         return await Task.WhenAll(tips.Select(at => _folder.FoldAsync(category, at, at.Tip.Version, cancellationToken)));
+    }
+
+    /// <summary>As above, without those that cannot be read here, because a later release has written to them or a part is lost: who goes through many does not stop at one.</summary>
+    /// <returns>By id the states of those that can be read, and why the others cannot.</returns>
+    /// <exception cref="EventStoreUnavailableException">The store is away.</exception>
+    public async Task<(IReadOnlyDictionary<string, StreamState<TState>> Read, IReadOnlyDictionary<string, Exception> Unreadable)> LoadReadableAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category, IReadOnlyList<string> ids, CancellationToken cancellationToken)
+        where TEvent : class
+    {
+        _history.ThrowIfWentBack();
+        var tips = await _streams.ReadTipsAsync([.. ids.Select(category.StreamOf)], cancellationToken);
+        var (read, unreadable) = (new Dictionary<string, StreamState<TState>>(), new Dictionary<string, Exception>());
+        foreach (var (id, at) in ids.Zip(tips))
+        {
+            try
+            {
+                read[id] = await _folder.FoldAsync(category, at, at.Tip.Version, cancellationToken);
+            }
+            catch (Exception exception) when (exception is NewerEventException or UnknownEventException or InvalidOperationException or JsonException)
+            {
+                unreadable[id] = exception;
+            }
+        }
+
+        return (read, unreadable);
     }
 
     /// <summary>

@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using System.Text;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.State;
 using DaprOrders.Ordering.Deadlines;
 using DaprOrders.Ordering.Tests.Running;
 using Microsoft.Extensions.DependencyInjection;
@@ -99,6 +101,27 @@ public sealed class DeadlineVisitTests(RunningOrdering ordering)
     }
 
     [Fact]
+    public async Task Given_an_order_that_this_release_cannot_read_then_the_others_are_cancelled_and_it_once_it_can_be_read()
+    {
+        var (disputed, unpaid) = (await ordering.PlaceAsync(), await ordering.PlaceAsync());
+        var position = await PositionOfAsync(disputed);
+        await PositionOfAsync(unpaid);
+        _time.Advance(Deadline + TimeSpan.FromMinutes(1));
+
+        // As a later release writes it, which is taken back.
+        await RewriteAsync(disputed, "\"OrderCreated\"", "\"OrderDisputed\"");
+        var cursor = await VisitAsync(new DeadlineCursor(position - 1, []));
+        await RewriteAsync(disputed, "\"OrderDisputed\"", "\"OrderCreated\"");
+
+        Assert.Equal("cancelled", await StatusAsync(unpaid));
+        Assert.True(cursor.Position >= position);
+        Assert.Equal([disputed], cursor.Left);
+        cursor = await VisitAsync(cursor);
+        Assert.Equal("cancelled", await StatusAsync(disputed));
+        Assert.Empty(cursor.Left);
+    }
+
+    [Fact]
     public async Task Given_a_lane_that_does_not_exist_then_there_is_nothing_to_visit() =>
         Assert.Null(await Deadlines().VisitAsync("nobody", DeadlineCursor.Start, Cancellation));
 
@@ -113,6 +136,14 @@ public sealed class DeadlineVisitTests(RunningOrdering ordering)
         for (var hasMore = true; hasMore;)
             (cursor, hasMore) = (await Deadlines().VisitAsync(await LaneAsync(), cursor, Cancellation)) ?? throw new UnreachableException("The lane is there.");
         return cursor;
+    }
+
+    private async Task RewriteAsync(string orderId, string type, string otherType)
+    {
+        var state = ordering.Services.GetRequiredService<IStateApi>();
+        var tip = (await state.GetAsync($"stream|order-{orderId}", Cancellation))!;
+        var text = Encoding.UTF8.GetString(tip.Value.Span).Replace(type, otherType, StringComparison.Ordinal);
+        Assert.True(await state.TrySaveAsync(new StateWrite($"stream|order-{orderId}", Encoding.UTF8.GetBytes(text), tip.ETag), Cancellation));
     }
 
     private async Task<string> LaneAsync() =>

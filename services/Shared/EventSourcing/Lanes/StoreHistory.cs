@@ -17,6 +17,18 @@ internal sealed class StoreHistory(LaneStorage storage, EventStoreOptions option
     /// <summary>Null while all is well.</summary>
     public Loss? Loss => _loss;
 
+    /// <summary>How many recoveries there were, as far as this instance has read.</summary>
+    public long Recoveries
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _recoveries;
+            }
+        }
+    }
+
     /// <exception cref="StoreWentBackException">The store went back in time, and the recovery is not through.</exception>
     public void ThrowIfWentBack()
     {

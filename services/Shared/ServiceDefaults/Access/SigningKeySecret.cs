@@ -29,9 +29,12 @@ internal static class SigningKeySecret
 
         using var dapr = connect();
         var secret = await ReadAsync(dapr, store, name, time);
-        configuration[EventSigning.Setting] = secret.Count == 1 ? secret.Values.Single()
+        var key = secret.Count == 1 ? secret.Values.Single()
             : secret.GetValueOrDefault(EventSigning.Setting) ?? throw new InvalidOperationException(
                 $"Secret {name} of {store} has {secret.Count} values; expected a single one, or one that is named {EventSigning.Setting}.");
+        // A store may say of a secret that does not exist that it is empty (secretstores.local.env): without a key nothing would be signed.
+        configuration[EventSigning.Setting] = !string.IsNullOrWhiteSpace(key) ? key
+            : throw new InvalidOperationException($"{Setting}: secret {name} of {store} is empty; expected one or more keys in base64, separated by commas.");
     }
 
     private static async Task<Dictionary<string, string>> ReadAsync(DaprClient dapr, string store, string name, TimeProvider time)

@@ -23,7 +23,8 @@ internal sealed class FollowingPublishers(
     DaprSettings dapr,
     IOptions<CatchUpOptions> options,
     TimeProvider time,
-    ILogger<FollowingPublishers> logger) : BackgroundService
+    ILogger<FollowingPublishers> logger,
+    EventStore? own = null) : BackgroundService
 {
     /// <summary>At a start the publishers may be a little later than their consumers.</summary>
     private const int LooksUntilTold = 2;
@@ -49,9 +50,24 @@ internal sealed class FollowingPublishers(
         var followers = new Dictionary<string, LaneFollower>();
         try
         {
+            if (own is not null)
+                await own.Ready.WaitAsync(stoppingToken);
+            var recoveries = own?.Recoveries;
             while (!stoppingToken.IsCancellationRequested)
             {
-                await LookAsync(publisher, handled, followers, stoppingToken);
+                // While the own store lacks what was committed, nothing can be handled, and nothing that is known of it is right.
+                if (own?.Loss is null)
+                {
+                    if (own?.Recoveries != recoveries)
+                    {
+                        foreach (var topic in handled.Values)
+                            topic.Handled.Clear();
+                        recoveries = own?.Recoveries;
+                    }
+
+                    await LookAsync(publisher, handled, followers, stoppingToken);
+                }
+
                 await Task.Delay(options.Value.LookEvery, time, stoppingToken);
             }
         }
@@ -96,7 +112,17 @@ internal sealed class FollowingPublishers(
     }
 
     private LaneFollower Follower(string publisher, string lane, Dictionary<string, Topic> handled) => new(
-        publisher, lane, new LaneCursor(documents, $"catch-up|{publisher}|{lane}", dapr.Instance, options.Value.LookEvery, time), logs, handled, deadLetters, refused, options.Value, time, logger);
+        publisher,
+        lane,
+        new LaneCursor(documents, $"catch-up|{publisher}|{lane}", dapr.Instance, options.Value.LookEvery, time, () => own?.Recoveries ?? 0),
+        documents,
+        logs,
+        handled,
+        deadLetters,
+        refused,
+        options.Value,
+        time,
+        logger);
 
     // Said once, not at every look.
     private void Note(string publisher, Exception? failure)

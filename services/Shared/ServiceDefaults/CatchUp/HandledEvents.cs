@@ -24,6 +24,13 @@ internal sealed class HandledEvents(TimeSpan remembered, TimeProvider time)
         }
     }
 
+    /// <summary>The own store went back in time: what was handled may be undone.</summary>
+    public void Clear()
+    {
+        lock (_lock)
+            (_young, _old, _youngSince) = ([], [], time.GetTimestamp());
+    }
+
     public bool Has(string stream, long version)
     {
         lock (_lock)

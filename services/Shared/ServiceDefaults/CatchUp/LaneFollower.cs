@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Dapr;
 using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.Projections;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Topics;
 using Microsoft.Extensions.Logging;
@@ -10,12 +11,13 @@ namespace DaprOrders.ServiceDefaults.CatchUp;
 /// <summary>
 /// Follows one lane of a publisher's event log, some time behind, and hands over what no delivery brought. What a page names is waited for; what
 /// has not come when its time is up is fetched, stream by stream in one call. A page is done when all of it is; the cursor stands before the
-/// first page that is not.
+/// first page that is not. A few that cannot be had for long are noted aside, and asked for again and again, so that it does not stand for ever.
 /// </summary>
 internal sealed class LaneFollower(
     string publisher,
     string lane,
     LaneCursor cursor,
+    Documents documents,
     IPublisherLogs logs,
     IReadOnlyDictionary<string, Topic> topics,
     DeadLetterStore deadLetters,
@@ -39,12 +41,21 @@ internal sealed class LaneFollower(
     /// </summary>
     private const int MostWaiting = 200_000;
 
-    private readonly Queue<Page> _pages = new();
+    /// <summary>What has waited for so long is noted aside.</summary>
+    private static readonly TimeSpan SetAsideAfter = TimeSpan.FromMinutes(10);
+
+    /// <summary>In one document; of more than that, it is the publisher or this service that is to blame.</summary>
+    private const int MostAside = 500;
+
+    private readonly string _asideKey = $"catch-up-aside|{publisher}|{lane}";
+    private readonly List<Page> _pages = [];
+    private readonly List<Missing> _aside = [];
 
     // By topic, the last position of which a delivery has come: what is missing before it was overtaken.
     private readonly Dictionary<Topic, long> _reached = [];
     private long _read;
-    private bool _isFollowing;
+    private int _term;
+    private bool _isNoted;
     private HttpRequestException? _unreadable;
 
     /// <summary>One look at the log, if no other replica follows this lane.</summary>
@@ -53,36 +64,65 @@ internal sealed class LaneFollower(
     public async Task LookAsync(CancellationToken cancellationToken)
     {
         if (!await cursor.TryHoldAsync(cancellationToken))
-        {
-            _isFollowing = false;
             return;
-        }
 
-        if (!_isFollowing)
-        {
-            _pages.Clear();
-            _reached.Clear();
-            _read = cursor.Position;
-            _isFollowing = true;
-        }
+        if (_term != cursor.Term)
+            await BeginAsync(cancellationToken);
 
         // What is due comes before what is new: while the publisher cannot be read, the fetches fail too, and nothing is passed over.
         _unreadable = null;
-        await HandOverAsync(cancellationToken);
-        if (!_isFollowing)
+        if (!await TryHandOverAsync(cancellationToken))
             return;
 
         await ReadAsync(cancellationToken);
-        while (_pages.TryPeek(out var first) && first.Waiting.Count == 0)
-            _pages.Dequeue();
-        _isFollowing = await cursor.TryMoveAsync(Done, cancellationToken);
+        await SetAsideAsync(cancellationToken);
+        _pages.RemoveAll(page => page.Waiting.Count == 0);
+        await cursor.TryMoveAsync(Done, cancellationToken);
         if (_unreadable is not null)
             throw _unreadable;
     }
 
     public Task ReleaseAsync(CancellationToken cancellationToken) => cursor.ReleaseAsync(Done, cancellationToken);
 
-    private long Done => _pages.TryPeek(out var first) ? first.After : _read;
+    private long Done => _pages.Count > 0 ? _pages[0].After : _read;
+
+    private async Task BeginAsync(CancellationToken cancellationToken)
+    {
+        _pages.Clear();
+        _reached.Clear();
+        _aside.Clear();
+        foreach (var noted in (await documents.ReadAsync<Aside>(_asideKey, cancellationToken))?.Events ?? [])
+        {
+            if (topics.TryGetValue(noted.Topic, out var topic))
+                _aside.Add(new Missing(topic, noted.Stream, noted.Version, noted.Position));
+        }
+
+        (_read, _term, _isNoted) = (cursor.Position, cursor.Term, true);
+    }
+
+    // Noted before the cursor passes them.
+    private async Task SetAsideAsync(CancellationToken cancellationToken)
+    {
+        _isNoted &= _aside.RemoveAll(missing => missing.IsDone || HasCome(missing)) == 0;
+        var old = _pages.TakeWhile(page => time.GetElapsedTime(page.ReadAt) >= SetAsideAfter).ToList();
+        var failing = old.SelectMany(page => page.Waiting).Where(missing => missing.Failures > 0).Except(_aside).ToList();
+        if (failing.Count > 0 && _aside.Count + failing.Count <= MostAside)
+        {
+            logger.LogWarning(
+                "{Count} events of {Publisher}, {EventId} among them, could not be read or handled for {SetAsideAfter}; they are tried on beside the others",
+                failing.Count, publisher, $"{failing[0].Stream}:{failing[0].Version}", SetAsideAfter);
+            _aside.AddRange(failing);
+            _isNoted = false;
+        }
+
+        if (!_isNoted)
+        {
+            var aside = new Aside([.. _aside.Select(missing => new AsideEvent(missing.Topic.Name, missing.Stream, missing.Version, missing.Position))]);
+            await documents.ChangeAsync<Aside>(_asideKey, _ => aside, cancellationToken);
+            _isNoted = true;
+            old.ForEach(page => page.Waiting.RemoveAll(_aside.Contains));
+        }
+    }
 
     private async Task ReadAsync(CancellationToken cancellationToken)
     {
@@ -95,7 +135,7 @@ internal sealed class LaneFollower(
             LostHistory.Tell(publisher, lane, entries.Lost, logger);
             var page = new Page(_read, time.GetTimestamp(), [.. entries.Entries.SelectMany(NotHandled)]);
             _read = entries.Next;
-            _pages.Enqueue(page);
+            _pages.Add(page);
             if (entries.Next >= entries.Settled)
                 return;
         }
@@ -128,23 +168,26 @@ internal sealed class LaneFollower(
     private bool IsLost(Missing missing, TimeSpan age) =>
         _reached.GetValueOrDefault(missing.Topic) > missing.Position || missing.Topic.Silence.HasLasted(options.Behind) || age >= options.BehindAtMost;
 
-    private async Task HandOverAsync(CancellationToken cancellationToken)
+    /// <returns>False: the lane is ours no longer.</returns>
+    private async Task<bool> TryHandOverAsync(CancellationToken cancellationToken)
     {
         var due = _pages.TakeWhile(page => time.GetElapsedTime(page.ReadAt) >= options.Behind).ToList();
         foreach (var page in _pages)
             page.Waiting.RemoveAll(HasCome);
 
-        var lost = due.SelectMany(page => page.Waiting.Where(missing => IsLost(missing, time.GetElapsedTime(page.ReadAt)))).ToList();
-        foreach (var streams in lost.GroupBy(missing => (missing.Topic, missing.Stream)).Chunk(StreamsInCall))
+        var lost = due.SelectMany(page => page.Waiting.Where(missing => IsLost(missing, time.GetElapsedTime(page.ReadAt)))).Concat(_aside).ToList();
+        // Those that failed come last, so that they keep no others waiting.
+        foreach (var streams in lost.GroupBy(missing => (missing.Topic, missing.Stream)).OrderBy(stream => stream.Max(missing => missing.Failures)).Chunk(StreamsInCall))
         {
             await HandOverAsync([.. streams.Select(missing => missing.OrderBy(one => one.Version).ToList())], cancellationToken);
             // It may take long; who is still there says so, and who was taken for gone does not go on beside the other.
-            if (!(_isFollowing = await cursor.TryMoveAsync(Done, cancellationToken)))
-                return;
+            if (!await cursor.TryMoveAsync(Done, cancellationToken))
+                return false;
         }
 
         foreach (var page in due)
             page.Waiting.RemoveAll(missing => missing.IsDone);
+        return true;
     }
 
     /// <param name="open">What is missing of each stream, in order of version.</param>
@@ -166,6 +209,8 @@ internal sealed class LaneFollower(
                 _unreadable = refused;
                 if (open.Count > 1)
                     await HandOverOneByOneAsync(open, cancellationToken);
+                else
+                    open[0].ForEach(missing => missing.Failures++);
                 return false;
             }
 
@@ -212,6 +257,7 @@ internal sealed class LaneFollower(
         }
         else
         {
+            missing.ForEach(one => one.Failures++);
             missing[0].IsDone = await refused.IsGivenUpAsync(publisher, topic.Name, recorded[0], failure, cancellationToken);
         }
     }
@@ -229,5 +275,12 @@ internal sealed class LaneFollower(
         public long Position => position;
 
         public bool IsDone { get; set; }
+
+        public int Failures { get; set; }
     }
+
+    /// <summary>Events that could not be had or handled for long, while the log went on.</summary>
+    private sealed record Aside(IReadOnlyList<AsideEvent> Events);
+
+    private sealed record AsideEvent(string Topic, string Stream, long Version, long Position);
 }

@@ -45,12 +45,16 @@ public sealed class RefusedEvents
         if (IsBadTimes(failure))
             return false;
 
-        // Of a whole backlog that is refused, those that are counted are given up first; then there is room for the next.
-        if (!_refused.ContainsKey(recorded.Id) && !HasRoom())
-            return false;
-        var (attempts, _) = _refused.AddOrUpdate(recorded.Id, (1, _time.GetTimestamp()), (_, former) => (former.Attempts + 1, _time.GetTimestamp()));
-        if (attempts < _mostAttempts && !Topic.IsHopeless(failure))
-            return false;
+        var attempts = 1;
+        if (!Topic.IsHopeless(failure))
+        {
+            // Of a whole backlog that is refused, those that are counted are given up first; then there is room for the next.
+            if (!_refused.ContainsKey(recorded.Id) && !HasRoom())
+                return false;
+            (attempts, _) = _refused.AddOrUpdate(recorded.Id, (1, _time.GetTimestamp()), (_, former) => (former.Attempts + 1, _time.GetTimestamp()));
+            if (attempts < _mostAttempts)
+                return false;
+        }
 
         var reason = FailureLog.Describe(failure);
         await _deadLetters.KeepAsync(PublishedEvents.ToCloudEvent(publisher, topic, recorded, _signing), reason, attempts, cancellationToken);

@@ -94,9 +94,9 @@ internal sealed class SimulatedConsumer
                 {
                     if (!_followers.TryGetValue(lane, out var follower))
                     {
-                        var cursor = new LaneCursor(_documents, CursorOf(lane), _name, Options.LookEvery, _world);
+                        var cursor = new LaneCursor(_documents, CursorOf(lane), _name, Options.LookEvery, _world, () => 0);
                         var topics = new Dictionary<string, Topic> { [TopicName] = _topic };
-                        _followers.Add(lane, follower = new LaneFollower(Publisher, lane, cursor, _logs, topics, letters, refused, Options, _world, NullLogger.Instance));
+                        _followers.Add(lane, follower = new LaneFollower(Publisher, lane, cursor, _documents, _logs, topics, letters, refused, Options, _world, NullLogger.Instance));
                     }
 
                     await follower.LookAsync(default);

@@ -1,9 +1,13 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
+using DaprOrders.Doubles;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.EventSourcing.Tests.Simulation;
 using DaprOrders.ServiceDefaults;
+using DaprOrders.ServiceDefaults.CatchUp;
+using DaprOrders.ServiceDefaults.Topics;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -55,6 +59,36 @@ public sealed class StoreWentBackTests
     }
 
     [Fact]
+    public async Task Given_a_consumers_store_that_went_back_then_nothing_is_followed_until_the_recovery_and_then_what_was_handled_shortly_before_comes_again()
+    {
+        var (store, handled, log) = (new RestoredStore(), new ConcurrentQueue<string>(), new LogOfOneEvent());
+        await using var service = await StartAsync(
+            store,
+            services => services
+                .AddSingleton<IPublisherLogs>(log)
+                .AddSingleton<IPublisherStreams>(log)
+                .AddSingleton(new StateInMemory().Client)
+                .Configure<CatchUpOptions>(options => options.Behind = TimeSpan.FromMilliseconds(20)),
+            app => app.MapTopic("ledgers", "bank", (events, _) =>
+            {
+                foreach (var incoming in events)
+                    handled.Enqueue(incoming.Recorded.Id);
+                return Task.CompletedTask;
+            }));
+        using var http = new HttpClient { BaseAddress = new Uri(service.Urls.First()) };
+        Assert.Equal(HttpStatusCode.Created, await StatusOf(http.PostAsync("/ledgers/own", null, Cancel)));
+        await UntilAsync(() => Task.FromResult(handled.Count), count => count == 1);
+
+        store.GoBack(int.MaxValue);
+        await UntilAsync(() => ReadinessAsync(http), reason => reason is not null);
+        Assert.Single(handled);
+        await StatusOf(http.PostAsync("/event-log/recovery", null, Cancel));
+
+        await UntilAsync(() => Task.FromResult(handled.Count), count => count == 2);
+        Assert.Equal(["ledger-theirs:1", "ledger-theirs:1"], handled);
+    }
+
+    [Fact]
     public async Task A_reader_that_has_read_further_than_a_lane_reaches_is_told_so()
     {
         await using var service = await StartAsync(new RestoredStore());
@@ -65,7 +99,7 @@ public sealed class StoreWentBackTests
         Assert.Equal("urn:daprorders:position-ahead", await ProblemOf(http.GetAsync($"/event-log/{lane.Name}?after=1000", Cancel), HttpStatusCode.Conflict));
     }
 
-    private static async Task<WebApplication> StartAsync(RestoredStore store)
+    private static async Task<WebApplication> StartAsync(RestoredStore store, Action<IServiceCollection>? services = null, Action<WebApplication>? map = null)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = Environments.Production });
         foreach (var (setting, value) in new Dictionary<string, string>
@@ -82,6 +116,7 @@ public sealed class StoreWentBackTests
         builder.Services.AddSingleton<IStateApi>(store);
         builder.Services.AddSingleton<IEventPublisher, Nowhere>();
         builder.Services.AddEventStore(types => types.AddFamily<LedgerEvent>());
+        services?.Invoke(builder.Services);
         var app = builder.Build();
         app.MapServiceDefaults();
         app.MapEventLog();
@@ -92,6 +127,7 @@ public sealed class StoreWentBackTests
             await events.HandleAsync(CalmStore.Category, id, _ => new Booked(1, id), new CommandContext(LikelyNew: true), cancel);
             return TypedResults.Created($"/ledgers/{id}");
         });
+        map?.Invoke(app);
         await app.StartAsync(Cancel);
         return app;
     }
@@ -139,6 +175,26 @@ public sealed class StoreWentBackTests
     private sealed class Nowhere : IEventPublisher
     {
         public Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+
+    private sealed class LogOfOneEvent : IPublisherLogs, IPublisherStreams
+    {
+        private const string Stream = "ledger-theirs";
+
+        public Task<IReadOnlyList<RecordedEvent>> ReadAsync(string publisher, string stream, long after, int limit, CancellationToken cancellationToken) =>
+            throw new NotSupportedException("Nothing is missing between two events.");
+
+        public Task<IReadOnlyList<LogLane>> ReadLanesAsync(string publisher, CancellationToken cancellationToken) =>
+            Task.FromResult<IReadOnlyList<LogLane>>([new LogLane("0", 1)]);
+
+        public Task<LogPage> ReadLaneAsync(string publisher, string lane, long after, int limit, CancellationToken cancellationToken) =>
+            throw new NotSupportedException("The catch-up reads entries.");
+
+        public Task<LogEntries> ReadEntriesAsync(string publisher, string lane, long after, int limit, CancellationToken cancellationToken) =>
+            Task.FromResult(new LogEntries(after == 0 ? [new LogEntry(Stream, 1, 1, "ledgers", 1)] : [], 1, 1));
+
+        public Task<StreamEvents> ReadStreamsAsync(string publisher, IReadOnlyList<StreamRange> ranges, CancellationToken cancellationToken) => Task.FromResult(
+            new StreamEvents([new RecordedEvent(Stream, 1, nameof(Booked), 1, DateTimeOffset.UnixEpoch, null, null, JsonSerializer.SerializeToElement(new { amount = 1, text = "theirs" }))], 1));
     }
 
     /// <summary>A store that can be made to lose its latest writes.</summary>

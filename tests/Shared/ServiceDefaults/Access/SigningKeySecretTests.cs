@@ -75,6 +75,16 @@ public sealed class SigningKeySecretTests
         await Assert.ThrowsAsync<InvalidOperationException>(() => KeyOfAsync(Settings(("EVENTS_SIGNING_KEY_SECRET", "vault/orders"))));
     }
 
+    [Fact]
+    public async Task An_empty_secret_does_not_switch_signing_off()
+    {
+        Answer(new() { ["orders"] = "" });
+
+        var refused = await Assert.ThrowsAsync<InvalidOperationException>(() => KeyOfAsync(Settings(("EVENTS_SIGNING_KEY_SECRET", "vault/orders"))));
+
+        Assert.StartsWith("EVENTS_SIGNING_KEY_SECRET: secret orders of vault is empty; expected ", refused.Message, StringComparison.Ordinal);
+    }
+
     private static ConfigurationManager Settings(params (string Key, string Value)[] settings)
     {
         var configuration = new ConfigurationManager();

@@ -21,6 +21,7 @@ public sealed class CatchUpTests
     private readonly CatchUpOptions _options = new();
     private readonly List<string> _handled = [];
     private Action<IncomingEvent> _handler = _ => { };
+    private long _recoveries;
 
     private TimeSpan Lease => _options.LookEvery * LaneCursor.LooksUntilGone;
 
@@ -412,6 +413,111 @@ public sealed class CatchUpTests
         Assert.Contains($"maxRetries: {_options.Attempts - 1}\n", yaml.Replace("\r", ""), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Given_an_own_store_that_lost_the_latest_moves_of_the_cursor_then_the_lane_is_followed_from_where_it_says_now()
+    {
+        var replica = Replica();
+        _log.Commit("a");
+        await AfterAsync(_options.LookEvery, replica);
+        await AfterAsync(_options.Behind, replica);
+        var earlier = await CursorAsync();
+        await HandledAtOnceAsync(replica, "b", "c");
+        await AfterAsync(_options.LookEvery, replica);
+        await AfterAsync(_options.LookEvery, replica);
+        Assert.Equal(3, await PositionAsync());
+
+        _state.Put("catch-up|post|0", earlier);
+        replica.Topic.Handled.Clear();
+        _handled.Clear();
+        for (var look = 0; look < 6; look++)
+            await AfterAsync(_options.LookEvery, replica);
+
+        Assert.Equal(["b:1", "c:1"], _handled);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Given_an_own_store_that_was_recovered_then_what_was_handled_shortly_before_is_handled_again(bool cursorIsLost)
+    {
+        var replica = Replica();
+        await AfterAsync(_options.LookEvery, replica);
+        await HandledAtOnceAsync(replica, "long-ago");
+        for (var waited = TimeSpan.Zero; waited < TimeSpan.FromMinutes(3); waited += _options.LookEvery)
+            await AfterAsync(_options.LookEvery, replica);
+        await HandledAtOnceAsync(replica, "lately");
+        for (var look = 0; look < 3; look++)
+            await AfterAsync(_options.LookEvery, replica);
+        Assert.Equal(2, await PositionAsync());
+
+        if (cursorIsLost)
+            await _state.Client.DeleteStateAsync("statestore", "catch-up|post|0", cancellationToken: Cancellation);
+        replica.Topic.Handled.Clear();
+        _recoveries++;
+        _handled.Clear();
+        for (var look = 0; look < 6; look++)
+            await AfterAsync(_options.LookEvery, replica);
+
+        Assert.Equal(cursorIsLost ? ["long-ago:1", "lately:1"] : ["lately:1"], _handled);
+    }
+
+    [Fact]
+    public async Task Given_several_streams_in_a_row_that_the_publisher_cannot_read_then_those_behind_them_are_handled()
+    {
+        const int Good = 150;
+        var replica = Replica();
+        foreach (var torn in new[] { "t1", "t2", "t3" })
+        {
+            _log.Torn.Add(torn);
+            _log.Commit(torn);
+        }
+
+        for (var i = 0; i < Good; i++)
+            _log.Commit($"good{i}");
+        await replica.LookAsync();
+        for (var look = 0; look < 5; look++)
+            await Assert.ThrowsAsync<HttpRequestException>(() => AfterAsync(_options.Behind, replica));
+
+        Assert.Equal(Good, _handled.Count);
+    }
+
+    [Fact]
+    public async Task Given_an_event_that_cannot_be_had_for_long_then_the_cursor_passes_it_and_it_is_handled_once_it_can_be_had()
+    {
+        var replica = Replica();
+        _log.Torn.Add("torn");
+        _log.Commit("torn");
+        await replica.LookAsync();
+        for (var waited = TimeSpan.Zero; waited < TimeSpan.FromMinutes(11); waited += _options.LookEvery)
+        {
+            await replica.DeliverAsync(_log.Commit($"s{waited.TotalSeconds}"));
+            await Record.ExceptionAsync(() => AfterAsync(_options.LookEvery, replica));
+        }
+
+        Assert.True(await PositionAsync() > 100, $"The cursor stands at {await PositionAsync()}.");
+        await replica.ReleaseAsync();
+        _handled.Clear();
+        var next = Replica("next");
+        await Record.ExceptionAsync(() => AfterAsync(_options.Behind, next));
+        await Assert.ThrowsAsync<HttpRequestException>(() => AfterAsync(_options.Behind, next));
+        Assert.True(_handled.Count < 5, $"{_handled.Count} events are handled again by another replica.");
+
+        _log.Torn.Clear();
+        await AfterAsync(_options.LookEvery, next);
+        Assert.Contains("torn:1", _handled);
+        _handled.Clear();
+        await AfterAsync(_options.LookEvery, next);
+        await next.ReleaseAsync();
+        await AfterAsync(_options.Behind, Replica("last"));
+        Assert.DoesNotContain("torn:1", _handled);
+    }
+
+    private async Task HandledAtOnceAsync(Follower replica, params string[] streams)
+    {
+        foreach (var stream in streams)
+            Assert.Equal(DeliveryStatus.Success, await replica.DeliverAsync(_log.Commit(stream)));
+    }
+
     private async Task AfterAsync(TimeSpan time, params Follower[] replicas)
     {
         _time.Advance(time);
@@ -426,7 +532,7 @@ public sealed class CatchUpTests
             "letters", "post", (events, _) => HandleAsync(events), new HandledEvents(_options.BehindAtMost, _time), new EventTypes().AddFamily<LetterEvent>(), Unsigned, new UnknownTypes(NullLogger<UnknownTypes>.Instance), Failures(), _time, NullLogger<Topic>.Instance);
         var refused = new RefusedEvents(Letters(), Unsigned, Options.Create(_options), _time, NullLogger<RefusedEvents>.Instance);
         var lane = new LaneFollower(
-            "post", "0", new LaneCursor(documents, "catch-up|post|0", name, _options.LookEvery, _time), _log,
+            "post", "0", new LaneCursor(documents, "catch-up|post|0", name, _options.LookEvery, _time, () => _recoveries), documents, _log,
             new Dictionary<string, Topic> { ["letters"] = topic }, Letters(), refused, _options, _time, NullLogger.Instance);
         return new Follower(topic, lane, () => topic.Silence.LookAsync(documents, name, _options.LookEvery, NullLogger.Instance, Cancellation));
     }
@@ -448,6 +554,8 @@ public sealed class CatchUpTests
     private DeadLetterStore Letters() => new(new Documents(_state.Client, "statestore"), Failures(), _time);
 
     private async Task<IReadOnlyList<DeadLetter>> LettersAsync() => [.. (await Letters().ReadAsync(null, 100, Cancellation))!.Items.OrderBy(letter => letter.EventId)];
+
+    private async Task<object?> CursorAsync() => await new Documents(_state.Client, "statestore").ReadAsync<object>("catch-up|post|0", Cancellation);
 
     private async Task<long> PositionAsync() =>
         (await new Documents(_state.Client, "statestore").ReadAsync<CursorDocument>("catch-up|post|0", Cancellation))!.Position;
