@@ -62,6 +62,7 @@ internal sealed class BenchSidecars : IAsyncDisposable
             ["EventStore:MaxBatch"] = groupCommit ? "256" : "1",
         });
         builder.Logging.AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace).SetMinimumLevel(LogLevel.Warning);
+        builder.Configuration["DAPR_GRPC_PORT"] = $"{_dapr[Writer].GrpcPort}";
         builder.Services.AddDaprClient(client => client.UseGrpcEndpoint($"http://127.0.0.1:{_dapr[Writer].GrpcPort}"));
         if (publisher is not null)
             builder.Services.AddSingleton(publisher);

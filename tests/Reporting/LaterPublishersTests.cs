@@ -11,16 +11,12 @@ public sealed class LaterPublishersTests
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    [Theory]
-    [InlineData("orders", "ordering", "order")]
-    [InlineData("stock", "inventory", "reservation")]
-    [InlineData("payments", "payments", "payment")]
-    [InlineData("shipments", "shipping", "shipment")]
-    public async Task An_event_of_a_type_that_is_not_known_yet_is_acknowledged(string topic, string publisher, string category)
+    [Fact]
+    public async Task An_event_of_a_type_that_is_not_known_yet_is_acknowledged()
     {
         await using var api = new ReportingApi();
 
-        await api.DeliverAsync(topic, [Later(publisher, $"{category}-1", 1)]);
+        await api.DeliverAsync("orders", [Later("ordering", "order-1", 1)]);
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.State;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.TestHost;
@@ -87,6 +88,7 @@ internal sealed class ReportingApi : WebApplicationFactory<Program>
         builder.ConfigureTestServices(services =>
         {
             services.AddSingleton(State.Client);
+            services.AddSingleton<IBulkStateReads>(State);
             services.AddSingleton<IPublisherStreams>(Journal);
             services.AddSingleton<IPublisherLogs>(Journal);
             if (_types is not null)

@@ -7,7 +7,7 @@ public sealed class ProductReplica(Documents documents)
 {
     /// <summary>Those of the products that are known here; Inventory knows the others.</summary>
     public async Task<IReadOnlyCollection<Product>> ReadAsync(IEnumerable<string> skus, CancellationToken cancellationToken) =>
-        [.. (await documents.ReadCopiesAsync<Product>([.. skus.Select(KeyOf)], cancellationToken)).Values];
+        [.. (await documents.ReadAsync<Product>([.. skus.Select(KeyOf)], cancellationToken)).Values];
 
     /// <summary>Keeps the products, each unless a later version of it is known already; answers the later ones.</summary>
     public async Task<IReadOnlyCollection<Product>> ApplyAsync(IEnumerable<Product> products, CancellationToken cancellationToken)

@@ -10,7 +10,7 @@ internal sealed class ReportingOptions
     public TimeSpan CheckEvery { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>After a topic brought something: what follows within this time is read with it. Aggregates are that much late.</summary>
-    public TimeSpan GatherFor { get; set; } = TimeSpan.FromMilliseconds(50);
+    public TimeSpan GatherFor { get; set; } = TimeSpan.FromMilliseconds(250);
 
     /// <summary>A version that no longer serves is removed after this time: other instances may still be reading it.</summary>
     public TimeSpan KeepRetiredFor { get; set; } = TimeSpan.FromMinutes(1);

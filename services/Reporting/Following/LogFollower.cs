@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using DaprOrders.EventSourcing;
 using DaprOrders.Reporting.Orders;
 using DaprOrders.Reporting.Sales;
@@ -55,16 +56,12 @@ internal sealed class LogFollower(
     private async Task<bool> ApplyAsync(PageOfLane[] pages, CancellationToken cancellationToken)
     {
         var applied = await ApplyAsync([.. pages.SelectMany(page => page.Events)], cancellationToken);
-        var isThrough = true;
-        foreach (var page in pages)
-        {
-            var isCounted = await CountAsync(page, applied, isOneCommit: false, cancellationToken);
-            if (!isCounted)
-                await CountCommitByCommitAsync(page, applied, cancellationToken);
-            isThrough &= isCounted && page.To >= page.Settled;
-        }
-
-        return isThrough;
+        var (moves, failure) = await MovesAsync(pages, applied, cancellationToken);
+        var notMoved = (await ledger.MoveAsync(moves, isOneCommit: false, cancellationToken)).Select(move => move.Lane).ToList();
+        foreach (var page in pages.Where(page => notMoved.Contains(page.Lane)))
+            await CountCommitByCommitAsync(page, applied, cancellationToken);
+        failure?.Throw();
+        return notMoved.Count == 0 && pages.All(page => page.To >= page.Settled);
     }
 
     private async Task<PageOfLane> ReadAsync(Lane lane, long from, int limit, CancellationToken cancellationToken)
@@ -130,16 +127,32 @@ internal sealed class LogFollower(
         return open is null ? new AppliedEvents(orders, givenUp) : throw open;
     }
 
-    private async Task<bool> CountAsync(PageOfLane page, AppliedEvents applied, bool isOneCommit, CancellationToken cancellationToken)
+    // A page with an event that cannot be counted, and is not given up yet, keeps none of the others waiting.
+    private async Task<(IReadOnlyCollection<LaneMove> Moves, ExceptionDispatchInfo? Failure)> MovesAsync(
+        IEnumerable<PageOfLane> pages, AppliedEvents applied, CancellationToken cancellationToken)
     {
-        var change = new SalesChange();
-        if (page.Lane.Publisher == SourceEvents.Sales)
+        var moves = new List<LaneMove>();
+        ExceptionDispatchInfo? failure = null;
+        foreach (var page in pages)
         {
-            foreach (var incoming in page.Events.Where(incoming => !applied.GivenUp.Contains(incoming.Recorded.Id)))
-                await AddAsync(change, incoming, applied, cancellationToken);
+            var change = new SalesChange();
+            try
+            {
+                if (page.Lane.Publisher == SourceEvents.Sales)
+                {
+                    foreach (var incoming in page.Events.Where(incoming => !applied.GivenUp.Contains(incoming.Recorded.Id)))
+                        await AddAsync(change, incoming, applied, cancellationToken);
+                }
+
+                moves.Add(new LaneMove(page.Lane, page.From, page.To, page.EventsRead, change));
+            }
+            catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+            {
+                failure = ExceptionDispatchInfo.Capture(exception);
+            }
         }
 
-        return await ledger.MoveAsync(page.Lane, page.From, page.To, page.EventsRead, change, isOneCommit, cancellationToken);
+        return (moves, failure);
     }
 
     private async Task AddAsync(SalesChange change, IncomingEvent incoming, AppliedEvents applied, CancellationToken cancellationToken)
@@ -163,7 +176,9 @@ internal sealed class LogFollower(
             var commit = await ReadAsync(page.Lane, from, 1, cancellationToken);
             if (commit.To > page.To)
                 return;
-            await CountAsync(commit, applied, isOneCommit: true, cancellationToken);
+            var (moves, failure) = await MovesAsync([commit], applied, cancellationToken);
+            failure?.Throw();
+            await ledger.MoveAsync(moves, isOneCommit: true, cancellationToken);
             from = commit.To;
         }
     }

@@ -107,10 +107,13 @@ internal sealed class OrderSummaries(Documents documents, IPublisherStreams publ
             .ToList();
         // In the order in which they were created, which is that of the list.
         var unlisted = next.Where(summary => summary.Page is null).OrderBy(summary => summary.History[0].At).ToList();
-        var all = await _lists.AddAsync([.. unlisted.Select(summary => (AllOrders, Entry(summary)))], cancellationToken);
-        var ofCustomers = await _lists.AddAsync(
-            [.. unlisted.Select(summary => (OfCustomer(summary.CustomerId!), new ListEntry(summary.OrderId)))], cancellationToken);
-        var pages = unlisted.Index().ToDictionary(order => order.Item.OrderId, order => new OrderPages(all[order.Index], ofCustomers[order.Index]));
+        var listed = await _lists.AddAsync(
+            [
+                .. unlisted.Select(summary => (AllOrders, Entry(summary))),
+                .. unlisted.Select(summary => (OfCustomer(summary.CustomerId!), new ListEntry(summary.OrderId))),
+            ],
+            cancellationToken);
+        var pages = unlisted.Index().ToDictionary(order => order.Item.OrderId, order => new OrderPages(listed[order.Index], listed[unlisted.Count + order.Index]));
 
         await RelabelAsync(next.Where(summary => summary.Page is not null && summary.Version > present[summary.OrderId].Version), cancellationToken);
         return pages;

@@ -7,6 +7,9 @@ namespace DaprOrders.Reporting.Sales;
 /// <summary>A lane of a publisher's event log.</summary>
 internal sealed record Lane(string Publisher, string Name);
 
+/// <summary>What a lane holds between two positions: how many events, and what they change.</summary>
+internal sealed record LaneMove(Lane Lane, long From, long To, long Events, SalesChange Change);
+
 /// <summary>
 /// The aggregates of one version of the projections, for each lane by itself and summed when they are read. A lane's tally has the
 /// position up to which the lane is read. Days and products would outgrow it, so they are kept by month and by a hash of the SKU, each
@@ -36,42 +39,47 @@ internal sealed class SalesLedger(Documents documents, long version)
         await documents.ReadAsync<LaneTally>(TallyKey(lane), cancellationToken) ?? LaneTally.Start;
 
     /// <summary>
-    /// Counts the events between two positions of a lane. False: a part is already further than <paramref name="from"/> but not as far as
-    /// <paramref name="to"/> (another instance, or this one before a crash, was there), so nothing is moved; go on commit by commit.
+    /// Counts the events between two positions of each lane, all lanes in the same calls. A lane with a part that is already further than where it is
+    /// to be moved from but not as far as to (another instance, or this one before a crash, was there) is not moved; go on with it commit by commit.
     /// </summary>
-    /// <param name="isOneCommit">The events are those of one commit: a part that is not at its position yet lacks all of them.</param>
-    public async Task<bool> MoveAsync(
-        Lane lane, long from, long to, long events, SalesChange change, bool isOneCommit, CancellationToken cancellationToken)
+    /// <param name="isOneCommit">The events of each are those of one commit: a part that is not at its position yet lacks all of them.</param>
+    /// <returns>Those that were not moved.</returns>
+    public async Task<IReadOnlyCollection<LaneMove>> MoveAsync(IReadOnlyCollection<LaneMove> moves, bool isOneCommit, CancellationToken cancellationToken)
     {
-        var changes = change.Days.GroupBy(day => DaysKey(lane, day.Key[..7])).Concat(change.Products.GroupBy(product => ProductsKey(lane, PartOf(product.Key))))
-            .ToDictionary(part => part.Key, part => part.ToList());
-        var isBetween = false;
+        var changes = moves
+            .SelectMany(move => move.Change.Days.GroupBy(day => DaysKey(move.Lane, day.Key[..7]))
+                .Concat(move.Change.Products.GroupBy(product => ProductsKey(move.Lane, PartOf(product.Key))))
+                .Select(part => (part.Key, Move: move, Sold: part.ToList())))
+            .ToDictionary(part => part.Key);
+        var between = new HashSet<LaneMove>();
         await documents.ChangeAsync<SalesPart>(
             changes.Keys,
             (key, part) =>
             {
-                if (part?.Position >= to)
+                var (_, move, sold) = changes[key];
+                if (part?.Position >= move.To)
                     return part;
-                if (part?.Position > from && !isOneCommit)
+                if (part?.Position > move.From && !isOneCommit)
                 {
-                    isBetween = true;
+                    between.Add(move);
                     return part;
                 }
 
                 var byKey = new Dictionary<string, Sold>(part?.ByKey ?? new Dictionary<string, Sold>());
-                foreach (var (name, sold) in changes[key])
-                    byKey[name] = byKey.GetValueOrDefault(name, Sold.Nothing) + sold;
-                return new SalesPart(to, byKey);
+                foreach (var (name, more) in sold)
+                    byKey[name] = byKey.GetValueOrDefault(name, Sold.Nothing) + more;
+                return new SalesPart(move.To, byKey);
             },
             cancellationToken);
-        if (isBetween)
-            return false;
 
+        var moved = moves.Where(move => !between.Contains(move)).ToDictionary(move => TallyKey(move.Lane));
         await documents.ChangeAsync<LaneTally>(
-            TallyKey(lane),
-            tally => (tally ?? LaneTally.Start) is { } current && current.Position == from ? current.MovedTo(to, events, change) : tally,
+            moved.Keys,
+            (key, tally) => (tally ?? LaneTally.Start) is { } current && current.Position == moved[key].From
+                ? current.MovedTo(moved[key].To, moved[key].Events, moved[key].Change)
+                : tally,
             cancellationToken);
-        return true;
+        return between;
     }
 
     /// <summary>Every day from the first to the last, with what was sold.</summary>

@@ -49,6 +49,7 @@ public sealed class EventStore
         var broker = new Broker(publisher, options, time);
         _parked = new ParkedEvents(bounded, _streams, broker, options, time, logger);
         _ownership = new LaneOwnership(lanes, _history, _log, broker, _parked, incarnation, options, time, logger);
+        _log.Own = _ownership.Own;
         _committer = new Committer(bounded, _streams, lanes, _ownership, _history, incarnation, options, time, logger);
         _folder = new StreamFolder(_streams, types);
         _commands = new StreamCommands(_streams, _folder, _committer, _history, types, incarnation, options, time);

@@ -24,6 +24,12 @@ public sealed record EventStoreOptions
     /// <summary>How long an instance may be silent before another takes over its lane; at least twice <see cref="CallTimeout"/>.</summary>
     public TimeSpan Lease { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// How long an instance may keep to itself what it has committed: other instances read its lane no further, and after a crash what was published
+    /// meanwhile is published again. At most an eighth of <see cref="Lease"/>. It itself answers for all it has committed at once.
+    /// </summary>
+    public TimeSpan HeadInterval { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>One call of the sidecar; afterwards its outcome is unknown.</summary>
     public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -42,7 +48,7 @@ public sealed record EventStoreOptions
     /// <summary>Bytes of tips in one commit, and of one tip: below gRPC's limit of 4 MiB with room for the segment.</summary>
     public int MaxBatchBytes { get; init; } = 2 * 1024 * 1024;
 
-    /// <summary>Events that wait for their publication in memory, and their bytes; what exceeds either is read back from the log.</summary>
+    /// <summary>Latest events of the lane that are kept in memory, for the publication and for readers of the log, and their bytes; what exceeds either is read back.</summary>
     public int RelayBuffer { get; init; } = 10_000;
 
     public int RelayBufferBytes { get; init; } = 32 * 1024 * 1024;

@@ -9,7 +9,6 @@ using DaprOrders.ServiceDefaults.Errors;
 using DaprOrders.ServiceDefaults.Health;
 using DaprOrders.ServiceDefaults.Observability;
 using DaprOrders.ServiceDefaults.Topics;
-using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -49,8 +48,9 @@ public static class Registration
         }));
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(dapr);
-        services.AddDaprClient(client => client.UseGrpcChannelOptions(Channel(builder)));
-        services.AddSingleton(provider => new Documents(provider.GetRequiredService<DaprClient>(), dapr.StateStore));
+        services.AddDaprClient(client => client.UseGrpcChannelOptions(SidecarChannel.Options(builder.Configuration)));
+        services.TryAddSingleton<IBulkStateReads>(_ => new GrpcBulkStateReads(SidecarChannel.Open(builder.Configuration).CreateCallInvoker()));
+        services.AddSingleton(provider => new Documents(provider.GetRequiredService<DaprClient>(), provider.GetRequiredService<IBulkStateReads>(), dapr.StateStore));
         services.AddSingleton<TopicRegistry>();
         services.AddSingleton<UnknownTypes>();
         services.AddDeadLetters();
@@ -63,7 +63,7 @@ public static class Registration
             provider.GetRequiredService<ILogger<RefusedEvents>>()));
         services.AddSingleton<FollowingPublishers>();
         services.AddHostedService(provider => provider.GetRequiredService<FollowingPublishers>());
-        builder.AddAccess(() => new DaprClientBuilder().UseGrpcChannelOptions(Channel(builder)).Build());
+        builder.AddAccess(() => new DaprClientBuilder().UseGrpcChannelOptions(SidecarChannel.Options(builder.Configuration)).Build());
         builder.AddReadiness();
         return builder;
     }
@@ -83,13 +83,6 @@ public static class Registration
         app.MapDeadLetters();
         return app;
     }
-
-    private static GrpcChannelOptions Channel(WebApplicationBuilder builder) => new()
-    {
-        HttpHandler = new ApiTokenHandler(builder.Configuration["DAPR_API_TOKEN"]),
-        ThrowOperationCanceledOnCancellation = true,
-        MaxReceiveMessageSize = 64 * 1024 * 1024,
-    };
 
     private static void Listen(this WebApplicationBuilder builder, string appId)
     {

@@ -4,6 +4,7 @@ using Dapr.Client;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
+using DaprOrders.EventSourcing.State;
 using DaprOrders.Ordering.Pricing;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
@@ -17,6 +18,7 @@ public sealed class PriceListTests : IDisposable
     private static readonly TimeSpan Age = TimeSpan.FromSeconds(5);
 
     private readonly Mock<DaprClient> _dapr = new();
+    private readonly NothingInBulk _bulk = new();
     private readonly FakeTimeProvider _time = new();
     private readonly InventoryProducts _inventory;
     private readonly PriceList _prices;
@@ -40,7 +42,7 @@ public sealed class PriceListTests : IDisposable
             .Returns(Task.CompletedTask);
         _inventory = new InventoryProducts(_dapr.Object);
         _prices = new PriceList(
-            new ProductReplica(new Documents(_dapr.Object, Store)), _inventory, Options.Create(new OrderingOptions { PriceAge = Age }), _time);
+            new ProductReplica(new Documents(_dapr.Object, _bulk, Store)), _inventory, Options.Create(new OrderingOptions { PriceAge = Age }), _time);
     }
 
     [Fact]
@@ -124,16 +126,11 @@ public sealed class PriceListTests : IDisposable
             calls++;
             return Found();
         };
-        _dapr.Setup(dapr => dapr.GetBulkStateAsync(
-                Store, It.Is<IReadOnlyList<string>>(keys => keys.Count == 100), It.IsAny<int?>(), It.IsAny<IReadOnlyDictionary<string, string>>(), It.IsAny<CancellationToken>()))
-            .ReturnsAsync((string _, IReadOnlyList<string> keys, int? _, IReadOnlyDictionary<string, string> _, CancellationToken _) =>
-                [.. keys.Select(key => new BulkStateItem(key, "", ""))]);
-
         var found = await _prices.FindAsync([.. Enumerable.Range(0, 100).Select(number => $"unknown-{number}")], TestContext.Current.CancellationToken);
 
         Assert.All(found, Assert.Null);
         Assert.Equal(1, calls);
-        Assert.Equal(1, _dapr.Invocations.Count(call => call.Method.Name.StartsWith("GetBulkState", StringComparison.Ordinal)));
+        Assert.Equal([100], _bulk.Reads);
         Assert.DoesNotContain(_dapr.Invocations, call => call.Method.Name.StartsWith("GetStateAndETag", StringComparison.Ordinal));
     }
 
@@ -169,6 +166,19 @@ public sealed class PriceListTests : IDisposable
         TestContext.Current.CancellationToken);
 
     private static Product Tea(long version, decimal amount) => new("tea-1", "Tea", new Money(amount, "EUR"), version);
+
+    private sealed class NothingInBulk : IBulkStateReads
+    {
+        /// <summary>How many keys each was for.</summary>
+        public List<int> Reads { get; } = [];
+
+        public Task<IReadOnlyDictionary<string, StateValue>> ReadAsync(
+            string stateStore, IReadOnlyCollection<string> keys, int parallelism, CancellationToken cancellationToken)
+        {
+            Reads.Add(keys.Count);
+            return Task.FromResult<IReadOnlyDictionary<string, StateValue>>(new Dictionary<string, StateValue>());
+        }
+    }
 
     private sealed class Answering(PriceListTests test) : HttpMessageHandler
     {

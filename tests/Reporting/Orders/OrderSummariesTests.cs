@@ -16,7 +16,7 @@ public sealed class OrderSummariesTests
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    private OrderSummaries Summaries => new(new Documents(_state.Client, "statestore"), _journal, Journal.Types, 1);
+    private OrderSummaries Summaries => new(new Documents(_state.Client, _state, "statestore"), _journal, Journal.Types, 1);
 
     [Fact]
     public async Task Duplicates_and_any_order_of_delivery_lead_to_the_same_summary()
@@ -105,7 +105,7 @@ public sealed class OrderSummariesTests
     public async Task A_batch_that_broke_off_anywhere_leaves_each_order_listed_once(int brokenWrite)
     {
         var writes = 0;
-        _state.BeforeSave = _ =>
+        _state.BeforeItem = _ =>
         {
             if (++writes == brokenWrite)
                 throw new TaskCanceledException("The process ends here.");

@@ -27,7 +27,7 @@ public sealed class SalesTests
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    private Documents Documents => new(_state.Client, "statestore");
+    private Documents Documents => new(_state.Client, _state, "statestore");
 
     private SalesLedger Ledger => new(Documents, 1);
 

@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
 using System.Reflection;
+using System.Text;
 using System.Text.Json;
 using Dapr;
 using Dapr.Client;
+using DaprOrders.EventSourcing.State;
 using Grpc.Core;
 using Moq;
 
@@ -11,7 +13,7 @@ namespace DaprOrders.Doubles;
 /// <summary>
 /// A DaprClient whose state lives in memory, with ETags, first-write and bulk saves that are half done, as a sidecar has them.
 /// </summary>
-internal sealed class StateInMemory
+internal sealed class StateInMemory : IBulkStateReads
 {
     private readonly ConcurrentDictionary<string, (string Json, string ETag)> _items = [];
     private readonly Lock _lock = new();
@@ -23,9 +25,6 @@ internal sealed class StateInMemory
         Mock.Setup(client => client.GetStateAndETagAsync<It.IsAnyType>(
                 It.IsAny<string>(), It.IsAny<string>(), It.IsAny<ConsistencyMode?>(), It.IsAny<IReadOnlyDictionary<string, string>>(), It.IsAny<CancellationToken>()))
             .Returns(new InvocationFunc(call => Call(nameof(Get), call, call.Arguments[1])));
-        Mock.Setup(client => client.GetBulkStateAsync(
-                It.IsAny<string>(), It.IsAny<IReadOnlyList<string>>(), It.IsAny<int?>(), It.IsAny<IReadOnlyDictionary<string, string>>(), It.IsAny<CancellationToken>()))
-            .Returns((string _, IReadOnlyList<string> keys, int? _, IReadOnlyDictionary<string, string> _, CancellationToken _) => GetMany(keys));
         Mock.Setup(client => client.SaveBulkStateAsync(
                 It.IsAny<string>(), It.IsAny<IReadOnlyList<SaveStateItem<It.IsAnyType>>>(), It.IsAny<CancellationToken>()))
             .Returns(new InvocationFunc(call => Call(nameof(SaveMany), call, call.Arguments[1])));
@@ -46,6 +45,8 @@ internal sealed class StateInMemory
     public DaprClient Client => Mock.Object;
 
     public JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web);
+
+    public int BulkReads { get; private set; }
 
     public IReadOnlyCollection<string> Keys => [.. _items.Keys];
 
@@ -87,11 +88,14 @@ internal sealed class StateInMemory
         return _items.TryGetValue(key, out var item) ? (JsonSerializer.Deserialize<T>(item.Json, Json), item.ETag) : (default, "");
     }
 
-    private async Task<IReadOnlyList<BulkStateItem>> GetMany(IReadOnlyList<string> keys)
+    async Task<IReadOnlyDictionary<string, StateValue>> IBulkStateReads.ReadAsync(
+        string stateStore, IReadOnlyCollection<string> keys, int parallelism, CancellationToken cancellationToken)
     {
+        BulkReads++;
         await Latency();
         ThrowWhenDown();
-        return [.. keys.Select(key => _items.TryGetValue(key, out var item) ? new BulkStateItem(key, item.Json, item.ETag) : new BulkStateItem(key, "", ""))];
+        return keys.Where(_items.ContainsKey).ToDictionary(
+            key => key, key => new StateValue(Encoding.UTF8.GetBytes(_items[key].Json), _items[key].ETag));
     }
 
     private async Task SaveMany<T>(IReadOnlyList<SaveStateItem<T>> items)

@@ -5,6 +5,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.State;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Health;
 using Microsoft.AspNetCore.Builder;
@@ -65,6 +66,7 @@ internal sealed class ServiceHost : IAsyncDisposable
         builder.AddServiceDefaults("letters");
         builder.Services.AddSerilog(logging => logging.MinimumLevel.Warning().WriteTo.Sink(log), preserveStaticLogger: true);
         builder.Services.AddSingleton(state.Client);
+        builder.Services.AddSingleton<IBulkStateReads>(state);
         builder.Services.AddSingleton<TimeProvider>(time);
         builder.Services.AddHttpClient(Readiness.SidecarClient).ConfigurePrimaryHttpMessageHandler(() => sidecar);
         builder.Services.AddSingleton(new EventTypes().AddFamily<LetterEvent>());

@@ -122,6 +122,7 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
         builder.ConfigureServices(services =>
         {
             services.AddSingleton(Documents.Client);
+            services.AddSingleton<IBulkStateReads>(Documents);
             services.AddSingleton<IStateApi>(State);
             services.AddSingleton<IEventPublisher>(this);
             services.AddSingleton<IPublisherStreams>(this);

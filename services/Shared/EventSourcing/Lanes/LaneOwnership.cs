@@ -16,11 +16,14 @@ internal sealed class LaneOwnership(
     private readonly TaskCompletionSource _acquired = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Dictionary<string, (string ETag, long Since)> _watched = [];
     private readonly Dictionary<string, Task> _adoptions = [];
-    private OwnedLane? _lane;
+    private volatile OwnedLane? _lane;
     private bool _sharesItsName;
 
     /// <summary>Completed when this instance has had a lane.</summary>
     public Task Acquired => _acquired.Task;
+
+    /// <summary>The lane of this name, if it is this instance's own.</summary>
+    public OwnedLane? Own(string lane) => _lane is { IsLost: false } own && own.Name == lane ? own : null;
 
     /// <summary>The lane that this instance owns; waits until it has one. For one caller at a time.</summary>
     /// <exception cref="StoreWentBackException">There is none to be had.</exception>
@@ -90,7 +93,7 @@ internal sealed class LaneOwnership(
 
     private bool IsLeftBehind(HeadAt head)
     {
-        if (head.Head.Owner is null || (_lane is { IsLost: false } own && own.Name == head.Lane))
+        if (head.Head.Owner is null || Own(head.Lane) is not null)
         {
             return false;
         }

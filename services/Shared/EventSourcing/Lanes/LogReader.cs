@@ -10,9 +10,12 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
 {
     private const int SegmentsLookedBack = 8;
 
+    /// <summary>Finds the lane of a name if this instance owns it: what it has in memory is not read from the store.</summary>
+    public Func<string, OwnedLane?> Own { private get; set; } = _ => null;
+
     /// <summary>Every lane with the segment up to which it can be read.</summary>
     public async Task<IReadOnlyList<LogLane>> ListAsync(CancellationToken cancellationToken) =>
-        [.. (await lanes.ReadHeadsAsync(cancellationToken)).Select(head => new LogLane(head.Lane, head.Head.Settled, head.Head.IsClosed))];
+        [.. (await lanes.ReadHeadsAsync(cancellationToken)).Select(head => new LogLane(head.Lane, (Own(head.Lane)?.Shown ?? head).Head.Settled, head.Head.IsClosed))];
 
     /// <summary>
     /// The events of the segments after <paramref name="after"/>: whole segments, until <paramref name="limit"/> events are reached, or
@@ -20,7 +23,7 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
     /// </summary>
     public async Task<LogPage?> ReadAsync(string lane, long after, int limit, CancellationToken cancellationToken)
     {
-        if (await lanes.ReadHeadAsync(lane, cancellationToken) is not { } head)
+        if (await HeadAsync(lane, cancellationToken) is not { } head)
         {
             return null;
         }
@@ -50,7 +53,7 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
     /// </summary>
     public async Task<LogEntries?> ReadEntriesAsync(string lane, long after, int limit, CancellationToken cancellationToken)
     {
-        if (await lanes.ReadHeadAsync(lane, cancellationToken) is not { } head)
+        if (await HeadAsync(lane, cancellationToken) is not { } head)
         {
             return null;
         }
@@ -69,6 +72,14 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
             if (GapAt(head, after + 1) is { } gap)
             {
                 after = gap.To;
+                continue;
+            }
+
+            if (Own(lane)?.Recent(after + 1) is { } recent)
+            {
+                after++;
+                entries.AddRange(recent.GroupBy(e => (e.Event.Stream, e.Topic)).Select(stream =>
+                    new LogEntry(stream.Key.Stream, stream.Min(e => e.Event.Version), stream.Max(e => e.Event.Version), stream.Key.Topic, after)));
                 continue;
             }
 
@@ -96,7 +107,30 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
             return ([], gap.To);
         }
 
+        var (recent, next) = ReadRecent(head.Lane, after, settled, limit);
+        if (next > after)
+        {
+            return (recent, next);
+        }
+
         return await CheckedAsync(head, after, () => ReadWholeAsync(head, after, BeforeGap(head, after, settled), limit, cancellationToken), cancellationToken);
+    }
+
+    private async Task<HeadAt?> HeadAsync(string lane, CancellationToken cancellationToken) =>
+        Own(lane)?.Shown ?? await lanes.ReadHeadAsync(lane, cancellationToken);
+
+    private (IReadOnlyList<PublishableEvent> Events, long Next) ReadRecent(string lane, long after, long settled, int limit)
+    {
+        var events = new List<PublishableEvent>();
+        var bytes = 0L;
+        while (after < settled && events.Count < limit && bytes < chunks.LogBytes && Own(lane)?.Recent(after + 1) is { } recent)
+        {
+            events.AddRange(recent);
+            bytes += recent.Sum(e => (long)e.Event.Bytes);
+            after++;
+        }
+
+        return (events, after);
     }
 
     private static long BeforeGap(HeadAt head, long after, long settled) =>
@@ -120,13 +154,17 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
 
     private static LostPositions? GapAt(HeadAt head, long number) => head.Head.Lost?.FirstOrDefault(lost => lost.From <= number && number <= lost.To);
 
-    // Whoever has read further than the lane reaches has read what the store has lost since.
+    // Whoever has read further than the lane reaches, as its owner may not have written down yet, has read what the store has lost since.
     private async Task<LogPage> AheadAsync(HeadAt head, long after, CancellationToken cancellationToken)
     {
         if (!head.Head.IsClosed)
         {
-            var again = await lanes.ReadHeadAsync(head.Lane, cancellationToken);
+            var (again, batchIds) = await lanes.ReadHeadAsync(head.Lane, [after], cancellationToken);
             head = again ?? head;
+            if (batchIds[0] is not null && !head.Head.IsClosed)
+            {
+                return new LogPage([], after, Math.Max(after, head.Head.Settled));
+            }
         }
 
         if (after <= head.Head.Settled)

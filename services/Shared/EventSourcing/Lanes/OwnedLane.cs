@@ -5,8 +5,8 @@ using Microsoft.Extensions.Logging;
 namespace DaprOrders.EventSourcing.Lanes;
 
 /// <summary>
-/// A lane while this instance owns it: its relay publishes what was committed, in order; its head is written when either has moved on, and to
-/// show that its owner lives. The lane is lost when another instance has written its head, or stands where the next segment would.
+/// A lane while this instance owns it: its relay publishes what was committed, in order, and readers of the log get it from memory; its head is
+/// written some time after either has moved on, and to show that its owner lives. The lane is lost when another instance has written its head, or stands where the next segment would.
 /// </summary>
 internal sealed class OwnedLane(
     HeadAt taken, LaneStorage storage, StoreHistory history, LogReader log, LanePublication publication, EventStoreOptions options, TimeProvider time,
@@ -14,20 +14,19 @@ internal sealed class OwnedLane(
 {
     private const int WitnessesAtOnce = 64;
 
-    // Readers of the log wait for it; under load it is not worth a write per batch.
-    private static readonly TimeSpan HeadInterval = TimeSpan.FromMilliseconds(20);
-
     private readonly CancellationTokenSource _lost = new();
     private readonly Wakeup _committed = new();
     private readonly Wakeup _relayed = new();
     private readonly Wakeup _headMoved = new();
     private readonly ConcurrentDictionary<long, IReadOnlyList<PublishableEvent>> _recent = [];
+    private long _oldest = taken.Head.Settled + 1;
     private readonly Queue<(long Number, string BatchId)> _witnesses = new([(taken.Head.Settled, Segment.FenceIdOf(taken.Head))]);
     private HeadAt _head = taken;
     private long _settled = taken.Head.Settled;
     private long _published = taken.Head.Published;
     private int _buffered;
     private long _bufferedBytes;
+    private bool _hasMoreWitnesses;
     private Task _running = Task.CompletedTask;
 
     public string Name => _head.Lane;
@@ -49,18 +48,38 @@ internal sealed class OwnedLane(
             _witnesses.Enqueue((number, batchId));
         }
 
-        // What does not fit is read back from the log when its turn comes.
-        if (Volatile.Read(ref _buffered) < options.RelayBuffer && Volatile.Read(ref _bufferedBytes) < options.RelayBufferBytes)
-        {
-            Interlocked.Add(ref _buffered, WeightOf(events));
-            Interlocked.Add(ref _bufferedBytes, BytesOf(events));
-            _recent[number] = events;
-        }
+        Remember(number, events);
 
         Volatile.Write(ref _settled, number);
         _committed.Set();
         _headMoved.Set();
     }
+
+    /// <summary>The head as it is to be: what was settled here is settled, whether that is written down yet or not.</summary>
+    public HeadAt Shown => _head with { Head = _head.Head with { Settled = Volatile.Read(ref _settled) } };
+
+    /// <summary>The events of the segment of this number; null where they are not in memory.</summary>
+    public IReadOnlyList<PublishableEvent>? Recent(long number) => _recent.GetValueOrDefault(number);
+
+    // What does not fit is read back from the log when it is asked for.
+    private void Remember(long number, IReadOnlyList<PublishableEvent> events)
+    {
+        while (IsFull && _oldest <= Volatile.Read(ref _published))
+        {
+            if (_recent.TryRemove(_oldest++, out var former))
+            {
+                (_buffered, _bufferedBytes) = (_buffered - WeightOf(former), _bufferedBytes - BytesOf(former));
+            }
+        }
+
+        if (!IsFull)
+        {
+            (_buffered, _bufferedBytes) = (_buffered + WeightOf(events), _bufferedBytes + BytesOf(events));
+            _recent[number] = events;
+        }
+    }
+
+    private bool IsFull => _buffered >= options.RelayBuffer || _bufferedBytes >= options.RelayBufferBytes;
 
     public void Lose()
     {
@@ -158,15 +177,6 @@ internal sealed class OwnedLane(
     {
         var (events, last) = await NextEventsAsync(ended);
         await publication.PublishAsync(events, _published, ended);
-        for (var number = _published + 1; number <= last; number++)
-        {
-            if (_recent.TryRemove(number, out var done))
-            {
-                Interlocked.Add(ref _buffered, -WeightOf(done));
-                Interlocked.Add(ref _bufferedBytes, -BytesOf(done));
-            }
-        }
-
         Volatile.Write(ref _published, last);
         _relayed.Set();
         _headMoved.Set();
@@ -200,9 +210,15 @@ internal sealed class OwnedLane(
     private async Task KeepHeadAsync(CancellationToken ended)
     {
         var backoff = new Backoff(time, options.Lease / 4);
+        var interval = options.HeadInterval < options.Lease / 8 ? options.HeadInterval : options.Lease / 8;
         while (true)
         {
             await _headMoved.WaitAsync(options.Lease / 4, time, ended);
+            if (!_hasMoreWitnesses)
+            {
+                await Task.Delay(interval, time, ended);
+            }
+
             try
             {
                 await WriteHeadAsync(ended);
@@ -218,8 +234,6 @@ internal sealed class OwnedLane(
                 await backoff.WaitAsync(ended);
                 _headMoved.Set();
             }
-
-            await Task.Delay(HeadInterval, time, ended);
         }
     }
 
@@ -250,7 +264,8 @@ internal sealed class OwnedLane(
 
         // An earlier write may have landed late: then this one is still to be made.
         _head = present;
-        if (!present.Head.IsSameAs(wanted) || witnesses.Count == WitnessesAtOnce)
+        _hasMoreWitnesses = witnesses.Count == WitnessesAtOnce;
+        if (!present.Head.IsSameAs(wanted) || _hasMoreWitnesses)
         {
             _headMoved.Set();
         }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Dapr;
 using Dapr.Client;
+using DaprOrders.EventSourcing.State;
 
 namespace DaprOrders.EventSourcing.Projections;
 
@@ -9,7 +10,7 @@ namespace DaprOrders.EventSourcing.Projections;
 /// was read. A write whose outcome is unclear is settled by reading again, so every change must be one that may be applied twice
 /// (by version, by position, as a set).
 /// </summary>
-public sealed class Documents(DaprClient dapr, string stateStore)
+public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stateStore)
 {
     /// <summary>How often a change is tried against writers that are faster, before it fails.</summary>
     private const int MostAttempts = 20;
@@ -37,15 +38,6 @@ public sealed class Documents(DaprClient dapr, string stateStore)
         var loaded = await LoadAsync<T>(keys, cancellationToken);
         return loaded.Where(document => document.Value.Value is not null).ToDictionary(document => document.Key, document => document.Value.Value!);
     }
-
-    /// <summary>
-    /// The documents of these keys that could be read, in one call. For a copy of what can be had elsewhere: what cannot be read now counts as what is
-    /// not there, and is not asked for again by itself.
-    /// </summary>
-    public async Task<IReadOnlyDictionary<string, T>> ReadCopiesAsync<T>(IReadOnlyCollection<string> keys, CancellationToken cancellationToken)
-        where T : class => keys.Count <= 1
-            ? await ReadAsync<T>(keys, cancellationToken)
-            : (await LoadBulkAsync<T>([.. keys.Distinct()], cancellationToken)).ToDictionary(document => document.Key, document => document.Value.Value!);
 
     /// <summary>Changes one document; returns it as it then is.</summary>
     /// <param name="change">Gets null when there is none; returning what it got writes nothing. May be called several times.</param>
@@ -153,26 +145,11 @@ public sealed class Documents(DaprClient dapr, string stateStore)
         if (keys.Count == 1)
             return new Dictionary<string, (T?, string)> { [keys.Single()] = await LoadAsync<T>(keys.Single(), cancellationToken) };
 
-        var distinct = keys.Distinct().ToArray();
-        var found = await LoadBulkAsync<T>(distinct, cancellationToken);
-
-        // The client says of a key that could not be read what it says of one that is not there, so those are asked for by themselves.
-        foreach (var missing in distinct.Where(key => !found.ContainsKey(key)).Chunk(Parallelism))
-        {
-            var read = await Task.WhenAll(missing.Select(key => LoadAsync<T>(key, cancellationToken)));
-            foreach (var (key, value) in missing.Zip(read))
-                found[key] = value;
-        }
-
-        return found;
-    }
-
-    private async Task<Dictionary<string, (T? Value, string ETag)>> LoadBulkAsync<T>(string[] keys, CancellationToken cancellationToken)
-        where T : class
-    {
-        var chunks = await Task.WhenAll(keys.Chunk(MostInCall).Select(chunk =>
-            dapr.GetBulkStateAsync(stateStore, chunk, Parallelism, cancellationToken: cancellationToken)));
-        return chunks.SelectMany(items => items).Where(item => !string.IsNullOrEmpty(item.ETag)).ToDictionary(
-            item => item.Key, item => (Value: JsonSerializer.Deserialize<T>(item.Value, dapr.JsonSerializerOptions), item.ETag));
+        string[] distinct = [.. keys.Distinct()];
+        var chunks = await Task.WhenAll(distinct.Chunk(MostInCall).Select(chunk => bulk.ReadAsync(stateStore, chunk, Parallelism, cancellationToken)));
+        var found = chunks.SelectMany(chunk => chunk).ToDictionary();
+        return distinct.ToDictionary(key => key, key => found.TryGetValue(key, out var stored)
+            ? (Value: JsonSerializer.Deserialize<T>(stored.Value.Span, dapr.JsonSerializerOptions), stored.ETag)
+            : (null, ""));
     }
 }

@@ -1,4 +1,6 @@
 using DaprOrders.EventSourcing.Consuming;
+using DaprOrders.EventSourcing.State;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -15,6 +17,8 @@ public static class Registration
         var registered = new EventTypes();
         types(registered);
         services.AddSingleton(registered);
+        services.TryAddSingleton<IBulkStateReads>(provider =>
+            new GrpcBulkStateReads(SidecarChannel.Open(provider.GetRequiredService<IConfiguration>()).CreateCallInvoker()));
         services.TryAddSingleton<IPublisherStreams, InvokedPublisherStreams>();
         services.TryAddSingleton<IPublisherLogs, InvokedPublisherLogs>();
         services.TryAddSingleton<PublisherLanes>();

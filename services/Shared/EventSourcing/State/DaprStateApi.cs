@@ -1,4 +1,3 @@
-using System.Text;
 using Dapr;
 using Dapr.Client;
 using Grpc.Core;
@@ -6,7 +5,7 @@ using Grpc.Core;
 namespace DaprOrders.EventSourcing.State;
 
 /// <summary>The Dapr state API over gRPC, which keeps bytes as they are (over HTTP daprd re-encodes numbers).</summary>
-internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) : IStateApi
+internal sealed class DaprStateApi(DaprClient dapr, IBulkStateReads bulk, EventStoreOptions options) : IStateApi
 {
     private const string Cosmos = "state.azure.cosmosdb";
     private const string Redis = "state.redis";
@@ -83,10 +82,10 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
             return await Task.WhenAll(keys.Select(key => GetAsync(key, cancellationToken)));
         }
 
-        IReadOnlyList<BulkStateItem> items;
         try
         {
-            items = await dapr.GetBulkStateAsync(options.StateStore, keys, parallelism: 0, cancellationToken: cancellationToken);
+            var found = await bulk.ReadAsync(options.StateStore, keys, parallelism: 0, cancellationToken);
+            return [.. keys.Select(found.GetValueOrDefault)];
         }
         catch (DaprException exception) when (exception.InnerException is RpcException { StatusCode: StatusCode.ResourceExhausted })
         {
@@ -98,14 +97,6 @@ internal sealed class DaprStateApi(DaprClient dapr, EventStoreOptions options) :
                 .. await GetManyAsync([.. keys.Skip(half)], cancellationToken),
             ];
         }
-
-        var byKey = items.Where(item => !string.IsNullOrEmpty(item.ETag))
-            .ToDictionary(item => item.Key, item => new StateValue(Encoding.UTF8.GetBytes(item.Value), item.ETag));
-
-        // The client says of a key that could not be read what it says of one that is not there, so those are asked for by themselves.
-        return await Task.WhenAll(keys.Select(key => byKey.TryGetValue(key, out var value)
-            ? Task.FromResult<StateValue?>(value)
-            : GetAsync(key, cancellationToken)));
     }
 
     public async Task<bool> TrySaveAsync(StateWrite write, CancellationToken cancellationToken)

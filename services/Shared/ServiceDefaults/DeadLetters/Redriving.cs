@@ -33,7 +33,7 @@ internal sealed class Redriving(DeadLetterStore letters, TopicRegistry topics, T
     private async Task HandleAsync(DeadLetter letter, CancellationToken cancellationToken)
     {
         var topic = topics.Find(letter.Topic) ?? throw new UnreadableEventException(
-            $"The message names the topic '{letter.Topic}'; this service handles {string.Join(", ", topics.Names)}.");
+            $"The message names the topic '{letter.Topic}'; this service handles {string.Join(", ", topics.Subscribed)}.");
         await topic.RedriveAsync(letter.Message, cancellationToken);
     }
 }

@@ -76,12 +76,12 @@ internal sealed class TopicsAreSubscribed(IHttpClientFactory clients, TopicRegis
 {
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken)
     {
-        if (topics.Names.Count == 0)
+        if (topics.Subscribed.Count == 0)
             return HealthCheckResult.Healthy();
 
         using var client = clients.CreateClient(Readiness.SidecarClient);
         using var metadata = JsonDocument.Parse(await client.GetByteArrayAsync("/v1.0/metadata", cancellationToken));
-        var missing = topics.Names.Except(Subscribed(metadata.RootElement)).ToList();
+        var missing = topics.Subscribed.Except(Subscribed(metadata.RootElement)).ToList();
         return missing.Count == 0
             ? HealthCheckResult.Healthy()
             : HealthCheckResult.Unhealthy(

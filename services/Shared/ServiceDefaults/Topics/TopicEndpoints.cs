@@ -49,6 +49,15 @@ public static class TopicEndpoints
         }
     }
 
+    /// <summary>
+    /// A topic that the consumer does not subscribe to: it reads the publisher's event log, and is woken otherwise. Only the dead letters are its own that
+    /// the reading makes.
+    /// </summary>
+    /// <inheritdoc cref="MapWakeUp" path="/param[@name='redrive']"/>
+    public static void MapReadInLog(this WebApplication app, string topic, string publisher, Func<CancellationToken, Task> redrive) =>
+        app.Services.GetRequiredService<TopicRegistry>().Add(
+            app.CreateTopic(topic, publisher, (_, cancellationToken) => redrive(cancellationToken)), isFollowed: false, isSubscribed: false);
+
     private static Topic CreateTopic(
         this WebApplication app, string topic, string publisher, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle)
     {
@@ -130,8 +139,10 @@ internal sealed class TopicRegistry
 {
     private readonly Dictionary<string, Topic> _topics = [];
     private readonly List<Topic> _followed = [];
+    private readonly List<string> _subscribed = [];
 
-    public IReadOnlyCollection<string> Names => _topics.Keys;
+    /// <summary>The names of those that the sidecar is to deliver.</summary>
+    public IReadOnlyCollection<string> Subscribed => _subscribed;
 
     /// <summary>Those that the catch-up looks after.</summary>
     public IReadOnlyList<Topic> Followed => _followed;
@@ -139,11 +150,13 @@ internal sealed class TopicRegistry
     /// <summary>Its deliveries only tell that there is something to read in the publisher's log.</summary>
     public bool IsWakeUp(Topic topic) => !_followed.Contains(topic);
 
-    public void Add(Topic topic, bool isFollowed)
+    public void Add(Topic topic, bool isFollowed, bool isSubscribed = true)
     {
         _topics.Add(topic.Name, topic);
         if (isFollowed)
             _followed.Add(topic);
+        if (isSubscribed)
+            _subscribed.Add(topic.Name);
     }
 
     public Topic? Find(string? name) => name is null ? null : _topics.GetValueOrDefault(name);

@@ -3,6 +3,7 @@ using DaprOrders.EventSourcing.State;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resources;
 using DaprOrders.Tests.Servers;
+using Grpc.Net.Client;
 
 namespace DaprOrders.EventSourcing.Tests.Conformance;
 
@@ -15,6 +16,7 @@ internal sealed class StoreUnderTest : IAsyncDisposable
 
     private readonly EmbeddedDapr _dapr;
     private readonly DaprClient[] _clients;
+    private readonly GrpcChannel[] _channels;
     private readonly string _directory;
 
     private StoreUnderTest(EmbeddedDapr dapr, string directory)
@@ -22,6 +24,7 @@ internal sealed class StoreUnderTest : IAsyncDisposable
         (_dapr, _directory) = (dapr, directory);
         _clients = [.. Enumerable.Range(0, dapr.Sidecars.Count).Select(Addresses)
             .Select(address => new DaprClientBuilder().UseHttpEndpoint(address.Http).UseGrpcEndpoint(address.Grpc).Build())];
+        _channels = [.. Enumerable.Range(0, dapr.Sidecars.Count).Select(Addresses).Select(address => GrpcChannel.ForAddress(address.Grpc))];
     }
 
     public static TheoryData<string> All => ["in-memory", "sqlite", "redis", "postgresql"];
@@ -37,7 +40,8 @@ internal sealed class StoreUnderTest : IAsyncDisposable
     }
 
     /// <summary>The state API as the event store sees it, through one of the two sidecars.</summary>
-    public IStateApi Api(int sidecar) => new DaprStateApi(_clients[sidecar], new EventStoreOptions { StateStore = Component });
+    public IStateApi Api(int sidecar) =>
+        new DaprStateApi(_clients[sidecar], new GrpcBulkStateReads(_channels[sidecar].CreateCallInvoker()), new EventStoreOptions { StateStore = Component });
 
     /// <summary>The HTTP and the gRPC address of one of the two sidecars.</summary>
     public (string Http, string Grpc) Addresses(int sidecar) =>
@@ -47,6 +51,8 @@ internal sealed class StoreUnderTest : IAsyncDisposable
     {
         foreach (var client in _clients)
             client.Dispose();
+        foreach (var channel in _channels)
+            channel.Dispose();
         await _dapr.DisposeAsync();
         Directory.Delete(_directory, recursive: true);
     }

@@ -10,7 +10,7 @@ public sealed class DocumentsTests
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    private Documents Documents => new(_state.Client, "statestore");
+    private Documents Documents => new(_state.Client, _state, "statestore");
 
     [Fact]
     public async Task A_document_is_created_changed_and_read()

@@ -157,14 +157,7 @@ internal sealed class LossRun
             await UntilAsync(() => _instances.All(instance => instance.Store.Loss is not null), NoticesWithin);
             Promise(_instances.All(instance => instance.Store.Loss is not null), "one instance knows of a loss, and another does not");
 
-            // Of what was acknowledged while nobody knew nothing is promised but that it is not changed once it is known.
-            kept = Stored();
             _meanwhile.UnionWith(_acknowledged.Keys.Except(before));
-            foreach (var command in _meanwhile.Where(command => !kept.ContainsKey(command)))
-            {
-                _acknowledged.Remove(command);
-            }
-
             await RecoverAsync();
         }
     }
@@ -181,6 +174,15 @@ internal sealed class LossRun
         }
 
         Promise(_acknowledged.Count == before, "a command was acknowledged though a loss was known");
+
+        // Of what was acknowledged while nobody knew nothing is promised but that it is not changed once the recovery is declared: until then a write may
+        // land late whose tag, on a store that counts, has come to be right once more.
+        var kept = Stored();
+        foreach (var command in _meanwhile.Where(command => !kept.ContainsKey(command)))
+        {
+            _acknowledged.Remove(command);
+        }
+
         var declaring = _instances[_world.Random.Next(Instances)];
         while (await DeclareAsync(declaring) is null && _instances.Any(instance => instance.Store.Loss is not null))
         {

@@ -60,7 +60,7 @@ internal sealed class SimulatedConsumer
     /// <summary>For a mutant only: what this process believes to have handled.</summary>
     public HandledEvents Handled => _topic.Handled;
 
-    public static Documents DocumentsOf(StateInMemory state, World world) => new(state.Client, "statestore") { Time = world, Jitter = world.Random };
+    public static Documents DocumentsOf(StateInMemory state, World world) => new(state.Client, state, "statestore") { Time = world, Jitter = world.Random };
 
     public static DeadLetterStore LettersOf(StateInMemory state, World world)
     {

@@ -1,5 +1,5 @@
-using System.Text;
 using Dapr.Client;
+using DaprOrders.Doubles;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resources;
@@ -24,7 +24,7 @@ public sealed class DaprStateApiTests
     [InlineData("state.aws.dynamodb", BatchWrites.Separate)]
     public async Task Transactions_are_used_where_they_roll_back_whatever_the_store_calls_transactional(string type, BatchWrites expected)
     {
-        var api = new DaprStateApi(Client(type, "ETAG", "TRANSACTIONAL").Object, new EventStoreOptions { StateStore = Store });
+        var api = new DaprStateApi(Client(type, "ETAG", "TRANSACTIONAL").Object, new StateInMemory(), new EventStoreOptions { StateStore = Store });
 
         Assert.Equal(expected, await api.DescribeAsync(Cancel));
     }
@@ -34,7 +34,7 @@ public sealed class DaprStateApiTests
     {
         var options = new EventStoreOptions { StateStore = Store, BatchWrites = BatchWrites.Separate };
 
-        Assert.Equal(BatchWrites.Separate, await new DaprStateApi(Client("state.sqlite", "ETAG").Object, options).DescribeAsync(Cancel));
+        Assert.Equal(BatchWrites.Separate, await new DaprStateApi(Client("state.sqlite", "ETAG").Object, new StateInMemory(), options).DescribeAsync(Cancel));
     }
 
     /// <summary>Recorded on redis: within a transaction first-write overwrites, and beside a refused operation the others are written.</summary>
@@ -45,7 +45,7 @@ public sealed class DaprStateApiTests
     public async Task Transactions_that_are_not_known_to_roll_back_cannot_be_switched_on(string type)
     {
         var options = new EventStoreOptions { StateStore = Store, BatchWrites = BatchWrites.Atomic };
-        var api = new DaprStateApi(Client(type, "ETAG", "TRANSACTIONAL").Object, options);
+        var api = new DaprStateApi(Client(type, "ETAG", "TRANSACTIONAL").Object, new StateInMemory(), options);
 
         var refusal = await Assert.ThrowsAsync<UnsuitableStateStoreException>(() => api.DescribeAsync(Cancel));
 
@@ -60,7 +60,7 @@ public sealed class DaprStateApiTests
     [InlineData("state.mysql", new[] { "ETAG", "TRANSACTIONAL" }, "two keys that differ in case are one")]
     public async Task A_store_that_would_lose_events_is_refused_with_the_reason(string type, string[] capabilities, string reason)
     {
-        var api = new DaprStateApi(Client(type, capabilities).Object, new EventStoreOptions { StateStore = Store });
+        var api = new DaprStateApi(Client(type, capabilities).Object, new StateInMemory(), new EventStoreOptions { StateStore = Store });
 
         var refusal = await Assert.ThrowsAsync<UnsuitableStateStoreException>(() => api.DescribeAsync(Cancel));
 
@@ -71,30 +71,11 @@ public sealed class DaprStateApiTests
     [Fact]
     public async Task A_component_that_is_not_there_is_refused_and_the_others_are_named()
     {
-        var api = new DaprStateApi(Client("state.sqlite", "ETAG").Object, new EventStoreOptions { StateStore = "other" });
+        var api = new DaprStateApi(Client("state.sqlite", "ETAG").Object, new StateInMemory(), new EventStoreOptions { StateStore = "other" });
 
         var refusal = await Assert.ThrowsAsync<UnsuitableStateStoreException>(() => api.DescribeAsync(Cancel));
 
         Assert.Contains("'other'; it has: statestore", refusal.Message, StringComparison.Ordinal);
-    }
-
-    /// <summary>The client drops the error of a key that could not be read in bulk: it then looks as if it were not there.</summary>
-    [Fact]
-    public async Task A_key_that_a_bulk_read_does_not_find_is_read_by_itself()
-    {
-        var client = Client("state.redis", "ETAG");
-        client.Setup(dapr => dapr.GetBulkStateAsync(Store, It.IsAny<IReadOnlyList<string>>(), It.IsAny<int?>(), null, It.IsAny<CancellationToken>()))
-            .ReturnsAsync([new BulkStateItem("a", "1", "7"), new BulkStateItem("failed", "", ""), new BulkStateItem("missing", "", "")]);
-        client.Setup(dapr => dapr.GetByteStateAndETagAsync(Store, "failed", ConsistencyMode.Strong, null, It.IsAny<CancellationToken>()))
-            .ReturnsAsync((Encoding.UTF8.GetBytes("2"), "8"));
-        client.Setup(dapr => dapr.GetByteStateAndETagAsync(Store, "missing", ConsistencyMode.Strong, null, It.IsAny<CancellationToken>()))
-            .ReturnsAsync((ReadOnlyMemory<byte>.Empty, ""));
-        var api = new DaprStateApi(client.Object, new EventStoreOptions { StateStore = Store });
-        await api.DescribeAsync(Cancel);
-
-        var read = await api.GetManyAsync(["missing", "failed", "a"], Cancel);
-
-        Assert.Equal([null, "8", "7"], read.Select(value => value?.ETag));
     }
 
     /// <summary>A key that a transaction of redis has created is overwritten by the next one that creates it.</summary>
@@ -102,7 +83,7 @@ public sealed class DaprStateApiTests
     public async Task Without_rollback_several_writes_are_one_save_of_single_writes()
     {
         var client = Client("state.redis", "ETAG", "TRANSACTIONAL");
-        var api = new DaprStateApi(client.Object, new EventStoreOptions { StateStore = Store });
+        var api = new DaprStateApi(client.Object, new StateInMemory(), new EventStoreOptions { StateStore = Store });
         await api.DescribeAsync(Cancel);
 
         await api.SaveManyAsync([new StateWrite("new", "1"u8.ToArray(), null), new StateWrite("old", "2"u8.ToArray(), "7")], Cancel);
@@ -131,7 +112,8 @@ public sealed class DaprStateApiTests
             .UseGrpcEndpoint($"http://127.0.0.1:{sidecar["shop"].GrpcPort}")
             .UseGrpcChannelOptions(new GrpcChannelOptions { HttpHandler = handler })
             .Build();
-        var api = new DaprStateApi(client, new EventStoreOptions { StateStore = Store, BatchWrites = BatchWrites.Separate });
+        using var channel = GrpcChannel.ForAddress($"http://127.0.0.1:{sidecar["shop"].GrpcPort}", new GrpcChannelOptions { HttpHandler = new ApiTokenHandler("secret") });
+        var api = new DaprStateApi(client, new GrpcBulkStateReads(channel.CreateCallInvoker()), new EventStoreOptions { StateStore = Store, BatchWrites = BatchWrites.Separate });
         await api.DescribeAsync(Cancel);
 
         await api.SaveManyAsync([new StateWrite("a", "1"u8.ToArray(), null), new StateWrite("b", "2"u8.ToArray(), null)], Cancel);

@@ -61,13 +61,14 @@ public sealed class StoreWentBackTests
     [Fact]
     public async Task Given_a_consumers_store_that_went_back_then_nothing_is_followed_until_the_recovery_and_then_what_was_handled_shortly_before_comes_again()
     {
-        var (store, handled, log) = (new RestoredStore(), new ConcurrentQueue<string>(), new LogOfOneEvent());
+        var (store, documents, handled, log) = (new RestoredStore(), new StateInMemory(), new ConcurrentQueue<string>(), new LogOfOneEvent());
         await using var service = await StartAsync(
             store,
             services => services
                 .AddSingleton<IPublisherLogs>(log)
                 .AddSingleton<IPublisherStreams>(log)
-                .AddSingleton(new StateInMemory().Client)
+                .AddSingleton(documents.Client)
+                .AddSingleton<IBulkStateReads>(documents)
                 .Configure<CatchUpOptions>(options => options.Behind = TimeSpan.FromMilliseconds(20)),
             app => app.MapTopic("ledgers", "bank", (events, _) =>
             {

@@ -527,7 +527,7 @@ public sealed class CatchUpTests
 
     private Follower Replica(string name = "one")
     {
-        var documents = new Documents(_state.Client, "statestore");
+        var documents = new Documents(_state.Client, _state, "statestore");
         var topic = new Topic(
             "letters", "post", (events, _) => HandleAsync(events), new HandledEvents(_options.BehindAtMost, _time), new EventTypes().AddFamily<LetterEvent>(), Unsigned, new UnknownTypes(NullLogger<UnknownTypes>.Instance), Failures(), _time, NullLogger<Topic>.Instance);
         var refused = new RefusedEvents(Letters(), Unsigned, Options.Create(_options), _time, NullLogger<RefusedEvents>.Instance);
@@ -549,16 +549,16 @@ public sealed class CatchUpTests
         return Task.CompletedTask;
     }
 
-    private FailureLog Failures() => new(new Documents(_state.Client, "statestore"), _time, NullLogger<FailureLog>.Instance);
+    private FailureLog Failures() => new(new Documents(_state.Client, _state, "statestore"), _time, NullLogger<FailureLog>.Instance);
 
-    private DeadLetterStore Letters() => new(new Documents(_state.Client, "statestore"), Failures(), _time);
+    private DeadLetterStore Letters() => new(new Documents(_state.Client, _state, "statestore"), Failures(), _time);
 
     private async Task<IReadOnlyList<DeadLetter>> LettersAsync() => [.. (await Letters().ReadAsync(null, 100, Cancellation))!.Items.OrderBy(letter => letter.EventId)];
 
-    private async Task<object?> CursorAsync() => await new Documents(_state.Client, "statestore").ReadAsync<object>("catch-up|post|0", Cancellation);
+    private async Task<object?> CursorAsync() => await new Documents(_state.Client, _state, "statestore").ReadAsync<object>("catch-up|post|0", Cancellation);
 
     private async Task<long> PositionAsync() =>
-        (await new Documents(_state.Client, "statestore").ReadAsync<CursorDocument>("catch-up|post|0", Cancellation))!.Position;
+        (await new Documents(_state.Client, _state, "statestore").ReadAsync<CursorDocument>("catch-up|post|0", Cancellation))!.Position;
 
     private sealed record CursorDocument(long Position);
 

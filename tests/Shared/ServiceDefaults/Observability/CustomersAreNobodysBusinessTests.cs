@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.State;
 using DaprOrders.ServiceDefaults.Observability;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -69,7 +70,9 @@ public sealed class CustomersAreNobodysBusinessTests
             builder.Configuration[key] = value;
         builder.AddServiceDefaults("letters");
         builder.Services.AddSingleton(new EventTypes());
-        builder.Services.AddSingleton(new StateInMemory().Client);
+        var state = new StateInMemory();
+        builder.Services.AddSingleton(state.Client);
+        builder.Services.AddSingleton<IBulkStateReads>(state);
         builder.Services.AddSingleton<IPublisherLogs>(new PublisherLog());
         builder.Services.AddSingleton<PublisherLanes>();
         configure(builder);

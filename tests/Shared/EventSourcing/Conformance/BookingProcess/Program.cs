@@ -8,6 +8,7 @@ const int Writers = 8;
 
 var builder = Host.CreateApplicationBuilder(args[2..]);
 builder.Logging.ClearProviders();
+builder.Configuration["DAPR_GRPC_ENDPOINT"] = args[1];
 builder.Services.AddSingleton(new DaprClientBuilder().UseHttpEndpoint(args[0]).UseGrpcEndpoint(args[1]).Build());
 builder.Services.AddSingleton<IEventPublisher, NoBroker>();
 builder.Services.AddEventStore(types => types.Add<Booked>());

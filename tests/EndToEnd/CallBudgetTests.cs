@@ -1,0 +1,115 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+using DaprOrders.Bench.Orders;
+
+namespace DaprOrders.EndToEnd.Tests;
+
+/// <summary>
+/// What an order costs, in calls of the services to their sidecars and deliveries to the services: times on a busy machine say little, these
+/// are the same everywhere. Whoever adds a call to every order sees it here.
+/// </summary>
+public sealed class CallBudgetTests : IAsyncLifetime
+{
+    private const int OneAtATime = 40;
+    private const int AtOnce = 500;
+
+    /// <summary>That Ordering publishes until an order is shipped.</summary>
+    private const int EventsOfAnOrder = 4;
+
+    private static readonly TimeSpan Rest = TimeSpan.FromSeconds(10);
+
+    private readonly Installation _installation = new();
+    private readonly HttpClient _http = new();
+    private readonly Shop _shop;
+    private readonly OrdersSystem _system;
+    private CallCounts _idle = null!;
+
+    public CallBudgetTests()
+    {
+        _system = new OrdersSystem(_installation);
+        _shop = _system.Shop;
+    }
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        await _system.InitializeAsync();
+        await PlaceAsync(await _shop.StockAsync(20), 20, together: false);
+        var before = await CountAsync();
+        await Task.Delay(Rest, Cancellation);
+        _idle = (await CountAsync()).Since(before);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _system.DisposeAsync();
+        _installation.Dispose();
+        _http.Dispose();
+    }
+
+    [Fact]
+    public async Task An_order_by_itself_costs_at_most_78_calls_and_deliveries() => await AssertCostAsync(OneAtATime, together: false, atMost: 78);
+
+    [Fact]
+    public async Task Of_five_hundred_orders_at_once_each_costs_at_most_8_calls_and_deliveries() => await AssertCostAsync(AtOnce, together: true, atMost: 8);
+
+    private async Task AssertCostAsync(int orders, bool together, double atMost)
+    {
+        var sku = await _shop.StockAsync(orders);
+        var (before, clock) = (await CountAsync(), Stopwatch.StartNew());
+
+        await PlaceAsync(sku, orders, together);
+
+        var cost = (await CountAsync()).Since(before, _idle, clock.Elapsed / Rest);
+        TestContext.Current.TestOutputHelper?.WriteLine(cost.Table(orders));
+        Assert.True(cost.Total / orders <= atMost, $"An order costs {cost.Total / orders:0.0} calls and deliveries, at most {atMost} are expected:\n{cost.Table(orders)}");
+    }
+
+    /// <summary>Places orders and waits until they are shipped and reported, by ways that cost an application no call: it is the services that are asked, and the counts.</summary>
+    private async Task PlaceAsync(string sku, int orders, bool together)
+    {
+        var (reported, published) = (await ShippedAsync(), await PublishedAsync());
+        if (together)
+        {
+            await Task.WhenAll(Enumerable.Range(0, orders).Select(_ => PlaceAsync(sku)));
+        }
+        else
+        {
+            for (var order = 0; order < orders; order++)
+            {
+                await PlaceAsync(sku);
+                published += EventsOfAnOrder;
+                await Until.Async(PublishedAsync, count => count >= published, "the order to be shipped");
+            }
+        }
+
+        await Until.Async(ShippedAsync, shipped => shipped == reported + orders, $"{orders} orders to be reported as shipped");
+    }
+
+    private async Task PlaceAsync(string sku)
+    {
+        using var answer = await _http.PostAsJsonAsync(
+            new Uri(AppOf("ordering"), "orders"), new { customerId = "c-1", paymentMethod = "pm_card_ok", lines = new[] { new { sku, quantity = 1 } } }, Cancellation);
+        await Shop.ReadAsync(answer, HttpStatusCode.Created);
+    }
+
+    // What the sidecar has counted: to ask Ordering for the order would be a call more.
+    private async Task<double> PublishedAsync() => (await CallCounts.ReadAsync(_http, [MetricsOf("ordering")], Cancellation)).EventsPublished;
+
+    private async Task<long> ShippedAsync() => (await GetAsync("reporting", "summary"))["byStatus"]!["shipped"]?.GetValue<long>() ?? 0;
+
+    private async Task<JsonNode> GetAsync(string app, string path)
+    {
+        using var answer = await _http.GetAsync(new Uri(AppOf(app), path), Cancellation);
+        return await Shop.ReadAsync(answer, HttpStatusCode.OK);
+    }
+
+    private Task<CallCounts> CountAsync() => CallCounts.ReadAsync(_http, Shop.Apps.Select(MetricsOf), Cancellation);
+
+    private Uri MetricsOf(string app) => new($"http://localhost:{_installation.PortOf(app, "metricsPort")}/metrics");
+
+    private Uri AppOf(string app) => new($"http://localhost:{_installation.PortOf(app, "appPort")}/");
+}
