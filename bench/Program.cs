@@ -9,4 +9,5 @@ return await new RootCommand("Measures DaprOrders on this machine, over the loop
     StockBench.Create(),
     EchoCommand.Create(),
     OrdersCommand.Create(),
+    CallsCommand.Create(),
 }.Parse(args).InvokeAsync();

@@ -7,9 +7,20 @@ namespace DaprOrders.Ordering.FulfillingOrders;
 /// <summary>What Inventory, Payments and Shipping report of an order moves the order on.</summary>
 public sealed class OrderFulfillment(EventStore store)
 {
+    /// <summary>Each event that matters says all that matters here, whatever went before it.</summary>
+    private const long NeededUpTo = 0;
+
     /// <summary>Topics <c>stock</c>, <c>payments</c> and <c>shipments</c>: one stream of theirs belongs to one order.</summary>
-    public Task FollowAsync(IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken) => store.ConsumeAsync(
-        Order.Category, OrderIdOf(events[0]), events, (order, incoming) => Decide(order, incoming.Payload), cancellationToken);
+    public async Task FollowAsync(IReadOnlyList<IncomingEvent> delivered, CancellationToken cancellationToken)
+    {
+        // These change nothing here, so they are not worth the write that notes them as seen.
+        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => incoming.Payload is not (PaymentRequested or ShipmentRequested or ReservationFulfilled))];
+        if (events.Count > 0)
+        {
+            await store.ConsumeAsync(
+                Order.Category, OrderIdOf(events[0]), events, (order, incoming) => Decide(order, incoming.Payload), cancellationToken, NeededUpTo);
+        }
+    }
 
     private static Decision<OrderEvent> Decide(Order order, object happened) => happened switch
     {

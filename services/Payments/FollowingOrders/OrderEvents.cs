@@ -22,7 +22,7 @@ public sealed class OrderEvents(EventStore store, OpenPayments open)
 
         var orderId = ((OrderEvent)events[0].Payload).OrderId;
         // Durable with this: whatever becomes of the provider or of this process, the event log tells that a call is owed.
-        var handled = await store.ConsumeAsync(Payment.Category, orderId, events, Decide, cancellationToken, NeededUpTo);
+        var handled = await store.ConsumeAsync(Payment.Category, orderId, events, Decide, cancellationToken, NeededUpTo, likelyNew: events[0].Payload is OrderStockReserved);
         if (handled.Stream.State.IsUnsettled)
         {
             open.AddNew(orderId, handled.Stream.UpdatedAt.GetValueOrDefault());

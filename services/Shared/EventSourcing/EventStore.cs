@@ -310,31 +310,48 @@ public sealed class EventStore
     /// Of the source stream's events those after this version may be left out: each says all that matters here, whatever went before. So a
     /// consumer need not hand over, and thereby write down, those that change nothing.
     /// </param>
+    /// <param name="likelyNew">
+    /// The stream should not exist: it is created without being read, and read only where that is refused; while others wait for their commits, it is
+    /// read with theirs. Only for a decision that does nothing else: on a stream that does exist it is made in vain once.
+    /// </param>
     public Task<Handled<TState>> ConsumeAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category,
         string id,
         IReadOnlyList<IncomingEvent> events,
         Func<TState, IncomingEvent, Decision<TEvent>> decide,
         CancellationToken cancellationToken,
-        long neededUpTo = long.MaxValue)
+        long neededUpTo = long.MaxValue,
+        bool likelyNew = false)
         where TEvent : class =>
-        ConsumeAsync(category, id, events, (state, incoming, _) => Task.FromResult(decide(state, incoming)), cancellationToken, neededUpTo);
+        ConsumeAsync(category, id, events, (state, incoming, _) => Task.FromResult(decide(state, incoming)), likelyNew, neededUpTo, cancellationToken);
 
     /// <summary>
     /// As above, for a decision that needs others: what it makes them do must be right whether or not its events are committed, and must do nothing
     /// more when it is asked again.
     /// </summary>
-    public async Task<Handled<TState>> ConsumeAsync<TState, TEvent>(
+    public Task<Handled<TState>> ConsumeAsync<TState, TEvent>(
         StreamCategory<TState, TEvent> category,
         string id,
         IReadOnlyList<IncomingEvent> events,
         Func<TState, IncomingEvent, CancellationToken, Task<Decision<TEvent>>> decide,
         CancellationToken cancellationToken,
         long neededUpTo = long.MaxValue)
+        where TEvent : class =>
+        ConsumeAsync(category, id, events, decide, likelyNew: false, neededUpTo, cancellationToken);
+
+    private async Task<Handled<TState>> ConsumeAsync<TState, TEvent>(
+        StreamCategory<TState, TEvent> category,
+        string id,
+        IReadOnlyList<IncomingEvent> events,
+        Func<TState, IncomingEvent, CancellationToken, Task<Decision<TEvent>>> decide,
+        bool likelyNew,
+        long neededUpTo,
+        CancellationToken cancellationToken)
         where TEvent : class
     {
         var source = events[0].Recorded.Stream;
-        return await _commands.ExecuteAsync(category, id, likelyNew: false, ProposeAsync, cancellationToken);
+        // A creation that is refused has all that is committed with it made again.
+        return await _commands.ExecuteAsync(category, id, likelyNew && _committer.IsIdle, ProposeAsync, cancellationToken);
 
         async Task<Proposal> ProposeAsync(StreamState<TState> present, TipAt at, CancellationToken token)
         {

@@ -18,7 +18,7 @@ public sealed class PaidOrders(EventStore store, IOptions<ShippingOptions> optio
         if (events.Count > 0)
         {
             await store.ConsumeAsync(
-                Shipment.Category, ((OrderEvent)events[0].Payload).OrderId, events, Decide, cancellationToken, NeededUpTo);
+                Shipment.Category, ((OrderEvent)events[0].Payload).OrderId, events, Decide, cancellationToken, NeededUpTo, likelyNew: events[0].Payload is OrderPaid);
         }
     }
 

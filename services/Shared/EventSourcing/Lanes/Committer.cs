@@ -43,6 +43,9 @@ internal sealed class Committer
     /// <summary>What waits for its commit, or is in flight, on a stream; there is never more than one.</summary>
     public PendingAppend? PendingOn(string stream) => _pending.GetValueOrDefault(stream);
 
+    /// <summary>Nothing waits for its commit.</summary>
+    public bool IsIdle => _pending.IsEmpty;
+
     /// <summary>So many bytes wait for their commit that no more are taken.</summary>
     public bool IsFull => Volatile.Read(ref _bytes) >= _options.QueueBytes;
 

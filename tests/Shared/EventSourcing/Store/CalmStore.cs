@@ -36,6 +36,9 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
 
     public int KeysRead { get; private set; }
 
+    /// <summary>Of them those of streams.</summary>
+    public int StreamsRead { get; private set; }
+
     /// <summary>Batches that were written.</summary>
     public int Batches { get; private set; }
 
@@ -75,6 +78,7 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
     public Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) => CallAsync(() =>
     {
         KeysRead++;
+        StreamsRead += IsOfStream(key) ? 1 : 0;
         return _store.Get(key);
     });
 
@@ -82,6 +86,7 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
         CallAsync<IReadOnlyList<StateValue?>>(() =>
         {
             KeysRead += keys.Count;
+            StreamsRead += keys.Count(IsOfStream);
             return [.. keys.Select(_store.Get)];
         });
 
@@ -138,6 +143,8 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
             return effect();
         }
     }
+
+    private static bool IsOfStream(string key) => key.StartsWith("stream|", StringComparison.Ordinal);
 
     private Task<T> CallAsync<T>(Func<T> effect)
     {

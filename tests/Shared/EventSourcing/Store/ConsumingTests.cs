@@ -27,6 +27,30 @@ public sealed class ConsumingTests
     }
 
     [Fact]
+    public async Task A_stream_that_should_be_new_is_created_without_being_read_and_what_comes_again_changes_nothing()
+    {
+        await using var calm = new CalmStore();
+        await calm.Store.Ready;
+
+        await ConsumeFirstAsync(1);
+        Assert.Equal(0, calm.StreamsRead);
+        var again = await ConsumeFirstAsync(1);
+        var more = await ConsumeFirstAsync(2);
+
+        Assert.Empty(again.Appended);
+        Assert.Equal(new Ledger(1 + 2, 2, false), more.Stream.State);
+
+        Task<Handled<Ledger>> ConsumeFirstAsync(long version) => calm.Store.ConsumeAsync(
+            CalmStore.Category,
+            "a",
+            [CalmStore.Incoming(version)],
+            (_, incoming) => new Booked(((Booked)incoming.Payload).Amount, ""),
+            TestContext.Current.CancellationToken,
+            neededUpTo: 0,
+            likelyNew: true);
+    }
+
+    [Fact]
     public async Task Missing_events_are_fetched_from_the_publisher_and_applied_first()
     {
         await using var calm = new CalmStore();
