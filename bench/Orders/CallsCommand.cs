@@ -44,7 +44,7 @@ internal static class CallsCommand
                 await PlaceAsync(orders, together);
                 var cost = (await CountAsync()).Since(start, idle, clock.Elapsed / Rest);
                 Report.Line($"{orders} orders, {(together ? "at once" : "one at a time")}, what comes of itself taken off:");
-                Report.Line(cost.Table(orders));
+                Console.WriteLine(cost.Table(orders));
                 Report.Line();
             }
 
