@@ -94,16 +94,20 @@ public sealed class SidecarMetrics
             _bulkEgressEvents.WithLabels(_appId, component, topic, Boolean(true)).Inc(published);
     }
 
-    /// <summary>Without ids, as daprd (pkg/diagnostics/http_monitoring_legacy.go), and without what an invocation adds to the name of the application.</summary>
+    /// <summary>
+    /// Without ids, as daprd (pkg/diagnostics/http_monitoring_legacy.go); of what an application is asked by invocation only the first part, since the
+    /// rest may name customers.
+    /// </summary>
     internal string PathLabel(string path)
     {
         var parts = path.TrimStart('/').Split('/', 6);
         var label = parts switch
         {
             ["actors", var type, _, .. var rest] => $"actors/{type}/{{id}}/{string.Join('/', rest)}".TrimEnd('/'),
-            [_, "state" or "secrets" or "invoke", var name, ..] => $"/{parts[0]}/{parts[1]}/{name}",
-            [_, "actors", var type, _, var what, ..] => $"/{parts[0]}/actors/{type}/{{id}}/{what}",
-            _ => path,
+            [['v', >= '0' and <= '9', ..], "actors", var type, _, var what, ..] => $"/{parts[0]}/actors/{type}/{{id}}/{what}",
+            [['v', >= '0' and <= '9', ..], var api, var name, ..] => $"/{parts[0]}/{api}/{name}",
+            [['v', >= '0' and <= '9', ..], var api] => $"/{parts[0]}/{api}",
+            _ => $"/{parts[0]}",
         };
         return _paths.ContainsKey(label) || (_paths.Count < MostPaths && _paths.TryAdd(label, true)) ? label : "";
     }
