@@ -9,7 +9,15 @@ using Microsoft.Extensions.Hosting;
 
 namespace DaprOrders.EventSourcing.Tests.Conformance;
 
+/// <summary>What is measured is the memory of the process, which other tests use too.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public static class MemoryOfTheProcess
+{
+    public const string Name = "Memory of the process";
+}
+
 /// <summary>A service whose real store cannot be reached: what its clients are told, what it keeps in memory, and that it goes on afterwards.</summary>
+[Collection(MemoryOfTheProcess.Name)]
 public sealed class StoreAwayTests(StoreServers servers) : IClassFixture<StoreServers>
 {
     private const int RequestsAtOnce = 100;
