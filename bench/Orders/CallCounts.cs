@@ -10,7 +10,10 @@ namespace DaprOrders.Bench.Orders;
 /// </summary>
 internal sealed partial class CallCounts
 {
-    public const string Deliveries = "deliveries";
+    /// <summary>That Ordering publishes until an order is shipped.</summary>
+    public const int EventsOfAnOrder = 4;
+
+    private const string Deliveries = "deliveries";
 
     private readonly Dictionary<(string App, string Kind), double> _counts;
 

@@ -9,9 +9,6 @@ internal static class CallsCommand
 {
     private const string Sku = "bench-calls";
 
-    /// <summary>That Ordering publishes until an order is shipped.</summary>
-    private const int EventsOfAnOrder = 4;
-
     private static readonly TimeSpan Rest = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan ShippedWithin = TimeSpan.FromMinutes(5);
@@ -61,7 +58,7 @@ internal static class CallsCommand
                     {
                         var published = await PublishedAsync();
                         await PostAsync();
-                        while (await PublishedAsync() < published + EventsOfAnOrder)
+                        while (await PublishedAsync() < published + CallCounts.EventsOfAnOrder)
                             await Task.Delay(Poll, cancellationToken);
                     }
                 }

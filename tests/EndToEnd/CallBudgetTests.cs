@@ -15,13 +15,10 @@ public sealed class CallBudgetTests : IAsyncLifetime
     private const int OneAtATime = 40;
     private const int AtOnce = 500;
 
-    /// <summary>That Ordering publishes until an order is shipped.</summary>
-    private const int EventsOfAnOrder = 4;
-
     private const string Reporting = "reporting";
 
     /// <summary>The topic of the orders.</summary>
-    private const int DeliveriesToReporting = EventsOfAnOrder;
+    private const int DeliveriesToReporting = CallCounts.EventsOfAnOrder;
 
     private static readonly TimeSpan Rest = TimeSpan.FromSeconds(10);
 
@@ -106,7 +103,7 @@ public sealed class CallBudgetTests : IAsyncLifetime
             for (var order = 0; order < orders; order++)
             {
                 await PlaceAsync(sku);
-                published += EventsOfAnOrder;
+                published += CallCounts.EventsOfAnOrder;
                 await Until.Async(PublishedAsync, count => count >= published, "the order to be shipped");
             }
         }

@@ -49,7 +49,7 @@ public static class Registration
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(dapr);
         services.AddDaprClient(client => client.UseGrpcChannelOptions(SidecarChannel.Options(builder.Configuration)));
-        services.TryAddSingleton<IBulkStateReads>(_ => new GrpcBulkStateReads(SidecarChannel.Open(builder.Configuration).CreateCallInvoker()));
+        services.TryAddSingleton<IBulkStateReads>(_ => GrpcBulkStateReads.OfSidecar(builder.Configuration));
         services.AddSingleton(provider => new Documents(provider.GetRequiredService<DaprClient>(), provider.GetRequiredService<IBulkStateReads>(), dapr.StateStore));
         services.AddSingleton<TopicRegistry>();
         services.AddSingleton<UnknownTypes>();

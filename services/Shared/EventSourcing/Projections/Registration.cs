@@ -17,8 +17,7 @@ public static class Registration
         var registered = new EventTypes();
         types(registered);
         services.AddSingleton(registered);
-        services.TryAddSingleton<IBulkStateReads>(provider =>
-            new GrpcBulkStateReads(SidecarChannel.Open(provider.GetRequiredService<IConfiguration>()).CreateCallInvoker()));
+        services.TryAddSingleton<IBulkStateReads>(provider => GrpcBulkStateReads.OfSidecar(provider.GetRequiredService<IConfiguration>()));
         services.TryAddSingleton<IPublisherStreams, InvokedPublisherStreams>();
         services.TryAddSingleton<IPublisherLogs, InvokedPublisherLogs>();
         services.TryAddSingleton<PublisherLanes>();

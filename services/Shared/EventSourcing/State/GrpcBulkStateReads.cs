@@ -1,6 +1,7 @@
 using Dapr;
 using Dapr.Client.Autogen.Grpc.v1;
 using Grpc.Core;
+using Microsoft.Extensions.Configuration;
 
 namespace DaprOrders.EventSourcing.State;
 
@@ -8,6 +9,9 @@ namespace DaprOrders.EventSourcing.State;
 public sealed class GrpcBulkStateReads(CallInvoker sidecar) : IBulkStateReads
 {
     private readonly Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient _dapr = new(sidecar);
+
+    /// <summary>Of this application's sidecar: <see cref="SidecarChannel"/>.</summary>
+    public static GrpcBulkStateReads OfSidecar(IConfiguration configuration) => new(SidecarChannel.Open(configuration).CreateCallInvoker());
 
     public async Task<IReadOnlyDictionary<string, StateValue>> ReadAsync(
         string stateStore, IReadOnlyCollection<string> keys, int parallelism, CancellationToken cancellationToken)
