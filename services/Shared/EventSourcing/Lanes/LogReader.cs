@@ -107,10 +107,9 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
             return ([], gap.To);
         }
 
-        var (recent, next) = ReadRecent(head.Lane, after, settled, limit);
-        if (next > after)
+        if (Own(head.Lane)?.Recent(after, settled, limit, chunks.LogBytes) is { } recent && recent.Last > after)
         {
-            return (recent, next);
+            return recent;
         }
 
         return await CheckedAsync(head, after, () => ReadWholeAsync(head, after, BeforeGap(head, after, settled), limit, cancellationToken), cancellationToken);
@@ -118,20 +117,6 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
 
     private async Task<HeadAt?> HeadAsync(string lane, CancellationToken cancellationToken) =>
         Own(lane)?.Shown ?? await lanes.ReadHeadAsync(lane, cancellationToken);
-
-    private (IReadOnlyList<PublishableEvent> Events, long Next) ReadRecent(string lane, long after, long settled, int limit)
-    {
-        var events = new List<PublishableEvent>();
-        var bytes = 0L;
-        while (after < settled && events.Count < limit && bytes < chunks.LogBytes && Own(lane)?.Recent(after + 1) is { } recent)
-        {
-            events.AddRange(recent);
-            bytes += recent.Sum(e => (long)e.Event.Bytes);
-            after++;
-        }
-
-        return (events, after);
-    }
 
     private static long BeforeGap(HeadAt head, long after, long settled) =>
         head.Head.Lost?.FirstOrDefault(lost => lost.From > after) is { } ahead ? Math.Min(settled, ahead.From - 1) : settled;

@@ -61,6 +61,24 @@ internal sealed class OwnedLane(
     /// <summary>The events of the segment of this number; null where they are not in memory.</summary>
     public IReadOnlyList<PublishableEvent>? Recent(long number) => _recent.GetValueOrDefault(number);
 
+    /// <summary>
+    /// The events of the segments after a number, as far as they are in memory: whole segments, until <paramref name="limit"/> events or so many bytes are
+    /// reached; and the number of the last of them.
+    /// </summary>
+    public (IReadOnlyList<PublishableEvent> Events, long Last) Recent(long after, long until, int limit, long mostBytes = long.MaxValue)
+    {
+        var events = new List<PublishableEvent>();
+        var bytes = 0L;
+        while (after < until && events.Count < limit && bytes < mostBytes && _recent.TryGetValue(after + 1, out var recent))
+        {
+            after++;
+            events.AddRange(recent);
+            bytes += BytesOf(recent);
+        }
+
+        return (events, after);
+    }
+
     // What does not fit is read back from the log when it is asked for.
     private void Remember(long number, IReadOnlyList<PublishableEvent> events)
     {
@@ -191,20 +209,10 @@ internal sealed class OwnedLane(
     private async Task<(IReadOnlyList<PublishableEvent> Events, long Last)> NextEventsAsync(CancellationToken cancellationToken)
     {
         var settled = Volatile.Read(ref _settled);
-        if (!_recent.ContainsKey(_published + 1))
-        {
-            return await log.ReadSettledAsync(_head, _published, settled, options.Chunks.PublishedEvents, cancellationToken);
-        }
-
-        var last = _published;
-        var events = new List<PublishableEvent>();
-        while (last < settled && events.Count < options.Chunks.PublishedEvents && _recent.TryGetValue(last + 1, out var recent))
-        {
-            last++;
-            events.AddRange(recent);
-        }
-
-        return (events, last);
+        var recent = Recent(_published, settled, options.Chunks.PublishedEvents);
+        return recent.Last > _published
+            ? recent
+            : await log.ReadSettledAsync(_head, _published, settled, options.Chunks.PublishedEvents, cancellationToken);
     }
 
     private async Task KeepHeadAsync(CancellationToken ended)
