@@ -294,6 +294,18 @@ public sealed class CatchUpTests
     }
 
     [Fact]
+    public async Task Given_a_backlog_that_is_refused_then_what_nobody_can_ever_read_needs_no_room_among_it_to_become_a_dead_letter()
+    {
+        var refused = new RefusedEvents(Letters(), Unsigned, Options.Create(_options), _time, NullLogger<RefusedEvents>.Instance);
+        for (var i = 0; i < RefusedEvents.MostRemembered; i++)
+            Assert.False(await refused.IsGivenUpAsync("post", "letters", _log.Commit($"s{i}"), new InvalidOperationException("A bug of this release."), Cancellation));
+
+        Assert.True(await refused.IsGivenUpAsync("post", "letters", _log.Commit("garbled"), new UnknownEventException("Nobody can read this."), Cancellation));
+
+        Assert.Equal("garbled:1", Assert.Single(await LettersAsync()).EventId);
+    }
+
+    [Fact]
     public async Task Given_a_publisher_that_is_away_then_nothing_is_passed_over()
     {
         var replica = Replica();
