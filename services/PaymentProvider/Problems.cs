@@ -33,6 +33,7 @@ public static class Problems
         services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
         services.ConfigureHttpJsonOptions(options => options.SerializerOptions.NumberHandling = JsonNumberHandling.Strict);
         services.AddExceptionHandler<BadRequestAnswers>();
+        services.AddExceptionHandler<JournalFaultAnswers>();
     }
 
     public static void UseProblemAnswers(this WebApplication app)
@@ -50,6 +51,20 @@ public static class Problems
         < 500 => "invalid-request",
         _ => "internal-error",
     };
+
+    private sealed class JournalFaultAnswers : IExceptionHandler
+    {
+        public async ValueTask<bool> TryHandleAsync(HttpContext context, Exception exception, CancellationToken cancellationToken)
+        {
+            if (exception is not JournalFaultException fault)
+            {
+                return false;
+            }
+
+            await Of(503, "try-again", "The ledger cannot be written.", $"{fault.Message} Once it can be, try again with the same Idempotency-Key.").ExecuteAsync(context);
+            return true;
+        }
+    }
 
     private sealed class BadRequestAnswers : IExceptionHandler
     {

@@ -128,5 +128,13 @@ public sealed class Shop(Func<string, Uri> daprOf, Uri paymentProvider) : IDispo
         }
     }
 
+    /// <summary>What the provider answers to a charge of nobody's order, which the bank declines: no ledger shows it.</summary>
+    public async Task<HttpStatusCode> DeclinedChargeAsync()
+    {
+        using var answer = await _http.PostAsJsonAsync(
+            new Uri(paymentProvider, "charges"), new { amount = 1m, currency = "EUR", paymentMethod = "pm_card_declined", reference = "nobody" }, TestContext.Current.CancellationToken);
+        return answer.StatusCode;
+    }
+
     public void Dispose() => _http.Dispose();
 }

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 
 namespace DaprOrders.PaymentProvider.Tests;
 
@@ -131,6 +132,47 @@ public sealed class LedgerTests : IDisposable
 
         using var ledger = Ledger.Open(_path, TimeProvider.System);
         Assert.Equal(answered, ledger.Read(0).Select(line => line.Entry.Reference));
+    }
+
+    [Fact]
+    public async Task Given_a_full_disk_then_charges_are_refused_and_go_on_by_themselves_once_there_is_space()
+    {
+        var full = false;
+        var fits = 0;
+        void Write(SafeFileHandle file, IReadOnlyList<ReadOnlyMemory<byte>> lines, long offset)
+        {
+            if (full)
+            {
+                // As a disk does that becomes full half-way.
+                RandomAccess.Write(file, lines[0].Span[..(lines[0].Length * fits / 2)], offset);
+                throw new IOException("No space left on device");
+            }
+
+            RandomAccess.Write(file, lines, offset);
+        }
+
+        using (var ledger = Ledger.Open(_path, TimeProvider.System, Write))
+        {
+            var before = await RecordAsync(ledger, "before");
+            full = true;
+            await Assert.ThrowsAsync<JournalFaultException>(() => RecordAsync(ledger, "promised"));
+            for (var again = 0; again < 3; again++)
+            {
+                fits = again;
+                await Assert.ThrowsAsync<JournalFaultException>(() => RecordAsync(ledger, "promised"));
+                await Assert.ThrowsAsync<JournalFaultException>(() => RecordAsync(ledger, $"refused-{again}"));
+                var known = await RecordAsync(ledger, "before");
+                Assert.Equal((before.Entry, true), (known.Entry, known.Replayed));
+            }
+
+            full = false;
+            Assert.True((await RecordAsync(ledger, "promised")).Replayed);
+            Assert.False((await RecordAsync(ledger, "refused-1")).Replayed);
+            Assert.Equal(["before", "promised", "refused-1"], ledger.Read(0).Select(line => line.Entry.IdempotencyKey));
+        }
+
+        using var reopened = Ledger.Open(_path, TimeProvider.System);
+        Assert.Equal(["before", "promised", "refused-1"], reopened.Read(0).Select(line => line.Entry.IdempotencyKey));
     }
 
     private static Task<Recorded> RecordAsync(Ledger ledger, string key) =>

@@ -6,12 +6,14 @@ namespace DaprOrders.PaymentProvider;
 /// <summary>
 /// A file of lines that only grows. A line counts once it is on the disk; all lines that queued while the last flush was at work share
 /// the next one. Appending is not safe for several threads at once: the caller holds a lock, because it decides by what it appends.
+/// While the file cannot be written (a full disk), lines that were promised are kept, every call tries again to write them, and no line is added.
 /// </summary>
 public sealed class Journal : IDisposable
 {
     private const int ReadSize = 64 * 1024;
 
     private readonly SafeFileHandle _file;
+    private readonly WriteToDisk _write;
     private readonly Lock _gate = new();
     private List<byte[]> _queued = [];
     private TaskCompletionSource _queuedFlush = NewFlush();
@@ -19,11 +21,12 @@ public sealed class Journal : IDisposable
     private long _flushed;
     private long _running;
     private bool _writing;
-    private IOException? _fault;
+    private Exception? _fault;
 
-    private Journal(SafeFileHandle file, long end)
+    private Journal(SafeFileHandle file, WriteToDisk write, long end)
     {
         _file = file;
+        _write = write;
         End = _flushed = _running = end;
     }
 
@@ -32,7 +35,7 @@ public sealed class Journal : IDisposable
 
     /// <summary>Opens or creates the journal and hands over every line that it holds. A last line that a crash cut off was never answered: it is dropped.</summary>
     /// <exception cref="InvalidDataException">A line other than the last cannot be read.</exception>
-    public static Journal Open(string path, Action<long, ReadOnlySpan<byte>> replay)
+    public static Journal Open(string path, Action<long, ReadOnlySpan<byte>> replay, WriteToDisk? write = null)
     {
         if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } folder)
         {
@@ -50,7 +53,7 @@ public sealed class Journal : IDisposable
             }
 
             RandomAccess.SetLength(file, end);
-            return new Journal(file, end);
+            return new Journal(file, write ?? WriteAndFlush, end);
         }
         catch (JsonException exception)
         {
@@ -65,19 +68,20 @@ public sealed class Journal : IDisposable
     }
 
     /// <summary>Adds a line, which ends with a line feed; the task ends when it is on the disk.</summary>
+    /// <exception cref="JournalFaultException">The file could not be written last time, so the line was not added. From the task: it was, and is written once that can be done.</exception>
     public Task Append(byte[] line)
     {
         lock (_gate)
         {
-            ThrowIfBroken();
-            _queued.Add(line);
-            End += line.Length;
-            if (!_writing)
+            if (_fault is not null)
             {
-                _writing = true;
-                _ = Task.Run(WriteQueued);
+                StartWriting();
+                throw new JournalFaultException(_fault);
             }
 
+            _queued.Add(line);
+            End += line.Length;
+            StartWriting();
             return _queuedFlush.Task;
         }
     }
@@ -87,7 +91,7 @@ public sealed class Journal : IDisposable
     {
         lock (_gate)
         {
-            ThrowIfBroken();
+            StartWriting();
             return offset < _flushed ? Task.CompletedTask : offset < _running ? _runningFlush.Task : _queuedFlush.Task;
         }
     }
@@ -128,23 +132,38 @@ public sealed class Journal : IDisposable
         return offset == 0 || (offset > 0 && RandomAccess.Read(_file, before, offset - 1) == 1 && before[0] == '\n');
     }
 
+    private static void WriteAndFlush(SafeFileHandle file, IReadOnlyList<ReadOnlyMemory<byte>> lines, long offset)
+    {
+        RandomAccess.Write(file, lines, offset);
+        RandomAccess.FlushToDisk(file);
+    }
+
+    private void StartWriting()
+    {
+        if (!_writing && _queued.Count > 0)
+        {
+            _writing = true;
+            _ = Task.Run(WriteQueued);
+        }
+    }
+
     private void WriteQueued()
     {
         while (TakeQueued() is { } batch)
         {
             try
             {
-                RandomAccess.Write(_file, batch.Select(line => (ReadOnlyMemory<byte>)line).ToArray(), _flushed);
-                RandomAccess.FlushToDisk(_file);
+                _write(_file, batch.ConvertAll(line => (ReadOnlyMemory<byte>)line), _flushed);
             }
             catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ObjectDisposedException)
             {
-                Break(exception);
+                Keep(batch, exception);
                 return;
             }
 
             lock (_gate)
             {
+                _fault = null;
                 _flushed = _running;
                 _runningFlush.SetResult();
             }
@@ -170,22 +189,21 @@ public sealed class Journal : IDisposable
         }
     }
 
-    /// <summary>What is on the disk is unknown now: nothing is answered any more until a restart has read it.</summary>
-    private void Break(Exception cause)
+    /// <summary>
+    /// What of the batch is on the disk is unknown now. Its callers are told so, and the whole of it is written again in the same place: a
+    /// flush that failed says nothing about what an earlier one has brought to the disk, nor does a later one about what this one has not.
+    /// </summary>
+    private void Keep(List<byte[]> batch, Exception cause)
     {
         lock (_gate)
         {
-            _fault = new IOException($"The journal could not be written ({cause.Message}). Free the disk and restart the payment provider.", cause);
-            _runningFlush.SetException(_fault);
-            _queuedFlush.SetException(_fault);
-        }
-    }
-
-    private void ThrowIfBroken()
-    {
-        if (_fault is not null)
-        {
-            throw _fault;
+            _fault = cause;
+            _queued.InsertRange(0, batch);
+            _running = _flushed;
+            _writing = false;
+            _runningFlush.SetException(new JournalFaultException(cause));
+            _queuedFlush.SetException(new JournalFaultException(cause));
+            _queuedFlush = NewFlush();
         }
     }
 
@@ -215,3 +233,9 @@ public sealed class Journal : IDisposable
         }
     }
 }
+
+/// <summary>Writes the lines in the place and brings them to the disk.</summary>
+public delegate void WriteToDisk(SafeFileHandle file, IReadOnlyList<ReadOnlyMemory<byte>> lines, long offset);
+
+/// <summary>The journal cannot be written at present. Whether the line is recorded is open until the call is made again.</summary>
+public sealed class JournalFaultException(Exception cause) : Exception($"The journal could not be written: {cause.Message}", cause);

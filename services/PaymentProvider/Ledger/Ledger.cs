@@ -17,13 +17,13 @@ public sealed class Ledger : IDisposable
     private readonly Journal _journal;
     private readonly TimeProvider _time;
 
-    private Ledger(string path, TimeProvider time)
+    private Ledger(string path, TimeProvider time, WriteToDisk? write)
     {
         _time = time;
-        _journal = Journal.Open(path, (offset, line) => Remember(LedgerEntry.Parse(line), offset));
+        _journal = Journal.Open(path, (offset, line) => Remember(LedgerEntry.Parse(line), offset), write);
     }
 
-    public static Ledger Open(string path, TimeProvider time) => new(path, time);
+    public static Ledger Open(string path, TimeProvider time, WriteToDisk? write = null) => new(path, time, write);
 
     /// <summary>Records a charge, or a decline; under a known key, what was recorded then.</summary>
     public Task<Recorded> RecordChargeAsync(ChargeRequest request, EntryKind kind, string? key) => RecordAsync(
