@@ -1,5 +1,3 @@
-using System.Text.Json;
-using Dapr.Actors.Client;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.Inventory.ManagingProducts;
@@ -15,12 +13,8 @@ builder.AddServiceDefaults("inventory");
 builder.Services.AddEventStore(types => types
     .AddFamily<ReservationEvent>().AddFamily<ProductEvent>().AddFamily<OrderEvent>()
     .AddFamily<StockEvent>().Add<SkuListed>().Add<ReceiptBooked>());
-builder.Services.AddActors(options =>
-{
-    options.JsonSerializerOptions = JsonSerializerOptions.Web;
-    options.Actors.RegisterActor<StockItemActor>();
-});
-builder.Services.AddSingleton(services => StockItemActor.CallThrough(services.GetRequiredService<IActorProxyFactory>()));
+builder.Services.AddSingleton<ApplyToStock>(services =>
+    (sku, commands, cancellationToken) => StockItem.ApplyAsync(services.GetRequiredService<EventStore>(), sku, commands, cancellationToken));
 builder.Services.AddSingleton<StockItems>();
 builder.Services.AddSingleton<Catalogue>();
 builder.Services.AddSingleton<Products>();
@@ -30,7 +24,6 @@ builder.Services.AddSingleton<OrderEvents>();
 var app = builder.Build();
 app.MapServiceDefaults();
 app.MapEventLog().RequireCaller("ordering", "reporting");
-app.MapActorsHandlers();
 app.MapProducts();
 app.MapReceipts();
 app.MapReservations();

@@ -8,8 +8,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace DaprOrders.Inventory.Tests;
 
 /// <summary>
-/// Inventory without a sidecar. Calls to a stock actor run at once and side by side, as if several hosts ran the actor: what keeps the rules
-/// is the stream alone.
+/// Inventory without a sidecar. What it does to a stock can be stopped before, and its answer lost after: what keeps the rules is the stream alone.
 /// </summary>
 public sealed class InventoryHost : IDisposable
 {
@@ -63,7 +62,7 @@ public sealed class InventoryHost : IDisposable
     {
         Batches.Enqueue(commands.Length);
         await BeforeCall(sku, commands);
-        var answers = await StockItemActor.ApplyAsync(store, sku, commands, cancellationToken);
+        var answers = await StockItem.ApplyAsync(store, sku, commands, cancellationToken);
         await AfterCall(sku, commands);
         return answers;
     };

@@ -1,20 +1,19 @@
-using Dapr;
 using DaprOrders.EventSourcing;
 
 namespace DaprOrders.Inventory.Stock;
 
 /// <summary>
-/// The stock of all SKUs. Commands of concurrent orders for one SKU go out in one call: a batch is what queued while the last call was in
-/// flight, so nobody waits for a timer.
+/// The stock of all SKUs. Commands of concurrent orders for one SKU share an append: a batch is what queued while the last one was written, so
+/// nobody waits for a timer. Replicas that write the same stock meet at its stream's ETag, and whoever was slower decides anew.
 /// </summary>
 public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime lifetime)
 {
     private const int MostCommands = 256;
 
-    /// <summary>An order of a hundred lines asks a hundred stocks at once; a flood of them must not open thousands of connections.</summary>
-    private const int MostCalls = 128;
+    /// <summary>An order of a hundred lines asks a hundred stocks at once; a flood of them must not fill the event store's queue.</summary>
+    private const int MostAppends = 128;
 
-    private readonly SemaphoreSlim _calls = new(MostCalls);
+    private readonly SemaphoreSlim _appends = new(MostAppends);
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Queue<Waiting>> _queues = [];
 
@@ -47,7 +46,7 @@ public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime life
         var isMore = true;
         while (isMore)
         {
-            await _calls.WaitAsync();
+            await _appends.WaitAsync();
             try
             {
                 var batch = Take(sku);
@@ -59,7 +58,7 @@ public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime life
             }
             finally
             {
-                _calls.Release();
+                _appends.Release();
             }
         }
     }
@@ -77,7 +76,7 @@ public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime life
         catch (Exception exception)
         {
             // Whoever asked hears of it.
-            var failure = exception is HttpRequestException or DaprException or OperationCanceledException
+            var failure = exception is OperationCanceledException
                 ? new EventStoreUnavailableException($"The stock of {sku} did not answer. Try again later.", exception)
                 : exception;
             foreach (var waiting in batch)
@@ -109,3 +108,6 @@ public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime life
 
     private sealed record Waiting(StockCommand Command, TaskCompletionSource<StockAnswer> Answer);
 }
+
+/// <summary>Applies a batch to the stock of one SKU.</summary>
+public delegate Task<StockAnswer[]> ApplyToStock(string sku, StockCommand[] commands, CancellationToken cancellationToken);

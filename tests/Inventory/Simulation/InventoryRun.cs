@@ -78,7 +78,7 @@ internal sealed class InventoryRun
 
     private void Start(int i) => _instances[i] = NewInstance($"instance-{i}");
 
-    private SimulatedInventory NewInstance(string name) => new(_world, _store, _faults, name, _orders, Living, _mutate);
+    private SimulatedInventory NewInstance(string name) => new(_world, _store, _faults, name, _orders, _mutate);
 
     private SimulatedInventory Living() => _instances[_world.Random.Next(Instances)];
 

@@ -35,14 +35,12 @@ internal sealed class SimulatedInventory : IStateApi, IEventPublisher, IPublishe
     private readonly IReadOnlyDictionary<string, OrderStream> _orders;
     private readonly TaskCompletionSource _never = new();
 
-    /// <param name="hosts">Any of the instances that live: actors move, and two hosts may run one.</param>
     public SimulatedInventory(
         World world,
         SimulatedStore store,
         InventoryFaults faults,
         string name,
         IReadOnlyDictionary<string, OrderStream> orders,
-        Func<SimulatedInventory> hosts,
         Func<IStateApi, IStateApi> mutate)
     {
         (_world, _store, _faults, _orders) = (world, store, faults, orders);
@@ -54,7 +52,7 @@ internal sealed class SimulatedInventory : IStateApi, IEventPublisher, IPublishe
             TipEvents = 3,
         };
         Store = new EventStore(mutate(this), this, this, Types, options, world, NullLogger<EventStore>.Instance);
-        Stock = new StockItems((sku, commands, _) => CallActorAsync(hosts, sku, commands), this);
+        Stock = new StockItems((sku, commands, _) => CallStockAsync(sku, commands), this);
         Orders = new OrderEvents(Store, Stock);
         _ = Store.RunAsync();
     }
@@ -104,19 +102,19 @@ internal sealed class SimulatedInventory : IStateApi, IEventPublisher, IPublishe
 
     public void StopApplication() => IsKilled = true;
 
-    private async Task<StockAnswer[]> CallActorAsync(Func<SimulatedInventory> hosts, string sku, StockCommand[] commands)
+    private async Task<StockAnswer[]> CallStockAsync(string sku, StockCommand[] commands)
     {
         await AliveAsync();
-        var answers = await TurnAsync(hosts(), sku, commands).WaitAsync(Patience, _world);
+        var answers = await ApplyAsync(sku, commands).WaitAsync(Patience, _world);
         await AliveAsync();
-        return _world.Chance(_faults.Fail) ? throw new HttpRequestException("The answer is lost.") : answers;
+        return _world.Chance(_faults.Fail) ? throw new EventStoreUnavailableException("The answer is lost.") : answers;
     }
 
-    // Goes on by itself when the caller has given up, or has ended.
-    private async Task<StockAnswer[]> TurnAsync(SimulatedInventory host, string sku, StockCommand[] commands)
+    // Goes on by itself when the caller has given up.
+    private async Task<StockAnswer[]> ApplyAsync(string sku, StockCommand[] commands)
     {
         await _world.DelayAsync(_world.Chance(_faults.Stall) ? 40_000 : 20);
-        return await StockItemActor.ApplyAsync(host.Store, sku, commands, default);
+        return await StockItem.ApplyAsync(Store, sku, commands, default);
     }
 
     private async Task<T> CallAsync<T>(Func<T> effect)

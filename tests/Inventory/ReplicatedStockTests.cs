@@ -3,8 +3,8 @@ using DaprOrders.Tests;
 
 namespace DaprOrders.Inventory.Tests;
 
-/// <summary>The stock of a SKU behind its actor: two replicas, real sidecars.</summary>
-public sealed class StockItemActorTests
+/// <summary>The stock of a SKU, written by two replicas, with real sidecars.</summary>
+public sealed class ReplicatedStockTests
 {
     [Fact]
     public async Task Many_orders_at_once_for_one_sku_never_oversell_it()
