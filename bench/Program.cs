@@ -9,5 +9,6 @@ return await new RootCommand("Measures DaprOrders on this machine, over the loop
     StockBench.Create(),
     EchoCommand.Create(),
     OrdersCommand.Create(),
+    FlowCommand.Create(),
     CallsCommand.Create(),
 }.Parse(args).InvokeAsync();

@@ -6,8 +6,11 @@ using DaprOrders.Bench.Measuring;
 
 namespace DaprOrders.Bench.Orders;
 
+/// <param name="Due">When it was to be sent.</param>
+internal sealed record Placed(string Path, DateTimeOffset Due);
+
 /// <summary>What a round of load came to. Latency in ms, of the accepted orders; from when a request was due, where there is a rate.</summary>
-internal sealed record LoadRound(long Accepted, IReadOnlyDictionary<int, long> Others, TimeSpan Took, Samples Latency, IReadOnlyList<string> Sample)
+internal sealed record LoadRound(long Accepted, IReadOnlyDictionary<int, long> Others, TimeSpan Took, Samples Latency, IReadOnlyList<Placed> Sample)
 {
     public double PerSecond => Accepted / Took.TotalSeconds;
 }
@@ -45,10 +48,10 @@ internal sealed class LoadGenerator : IDisposable
     /// <param name="rate">Orders per second; null: as many as are answered.</param>
     public async Task<LoadRound> RunAsync(Uri address, TimeSpan time, double? rate, CancellationToken cancellationToken)
     {
-        var clock = Stopwatch.StartNew();
+        var (started, clock) = (DateTimeOffset.UtcNow, Stopwatch.StartNew());
         var schedule = new Schedule(rate);
         var callers = await Task.WhenAll(Enumerable.Range(0, _connections).Select(
-            _ => Task.Run(() => CallAsync(new Uri(address, "orders"), time, schedule, clock, cancellationToken), cancellationToken)));
+            _ => Task.Run(() => CallAsync(new Uri(address, "orders"), time, schedule, started, clock, cancellationToken), cancellationToken)));
         var took = clock.Elapsed;
         var latency = new Samples();
         foreach (var caller in callers)
@@ -59,7 +62,7 @@ internal sealed class LoadGenerator : IDisposable
 
     public void Dispose() => _http.Dispose();
 
-    private async Task<Caller> CallAsync(Uri orders, TimeSpan time, Schedule schedule, Stopwatch clock, CancellationToken cancellationToken)
+    private async Task<Caller> CallAsync(Uri orders, TimeSpan time, Schedule schedule, DateTimeOffset started, Stopwatch clock, CancellationToken cancellationToken)
     {
         var caller = new Caller();
         while (true)
@@ -77,12 +80,15 @@ internal sealed class LoadGenerator : IDisposable
             if (answer.StatusCode != HttpStatusCode.Created)
             {
                 caller.Others[(int)answer.StatusCode] = caller.Others.GetValueOrDefault((int)answer.StatusCode) + 1;
+                // At a rate the order is not sent again: the next one is due.
+                if (schedule.IsClosed && answer.Headers.RetryAfter?.Delta is { } pause)
+                    await Task.Delay(pause, cancellationToken);
                 continue;
             }
 
             caller.Latency.Add((clock.Elapsed - due).TotalMilliseconds);
             if (caller.Accepted++ % SampleEvery == 0)
-                caller.Sample.Add(answer.Headers.Location!.OriginalString);
+                caller.Sample.Add(new Placed(answer.Headers.Location!.OriginalString, started + due));
         }
     }
 
@@ -90,6 +96,9 @@ internal sealed class LoadGenerator : IDisposable
     private sealed class Schedule(double? rate)
     {
         private long _next = -1;
+
+        /// <summary>A caller's next order waits for the answer to its last.</summary>
+        public bool IsClosed => rate is null;
 
         public (long Number, TimeSpan Due) Next(TimeSpan now)
         {
@@ -106,6 +115,6 @@ internal sealed class LoadGenerator : IDisposable
 
         public Samples Latency { get; } = new();
 
-        public List<string> Sample { get; } = [];
+        public List<Placed> Sample { get; } = [];
     }
 }

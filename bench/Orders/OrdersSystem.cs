@@ -54,18 +54,18 @@ internal sealed class OrdersSystem(Uri ordering, Uri inventory, Uri reporting) :
         }
     }
 
-    /// <summary>From the acceptance of an order to its shipment, ms, by the times that are in the orders themselves.</summary>
-    public async Task<Samples> JourneysAsync(IEnumerable<string> orders, CancellationToken cancellationToken)
+    /// <summary>From when an order was due to its shipment, ms, by the time that is in the order itself.</summary>
+    public async Task<Samples> JourneysAsync(IEnumerable<Placed> orders, CancellationToken cancellationToken)
     {
         var journeys = new Samples();
-        foreach (var path in orders)
+        foreach (var (path, due) in orders)
         {
             using var answer = await _http.GetAsync(new Uri(ordering, path), cancellationToken);
             if (answer.StatusCode != HttpStatusCode.OK)
                 throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"{path} answered {(int)answer.StatusCode}."));
             var order = await answer.Content.ReadFromJsonAsync(EchoJson.Default.Order, cancellationToken);
-            if (order is { Shipment: { } shipment })
-                journeys.Add((shipment.At - order.CreatedAt).TotalMilliseconds);
+            if (order?.Shipment is { } shipment)
+                journeys.Add((shipment.At - due).TotalMilliseconds);
         }
 
         return journeys;

@@ -27,6 +27,7 @@ builder.Services.ConfigureHttpJsonOptions(options =>
 builder.Services.AddSingleton<ProductReplica>();
 builder.Services.AddSingleton<InventoryProducts>();
 builder.Services.AddSingleton<PriceList>();
+builder.Services.AddSingleton<OrdersUnderway>();
 builder.Services.AddSingleton<Shipping>();
 builder.Services.AddSingleton<OrderFulfillment>();
 builder.Services.AddSingleton<PaymentDeadlines>();

@@ -108,7 +108,7 @@ public sealed class ProductTests : IDisposable
     public async Task A_receipt_whose_answer_was_lost_may_be_sent_again()
     {
         await PutAsync("tea", Good);
-        _inventory.AfterCall = (_, _) => throw new HttpRequestException("The answer is lost.");
+        _inventory.AfterCall = (_, _) => throw new EventStoreUnavailableException("The answer is lost.");
         var (status, problem) = await Service.PostAsync("/products/tea/receipts", new { quantity = 100 }, "k1");
         Assert.Equal((503, "store-unavailable"), (status, problem.Code()));
 

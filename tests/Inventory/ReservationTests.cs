@@ -153,7 +153,7 @@ public sealed class ReservationTests : IDisposable
         await _inventory.ListAsync("coffee", 5);
         await _inventory.ListAsync("tea", 1);
         var order = new OrderStream().Created(("coffee", 2), ("tea", 2));
-        _inventory.BeforeCall = (_, commands) => commands[0] is StockCommand.Release ? throw new HttpRequestException("The process has ended.") : Task.CompletedTask;
+        _inventory.BeforeCall = (_, commands) => commands[0] is StockCommand.Release ? throw new EventStoreUnavailableException("The process has ended.") : Task.CompletedTask;
         Assert.Equal(["RETRY"], await Service.DeliverAsync(order, 1));
 
         _inventory.BeforeCall = (_, _) => Task.CompletedTask;
@@ -183,7 +183,7 @@ public sealed class ReservationTests : IDisposable
         await Service.DeliverAsync(order, 1);
         Assert.Equal(["SUCCESS"], isShipped ? await Service.DeliverAsync(order.StockReserved().Paid().Shipped(), 4) : await Service.DeliverAsync(order.Cancelled(), 2));
         // And it ends before it can give anything back.
-        other.AfterCall = (_, _) => throw new HttpRequestException("The process has ended.");
+        other.AfterCall = (_, _) => throw new EventStoreUnavailableException("The process has ended.");
         gate.SetResult();
         await stalled;
 
@@ -374,7 +374,7 @@ public sealed class ReservationTests : IDisposable
             .Concat(Enumerable.Range(0, 2).Where(_ => IsCancelled(order)).Select(_ => (order, version: 2)))).ToArray();
         random.Shuffle(deliveries);
         var calls = 0;
-        _inventory.AfterCall = (_, _) => Interlocked.Increment(ref calls) % 7 == 0 ? throw new HttpRequestException("The answer is lost.") : Task.CompletedTask;
+        _inventory.AfterCall = (_, _) => Interlocked.Increment(ref calls) % 7 == 0 ? throw new EventStoreUnavailableException("The answer is lost.") : Task.CompletedTask;
         await Task.WhenAll(deliveries.Chunk(10).Select(chunk => Service.DeliverAsync(chunk)));
         _inventory.AfterCall = (_, _) => Task.CompletedTask;
         foreach (var delivery in deliveries)
@@ -429,7 +429,7 @@ public sealed class ReservationTests : IDisposable
     {
         var failed = 0;
         _inventory.AfterCall = (called, commands) => called == sku && commands[0] is TCommand && Interlocked.Exchange(ref failed, 1) == 0
-            ? throw new HttpRequestException("The answer is lost.")
+            ? throw new EventStoreUnavailableException("The answer is lost.")
             : Task.CompletedTask;
         Assert.Contains("RETRY", await deliver());
         _inventory.AfterCall = (_, _) => Task.CompletedTask;

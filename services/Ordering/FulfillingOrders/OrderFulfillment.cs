@@ -1,11 +1,12 @@
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.Ordering.Orders;
+using DaprOrders.Ordering.PlacingOrders;
 
 namespace DaprOrders.Ordering.FulfillingOrders;
 
 /// <summary>What Inventory, Payments and Shipping report of an order moves the order on.</summary>
-public sealed class OrderFulfillment(EventStore store)
+public sealed class OrderFulfillment(EventStore store, OrdersUnderway underway)
 {
     /// <summary>Each event that matters says all that matters here, whatever went before it.</summary>
     private const long NeededUpTo = 0;
@@ -13,6 +14,11 @@ public sealed class OrderFulfillment(EventStore store)
     /// <summary>Topics <c>stock</c>, <c>payments</c> and <c>shipments</c>: one stream of theirs belongs to one order.</summary>
     public async Task FollowAsync(IReadOnlyList<IncomingEvent> delivered, CancellationToken cancellationToken)
     {
+        foreach (var incoming in delivered)
+        {
+            underway.See(incoming.Payload);
+        }
+
         // These change nothing here, so they are not worth the write that notes them as seen.
         IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => incoming.Payload is not (PaymentRequested or ShipmentRequested or ReservationFulfilled))];
         if (events.Count > 0)

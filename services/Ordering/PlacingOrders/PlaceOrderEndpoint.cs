@@ -30,8 +30,12 @@ public static class PlaceOrderEndpoint
         HttpContext http,
         PriceList prices,
         EventStore store,
+        OrdersUnderway underway,
         CancellationToken cancellationToken)
     {
+        if (underway.AreTooMany)
+            return Overloaded(http);
+
         if (request.CustomerId is { } customerId && !http.MayActFor(customerId))
             return Buyers.NotYours();
 
@@ -64,7 +68,18 @@ public static class PlaceOrderEndpoint
         if (handled.Refusal is { } refusal)
             return Problems.Unprocessable(refusal.Code, refusal.Reason);
 
-        return handled.Appended.Count > 0 ? TypedResults.Created($"/orders/{command.OrderId}", Shown(handled.Stream, http)) : Replayed(handled.Stream, http);
+        if (handled.Appended.Count == 0)
+            return Replayed(handled.Stream, http);
+
+        underway.Accept(command.OrderId);
+        return TypedResults.Created($"/orders/{command.OrderId}", Shown(handled.Stream, http));
+    }
+
+    private static ProblemHttpResult Overloaded(HttpContext http)
+    {
+        http.Response.Headers.RetryAfter = "1";
+        return Problems.Of(
+            StatusCodes.Status503ServiceUnavailable, "overloaded", "More orders were accepted than have come to their payment yet. Nothing was ordered; try again in a second.");
     }
 
     private static Ok<OrderView> Replayed(StreamState<Order> stream, HttpContext http)

@@ -1,0 +1,78 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace DaprOrders.Bench.Measuring;
+
+/// <summary>
+/// What the processes of a system have used so far, by name: processor time, and bytes that went to the disk. On Linux a process that <c>dotnet</c>
+/// runs is named by its assembly, and the bytes are known; elsewhere all of those count as one, and there are no bytes.
+/// </summary>
+internal sealed partial class ProcessCosts
+{
+    private readonly Dictionary<string, (TimeSpan Processor, long Written)> _costs;
+
+    private ProcessCosts(Dictionary<string, (TimeSpan Processor, long Written)> costs) => _costs = costs;
+
+    public IEnumerable<string> Names => _costs.Keys;
+
+    public TimeSpan Processor => new(_costs.Values.Sum(cost => cost.Processor.Ticks));
+
+    /// <summary>0 where the system does not tell.</summary>
+    public long Written => _costs.Values.Sum(cost => cost.Written);
+
+    public static ProcessCosts Read()
+    {
+        var costs = new Dictionary<string, (TimeSpan Processor, long Written)>();
+        foreach (var process in Process.GetProcesses())
+        {
+            using (process)
+            {
+                try
+                {
+                    if (Name(process) is { } name)
+                    {
+                        var (processor, written) = costs.GetValueOrDefault(name);
+                        costs[name] = (processor + process.TotalProcessorTime, written + WrittenBy(process.Id));
+                    }
+                }
+                catch (Exception exception) when (exception is InvalidOperationException or System.ComponentModel.Win32Exception or IOException or UnauthorizedAccessException)
+                {
+                    // It has ended, or is somebody else's.
+                }
+            }
+        }
+
+        return new ProcessCosts(costs);
+    }
+
+    public ProcessCosts Since(ProcessCosts before) => new(_costs.ToDictionary(
+        cost => cost.Key,
+        cost => before._costs.TryGetValue(cost.Key, out var then) ? (cost.Value.Processor - then.Processor, cost.Value.Written - then.Written) : cost.Value));
+
+    public TimeSpan ProcessorOf(string name) => _costs.GetValueOrDefault(name).Processor;
+
+    private static string? Name(Process process)
+    {
+        if (process.Id == Environment.ProcessId)
+            return "load generator";
+        var name = OperatingSystem.IsLinux() && process.ProcessName == "dotnet"
+            ? Assembly().Match(File.ReadAllText($"/proc/{process.Id}/cmdline")) is { Success: true } assembly ? assembly.Value : null
+            : process.ProcessName;
+        return name is not null && Known().IsMatch(name) ? name.Replace("DaprOrders.", "", StringComparison.Ordinal) : null;
+    }
+
+    private static long WrittenBy(int process)
+    {
+        if (!OperatingSystem.IsLinux())
+            return 0;
+        var line = File.ReadLines($"/proc/{process}/io").First(line => line.StartsWith("write_bytes:", StringComparison.Ordinal));
+        return long.Parse(line.AsSpan("write_bytes:".Length), CultureInfo.InvariantCulture);
+    }
+
+    [GeneratedRegex(@"DaprOrders\.\w+(?=\.dll)")]
+    private static partial Regex Assembly();
+
+    [GeneratedRegex("^(DaprOrders|dotnet$|daprd|redis-server|postgres|beam|nats-server|mosquitto)")]
+    private static partial Regex Known();
+}

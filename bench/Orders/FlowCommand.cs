@@ -1,0 +1,126 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using DaprOrders.Bench.Measuring;
+
+namespace DaprOrders.Bench.Orders;
+
+/// <summary>The whole flow under a steady load: what is shipped, how long an order takes, and what it costs.</summary>
+internal static class FlowCommand
+{
+    private const int Callers = 128;
+
+    private static readonly double[] Parts = [0.75, 0.5, 0.25];
+    private static readonly TimeSpan EchoTime = TimeSpan.FromSeconds(3);
+
+    private static readonly Option<string> Host = new("--host") { Description = "Where services listen, at their ports of dapr.yaml", DefaultValueFactory = _ => "localhost" };
+
+    private static readonly Option<double[]> Rates = new("--rate")
+    {
+        Description = "Orders per second, sent when they are due whatever is answered; may be repeated. Without it as many as are answered, and then 25, 50 and 75 % of what was shipped",
+    };
+
+    private static readonly Option<double> Seconds = new("--seconds") { Description = "Length of each load", DefaultValueFactory = _ => 60 };
+    private static readonly Option<double> WarmUp = new("--warm-up") { Description = "Seconds of load before the first", DefaultValueFactory = _ => 30 };
+    private static readonly Option<double> Settle = new("--settle") { Description = "Seconds in which what was accepted must have ended", DefaultValueFactory = _ => 300 };
+    private static readonly Option<int> Skus = new("--skus") { Description = "Products that are ordered in turn", DefaultValueFactory = _ => 20 };
+    private static readonly Option<FileInfo?> Plot = new("--plot") { Description = "An SVG file of rate against p99" };
+
+    public static Command Create()
+    {
+        var command = new Command("flow", "Drives POST /orders at a rate, and follows the orders until they are shipped") { Host, Rates, Seconds, WarmUp, Settle, Skus, Plot };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            Uri On(int port) => new($"http://{parsed.GetValue(Host)}:{port}");
+            string[] skus = [.. Enumerable.Range(1, parsed.GetValue(Skus)).Select(n => $"bench-{n}")];
+            using var system = new OrdersSystem(On(5101), On(5102), On(5105));
+            using var load = new LoadGenerator(Callers, skus);
+            using var echo = await EchoProcess.StartAsync(cancellationToken);
+            var flow = new Flow(system, load, TimeSpan.FromSeconds(parsed.GetValue(Settle)));
+            var time = TimeSpan.FromSeconds(parsed.GetValue(Seconds));
+
+            Report.Machine();
+            await system.OfferAsync(skus, cancellationToken);
+            await load.RunAsync(echo.Address, EchoTime, null, cancellationToken);
+            await flow.RunAsync(TimeSpan.FromSeconds(parsed.GetValue(WarmUp)), null, cancellationToken);
+
+            var echoes = new List<double>();
+            var runs = new List<FlowRun>();
+            if (parsed.GetValue(Rates) is { Length: > 0 } rates)
+            {
+                foreach (var rate in rates)
+                    await MeasureAsync(rate);
+            }
+            else
+            {
+                await MeasureAsync(null);
+                foreach (var part in Parts)
+                    await MeasureAsync(part * runs[0].ShippedPerSecond);
+            }
+
+            Show(runs, Samples.Of(echoes).Median);
+            if (parsed.GetValue(Plot) is { } file)
+                await File.WriteAllTextAsync(file.FullName, RatePlot.Svg(runs), cancellationToken);
+
+            async Task MeasureAsync(double? rate)
+            {
+                echoes.Add((await load.RunAsync(echo.Address, EchoTime, null, cancellationToken)).PerSecond);
+                runs.Add(await flow.RunAsync(time, rate, cancellationToken));
+            }
+        });
+        return command;
+    }
+
+    private static void Show(List<FlowRun> runs, double echo)
+    {
+        Report.Line(string.Create(CultureInfo.InvariantCulture, $"Bare echo beside the loads: {echo:N0}/s. POST to shipped by every 20th order, from when it was due."));
+        Report.Table(
+            ["offered /s", "accepted", "others", "shipped/s", ": echo", "p50 ms", "p90 ms", "p99 ms", "open at end", "ended after s", "CPU ms", "KB written"],
+            runs.Select(run => new[]
+            {
+                run.Rate is { } rate ? Report.Figure(rate) : "all",
+                $"{run.Load.Accepted:N0}",
+                string.Join(", ", run.Load.Others.Select(other => $"{other.Value:N0} x {other.Key}")),
+                Report.Figure(run.ShippedPerSecond),
+                (run.ShippedPerSecond / echo).ToString("0.000", CultureInfo.InvariantCulture),
+                Report.Figure(run.Journeys.Median),
+                Report.Figure(run.Journeys.Percentile(0.9)),
+                Report.Figure(run.Journeys.Percentile(0.99)),
+                $"{run.OpenAtEnd:N0}",
+                run.IsAtRest ? Report.Figure(run.Rest.TotalSeconds) : "not",
+                Report.Figure(run.Costs.Processor.TotalMilliseconds / run.Load.Accepted),
+                Report.Figure(run.Costs.Written / 1024.0 / run.Load.Accepted),
+            }));
+        Report.Line("Processor time for each order, ms:");
+        Report.Table(
+            ["offered /s", .. runs[0].Costs.Names],
+            runs.Select(run => (string[])[
+                run.Rate is { } rate ? Report.Figure(rate) : "all",
+                .. runs[0].Costs.Names.Select(name => Report.Figure(run.Costs.ProcessorOf(name).TotalMilliseconds / run.Load.Accepted))]));
+    }
+}
+
+/// <param name="Rate">Null: as many as were answered.</param>
+/// <param name="ShippedPerSecond">While the load lasted.</param>
+/// <param name="Rest">From its end until all that was accepted had ended.</param>
+/// <param name="Costs">Of the load and the rest.</param>
+internal sealed record FlowRun(
+    double? Rate, LoadRound Load, double ShippedPerSecond, long OpenAtEnd, TimeSpan Rest, bool IsAtRest, Samples Journeys, ProcessCosts Costs);
+
+internal sealed class Flow(OrdersSystem system, LoadGenerator load, TimeSpan settleWithin)
+{
+    public async Task<FlowRun> RunAsync(TimeSpan time, double? rate, CancellationToken cancellationToken)
+    {
+        var (before, costs, clock) = (await SummaryAsync(cancellationToken), ProcessCosts.Read(), Stopwatch.StartNew());
+        var round = await load.RunAsync(system.Ordering, time, rate, cancellationToken);
+        var (loaded, end) = (clock.Elapsed, await SummaryAsync(cancellationToken));
+        var (last, rest) = await system.UntilFinalAsync(before.Final + round.Accepted, settleWithin, cancellationToken);
+        var used = ProcessCosts.Read().Since(costs);
+        return new FlowRun(
+            rate, round, (end.Of("shipped") - before.Of("shipped")) / loaded.TotalSeconds, round.Accepted - (end.Final - before.Final), rest,
+            last.Final - before.Final >= round.Accepted, await system.JourneysAsync(round.Sample, cancellationToken), used);
+    }
+
+    private async Task<Summary> SummaryAsync(CancellationToken cancellationToken) =>
+        await system.SummaryAsync(cancellationToken) ?? throw new InvalidOperationException("Reporting does not answer at its port of dapr.yaml: without it nobody counts what is shipped.");
+}

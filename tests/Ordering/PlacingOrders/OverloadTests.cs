@@ -1,0 +1,113 @@
+using System.Net;
+using DaprOrders.Contracts;
+using DaprOrders.Ordering.PlacingOrders;
+using DaprOrders.Ordering.Tests.Running;
+using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
+
+namespace DaprOrders.Ordering.Tests.PlacingOrders;
+
+/// <summary>An Ordering that takes three orders further than the others have come.</summary>
+public class NarrowOrdering() : RunningOrdering(TimeSpan.FromMinutes(15), appToken: null, ("Ordering:MostOrdersUnderway", "3"));
+
+public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrdering>
+{
+    private static readonly Money Total = new(19.00m, "EUR");
+
+    private readonly FakeTimeProvider _time = new();
+
+    [Fact]
+    public async Task While_too_many_orders_are_underway_an_order_is_refused_with_when_to_come_again()
+    {
+        var accepted = new List<string>();
+        while (accepted.Count < 3)
+            accepted.Add(await ordering.PlaceAsync());
+
+        using var refused = await ordering.PostAsync("/orders", RunningOrdering.ValidOrder());
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
+        Assert.Equal("overloaded", (await refused.JsonAsync()).GetProperty("type").GetString()!.Split(':')[^1]);
+        Assert.Equal(TimeSpan.FromSeconds(1), refused.Headers.RetryAfter?.Delta);
+
+        await ordering.DeliverAsync(new PaymentRequested(accepted[1], Total, "pm_card_ok"), 1);
+        await ordering.PlaceAsync();
+    }
+
+    [Fact]
+    public void Orders_that_came_to_their_payment_or_were_rejected_make_room()
+    {
+        var underway = Underway(most: 100);
+        Accept(underway, 1, 100);
+        Assert.True(underway.AreTooMany);
+
+        underway.See(new StockRejected("order-50", []));
+        Assert.False(underway.AreTooMany);
+
+        // All came to their payment but the last: nearly all of the room is free again.
+        for (var order = 1; order < 100; order++)
+            underway.See(new PaymentRequested($"order-{order}", Total, "pm_card_ok"));
+        Assert.InRange(RoomIn(underway, from: 101), 60, 99);
+    }
+
+    [Fact]
+    public void What_others_do_with_an_order_later_and_orders_of_other_replicas_make_none()
+    {
+        var underway = Underway(most: 3);
+        Accept(underway, 1, 3);
+
+        underway.See(new PaymentAuthorized("order-1", "ch-1", Total));
+        underway.See(new StockReserved("order-1", []));
+        underway.See(new PaymentRequested("order-of-another", Total, "pm_card_ok"));
+
+        Assert.True(underway.AreTooMany);
+    }
+
+    [Fact]
+    public void Half_of_the_orders_tell_how_far_the_others_are()
+    {
+        // The replicas share the messages: this one hears of every second order.
+        var underway = Underway(most: 200);
+        for (var order = 1; order <= 10_000; order++)
+        {
+            Assert.False(underway.AreTooMany);
+            underway.Accept($"order-{order}");
+            if (order > 100 && order % 2 == 0)
+                underway.See(new PaymentRequested($"order-{order - 100}", Total, "pm_card_ok"));
+        }
+    }
+
+    [Fact]
+    public void What_was_heard_of_nowhere_for_a_minute_is_in_nobodys_way()
+    {
+        var underway = Underway(most: 3);
+        Accept(underway, 1, 3);
+        _time.Advance(TimeSpan.FromSeconds(59));
+        Assert.True(underway.AreTooMany);
+
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(3, RoomIn(underway, from: 4));
+    }
+
+    [Fact]
+    public void Without_a_limit_there_are_never_too_many()
+    {
+        var underway = Underway(most: 0);
+        Accept(underway, 1, 10_000);
+        Assert.False(underway.AreTooMany);
+    }
+
+    private static void Accept(OrdersUnderway underway, int from, int to)
+    {
+        for (var order = from; order <= to; order++)
+            underway.Accept($"order-{order}");
+    }
+
+    private static int RoomIn(OrdersUnderway underway, int from)
+    {
+        var room = 0;
+        for (; !underway.AreTooMany; room++)
+            underway.Accept($"order-{from + room}");
+        return room;
+    }
+
+    private OrdersUnderway Underway(int most) => new(Options.Create(new OrderingOptions { MostOrdersUnderway = most }), _time);
+}
