@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DaprOrders.EventSourcing;
 using DaprOrders.Inventory.ManagingProducts;
 using DaprOrders.Tests;
 

@@ -42,7 +42,8 @@ public sealed class EventStore
         (_types, _publishers, _options, _time) = (types, publishers, options, time);
         var incarnation = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
         var bounded = new BoundedStateApi(state, options.CallTimeout, time);
-        _streams = new StreamStorage(bounded, options, time);
+        var atWork = new CommandsAtWork(options.GatherTime, time);
+        _streams = new StreamStorage(bounded, atWork, options, time);
         var lanes = new LaneStorage(bounded, _streams, options.Chunks, time);
         _history = new StoreHistory(lanes, options, time, logger);
         _log = new LogReader(lanes, _streams, _history, options.Chunks);
@@ -50,9 +51,9 @@ public sealed class EventStore
         _parked = new ParkedEvents(bounded, _streams, broker, options, time, logger);
         _ownership = new LaneOwnership(lanes, _history, _log, broker, _parked, incarnation, options, time, logger);
         _log.Own = _ownership.Own;
-        _committer = new Committer(bounded, _streams, lanes, _ownership, _history, incarnation, options, time, logger);
+        _committer = new Committer(bounded, _streams, lanes, _ownership, _history, atWork, incarnation, options, time, logger);
         _folder = new StreamFolder(_streams, types);
-        _commands = new StreamCommands(_streams, _folder, _committer, _history, types, incarnation, options, time);
+        _commands = new StreamCommands(_streams, _folder, _committer, _history, atWork, types, incarnation, options, time);
     }
 
     /// <summary>Completed when the store can take commands: the sidecar answers and a lane is ours.</summary>

@@ -42,6 +42,9 @@ public sealed record EventStoreOptions
     /// <summary>Bytes of tips that may wait for their commit; while there are more, commands are refused (503).</summary>
     public int QueueBytes { get; init; } = 64 * 1024 * 1024;
 
+    /// <summary>How long a call of the sidecar waits for other commands that are at work and could go with it. A command by itself waits for nobody.</summary>
+    public TimeSpan GatherTime { get; init; } = TimeSpan.FromMilliseconds(3);
+
     /// <summary>Streams in one commit. 1 switches group commit off: each command is a commit by itself.</summary>
     public int MaxBatch { get; init; } = 256;
 

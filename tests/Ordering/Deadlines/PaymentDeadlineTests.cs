@@ -41,8 +41,11 @@ public class PaymentDeadlineTests(OrderingInAHurry ordering) : IClassFixture<Ord
     }
 }
 
+/// <summary>Whose orders nobody else minds: a visit with an advanced clock cancels all that it finds.</summary>
+public sealed class OrderingToVisit() : RunningOrdering(paymentDeadline: TimeSpan.FromMinutes(15));
+
 /// <summary>What one visit does, on the log of a running Ordering and a clock of the test's own.</summary>
-public sealed class DeadlineVisitTests(RunningOrdering ordering)
+public sealed class DeadlineVisitTests(OrderingToVisit ordering) : IClassFixture<OrderingToVisit>
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(15);
 

@@ -20,6 +20,7 @@ internal sealed class Committer
     private readonly LaneStorage _lanes;
     private readonly LaneOwnership _ownership;
     private readonly StoreHistory _history;
+    private readonly CommandsAtWork _atWork;
     private readonly EventStoreOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -32,10 +33,10 @@ internal sealed class Committer
     private long _batches;
 
     public Committer(
-        IStateApi state, StreamStorage streams, LaneStorage lanes, LaneOwnership ownership, StoreHistory history, string incarnation,
+        IStateApi state, StreamStorage streams, LaneStorage lanes, LaneOwnership ownership, StoreHistory history, CommandsAtWork atWork, string incarnation,
         EventStoreOptions options, TimeProvider time, ILogger logger)
     {
-        (_state, _streams, _lanes, _ownership, _history, _incarnation) = (state, streams, lanes, ownership, history, incarnation);
+        (_state, _streams, _lanes, _ownership, _history, _atWork, _incarnation) = (state, streams, lanes, ownership, history, atWork, incarnation);
         (_options, _time, _logger) = (options, time, logger);
         _queue = Channel.CreateBounded<PendingAppend>(new BoundedChannelOptions(options.QueueLimit) { SingleReader = true });
     }
@@ -93,6 +94,7 @@ internal sealed class Committer
 
             while (_carried.Count > 0 || await _queue.Reader.WaitToReadAsync(stop))
             {
+                await _atWork.GatherAsync(_pending.Count, stop);
                 if (await LaneAsync(stop) is not { } lane)
                 {
                     continue;

@@ -1,10 +1,12 @@
+using DaprOrders.EventSourcing.Streams;
+
 namespace DaprOrders.EventSourcing.State;
 
 /// <summary>
-/// Reads that come at the same time go out together: whatever is asked for while the calls under way are not answered is in the next one. No
-/// timer is waited for, and a read by itself is a call by itself.
+/// Reads that come at the same time go out together: whatever is asked for while the calls under way are not answered is in the next one. While
+/// other commands are at work, a call waits a moment for their reads; a read by itself is a call by itself, at once.
 /// </summary>
-internal sealed class GatheredReads(IStateApi state, int keysPerCall, TimeSpan timeout, TimeProvider time)
+internal sealed class GatheredReads(IStateApi state, CommandsAtWork atWork, int keysPerCall, TimeSpan timeout, TimeProvider time)
 {
     private const int CallsAtOnce = 2;
 
@@ -40,7 +42,7 @@ internal sealed class GatheredReads(IStateApi state, int keysPerCall, TimeSpan t
     // None of those who wait can cancel a call; each ends within the timeout of a call.
     private async Task CallAsync()
     {
-        while (TryTake(out var reads))
+        while (await TakeAsync() is { Count: > 0 } reads)
         {
             try
             {
@@ -56,11 +58,22 @@ internal sealed class GatheredReads(IStateApi state, int keysPerCall, TimeSpan t
         }
     }
 
-    private bool TryTake(out List<Read> reads)
+    private async Task<List<Read>> TakeAsync()
     {
+        int waiting;
         lock (_lock)
         {
-            reads = new List<Read>(Math.Min(_waiting.Count, keysPerCall));
+            waiting = _waiting.Count;
+        }
+
+        if (waiting > 0)
+        {
+            await atWork.GatherAsync(waiting, CancellationToken.None);
+        }
+
+        lock (_lock)
+        {
+            var reads = new List<Read>(Math.Min(_waiting.Count, keysPerCall));
             while (reads.Count < keysPerCall && _waiting.TryDequeue(out var read))
             {
                 if (!read.Answer.Task.IsCompleted)
@@ -70,7 +83,7 @@ internal sealed class GatheredReads(IStateApi state, int keysPerCall, TimeSpan t
             }
 
             _calls -= reads.Count == 0 ? 1 : 0;
-            return reads.Count > 0;
+            return reads;
         }
     }
 

@@ -16,14 +16,13 @@ internal sealed record Caused(object Payload, string? CorrelationId, string? Cau
 /// faster.
 /// </summary>
 internal sealed class StreamCommands(
-    StreamStorage streams, StreamFolder folder, Committer committer, StoreHistory history, EventTypes types, string incarnation,
+    StreamStorage streams, StreamFolder folder, Committer committer, StoreHistory history, CommandsAtWork atWork, EventTypes types, string incarnation,
     EventStoreOptions options, TimeProvider time)
 {
     private const int AttemptsUntilBusy = 50;
 
     private readonly StreamTurns _turns = new(options.CommitTimeout, time);
     private long _commits;
-    private int _inside;
 
     /// <param name="propose">What the command comes to on a state; may be asked several times, also on a state that is not committed yet.</param>
     /// <exception cref="EventStoreUnavailableException">Nothing was acknowledged.</exception>
@@ -243,21 +242,21 @@ internal sealed class StreamCommands(
     private Admission Admit()
     {
         history.ThrowIfWentBack();
-        var refusal = Interlocked.Increment(ref _inside) > options.QueueLimit ? $"{options.QueueLimit} commands are at work or wait already"
+        var refusal = atWork.Enter() > options.QueueLimit ? $"{options.QueueLimit} commands are at work or wait already"
             : committer.IsFull ? $"Commits of more than {options.QueueBytes} bytes wait already"
             : null;
         if (refusal is null)
         {
-            return new Admission(this);
+            return new Admission(atWork);
         }
 
-        Interlocked.Decrement(ref _inside);
+        atWork.Leave();
         throw new EventStoreUnavailableException($"{refusal}; the state store is too slow or away. Try again later.");
     }
 
-    private readonly struct Admission(StreamCommands commands) : IDisposable
+    private readonly struct Admission(CommandsAtWork atWork) : IDisposable
     {
-        public void Dispose() => Interlocked.Decrement(ref commands._inside);
+        public void Dispose() => atWork.Leave();
     }
 
     /// <summary>The answer, right when the command is committed; <c>Command</c> is null when there is nothing to commit.</summary>

@@ -6,9 +6,9 @@ namespace DaprOrders.EventSourcing.Streams;
 internal sealed record TipAt(string Stream, Tip Tip, string? ETag);
 
 /// <summary>Reads tips and pages.</summary>
-internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, TimeProvider time)
+internal sealed class StreamStorage(IStateApi state, CommandsAtWork atWork, EventStoreOptions options, TimeProvider time)
 {
-    private readonly GatheredReads _gathered = new(state, options.Chunks.GatheredKeys, options.CallTimeout, time);
+    private readonly GatheredReads _gathered = new(state, atWork, options.Chunks.GatheredKeys, options.CallTimeout, time);
 
     public static TipAt At(string stream, StateValue? value) =>
         value is null ? new TipAt(stream, Tip.Empty, null) : new TipAt(stream, Tip.Read(value.Value), value.ETag);
@@ -120,7 +120,7 @@ internal sealed class StreamStorage(IStateApi state, EventStoreOptions options, 
 
     private async Task<StoredEvent?[]> ReadNamedAsync(string stream, IReadOnlyList<string> names, CancellationToken cancellationToken)
     {
-        var values = await state.GetManyAsync([.. names.Select(name => StoredEvent.KeyOf(stream, name))], cancellationToken);
+        var values = await Task.WhenAll(names.Select(name => _gathered.GetAsync(StoredEvent.KeyOf(stream, name), cancellationToken)));
         return [.. values.Select(value => value is null ? null : StoredEvent.Read(value.Value))];
     }
 

@@ -18,7 +18,8 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
     private readonly Thread _thread;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _lock = new();
-    private readonly ManualResetEventSlim _hasWork = new();
+    // Without spinning: on few cores it would keep those from working that it waits for.
+    private readonly ManualResetEventSlim _hasWork = new(initialState: false, spinCount: 0);
     private List<PendingWork> _queued = [];
     private bool _closing;
 
