@@ -10,6 +10,8 @@ namespace DaprOrders.Bench.Measuring;
 /// </summary>
 internal sealed partial class ProcessCosts
 {
+    private static readonly string EchoAssembly = typeof(ProcessCosts).Assembly.GetName().Name!;
+
     private readonly Dictionary<string, (TimeSpan Processor, long Written)> _costs;
 
     private ProcessCosts(Dictionary<string, (TimeSpan Processor, long Written)> costs) => _costs = costs;
@@ -59,7 +61,9 @@ internal sealed partial class ProcessCosts
         var name = OperatingSystem.IsLinux() && process.ProcessName == "dotnet"
             ? Assembly().Match(File.ReadAllText($"/proc/{process.Id}/cmdline")) is { Success: true } assembly ? assembly.Value : null
             : process.ProcessName;
-        return name is not null && Known().IsMatch(name) ? name.Replace("DaprOrders.", "", StringComparison.Ordinal) : null;
+        return name is null || !Known().IsMatch(name) ? null
+            : name == EchoAssembly ? "bare echo"
+            : name.Replace("DaprOrders.", "", StringComparison.Ordinal);
     }
 
     private static long WrittenBy(int process)

@@ -23,22 +23,12 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
     private long _accepted;
     private double _reached;
 
-    public bool AreTooMany
+    public bool AreTooMany()
     {
-        get
+        lock (_gate)
         {
-            lock (_gate)
-            {
-                var longAgo = time.GetUtcNow() - Longest;
-                while (_known.TryPeek(out var oldest) && (oldest.Number <= _reached - Smoothing || oldest.At < longAgo))
-                {
-                    _known.Dequeue();
-                    _numbers.Remove(oldest.OrderId);
-                    _reached = Math.Max(_reached, oldest.At < longAgo ? oldest.Number : 0);
-                }
-
-                return _most > 0 && _accepted - _reached >= _most;
-            }
+            Forget();
+            return _most > 0 && _accepted - _reached >= _most;
         }
     }
 
@@ -61,10 +51,25 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
             StockRejected rejected => rejected.OrderId,
             _ => null,
         };
+        if (orderId is null)
+            return;
+
         lock (_gate)
         {
-            if (orderId is not null && _numbers.Remove(orderId, out var number))
+            if (_numbers.Remove(orderId, out var number))
                 _reached += (number - _reached) / Math.Min(Smoothing, number);
+        }
+    }
+
+    /// <summary>Those before the estimate, and those of long ago, which count as reached.</summary>
+    private void Forget()
+    {
+        var longAgo = time.GetUtcNow() - Longest;
+        while (_known.TryPeek(out var oldest) && (oldest.At < longAgo || oldest.Number <= _reached - Smoothing))
+        {
+            _known.Dequeue();
+            _numbers.Remove(oldest.OrderId);
+            _reached = Math.Max(_reached, oldest.At < longAgo ? oldest.Number : 0);
         }
     }
 }

@@ -33,9 +33,6 @@ public static class PlaceOrderEndpoint
         OrdersUnderway underway,
         CancellationToken cancellationToken)
     {
-        if (underway.AreTooMany)
-            return Overloaded(http);
-
         if (request.CustomerId is { } customerId && !http.MayActFor(customerId))
             return Buyers.NotYours();
 
@@ -49,6 +46,9 @@ public static class PlaceOrderEndpoint
         var wish = Wish.Of(wanted, idempotencyKey);
         if (idempotencyKey is not null && await store.LoadAsync(Order.Category, wish.OrderId, cancellationToken) is { State: Order.Placed placed } present)
             return OrderDecider.PlaceAgain(placed, wish.Fingerprint).Refusal is { } reused ? Problems.Unprocessable(reused.Code, reused.Reason) : Replayed(present, http);
+
+        if (underway.AreTooMany())
+            return Overloaded(http);
 
         var products = await prices.FindAsync([.. wanted.Lines.Select(line => line.Sku)], cancellationToken);
         if (WhatCannotBeSold(wanted, products) is { } problem)
