@@ -70,8 +70,16 @@ internal sealed partial class ProcessCosts
     {
         if (!OperatingSystem.IsLinux())
             return 0;
-        var line = File.ReadLines($"/proc/{process}/io").First(line => line.StartsWith("write_bytes:", StringComparison.Ordinal));
-        return long.Parse(line.AsSpan("write_bytes:".Length), CultureInfo.InvariantCulture);
+        try
+        {
+            var line = File.ReadLines($"/proc/{process}/io").First(line => line.StartsWith("write_bytes:", StringComparison.Ordinal));
+            return long.Parse(line.AsSpan("write_bytes:".Length), CultureInfo.InvariantCulture);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            // Another user's; its processor time is known all the same.
+            return 0;
+        }
     }
 
     [GeneratedRegex(@"DaprOrders\.\w+(?=\.dll)")]

@@ -85,7 +85,7 @@ internal static class FlowCommand
                 (run.ShippedPerSecond / echo).ToString("0.000", CultureInfo.InvariantCulture),
                 Report.Figure(run.Journeys.Median),
                 Report.Figure(run.Journeys.Percentile(0.9)),
-                Report.Figure(run.Journeys.Percentile(0.99)),
+                run.IsAtRest ? Report.Figure(run.Journeys.Percentile(0.99)) : "–",
                 $"{run.OpenAtEnd:N0}",
                 run.IsAtRest ? Report.Figure(run.Rest.TotalSeconds) : "not",
                 Report.Figure(run.Costs.Processor.TotalMilliseconds / run.Load.Accepted),

@@ -87,7 +87,8 @@ internal sealed class LoadGenerator : IDisposable
             }
 
             caller.Latency.Add((clock.Elapsed - due).TotalMilliseconds);
-            if (caller.Accepted++ % SampleEvery == 0)
+            caller.Accepted++;
+            if (number % SampleEvery == 0)
                 caller.Sample.Add(new Placed(answer.Headers.Location!.OriginalString, started + due));
         }
     }

@@ -1,14 +1,8 @@
 using System.Diagnostics;
-using System.Text.Json.Serialization;
 
 namespace DaprOrders.Inventory.Stock;
 
 /// <summary>What the stock of one SKU is asked for. Each may be repeated, also a week later: the second time it finds done what it asks for.</summary>
-[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
-[JsonDerivedType(typeof(Receive), "receive")]
-[JsonDerivedType(typeof(Hold), "hold")]
-[JsonDerivedType(typeof(Release), "release")]
-[JsonDerivedType(typeof(Ship), "ship")]
 public abstract record StockCommand
 {
     private StockCommand()
@@ -16,7 +10,6 @@ public abstract record StockCommand
     }
 
     /// <summary>The names of the stock's events that the answer rests on.</summary>
-    [JsonIgnore]
     public abstract IReadOnlyList<string> RestsOn { get; }
 
     public sealed record Receive(string ReceiptId, int Quantity) : StockCommand

@@ -3,8 +3,8 @@ using DaprOrders.EventSourcing;
 namespace DaprOrders.Inventory.Stock;
 
 /// <summary>
-/// The stock of all SKUs. Commands of concurrent orders for one SKU share an append: a batch is what queued while the last one was written, so
-/// nobody waits for a timer. Replicas that write the same stock meet at its stream's ETag, and whoever was slower decides anew.
+/// The stock of all SKUs. Commands of concurrent orders for one SKU share an append: a batch is what queued while the last one was
+/// written. Replicas that write the same stock meet at its stream's ETag, and whoever was slower decides anew.
 /// </summary>
 public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime lifetime)
 {

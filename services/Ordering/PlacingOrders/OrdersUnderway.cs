@@ -19,7 +19,7 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
     private readonly int _most = options.Value.MostOrdersUnderway;
     private readonly Lock _gate = new();
     private readonly Dictionary<string, long> _numbers = [];
-    private readonly Queue<(string OrderId, long Number, DateTimeOffset At)> _known = new();
+    private readonly Queue<(string OrderId, long Number, long At)> _known = new();
     private long _accepted;
     private double _reached;
 
@@ -28,7 +28,8 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
         lock (_gate)
         {
             Forget();
-            return _most > 0 && _accepted - _reached >= _most;
+            // The estimate trails behind; there are never more than those not heard of.
+            return _most > 0 && Math.Min(_accepted - _reached, _numbers.Count) >= _most;
         }
     }
 
@@ -38,7 +39,7 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
         lock (_gate)
         {
             _numbers[orderId] = ++_accepted;
-            _known.Enqueue((orderId, _accepted, time.GetUtcNow()));
+            _known.Enqueue((orderId, _accepted, time.GetTimestamp()));
         }
     }
 
@@ -64,12 +65,13 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
     /// <summary>Those before the estimate, and those of long ago, which count as reached.</summary>
     private void Forget()
     {
-        var longAgo = time.GetUtcNow() - Longest;
-        while (_known.TryPeek(out var oldest) && (oldest.At < longAgo || oldest.Number <= _reached - Smoothing))
+        while (_known.TryPeek(out var oldest) && (IsLongAgo(oldest.At) || oldest.Number <= _reached - Smoothing))
         {
             _known.Dequeue();
             _numbers.Remove(oldest.OrderId);
-            _reached = Math.Max(_reached, oldest.At < longAgo ? oldest.Number : 0);
+            _reached = Math.Max(_reached, IsLongAgo(oldest.At) ? oldest.Number : 0);
         }
+
+        bool IsLongAgo(long at) => time.GetElapsedTime(at) > Longest;
     }
 }

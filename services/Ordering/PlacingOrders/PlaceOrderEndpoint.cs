@@ -79,7 +79,7 @@ public static class PlaceOrderEndpoint
     {
         http.Response.Headers.RetryAfter = "1";
         return Problems.Of(
-            StatusCodes.Status503ServiceUnavailable, "overloaded", "More orders were accepted than have come to their payment yet. Nothing was ordered; try again in a second.");
+            StatusCodes.Status503ServiceUnavailable, "overloaded", "More orders were accepted than have come to their payment yet. This request ordered nothing; try again in a second, with the same Idempotency-Key if it had one.");
     }
 
     private static Ok<OrderView> Replayed(StreamState<Order> stream, HttpContext http)

@@ -155,7 +155,7 @@ public sealed class Journal : IDisposable
             {
                 _write(_file, batch.ConvertAll(line => (ReadOnlyMemory<byte>)line), _flushed);
             }
-            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ObjectDisposedException)
+            catch (Exception exception)
             {
                 Keep(batch, exception);
                 return;

@@ -90,6 +90,18 @@ public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrderi
     }
 
     [Fact]
+    public void A_small_limit_refuses_nobody_while_nothing_is_underway()
+    {
+        var underway = Underway(most: 2);
+        for (var order = 1; order <= 200; order++)
+        {
+            Assert.False(underway.AreTooMany());
+            underway.Accept($"order-{order}");
+            underway.See(new PaymentRequested($"order-{order}", Total, "pm_card_ok"));
+        }
+    }
+
+    [Fact]
     public void Without_a_limit_there_are_never_too_many()
     {
         var underway = Underway(most: 0);

@@ -94,7 +94,7 @@ internal sealed class Committer
 
             while (_carried.Count > 0 || await _queue.Reader.WaitToReadAsync(stop))
             {
-                await _atWork.GatherAsync(_pending.Count, stop);
+                await _atWork.GatherAsync(_pending.Count, _onlyCarried ? 0 : _options.MaxBatch, stop);
                 if (await LaneAsync(stop) is not { } lane)
                 {
                     continue;

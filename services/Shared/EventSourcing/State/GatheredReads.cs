@@ -15,13 +15,21 @@ internal sealed class GatheredReads(IStateApi state, CommandsAtWork atWork, int 
     private int _calls;
 
     /// <exception cref="EventStoreUnavailableException">The store did not answer in time.</exception>
-    public async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken)
+    public async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) => (await GetManyAsync([key], cancellationToken))[0];
+
+    /// <summary>In one call, or in several with others.</summary>
+    /// <exception cref="EventStoreUnavailableException">The store did not answer in time.</exception>
+    public async Task<StateValue?[]> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
     {
-        var read = new Read(key);
+        Read[] reads = [.. keys.Select(key => new Read(key))];
         bool isCaller;
         lock (_lock)
         {
-            _waiting.Enqueue(read);
+            foreach (var read in reads)
+            {
+                _waiting.Enqueue(read);
+            }
+
             isCaller = _calls < CallsAtOnce;
             _calls += isCaller ? 1 : 0;
         }
@@ -35,8 +43,8 @@ internal sealed class GatheredReads(IStateApi state, CommandsAtWork atWork, int 
             }
         }
 
-        return await read.Answer.WithinAsync(
-            timeout, time, $"The state store did not answer within {timeout.TotalSeconds} s when it was to read {key}. Try again later.", cancellationToken);
+        return await Task.WhenAll(reads.Select(read => read.Answer.WithinAsync(
+            timeout, time, $"The state store did not answer within {timeout.TotalSeconds} s when it was to read {read.Key}. Try again later.", cancellationToken)));
     }
 
     // None of those who wait can cancel a call; each ends within the timeout of a call.
@@ -68,7 +76,7 @@ internal sealed class GatheredReads(IStateApi state, CommandsAtWork atWork, int 
 
         if (waiting > 0)
         {
-            await atWork.GatherAsync(waiting, CancellationToken.None);
+            await atWork.GatherAsync(waiting, keysPerCall, CancellationToken.None);
         }
 
         lock (_lock)

@@ -2,7 +2,8 @@ namespace DaprOrders.EventSourcing.Streams;
 
 /// <summary>
 /// How many commands are at work here. A call that could carry more of them than have come to it waits a moment for the others: commands come in
-/// crowds, a delivery of events or buyers at once, and else the first of them would each be a call by itself. A command by itself waits for nobody.
+/// crowds, a delivery of events or buyers at once, and else the first of them would each be a call by itself. A command by itself waits for nobody;
+/// one that gives others work and waits for it counts, too, so theirs may wait in vain, once a call.
 /// </summary>
 internal sealed class CommandsAtWork(TimeSpan gatherTime, TimeProvider time)
 {
@@ -13,6 +14,7 @@ internal sealed class CommandsAtWork(TimeSpan gatherTime, TimeProvider time)
     public void Leave() => Interlocked.Decrement(ref _count);
 
     /// <param name="present">Those that the call would carry.</param>
-    public Task GatherAsync(int present, CancellationToken cancellationToken) =>
-        gatherTime > TimeSpan.Zero && present < Volatile.Read(ref _count) ? Task.Delay(gatherTime, time, cancellationToken) : Task.CompletedTask;
+    /// <param name="most">That it can carry.</param>
+    public Task GatherAsync(int present, int most, CancellationToken cancellationToken) =>
+        gatherTime > TimeSpan.Zero && present < Math.Min(most, Volatile.Read(ref _count)) ? Task.Delay(gatherTime, time, cancellationToken) : Task.CompletedTask;
 }

@@ -120,7 +120,10 @@ internal sealed class StreamStorage(IStateApi state, CommandsAtWork atWork, Even
 
     private async Task<StoredEvent?[]> ReadNamedAsync(string stream, IReadOnlyList<string> names, CancellationToken cancellationToken)
     {
-        var values = await Task.WhenAll(names.Select(name => _gathered.GetAsync(StoredEvent.KeyOf(stream, name), cancellationToken)));
+        string[] keys = [.. names.Select(name => StoredEvent.KeyOf(stream, name))];
+        var values = keys.Length <= options.Chunks.GatheredKeys
+            ? await _gathered.GetManyAsync(keys, cancellationToken)
+            : await state.GetManyAsync(keys, cancellationToken);
         return [.. values.Select(value => value is null ? null : StoredEvent.Read(value.Value))];
     }
 
