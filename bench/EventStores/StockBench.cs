@@ -106,7 +106,7 @@ internal static class StockBench
 
         private async Task ApplyAsync(StockCommand[] commands, CancellationToken cancellationToken)
         {
-            if ((await StockItem.ApplyAsync(store, name, commands, cancellationToken)).FirstOrDefault(answer => !answer.Done) is { } refused)
+            if ((await StockItems.ApplyAsync(store, name, commands, cancellationToken)).FirstOrDefault(answer => !answer.Done) is { } refused)
                 throw new InvalidOperationException($"The stock of {name} refused what it must do: {refused}.");
         }
     }

@@ -25,7 +25,7 @@ internal static class CallsCommand
             Uri On(int port) => new($"http://{parsed.GetValue(Host)}:{port}");
             Uri[] metrics = [On(4701), On(4702), On(4703), On(4704), On(4705)];
             using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false, MaxConnectionsPerServer = 64 }) { Timeout = TimeSpan.FromSeconds(60) };
-            using var system = new OrdersSystem(On(5101), On(5102), On(5105));
+            using var system = OrdersSystem.At(parsed.GetValue(Host)!);
             await system.OfferAsync([Sku], cancellationToken);
 
             await PlaceAsync(20, together: false);

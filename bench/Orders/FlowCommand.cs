@@ -17,23 +17,22 @@ internal static class FlowCommand
 
     private static readonly Option<double[]> Rates = new("--rate")
     {
-        Description = "Orders per second, sent when they are due whatever is answered; may be repeated. Without it as many as are answered, and then 25, 50 and 75 % of what was shipped",
+        Description = "Orders per second, sent when they are due whatever is answered; may be repeated. Without it as many as are answered, and then 75, 50 and 25 % of what was shipped",
     };
 
     private static readonly Option<double> Seconds = new("--seconds") { Description = "Length of each load", DefaultValueFactory = _ => 60 };
     private static readonly Option<double> WarmUp = new("--warm-up") { Description = "Seconds of load before the first", DefaultValueFactory = _ => 30 };
     private static readonly Option<double> Settle = new("--settle") { Description = "Seconds in which what was accepted must have ended", DefaultValueFactory = _ => 300 };
     private static readonly Option<int> Skus = new("--skus") { Description = "Products that are ordered in turn", DefaultValueFactory = _ => 20 };
-    private static readonly Option<FileInfo?> Plot = new("--plot") { Description = "An SVG file of rate against p99" };
+    private static readonly Option<FileInfo?> Plot = new("--plot") { Description = "An SVG file of rate against the percentiles" };
 
     public static Command Create()
     {
         var command = new Command("flow", "Drives POST /orders at a rate, and follows the orders until they are shipped") { Host, Rates, Seconds, WarmUp, Settle, Skus, Plot };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            Uri On(int port) => new($"http://{parsed.GetValue(Host)}:{port}");
             string[] skus = [.. Enumerable.Range(1, parsed.GetValue(Skus)).Select(n => $"bench-{n}")];
-            using var system = new OrdersSystem(On(5101), On(5102), On(5105));
+            using var system = OrdersSystem.At(parsed.GetValue(Host)!);
             using var load = new LoadGenerator(Callers, skus);
             using var echo = await EchoProcess.StartAsync(cancellationToken);
             var flow = new Flow(system, load, TimeSpan.FromSeconds(parsed.GetValue(Settle)));
@@ -78,7 +77,7 @@ internal static class FlowCommand
             ["offered /s", "accepted", "others", "shipped/s", ": echo", "p50 ms", "p90 ms", "p99 ms", "open at end", "ended after s", "CPU ms", "KB written"],
             runs.Select(run => new[]
             {
-                run.Rate is { } rate ? Report.Figure(rate) : "all",
+                run.Offered,
                 $"{run.Load.Accepted:N0}",
                 string.Join(", ", run.Load.Others.Select(other => $"{other.Value:N0} x {other.Key}")),
                 Report.Figure(run.ShippedPerSecond),
@@ -95,7 +94,7 @@ internal static class FlowCommand
         Report.Table(
             ["offered /s", .. runs[0].Costs.Names],
             runs.Select(run => (string[])[
-                run.Rate is { } rate ? Report.Figure(rate) : "all",
+                run.Offered,
                 .. runs[0].Costs.Names.Select(name => Report.Figure(run.Costs.ProcessorOf(name).TotalMilliseconds / run.Load.Accepted))]));
     }
 }
@@ -105,7 +104,10 @@ internal static class FlowCommand
 /// <param name="Rest">From its end until all that was accepted had ended.</param>
 /// <param name="Costs">Of the load and the rest.</param>
 internal sealed record FlowRun(
-    double? Rate, LoadRound Load, double ShippedPerSecond, long OpenAtEnd, TimeSpan Rest, bool IsAtRest, Samples Journeys, ProcessCosts Costs);
+    double? Rate, LoadRound Load, double ShippedPerSecond, long OpenAtEnd, TimeSpan Rest, bool IsAtRest, Samples Journeys, ProcessCosts Costs)
+{
+    public string Offered => Rate is { } rate ? Report.Figure(rate) : "all";
+}
 
 internal sealed class Flow(OrdersSystem system, LoadGenerator load, TimeSpan settleWithin)
 {

@@ -14,6 +14,9 @@ internal sealed class OrdersSystem(Uri ordering, Uri inventory, Uri reporting) :
 
     public Uri Ordering => ordering;
 
+    /// <summary>At the ports of dapr.yaml.</summary>
+    public static OrdersSystem At(string host) => new(new($"http://{host}:5101"), new($"http://{host}:5102"), new($"http://{host}:5105"));
+
     /// <summary>Puts products on the price list and enough of each in stock.</summary>
     public async Task OfferAsync(IReadOnlyList<string> skus, CancellationToken cancellationToken)
     {

@@ -14,7 +14,7 @@ builder.Services.AddEventStore(types => types
     .AddFamily<ReservationEvent>().AddFamily<ProductEvent>().AddFamily<OrderEvent>()
     .AddFamily<StockEvent>().Add<SkuListed>().Add<ReceiptBooked>());
 builder.Services.AddSingleton<ApplyToStock>(services =>
-    (sku, commands, cancellationToken) => StockItem.ApplyAsync(services.GetRequiredService<EventStore>(), sku, commands, cancellationToken));
+    (sku, commands, cancellationToken) => StockItems.ApplyAsync(services.GetRequiredService<EventStore>(), sku, commands, cancellationToken));
 builder.Services.AddSingleton<StockItems>();
 builder.Services.AddSingleton<Catalogue>();
 builder.Services.AddSingleton<Products>();

@@ -17,9 +17,7 @@ internal sealed class ServiceUnavailable(ILogger<ServiceUnavailable> logger) : I
             return false;
 
         logger.LogWarning(exception, "{Method} {Path} answered 503: {Service} is not available", httpContext.Request.Method, httpContext.Request.Path, unavailable.Service);
-        httpContext.Response.Headers.RetryAfter = "1";
-        await Problems.Of(StatusCodes.Status503ServiceUnavailable, $"{unavailable.Service}-unavailable", $"{unavailable.Message} Try again.")
-            .ExecuteAsync(httpContext);
+        await Problems.TryLater(httpContext, $"{unavailable.Service}-unavailable", $"{unavailable.Message} Try again.").ExecuteAsync(httpContext);
         return true;
     }
 }

@@ -62,7 +62,7 @@ public sealed class InventoryHost : IDisposable
     {
         Batches.Enqueue(commands.Length);
         await BeforeCall(sku, commands);
-        var answers = await StockItem.ApplyAsync(store, sku, commands, cancellationToken);
+        var answers = await StockItems.ApplyAsync(store, sku, commands, cancellationToken);
         await AfterCall(sku, commands);
         return answers;
     };

@@ -37,24 +37,5 @@ public sealed record StockItem(long Received, long Shipped, long Reserved, Immut
         _ => throw new UnknownEventException($"The stock of an SKU knows no {happened.GetType().Name}."),
     };
 
-    /// <summary>One append for the whole batch; after a conflict with another replica everything is decided anew.</summary>
-    /// <returns>One answer for each command.</returns>
-    public static async Task<StockAnswer[]> ApplyAsync(EventStore store, string sku, IReadOnlyList<StockCommand> commands, CancellationToken cancellationToken)
-    {
-        IReadOnlyList<StockAnswer> answers = [];
-        await store.HandleAsync(
-            Category,
-            sku,
-            [.. commands.SelectMany(command => command.RestsOn)],
-            (stock, known) =>
-            {
-                (var happened, answers) = StockDecider.Decide(stock, known, commands);
-                return Decision<StockEvent>.Of([.. happened]);
-            },
-            new CommandContext(),
-            cancellationToken);
-        return [.. answers];
-    }
-
     private StockItem Without(string orderId, int quantity) => this with { Reserved = Reserved - quantity, EarlierHolds = EarlierHolds.Remove(orderId) };
 }

@@ -17,6 +17,25 @@ public sealed class StockItems(ApplyToStock apply, IHostApplicationLifetime life
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Queue<Waiting>> _queues = [];
 
+    /// <summary>One append for the whole batch; after a conflict with another replica everything is decided anew.</summary>
+    /// <returns>One answer for each command.</returns>
+    public static async Task<StockAnswer[]> ApplyAsync(EventStore store, string sku, IReadOnlyList<StockCommand> commands, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<StockAnswer> answers = [];
+        await store.HandleAsync(
+            StockItem.Category,
+            sku,
+            [.. commands.SelectMany(command => command.RestsOn)],
+            (stock, known) =>
+            {
+                (var happened, answers) = StockDecider.Decide(stock, known, commands);
+                return Decision<StockEvent>.Of([.. happened]);
+            },
+            new CommandContext(),
+            cancellationToken);
+        return [.. answers];
+    }
+
     /// <exception cref="EventStoreUnavailableException">The stock did not answer; it may have done what was asked, and is to be asked again.</exception>
     public async Task<StockAnswer> SendAsync(string sku, StockCommand command, CancellationToken cancellationToken)
     {

@@ -65,13 +65,11 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
     /// <summary>Those before the estimate, and those of long ago, which count as reached.</summary>
     private void Forget()
     {
-        while (_known.TryPeek(out var oldest) && (IsLongAgo(oldest.At) || oldest.Number <= _reached - Smoothing))
+        while (_known.TryPeek(out var oldest) && (oldest.Number <= _reached - Smoothing || time.GetElapsedTime(oldest.At) > Longest))
         {
             _known.Dequeue();
             _numbers.Remove(oldest.OrderId);
-            _reached = Math.Max(_reached, IsLongAgo(oldest.At) ? oldest.Number : 0);
+            _reached = Math.Max(_reached, oldest.Number);
         }
-
-        bool IsLongAgo(long at) => time.GetElapsedTime(at) > Longest;
     }
 }

@@ -48,7 +48,10 @@ public static class PlaceOrderEndpoint
             return OrderDecider.PlaceAgain(placed, wish.Fingerprint).Refusal is { } reused ? Problems.Unprocessable(reused.Code, reused.Reason) : Replayed(present, http);
 
         if (underway.AreTooMany())
-            return Overloaded(http);
+        {
+            return Problems.TryLater(
+                http, "overloaded", "More orders were accepted than have come to their payment yet. This request ordered nothing; try again in a second, with the same Idempotency-Key if it had one.");
+        }
 
         var products = await prices.FindAsync([.. wanted.Lines.Select(line => line.Sku)], cancellationToken);
         if (WhatCannotBeSold(wanted, products) is { } problem)
@@ -73,13 +76,6 @@ public static class PlaceOrderEndpoint
 
         underway.Accept(command.OrderId);
         return TypedResults.Created($"/orders/{command.OrderId}", Shown(handled.Stream, http));
-    }
-
-    private static ProblemHttpResult Overloaded(HttpContext http)
-    {
-        http.Response.Headers.RetryAfter = "1";
-        return Problems.Of(
-            StatusCodes.Status503ServiceUnavailable, "overloaded", "More orders were accepted than have come to their payment yet. This request ordered nothing; try again in a second, with the same Idempotency-Key if it had one.");
     }
 
     private static Ok<OrderView> Replayed(StreamState<Order> stream, HttpContext http)

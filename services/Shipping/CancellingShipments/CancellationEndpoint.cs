@@ -41,8 +41,7 @@ public static class CancellationEndpoint
             switch (await ordering.AskAsync(orderId, cancellationToken))
             {
                 case PaymentInOrdering.Unknown:
-                    http.Response.Headers.RetryAfter = "1";
-                    return Problems.Of(StatusCodes.Status503ServiceUnavailable, "ordering-unavailable", $"Ordering did not tell whether order {orderId} is paid. Try again.");
+                    return Problems.TryLater(http, "ordering-unavailable", $"Ordering did not tell whether order {orderId} is paid. Try again.");
                 case PaymentInOrdering.NotPaid:
                     return Problems.NotFound(Refusals.NotFound, $"Order {orderId} has no shipment to stop: Ordering has no such order, or it is not paid.");
             }

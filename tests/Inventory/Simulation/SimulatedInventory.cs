@@ -114,7 +114,7 @@ internal sealed class SimulatedInventory : IStateApi, IEventPublisher, IPublishe
     private async Task<StockAnswer[]> ApplyAsync(string sku, StockCommand[] commands)
     {
         await _world.DelayAsync(_world.Chance(_faults.Stall) ? 40_000 : 20);
-        return await StockItem.ApplyAsync(Store, sku, commands, default);
+        return await StockItems.ApplyAsync(Store, sku, commands, default);
     }
 
     private async Task<T> CallAsync<T>(Func<T> effect)

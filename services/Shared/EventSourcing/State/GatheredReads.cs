@@ -15,13 +15,24 @@ internal sealed class GatheredReads(IStateApi state, CommandsAtWork atWork, int 
     private int _calls;
 
     /// <exception cref="EventStoreUnavailableException">The store did not answer in time.</exception>
-    public async Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken) => (await GetManyAsync([key], cancellationToken))[0];
+    public Task<StateValue?> GetAsync(string key, CancellationToken cancellationToken)
+    {
+        var read = new Read(key);
+        Ask(read);
+        return AnswerAsync(read, cancellationToken);
+    }
 
     /// <summary>In one call, or in several with others.</summary>
     /// <exception cref="EventStoreUnavailableException">The store did not answer in time.</exception>
-    public async Task<StateValue?[]> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    public Task<StateValue?[]> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
     {
         Read[] reads = [.. keys.Select(key => new Read(key))];
+        Ask(reads);
+        return Task.WhenAll(reads.Select(read => AnswerAsync(read, cancellationToken)));
+    }
+
+    private void Ask(params ReadOnlySpan<Read> reads)
+    {
         bool isCaller;
         lock (_lock)
         {
@@ -42,10 +53,10 @@ internal sealed class GatheredReads(IStateApi state, CommandsAtWork atWork, int 
                 _ = CallAsync();
             }
         }
-
-        return await Task.WhenAll(reads.Select(read => read.Answer.WithinAsync(
-            timeout, time, $"The state store did not answer within {timeout.TotalSeconds} s when it was to read {read.Key}. Try again later.", cancellationToken)));
     }
+
+    private Task<StateValue?> AnswerAsync(Read read, CancellationToken cancellationToken) => read.Answer.WithinAsync(
+        timeout, time, $"The state store did not answer within {timeout.TotalSeconds} s when it was to read {read.Key}. Try again later.", cancellationToken);
 
     // None of those who wait can cancel a call; each ends within the timeout of a call.
     private async Task CallAsync()

@@ -14,9 +14,6 @@ namespace DaprOrders.ServiceDefaults.Errors;
 /// <summary>Every exception that leaves an endpoint, as problem details; only the unexpected ones are logged as errors.</summary>
 internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems> logger) : IExceptionHandler
 {
-    /// <summary>Seconds after which a client may try again.</summary>
-    private const string RetryAfter = "1";
-
     public async ValueTask<bool> TryHandleAsync(HttpContext context, Exception exception, CancellationToken cancellationToken)
     {
         if (exception is OperationCanceledException && context.RequestAborted.IsCancellationRequested)
@@ -34,20 +31,16 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
         switch (exception)
         {
             case StoreWentBackException lost:
-                context.Response.Headers.RetryAfter = RetryAfter;
-                return Problems.Of(StatusCodes.Status503ServiceUnavailable, "store-went-back", lost.Message);
+                return Problems.TryLater(context, "store-went-back", lost.Message);
             case NewerEventException or UnknownEventException { IsNewer: true }:
                 logger.LogWarning(exception, "{Method} {Route} answered 503: a later version of this service has written what this one cannot read", context.Request.Method, RouteOf(context));
-                context.Response.Headers.RetryAfter = RetryAfter;
-                return Problems.Of(StatusCodes.Status503ServiceUnavailable, "newer-event", exception.Message);
+                return Problems.TryLater(context, "newer-event", exception.Message);
             case EventStoreUnavailableException unavailable:
                 logger.LogWarning(unavailable, "{Method} {Route} answered 503: the store is not available", context.Request.Method, RouteOf(context));
-                context.Response.Headers.RetryAfter = RetryAfter;
-                return Problems.Of(StatusCodes.Status503ServiceUnavailable, "store-unavailable", unavailable.Message);
+                return Problems.TryLater(context, "store-unavailable", unavailable.Message);
             case DaprException unavailable:
                 logger.LogWarning(unavailable, "{Method} {Route} answered 503: the sidecar or its store failed", context.Request.Method, RouteOf(context));
-                context.Response.Headers.RetryAfter = RetryAfter;
-                return Problems.Of(StatusCodes.Status503ServiceUnavailable, "store-unavailable", "The sidecar or its store does not answer now; try again.");
+                return Problems.TryLater(context, "store-unavailable", "The sidecar or its store does not answer now; try again.");
             case WrongVersionException wrong:
                 return Problems.Of(StatusCodes.Status412PreconditionFailed, "stale-version", wrong.Message, new Dictionary<string, object?>
                 {

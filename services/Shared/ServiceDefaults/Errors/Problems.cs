@@ -14,6 +14,13 @@ public static class Problems
 
     public static ProblemHttpResult Unprocessable(string code, string detail) => Of(StatusCodes.Status422UnprocessableEntity, code, detail);
 
+    /// <summary>503, with the seconds after which the client may try again.</summary>
+    public static ProblemHttpResult TryLater(HttpContext context, string code, string detail)
+    {
+        context.Response.Headers.RetryAfter = "1";
+        return Of(StatusCodes.Status503ServiceUnavailable, code, detail);
+    }
+
     /// <param name="code">Kebab case, for instance <c>unknown-sku</c>.</param>
     /// <param name="detail">For people: what was expected, what came, what to do.</param>
     public static ProblemHttpResult Of(int status, string code, string detail, IReadOnlyDictionary<string, object?>? extensions = null) =>
