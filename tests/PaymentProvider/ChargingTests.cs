@@ -199,7 +199,7 @@ public sealed class ChargingTests : IDisposable
             await answer.JsonAsync(),
             "POST /charges: 201 400 402 413 415 422 503",
             "GET /charges/{id}: 200 404",
-            "POST /charges/{id}/refunds: 201 400 404 413 415 422",
+            "POST /charges/{id}/refunds: 201 400 404 413 415 422 503",
             "GET /ledger: 200 400");
     }
 }

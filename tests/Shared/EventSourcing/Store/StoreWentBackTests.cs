@@ -106,7 +106,7 @@ public sealed class StoreWentBackTests
         foreach (var (setting, value) in new Dictionary<string, string>
         {
             ["APP_PORT"] = "0",
-            ["EventStore:Lease"] = "00:00:00.4",
+            ["EventStore:Lease"] = "00:00:01",
             ["Serilog:MinimumLevel:Default"] = "Fatal",
         })
         {
