@@ -16,7 +16,8 @@ internal static class Echo
 
     public static WebApplication Build(int port)
     {
-        var builder = WebApplication.CreateSlimBuilder();
+        // Not the folder it is started in: that one is watched for settings, and the system under load writes its files there.
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port));
         builder.Services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, EchoJson.Default));

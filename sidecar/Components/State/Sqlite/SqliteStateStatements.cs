@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 
@@ -94,7 +95,8 @@ internal sealed class SqliteStateStatements : IDisposable
         return command.ExecuteNonQuery();
     }
 
-    private static string NewETag() => Guid.NewGuid().ToString();
+    /// <summary>Never that of a former value of the key, for all that 64 bits can promise; a Guid would ask the system for each.</summary>
+    private static string NewETag() => Random.Shared.NextInt64().ToString("x", CultureInfo.InvariantCulture);
 
     private long? Expiry(StateUpsert upsert) => upsert.TtlSeconds is > 0 and { } seconds ? Now + (seconds * 1000L) : null;
 
