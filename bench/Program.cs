@@ -10,5 +10,7 @@ return await new RootCommand("Measures DaprOrders on this machine, over the loop
     EchoCommand.Create(),
     OrdersCommand.Create(),
     FlowCommand.Create(),
+    SoakCommand.Create(),
+    RebuildCommand.Create(),
     CallsCommand.Create(),
 }.Parse(args).InvokeAsync();

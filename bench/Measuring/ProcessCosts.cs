@@ -5,16 +5,16 @@ using System.Text.RegularExpressions;
 namespace DaprOrders.Bench.Measuring;
 
 /// <summary>
-/// What the processes of a system have used so far, by name: processor time, and bytes that went to the disk. On Linux a process that <c>dotnet</c>
-/// runs is named by its assembly, and the bytes are known; elsewhere all of those count as one, and there are no bytes.
+/// What the processes of a system have used so far, by name: processor time, and bytes that went to the disk; and the memory they hold now. On Linux
+/// a process that <c>dotnet</c> runs is named by its assembly, and the bytes are known; elsewhere all of those count as one, and there are no bytes.
 /// </summary>
 internal sealed partial class ProcessCosts
 {
     private static readonly string EchoAssembly = typeof(ProcessCosts).Assembly.GetName().Name!;
 
-    private readonly Dictionary<string, (TimeSpan Processor, long Written)> _costs;
+    private readonly Dictionary<string, (TimeSpan Processor, long Written, long Memory)> _costs;
 
-    private ProcessCosts(Dictionary<string, (TimeSpan Processor, long Written)> costs) => _costs = costs;
+    private ProcessCosts(Dictionary<string, (TimeSpan Processor, long Written, long Memory)> costs) => _costs = costs;
 
     public IEnumerable<string> Names => _costs.Keys;
 
@@ -25,7 +25,7 @@ internal sealed partial class ProcessCosts
 
     public static ProcessCosts Read()
     {
-        var costs = new Dictionary<string, (TimeSpan Processor, long Written)>();
+        var costs = new Dictionary<string, (TimeSpan Processor, long Written, long Memory)>();
         foreach (var process in Process.GetProcesses())
         {
             using (process)
@@ -34,8 +34,8 @@ internal sealed partial class ProcessCosts
                 {
                     if (Name(process) is { } name)
                     {
-                        var (processor, written) = costs.GetValueOrDefault(name);
-                        costs[name] = (processor + process.TotalProcessorTime, written + WrittenBy(process.Id));
+                        var (processor, written, memory) = costs.GetValueOrDefault(name);
+                        costs[name] = (processor + process.TotalProcessorTime, written + WrittenBy(process.Id), memory + process.WorkingSet64);
                     }
                 }
                 catch (Exception exception) when (exception is InvalidOperationException or System.ComponentModel.Win32Exception or IOException or UnauthorizedAccessException)
@@ -50,9 +50,14 @@ internal sealed partial class ProcessCosts
 
     public ProcessCosts Since(ProcessCosts before) => new(_costs.ToDictionary(
         cost => cost.Key,
-        cost => before._costs.TryGetValue(cost.Key, out var then) ? (cost.Value.Processor - then.Processor, cost.Value.Written - then.Written) : cost.Value));
+        cost => before._costs.TryGetValue(cost.Key, out var then)
+            ? (cost.Value.Processor - then.Processor, cost.Value.Written - then.Written, cost.Value.Memory)
+            : cost.Value));
 
     public TimeSpan ProcessorOf(string name) => _costs.GetValueOrDefault(name).Processor;
+
+    /// <summary>Bytes.</summary>
+    public long MemoryOf(string name) => _costs.GetValueOrDefault(name).Memory;
 
     private static string? Name(Process process)
     {

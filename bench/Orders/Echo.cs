@@ -67,8 +67,13 @@ internal sealed record Summary(long Orders, IReadOnlyDictionary<string, long> By
     public long Final => Of("shipped") + Of("cancelled");
 }
 
+internal sealed record ProjectionVersion(long Version, long Events);
+
+internal sealed record ProjectionState(ProjectionVersion Serving, ProjectionVersion? Building);
+
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, NumberHandling = JsonNumberHandling.Strict)]
 [JsonSerializable(typeof(PlacedOrder))]
 [JsonSerializable(typeof(Order))]
 [JsonSerializable(typeof(Summary))]
+[JsonSerializable(typeof(ProjectionState))]
 internal sealed partial class EchoJson : JsonSerializerContext;

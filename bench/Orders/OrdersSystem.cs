@@ -74,5 +74,28 @@ internal sealed class OrdersSystem(Uri ordering, Uri inventory, Uri reporting) :
         return journeys;
     }
 
+    /// <summary>Fills a new version of Reporting's read models, and waits until it serves.</summary>
+    public async Task<(long Events, TimeSpan Took)> RebuildAsync(TimeSpan atMost, CancellationToken cancellationToken)
+    {
+        var former = (await ProjectionsAsync(cancellationToken)).Serving.Version;
+        var clock = Stopwatch.StartNew();
+        using var asked = await _http.PostAsync(new Uri(reporting, "projections/rebuild"), null, cancellationToken);
+        asked.EnsureSuccessStatusCode();
+        using var timer = new PeriodicTimer(Poll);
+        while (await timer.WaitForNextTickAsync(cancellationToken))
+        {
+            var state = await ProjectionsAsync(cancellationToken);
+            if (state.Serving.Version != former)
+                return (state.Serving.Events, clock.Elapsed);
+            if (clock.Elapsed > atMost)
+                throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"After {clock.Elapsed} the rebuild is at {state.Building?.Events} events of {state.Serving.Events}."));
+        }
+
+        throw new OperationCanceledException(cancellationToken);
+    }
+
     public void Dispose() => _http.Dispose();
+
+    private async Task<ProjectionState> ProjectionsAsync(CancellationToken cancellationToken) =>
+        (await _http.GetFromJsonAsync(new Uri(reporting, "projections"), EchoJson.Default.ProjectionState, cancellationToken))!;
 }

@@ -24,6 +24,9 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
     private static readonly StateOptions Change = new() { Consistency = ConsistencyMode.Strong };
     private static readonly StateOptions Creation = new() { Concurrency = ConcurrencyMode.FirstWrite, Consistency = ConsistencyMode.Strong };
 
+    /// <summary>After this, a call that was never answered has failed, like any other whose outcome is unclear.</summary>
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(10);
+
     internal TimeProvider Time { get; init; } = TimeProvider.System;
 
     internal Random Jitter { get; init; } = Random.Shared;
@@ -86,21 +89,23 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
 
     /// <summary>Removes a document, whatever it holds.</summary>
     public Task DeleteAsync(string key, CancellationToken cancellationToken) =>
-        dapr.DeleteStateAsync(stateStore, key, cancellationToken: cancellationToken);
+        CallAsync(token => dapr.DeleteStateAsync(stateStore, key, cancellationToken: token), cancellationToken);
 
     /// <summary>Removes documents, whatever they hold. Not for documents that somebody may still change under their ETags.</summary>
     public Task DeleteAsync(IReadOnlyCollection<string> keys, CancellationToken cancellationToken) =>
-        Task.WhenAll(keys.Chunk(MostInCall).Select(chunk => dapr.DeleteBulkStateAsync(
-            stateStore, [.. chunk.Select(key => new BulkDeleteStateItem(key, ""))], cancellationToken)));
+        Task.WhenAll(keys.Chunk(MostInCall).Select(chunk => CallAsync(
+            token => dapr.DeleteBulkStateAsync(stateStore, [.. chunk.Select(key => new BulkDeleteStateItem(key, ""))], token), cancellationToken)));
 
     /// <summary>Writes a document that guards nothing, over whatever was there; it vanishes after <paramref name="timeToLive"/>.</summary>
     public Task OverwriteAsync<T>(string key, T value, TimeSpan timeToLive, CancellationToken cancellationToken)
-        where T : class => dapr.SaveStateAsync(
-            stateStore,
-            key,
-            value,
-            metadata: new Dictionary<string, string> { ["ttlInSeconds"] = ((long)timeToLive.TotalSeconds).ToString() },
-            cancellationToken: cancellationToken);
+        where T : class => CallAsync(
+            token => dapr.SaveStateAsync(
+                stateStore,
+                key,
+                value,
+                metadata: new Dictionary<string, string> { ["ttlInSeconds"] = ((long)timeToLive.TotalSeconds).ToString() },
+                cancellationToken: token),
+            cancellationToken);
 
     private async Task<bool> TryWriteAsync<T>(List<(string Key, T Value, string ETag)> writes, int attempt, CancellationToken cancellationToken)
     {
@@ -111,13 +116,15 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
         // again is the only answer that is right for all of them. (An OK is right only where no retry policy is set on the store: docs/stores.md.)
         try
         {
-            await Task.WhenAll(writes.Chunk(MostInCall).Select(chunk => dapr.SaveBulkStateAsync(
-                stateStore,
-                [.. chunk.Select(write => new SaveStateItem<T>(
-                    write.Key,
-                    write.Value,
-                    write.ETag,
-                    write.ETag.Length > 0 ? Change : Creation))],
+            await Task.WhenAll(writes.Chunk(MostInCall).Select(chunk => CallAsync(
+                token => dapr.SaveBulkStateAsync(
+                    stateStore,
+                    [.. chunk.Select(write => new SaveStateItem<T>(
+                        write.Key,
+                        write.Value,
+                        write.ETag,
+                        write.ETag.Length > 0 ? Change : Creation))],
+                    token),
                 cancellationToken)));
             return true;
         }
@@ -127,13 +134,36 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
         }
     }
 
+    private async Task CallAsync(Func<CancellationToken, Task> call, CancellationToken cancellationToken) => await CallAsync(
+        async token =>
+        {
+            await call(token);
+            return true;
+        },
+        cancellationToken);
+
+    private async Task<T> CallAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(CallTimeout, Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            return await call(either.Token);
+        }
+        catch (Exception exception) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new DaprException($"The state store {stateStore} did not answer within {CallTimeout.TotalSeconds} s. Try again later.", exception);
+        }
+    }
+
     private Task BackOffAsync(int attempt, CancellationToken cancellationToken) =>
         Task.Delay(TimeSpan.FromMilliseconds(Jitter.Next(1, 1 << Math.Min(attempt + 1, 9))), Time, cancellationToken);
 
     private async Task<(T? Value, string ETag)> LoadAsync<T>(string key, CancellationToken cancellationToken)
         where T : class
     {
-        var (value, etag) = await dapr.GetStateAndETagAsync<T?>(stateStore, key, ConsistencyMode.Strong, cancellationToken: cancellationToken);
+        var (value, etag) = await CallAsync(
+            token => dapr.GetStateAndETagAsync<T?>(stateStore, key, ConsistencyMode.Strong, cancellationToken: token), cancellationToken);
         return (value, etag ?? "");
     }
 
@@ -146,7 +176,8 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
             return new Dictionary<string, (T?, string)> { [keys.Single()] = await LoadAsync<T>(keys.Single(), cancellationToken) };
 
         string[] distinct = [.. keys.Distinct()];
-        var chunks = await Task.WhenAll(distinct.Chunk(MostInCall).Select(chunk => bulk.ReadAsync(stateStore, chunk, Parallelism, cancellationToken)));
+        var chunks = await Task.WhenAll(distinct.Chunk(MostInCall).Select(
+            chunk => CallAsync(token => bulk.ReadAsync(stateStore, chunk, Parallelism, token), cancellationToken)));
         var found = chunks.SelectMany(chunk => chunk).ToDictionary();
         return distinct.ToDictionary(key => key, key => found.TryGetValue(key, out var stored)
             ? (Value: JsonSerializer.Deserialize<T>(stored.Value.Span, dapr.JsonSerializerOptions), stored.ETag)

@@ -28,6 +28,7 @@ internal sealed class MessageStore : IDisposable
     private readonly SqliteCommand _insertMessage;
     private readonly SqliteCommand _upsertConsumer;
     private readonly SqliteCommand _removeMessages;
+    private bool _untilOnDisk = true;
 
     public MessageStore(string path, int maxPages = 0)
     {
@@ -113,7 +114,14 @@ internal sealed class MessageStore : IDisposable
         return (long)command.ExecuteScalar()! + state.Unfinished.Count;
     }
 
-    public SqliteTransaction Begin() => _writer.BeginTransaction();
+    /// <param name="untilOnDisk">False: the commit may go with the machine, though not with the process, and nothing after it stays then.</param>
+    public SqliteTransaction Begin(bool untilOnDisk = true)
+    {
+        if (untilOnDisk != _untilOnDisk)
+            Execute(_writer, $"PRAGMA synchronous = {(untilOnDisk ? "FULL" : "NORMAL")}");
+        _untilOnDisk = untilOnDisk;
+        return _writer.BeginTransaction();
+    }
 
     public void AddTopic(SqliteTransaction transaction, int number, string name)
     {

@@ -267,7 +267,8 @@ public sealed class SqlitePubSub : IBulkPubSub
         var commit = new PendingCommit();
         try
         {
-            using var transaction = _store.Begin();
+            // Nobody waits for what is only finished, and what is lost of it comes again.
+            using var transaction = _store.Begin(untilOnDisk: batch.Exists(work => work.Size > 0));
             foreach (var work in batch)
                 Write(transaction, work, commit);
             foreach (var consumer in changed)

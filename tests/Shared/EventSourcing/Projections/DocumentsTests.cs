@@ -1,6 +1,10 @@
 using Dapr;
+using Dapr.Client;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing.Projections;
+using DaprOrders.EventSourcing.State;
+using Microsoft.Extensions.Time.Testing;
+using Moq;
 
 namespace DaprOrders.EventSourcing.Tests.Projections;
 
@@ -88,6 +92,34 @@ public sealed class DocumentsTests
 
         Assert.False(isLost);
         Assert.Equal(new Tally(7), await Documents.ReadAsync<Tally>("a", Cancellation));
+    }
+
+    [Theory]
+    [InlineData("a")]
+    [InlineData("a", "b")]
+    public async Task A_read_that_is_never_answered_fails_after_a_time(params string[] keys)
+    {
+        var time = new FakeTimeProvider();
+        var dapr = new Mock<DaprClient>();
+        dapr.Setup(client => client.GetStateAndETagAsync<Tally>("statestore", "a", It.IsAny<ConsistencyMode?>(), null, It.IsAny<CancellationToken>()))
+            .Returns<string, string, ConsistencyMode?, IReadOnlyDictionary<string, string>, CancellationToken>((_, _, _, _, token) => NeverAsync<(Tally, string)>(token));
+        var bulk = new Mock<IBulkStateReads>();
+        bulk.Setup(reads => reads.ReadAsync("statestore", It.IsAny<IReadOnlyCollection<string>>(), It.IsAny<int>(), It.IsAny<CancellationToken>()))
+            .Returns<string, IReadOnlyCollection<string>, int, CancellationToken>((_, _, _, token) => NeverAsync<IReadOnlyDictionary<string, StateValue>>(token));
+
+        var reading = new Documents(dapr.Object, bulk.Object, "statestore") { Time = time }.ReadAsync<Tally>(keys, Cancellation);
+        time.Advance(TimeSpan.FromSeconds(9));
+        Assert.False(reading.IsCompleted);
+        time.Advance(TimeSpan.FromSeconds(1));
+
+        var failure = await Assert.ThrowsAsync<DaprException>(() => reading);
+        Assert.Contains("did not answer within 10 s", failure.Message);
+
+        static async Task<T> NeverAsync<T>(CancellationToken token)
+        {
+            await Task.Delay(Timeout.InfiniteTimeSpan, token);
+            throw new InvalidOperationException("It waits until it is given up.");
+        }
     }
 
     [Fact]
