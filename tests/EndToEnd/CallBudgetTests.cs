@@ -54,17 +54,17 @@ public sealed class CallBudgetTests : IAsyncLifetime
 
     /// <summary>
     /// Reporting reads the logs when it was woken, then waits a moment for what follows: once or twice for an order where the machine is quick, more often
-    /// where it is slow. So its reading has a budget of its own. Where it reads once, an order costs 70 in all.
+    /// where it is slow. So its reading has a budget of its own; one that brings several orders takes up to 21.
     /// </summary>
     [Fact]
-    public async Task An_order_by_itself_costs_at_most_60_calls_and_deliveries_and_each_reading_of_Reporting_20()
+    public async Task An_order_by_itself_costs_at_most_60_calls_and_deliveries_and_each_reading_of_Reporting_22()
     {
         var cost = await MeasureAsync(OneAtATime, together: false);
 
         var readings = cost.Of(Reporting, "invoke ordering") / OneAtATime;
         var reported = cost.Of(Reporting) / OneAtATime;
         AssertAtMost(60, (cost.Total / OneAtATime) - reported, "but for Reporting", cost, OneAtATime);
-        AssertAtMost(DeliveriesToReporting + (20 * readings), reported, $"in Reporting, which has read {readings:0.00} times", cost, OneAtATime);
+        AssertAtMost(DeliveriesToReporting + (22 * readings), reported, $"in Reporting, which has read {readings:0.00} times", cost, OneAtATime);
     }
 
     [Fact]

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 
@@ -95,8 +94,13 @@ internal sealed class SqliteStateStatements : IDisposable
         return command.ExecuteNonQuery();
     }
 
-    /// <summary>Never that of a former value of the key, for all that 64 bits can promise; a Guid would ask the system for each.</summary>
-    private static string NewETag() => Random.Shared.NextInt64().ToString("x", CultureInfo.InvariantCulture);
+    /// <summary>A UUID, as daprd's. Nobody has to be unable to guess it, so the system is not asked for its random numbers at every write.</summary>
+    private static string NewETag()
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        Random.Shared.NextBytes(bytes);
+        return new Guid(bytes).ToString();
+    }
 
     private long? Expiry(StateUpsert upsert) => upsert.TtlSeconds is > 0 and { } seconds ? Now + (seconds * 1000L) : null;
 
