@@ -142,19 +142,12 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
         },
         cancellationToken);
 
-    private async Task<T> CallAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
-    {
-        using var limit = new CancellationTokenSource(CallTimeout, Time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-        try
-        {
-            return await call(either.Token);
-        }
-        catch (Exception exception) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
-        {
-            throw new DaprException($"The state store {stateStore} did not answer within {CallTimeout.TotalSeconds} s. Try again later.", exception);
-        }
-    }
+    private Task<T> CallAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken) => TimeLimit.WithinAsync(
+        call,
+        CallTimeout,
+        Time,
+        exception => new DaprException($"The state store {stateStore} did not answer within {CallTimeout.TotalSeconds} s. Try again later.", exception),
+        cancellationToken);
 
     private Task BackOffAsync(int attempt, CancellationToken cancellationToken) =>
         Task.Delay(TimeSpan.FromMilliseconds(Jitter.Next(1, 1 << Math.Min(attempt + 1, 9))), Time, cancellationToken);

@@ -16,18 +16,31 @@ internal static class TimeLimit
 
     /// <summary>Makes a call, which is cancelled when the time is up or the caller gives up.</summary>
     /// <exception cref="EventStoreUnavailableException">The time is up; its message is <paramref name="otherwise"/>.</exception>
-    public static async Task WithinAsync(
-        Func<CancellationToken, Task> call, TimeSpan timeout, TimeProvider time, string otherwise, CancellationToken cancellationToken)
+    public static Task WithinAsync(
+        Func<CancellationToken, Task> call, TimeSpan timeout, TimeProvider time, string otherwise, CancellationToken cancellationToken) => WithinAsync(
+            async token =>
+            {
+                await call(token);
+                return true;
+            },
+            timeout,
+            time,
+            exception => new EventStoreUnavailableException(otherwise, exception),
+            cancellationToken);
+
+    /// <summary>The same with an answer, and with the caller's own exception for when the time is up.</summary>
+    public static async Task<T> WithinAsync<T>(
+        Func<CancellationToken, Task<T>> call, TimeSpan timeout, TimeProvider time, Func<Exception, Exception> otherwise, CancellationToken cancellationToken)
     {
         using var limit = new CancellationTokenSource(timeout, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         try
         {
-            await call(either.Token);
+            return await call(either.Token);
         }
         catch (Exception exception) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
-            throw new EventStoreUnavailableException(otherwise, exception);
+            throw otherwise(exception);
         }
     }
 }

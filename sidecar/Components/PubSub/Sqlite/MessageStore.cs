@@ -114,7 +114,7 @@ internal sealed class MessageStore : IDisposable
         return (long)command.ExecuteScalar()! + state.Unfinished.Count;
     }
 
-    /// <param name="untilOnDisk">False: the commit may go with the machine, though not with the process, and nothing after it stays then.</param>
+    /// <param name="untilOnDisk">False: a crash of the machine, not of the process, may undo the commit, until the next one that is on disk.</param>
     public SqliteTransaction Begin(bool untilOnDisk = true)
     {
         if (untilOnDisk != _untilOnDisk)
