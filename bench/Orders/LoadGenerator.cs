@@ -88,7 +88,7 @@ internal sealed class LoadGenerator : IDisposable
 
             caller.Latency.Add((clock.Elapsed - due).TotalMilliseconds);
             caller.Accepted++;
-            if (number % SampleEvery == 0)
+            if (schedule.IsSampled(number))
                 caller.Sample.Add(new Placed(answer.Headers.Location!.OriginalString, started + due));
         }
     }
@@ -97,6 +97,9 @@ internal sealed class LoadGenerator : IDisposable
     private sealed class Schedule(double? rate)
     {
         private long _next = -1;
+
+        /// <summary>Every 20th; where they come slowly, every one.</summary>
+        public bool IsSampled(long number) => rate < SampleEvery || number % SampleEvery == 0;
 
         /// <summary>A caller's next order waits for the answer to its last.</summary>
         public bool IsClosed => rate is null;

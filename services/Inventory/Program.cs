@@ -27,5 +27,5 @@ app.MapEventLog().RequireCaller("ordering", "reporting");
 app.MapProducts();
 app.MapReceipts();
 app.MapReservations();
-app.MapTopic("orders", "ordering", app.Services.GetRequiredService<OrderEvents>().HandleAsync);
+app.MapTopic("orders", "ordering", app.Services.GetRequiredService<OrderEvents>().HandleAsync, OrderEvents.WithoutEffect);
 app.Run();

@@ -47,9 +47,9 @@ app.MapFollowingOrders();
 app.MapEventLog().RequireCaller("inventory", "payments", "shipping", "reporting");
 
 var fulfillment = app.Services.GetRequiredService<OrderFulfillment>();
-app.MapTopic("stock", "inventory", fulfillment.FollowAsync);
+app.MapTopic("stock", "inventory", fulfillment.FollowAsync, OrderFulfillment.WithoutEffect);
 app.MapTopic("payments", "payments", fulfillment.FollowAsync);
-app.MapTopic("shipments", "shipping", fulfillment.FollowAsync);
+app.MapTopic("shipments", "shipping", fulfillment.FollowAsync, OrderFulfillment.WithoutEffect);
 app.MapTopic("products", "inventory", app.Services.GetRequiredService<PriceList>().FollowAsync);
 app.MapActorsHandlers();
 

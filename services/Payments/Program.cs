@@ -28,5 +28,5 @@ app.MapServiceDefaults();
 app.MapEventLog().RequireCaller("ordering", "reporting");
 app.MapPayments();
 app.MapRefundingAgain();
-app.MapTopic("orders", "ordering", app.Services.GetRequiredService<OrderEvents>().HandleAsync);
+app.MapTopic("orders", "ordering", app.Services.GetRequiredService<OrderEvents>().HandleAsync, OrderEvents.WithoutEffect);
 app.Run();

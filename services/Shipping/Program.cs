@@ -21,5 +21,5 @@ app.MapEventLog().RequireCaller("ordering", "reporting");
 app.MapShipments();
 app.MapDispatching();
 app.MapCancelling();
-app.MapTopic("orders", "ordering", app.Services.GetRequiredService<PaidOrders>().HandleAsync);
+app.MapTopic("orders", "ordering", app.Services.GetRequiredService<PaidOrders>().HandleAsync, PaidOrders.WithoutEffect);
 app.Run();

@@ -12,13 +12,15 @@ namespace DaprOrders.Inventory.ReservingStock;
 /// </summary>
 public sealed class OrderEvents(EventStore store, StockItems stock)
 {
+    /// <summary>They change nothing here, so they are not worth the write that notes them as seen.</summary>
+    public static IReadOnlyCollection<Type> WithoutEffect { get; } = [typeof(OrderStockReserved), typeof(OrderPaid)];
+
     /// <summary>An order's first event says what it asks for; of the later ones, those that matter each say all that matters.</summary>
     private const long NeededUpTo = 1;
 
     public async Task HandleAsync(IReadOnlyList<IncomingEvent> delivered, CancellationToken cancellationToken)
     {
-        // These change nothing here, so they are not worth the write that notes them as seen.
-        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => incoming.Payload is not (OrderStockReserved or OrderPaid))];
+        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => !WithoutEffect.Contains(incoming.Payload.GetType()))];
         if (events.Count == 0)
         {
             return;

@@ -8,6 +8,12 @@ namespace DaprOrders.Ordering.FulfillingOrders;
 /// <summary>What Inventory, Payments and Shipping report of an order moves the order on.</summary>
 public sealed class OrderFulfillment(EventStore store, OrdersUnderway underway)
 {
+    /// <summary>
+    /// They change nothing here, so they are not worth the write that notes them as seen. Nor does a requested payment, which only tells how far the
+    /// orders are.
+    /// </summary>
+    public static IReadOnlyCollection<Type> WithoutEffect { get; } = [typeof(ShipmentRequested), typeof(ReservationFulfilled)];
+
     /// <summary>Each event that matters says all that matters here, whatever went before it.</summary>
     private const long NeededUpTo = 0;
 
@@ -19,8 +25,8 @@ public sealed class OrderFulfillment(EventStore store, OrdersUnderway underway)
             underway.See(incoming.Payload);
         }
 
-        // These change nothing here, so they are not worth the write that notes them as seen.
-        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => incoming.Payload is not (PaymentRequested or ShipmentRequested or ReservationFulfilled))];
+        IReadOnlyList<IncomingEvent> events =
+            [.. delivered.Where(incoming => incoming.Payload is not PaymentRequested && !WithoutEffect.Contains(incoming.Payload.GetType()))];
         if (events.Count > 0)
         {
             await store.ConsumeAsync(

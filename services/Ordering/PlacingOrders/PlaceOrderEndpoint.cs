@@ -33,6 +33,10 @@ public static class PlaceOrderEndpoint
         OrdersUnderway underway,
         CancellationToken cancellationToken)
     {
+        // Nothing can be known of an order without a key, so in a flood the refusal costs no more than it must.
+        if (idempotencyKey is null && underway.AreTooMany())
+            return Overloaded(http);
+
         if (request.CustomerId is { } customerId && !http.MayActFor(customerId))
             return Buyers.NotYours();
 
@@ -47,11 +51,8 @@ public static class PlaceOrderEndpoint
         if (idempotencyKey is not null && await store.LoadAsync(Order.Category, wish.OrderId, cancellationToken) is { State: Order.Placed placed } present)
             return OrderDecider.PlaceAgain(placed, wish.Fingerprint).Refusal is { } reused ? Problems.Unprocessable(reused.Code, reused.Reason) : Replayed(present, http);
 
-        if (underway.AreTooMany())
-        {
-            return Problems.TryLater(
-                http, "overloaded", "More orders were accepted than have come to their payment yet. This request ordered nothing; try again in a second, with the same Idempotency-Key if it had one.");
-        }
+        if (idempotencyKey is not null && underway.AreTooMany())
+            return Overloaded(http);
 
         var products = await prices.FindAsync([.. wanted.Lines.Select(line => line.Sku)], cancellationToken);
         if (WhatCannotBeSold(wanted, products) is { } problem)
@@ -77,6 +78,9 @@ public static class PlaceOrderEndpoint
         underway.Accept(command.OrderId);
         return TypedResults.Created($"/orders/{command.OrderId}", Shown(handled.Stream, http));
     }
+
+    private static ProblemHttpResult Overloaded(HttpContext http) => Problems.TryLater(
+        http, "overloaded", "More orders were accepted than have come to their payment yet. This request ordered nothing; try again in a second, with the same Idempotency-Key if it had one.");
 
     private static Ok<OrderView> Replayed(StreamState<Order> stream, HttpContext http)
     {

@@ -8,13 +8,15 @@ namespace DaprOrders.Payments.FollowingOrders;
 /// <summary>Topic <c>orders</c>: an order whose goods are held is to be charged, a cancelled one gets its money back. Nothing here waits for the provider.</summary>
 public sealed class OrderEvents(EventStore store, OpenPayments open)
 {
+    /// <summary>They change nothing here, so they are not worth the write that notes them as seen.</summary>
+    public static IReadOnlyCollection<Type> WithoutEffect { get; } = [typeof(OrderCreated), typeof(OrderPaid), typeof(OrderShipped)];
+
     /// <summary>Each event that matters says all that matters here, whatever went before it.</summary>
     private const long NeededUpTo = 0;
 
     public async Task HandleAsync(IReadOnlyList<IncomingEvent> delivered, CancellationToken cancellationToken)
     {
-        // These change nothing here, so they are not worth the write that notes them as seen.
-        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => incoming.Payload is not (OrderCreated or OrderPaid or OrderShipped))];
+        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => !WithoutEffect.Contains(incoming.Payload.GetType()))];
         if (events.Count == 0)
         {
             return;

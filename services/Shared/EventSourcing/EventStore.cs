@@ -18,10 +18,8 @@ public sealed class EventStore
     private const int BytesInAnswer = 1024 * 1024;
 
     private readonly EventTypes _types;
-    private readonly IPublisherStreams _publishers;
+    private readonly BoundedPublisherStreams _publishers;
     private readonly ParkedEvents _parked;
-    private readonly EventStoreOptions _options;
-    private readonly TimeProvider _time;
     private readonly StreamStorage _streams;
     private readonly StoreHistory _history;
     private readonly LaneOwnership _ownership;
@@ -39,7 +37,8 @@ public sealed class EventStore
         IStateApi state, IEventPublisher publisher, IPublisherStreams publishers, EventTypes types, EventStoreOptions options,
         TimeProvider time, ILogger<EventStore> logger)
     {
-        (_types, _publishers, _options, _time) = (types, publishers, options, time);
+        _types = types;
+        _publishers = new BoundedPublisherStreams(publishers, options.CommitTimeout, time);
         var incarnation = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
         var bounded = new BoundedStateApi(state, options.CallTimeout, time);
         var atWork = new CommandsAtWork(options.GatherTime, time);
@@ -357,13 +356,7 @@ public sealed class EventStore
         async Task<Proposal> ProposeAsync(StreamState<TState> present, TipAt at, CancellationToken token)
         {
             var position = present.Positions.GetValueOrDefault(source);
-            IReadOnlyList<IncomingEvent> fresh = [];
-            await TimeLimit.WithinAsync(
-                async limited => fresh = await _publishers.CompleteAsync(events, position, _types, limited, neededUpTo),
-                _options.CommitTimeout,
-                _time,
-                $"{events[0].Publisher} did not tell the missing events of {source} within {_options.CommitTimeout}. Try again later.",
-                token);
+            var fresh = await _publishers.CompleteAsync(events, position, _types, token, neededUpTo);
             var state = present.State;
             var caused = new List<Caused>();
             foreach (var incoming in fresh.Where(incoming => incoming.IsKnown))

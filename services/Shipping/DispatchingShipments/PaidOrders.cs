@@ -8,13 +8,15 @@ namespace DaprOrders.Shipping.DispatchingShipments;
 /// <summary>Topic <c>orders</c>: a paid order is sent off, or waits for somebody to do it.</summary>
 public sealed class PaidOrders(EventStore store, IOptions<ShippingOptions> options)
 {
+    /// <summary>They change nothing here, so they are not worth the write that notes them as seen.</summary>
+    public static IReadOnlyCollection<Type> WithoutEffect { get; } = [typeof(OrderCreated), typeof(OrderStockReserved), typeof(OrderShipped)];
+
     /// <summary>Each event that matters says all that matters here, whatever went before it.</summary>
     private const long NeededUpTo = 0;
 
     public async Task HandleAsync(IReadOnlyList<IncomingEvent> delivered, CancellationToken cancellationToken)
     {
-        // These change nothing here, so they are not worth the write that notes them as seen.
-        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => incoming.Payload is not (OrderCreated or OrderStockReserved or OrderShipped))];
+        IReadOnlyList<IncomingEvent> events = [.. delivered.Where(incoming => !WithoutEffect.Contains(incoming.Payload.GetType()))];
         if (events.Count > 0)
         {
             await store.ConsumeAsync(

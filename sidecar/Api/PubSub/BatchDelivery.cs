@@ -3,6 +3,7 @@ using System.Net;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using DaprOrders.Sidecar.Components.PubSub;
+using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resiliency;
 using DaprOrders.Sidecar.Resources;
@@ -39,7 +40,7 @@ internal sealed class BatchDelivery(
 
             if (!routes.TryGetValue(path, out var entries))
                 routes.Add(path, entries = []);
-            entries.Add(new(i, Guid.NewGuid().ToString(), message, header));
+            entries.Add(new(i, Uuid.Next(), message, header));
         }
 
         var firstAttempts = routes.Count;
@@ -196,7 +197,7 @@ internal sealed class BatchDelivery(
         }
 
         json.WriteEndArray();
-        json.WriteString("id"u8, Guid.NewGuid());
+        json.WriteString("id"u8, Uuid.Next());
         json.WriteStartObject("metadata"u8);
         json.WriteString("pubsubName"u8, Component.Name);
         json.WriteEndObject();

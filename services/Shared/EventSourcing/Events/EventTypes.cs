@@ -51,9 +51,14 @@ public sealed class EventTypes
     }
 
     /// <exception cref="UnknownEventException">The CLR type is not registered.</exception>
-    public EventType Of(object payload) => _byClrType.TryGetValue(payload.GetType(), out var type)
+    public EventType Of(object payload) => Of(payload.GetType());
+
+    /// <exception cref="UnknownEventException">The CLR type is not registered.</exception>
+    public string NameOf(Type clrType) => Of(clrType).Name;
+
+    private EventType Of(Type clrType) => _byClrType.TryGetValue(clrType, out var type)
         ? type
-        : throw new UnknownEventException($"The event type {payload.GetType().FullName} is not registered; add it with AddFamily or Add.");
+        : throw new UnknownEventException($"The event type {clrType.FullName} is not registered; add it with AddFamily or Add.");
 
     /// <summary>The payload in its present shape.</summary>
     /// <exception cref="UnknownEventException">The name or the version is not known here.</exception>

@@ -77,7 +77,7 @@ internal sealed class Committer
         command.WithinAsync(
             _options.CommitTimeout,
             _time,
-            $"Stream {stream}: no commit was confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.",
+            () => $"Stream {stream}: no commit was confirmed within {_options.CommitTimeout}. It may still happen; the same command can be sent again.",
             cancellationToken);
 
     /// <summary>Takes no more appends; <see cref="RunAsync"/> ends when the queue is empty.</summary>

@@ -56,7 +56,7 @@ internal sealed class GatheredReads(IStateApi state, CommandsAtWork atWork, int 
     }
 
     private Task<StateValue?> AnswerAsync(Read read, CancellationToken cancellationToken) => read.Answer.WithinAsync(
-        timeout, time, $"The state store did not answer within {timeout.TotalSeconds} s when it was to read {read.Key}. Try again later.", cancellationToken);
+        timeout, time, () => $"The state store did not answer within {timeout.TotalSeconds} s when it was to read {read.Key}. Try again later.", cancellationToken);
 
     // None of those who wait can cancel a call; each ends within the timeout of a call.
     private async Task CallAsync()

@@ -4,13 +4,14 @@ namespace DaprOrders.EventSourcing.State;
 internal static class TimeLimit
 {
     /// <summary>Waits for what completes the source, which itself fails when the time is up or the caller gives up.</summary>
-    /// <exception cref="EventStoreUnavailableException">The time is up; its message is <paramref name="otherwise"/>.</exception>
+    /// <exception cref="EventStoreUnavailableException">The time is up; its message is <paramref name="otherwise"/>, made only then.</exception>
     public static async Task<T> WithinAsync<T>(
-        this TaskCompletionSource<T> source, TimeSpan timeout, TimeProvider time, string otherwise, CancellationToken cancellationToken)
+        this TaskCompletionSource<T> source, TimeSpan timeout, TimeProvider time, Func<string> otherwise, CancellationToken cancellationToken)
     {
-        using var limit = new CancellationTokenSource(timeout, time);
-        using var late = limit.Token.Register(() => source.TrySetException(new EventStoreUnavailableException(otherwise)));
-        using var cancelled = cancellationToken.Register(() => source.TrySetCanceled(cancellationToken));
+        using var cancelled = cancellationToken.UnsafeRegister(
+            static (source, token) => ((TaskCompletionSource<T>)source!).TrySetCanceled(token), source);
+        using var late = time.CreateTimer(
+            _ => source.TrySetException(new EventStoreUnavailableException(otherwise())), null, timeout, Timeout.InfiniteTimeSpan);
         return await source.Task;
     }
 

@@ -14,7 +14,7 @@ internal sealed class StreamTurns(TimeSpan patience, TimeProvider time)
     /// <exception cref="EventStoreUnavailableException">The turn did not come in time.</exception>
     public async Task<Turn> TakeAsync(string stream, CancellationToken cancellationToken)
     {
-        var turn = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        TaskCompletionSource<bool> turn;
         lock (_waiting)
         {
             if (_waiting.TryAdd(stream, null))
@@ -22,11 +22,12 @@ internal sealed class StreamTurns(TimeSpan patience, TimeProvider time)
                 return new Turn(this, stream);
             }
 
+            turn = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
             (_waiting[stream] ??= new Queue<TaskCompletionSource<bool>>()).Enqueue(turn);
         }
 
         await turn.WithinAsync(
-            patience, time, $"Stream {stream}: the commands before this one were not done within {patience}. Try again later.", cancellationToken);
+            patience, time, () => $"Stream {stream}: the commands before this one were not done within {patience}. Try again later.", cancellationToken);
         return new Turn(this, stream);
     }
 

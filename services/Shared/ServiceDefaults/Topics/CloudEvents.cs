@@ -55,7 +55,11 @@ internal sealed class UnreadableEventException(string message) : Exception(messa
 internal static class CloudEvents
 {
     /// <param name="publisher">The app id whose topic it came on: nobody else's event is taken, and nobody else is asked for what is missing.</param>
-    public static IncomingEvent Read(JsonElement cloudEvent, string publisher, EventTypes types, EventSigning signing)
+    public static IncomingEvent Read(JsonElement cloudEvent, string publisher, EventTypes types, EventSigning signing) =>
+        IncomingEvent.Of(publisher, ReadRecorded(cloudEvent, publisher, signing), types);
+
+    /// <summary>As above, before its payload is decoded.</summary>
+    public static RecordedEvent ReadRecorded(JsonElement cloudEvent, string publisher, EventSigning signing)
     {
         if (cloudEvent.ValueKind != JsonValueKind.Object)
             throw new UnreadableEventException($"Expected a CloudEvent as a JSON object; got {cloudEvent.ValueKind}.");
@@ -77,7 +81,7 @@ internal static class CloudEvents
                 : throw new UnreadableEventException("The CloudEvent has no 'data'."));
         if (signing.IsOn)
             RequireSignature(cloudEvent, source, recorded, signing);
-        return IncomingEvent.Of(publisher, recorded, types);
+        return recorded;
     }
 
     public static string? Text(JsonElement cloudEvent, string attribute) =>

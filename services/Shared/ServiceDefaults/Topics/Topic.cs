@@ -19,7 +19,8 @@ internal sealed class Topic(
     UnknownTypes unknown,
     FailureLog failures,
     TimeProvider time,
-    ILogger<Topic> logger)
+    ILogger<Topic> logger,
+    IReadOnlySet<string>? withoutEffect = null)
 {
     private const int MostStreamsAtOnce = 64;
 
@@ -43,9 +44,9 @@ internal sealed class Topic(
         {
             try
             {
-                var incoming = CloudEvents.Read(cloudEvents[i], Publisher, types, signing);
-                if (IsKnown(incoming))
-                    readable.Add((i, incoming));
+                var recorded = CloudEvents.ReadRecorded(cloudEvents[i], Publisher, signing);
+                if (Concerns(recorded))
+                    readable.Add((i, IncomingEvent.Of(Publisher, recorded, types)));
             }
             catch (Exception exception) when (IsHopeless(exception))
             {
@@ -76,9 +77,9 @@ internal sealed class Topic(
         using var about = Logging.Handling(recorded[0]);
         try
         {
-            IReadOnlyList<IncomingEvent> known = [.. recorded.Select(e => IncomingEvent.Of(Publisher, e, types)).Where(IsKnown)];
-            if (known.Count > 0)
-                await HandleAsync(known, cancellationToken);
+            IReadOnlyList<IncomingEvent> concerning = [.. recorded.Where(Concerns).Select(e => IncomingEvent.Of(Publisher, e, types))];
+            if (concerning.Count > 0)
+                await HandleAsync(concerning, cancellationToken);
             return null;
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
@@ -133,14 +134,16 @@ internal sealed class Topic(
         await HandleAsync([incoming], cancellationToken);
     }
 
-    // An event of a type that a later publisher has added is passed, and told.
-    private bool IsKnown(IncomingEvent incoming)
+    // What has no effect here is passed without being decoded, and what a later publisher has added is told.
+    private bool Concerns(RecordedEvent recorded)
     {
-        if (incoming.IsKnown)
+        var isKnown = types.Knows(recorded.Type);
+        if (isKnown && withoutEffect?.Contains(recorded.Type) != true)
             return true;
 
-        unknown.Tell(Name, incoming.Recorded.Type);
-        Handled.Add(incoming.Recorded.Stream, incoming.Recorded.Version);
+        if (!isKnown)
+            unknown.Tell(Name, recorded.Type);
+        Handled.Add(recorded.Stream, recorded.Version);
         return false;
     }
 

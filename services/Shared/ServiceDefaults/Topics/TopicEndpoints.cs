@@ -21,10 +21,15 @@ public static class TopicEndpoints
     /// </summary>
     /// <param name="publisher">The app id of the only service that publishes on this topic; what names another source goes to the dead letters.</param>
     /// <param name="handle">Gets the events of one source stream, in order of version, at least once.</param>
+    /// <param name="withoutEffect">Types of events that change nothing here: they are acknowledged without being decoded or handed over.</param>
     public static IEndpointConventionBuilder MapTopic(
-        this WebApplication app, string topic, string publisher, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle)
+        this WebApplication app,
+        string topic,
+        string publisher,
+        Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle,
+        params IReadOnlyCollection<Type> withoutEffect)
     {
-        var mapped = app.CreateTopic(topic, publisher, handle);
+        var mapped = app.CreateTopic(topic, publisher, handle, withoutEffect);
         app.Services.GetRequiredService<TopicRegistry>().Add(mapped, isFollowed: true);
         return app.MapDeliveries(topic, mapped.DeliverAsync);
     }
@@ -59,20 +64,26 @@ public static class TopicEndpoints
             app.CreateTopic(topic, publisher, (_, cancellationToken) => redrive(cancellationToken)), isFollowed: false, isSubscribed: false);
 
     private static Topic CreateTopic(
-        this WebApplication app, string topic, string publisher, Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle)
+        this WebApplication app,
+        string topic,
+        string publisher,
+        Func<IReadOnlyList<IncomingEvent>, CancellationToken, Task> handle,
+        params IReadOnlyCollection<Type> withoutEffect)
     {
         var time = app.Services.GetRequiredService<TimeProvider>();
+        var types = app.Services.GetRequiredService<EventTypes>();
         return new Topic(
             topic,
             publisher,
             handle,
             new HandledEvents(app.Services.GetRequiredService<IOptions<CatchUpOptions>>().Value.BehindAtMost, time),
-            app.Services.GetRequiredService<EventTypes>(),
+            types,
             app.Services.GetRequiredService<EventSigning>(),
             app.Services.GetRequiredService<UnknownTypes>(),
             app.Services.GetRequiredService<FailureLog>(),
             time,
-            app.Services.GetRequiredService<ILoggerFactory>().CreateLogger<Topic>());
+            app.Services.GetRequiredService<ILoggerFactory>().CreateLogger<Topic>(),
+            withoutEffect.Select(types.NameOf).ToHashSet());
     }
 
     private static IEndpointConventionBuilder MapDeliveries(

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using DaprOrders.Sidecar.Components.Sqlite;
 using Microsoft.Data.Sqlite;
 
 namespace DaprOrders.Sidecar.Components.PubSub.Sqlite;
@@ -25,9 +26,11 @@ internal sealed class MessageStore : IDisposable
     private readonly SqliteConnection _writer;
     private readonly SqliteConnection _reader;
     private readonly Lock _reading = new();
-    private readonly SqliteCommand _insertMessage;
-    private readonly SqliteCommand _upsertConsumer;
-    private readonly SqliteCommand _removeMessages;
+    private readonly SqliteStatement _insertMessage;
+    private readonly SqliteStatement _upsertConsumer;
+    private readonly SqliteStatement _removeMessages;
+    private readonly SqliteStatement _readAfter;
+    private readonly SqliteStatement _readPlaces;
     private bool _untilOnDisk = true;
 
     public MessageStore(string path, int maxPages = 0)
@@ -38,6 +41,9 @@ internal sealed class MessageStore : IDisposable
         Execute(_writer, """
             PRAGMA journal_mode = WAL;
             PRAGMA synchronous = FULL;
+            PRAGMA wal_autocheckpoint = 4000;
+            PRAGMA journal_size_limit = 67108864;
+            PRAGMA cache_size = -32768;
             CREATE TABLE IF NOT EXISTS topic (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
             CREATE TABLE IF NOT EXISTS message (key INTEGER PRIMARY KEY, content_type TEXT, metadata TEXT, data BLOB NOT NULL);
             CREATE TABLE IF NOT EXISTS consumer (name TEXT NOT NULL, topic INTEGER NOT NULL, position INTEGER NOT NULL, unfinished BLOB NOT NULL,
@@ -46,9 +52,11 @@ internal sealed class MessageStore : IDisposable
         if (maxPages > 0)
             Execute(_writer, $"PRAGMA max_page_count = {maxPages}");
         _reader = Open(path);
-        _insertMessage = Prepare("INSERT INTO message (key, content_type, metadata, data) VALUES ($key, $contentType, $metadata, $data)", "$key", "$contentType", "$metadata", "$data");
-        _upsertConsumer = Prepare("INSERT OR REPLACE INTO consumer (name, topic, position, unfinished) VALUES ($name, $topic, $position, $unfinished)", "$name", "$topic", "$position", "$unfinished");
-        _removeMessages = Prepare("DELETE FROM message WHERE key BETWEEN $from AND $to", "$from", "$to");
+        _insertMessage = new(_writer, "INSERT INTO message (key, content_type, metadata, data) VALUES (?1, ?2, ?3, ?4)");
+        _upsertConsumer = new(_writer, "INSERT OR REPLACE INTO consumer (name, topic, position, unfinished) VALUES (?1, ?2, ?3, ?4)");
+        _removeMessages = new(_writer, "DELETE FROM message WHERE key BETWEEN ?1 AND ?2");
+        _readAfter = new(_reader, "SELECT key, content_type, metadata, data FROM message WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3");
+        _readPlaces = new(_reader, "SELECT key, content_type, metadata, data FROM message WHERE key IN (SELECT value FROM json_each(?1)) ORDER BY key");
     }
 
     /// <summary>A place is never given twice: where all messages are gone, the consumers' positions tell the last one.</summary>
@@ -84,12 +92,7 @@ internal sealed class MessageStore : IDisposable
     {
         lock (_reading)
         {
-            using var command = _reader.CreateCommand();
-            command.CommandText = "SELECT key, content_type, metadata, data FROM message WHERE key > $after AND key < $end ORDER BY key LIMIT $limit";
-            command.Parameters.AddWithValue("$after", Key(topic, place));
-            command.Parameters.AddWithValue("$end", Key(topic + 1, 0));
-            command.Parameters.AddWithValue("$limit", limit);
-            return ReadMessages(command, MaxReadBytes);
+            return ReadMessages(_readAfter.Bind(1, Key(topic, place)).Bind(2, Key(topic + 1, 0)).Bind(3, limit), MaxReadBytes);
         }
     }
 
@@ -97,10 +100,8 @@ internal sealed class MessageStore : IDisposable
     {
         lock (_reading)
         {
-            using var command = _reader.CreateCommand();
-            command.CommandText = "SELECT key, content_type, metadata, data FROM message WHERE key IN (SELECT value FROM json_each($keys)) ORDER BY key";
-            command.Parameters.AddWithValue("$keys", JsonSerializer.Serialize(places.Select(place => Key(topic, place))));
-            return ReadMessages(command, long.MaxValue);
+            var keys = JsonSerializer.Serialize(places.Select(place => Key(topic, place)));
+            return ReadMessages(_readPlaces.Bind(1, keys), long.MaxValue);
         }
     }
 
@@ -123,59 +124,59 @@ internal sealed class MessageStore : IDisposable
         return _writer.BeginTransaction();
     }
 
-    public void AddTopic(SqliteTransaction transaction, int number, string name)
-    {
-        using var command = _writer.CreateCommand();
-        command.Transaction = transaction;
-        command.CommandText = "INSERT INTO topic (number, name) VALUES ($number, $name)";
-        command.Parameters.AddWithValue("$number", number);
-        command.Parameters.AddWithValue("$name", name);
-        command.ExecuteNonQuery();
-    }
+    public void AddTopic(int number, string name) => RunOnce("INSERT INTO topic (number, name) VALUES (?1, ?2)", statement => statement.Bind(1, number).Bind(2, name));
 
-    public void Add(SqliteTransaction transaction, int topic, StoredMessage stored)
+    public void Add(int topic, StoredMessage stored)
     {
         var message = stored.Message;
-        Set(_insertMessage, transaction, Key(topic, stored.Place), message.ContentType,
-            message.Metadata is null ? null : JsonSerializer.Serialize(message.Metadata), Bytes(message.Data));
+        _insertMessage
+            .Bind(1, Key(topic, stored.Place))
+            .Bind(2, message.ContentType)
+            .Bind(3, message.Metadata is null ? null : JsonSerializer.Serialize(message.Metadata))
+            .Bind(4, message.Data.Span)
+            .Run();
     }
 
-    public void Save(SqliteTransaction transaction, ConsumerState state) =>
-        Set(_upsertConsumer, transaction, state.Consumer, state.Topic, state.Position, MemoryMarshal.AsBytes(state.Unfinished.ToArray().AsSpan()).ToArray());
+    public void Save(ConsumerState state) => _upsertConsumer
+        .Bind(1, state.Consumer)
+        .Bind(2, state.Topic)
+        .Bind(3, state.Position)
+        .Bind(4, MemoryMarshal.AsBytes(state.Unfinished.ToArray().AsSpan()))
+        .Run();
 
-    public void Remove(SqliteTransaction transaction, ConsumerState consumer)
-    {
-        using var command = _writer.CreateCommand();
-        command.Transaction = transaction;
-        command.CommandText = "DELETE FROM consumer WHERE name = $name AND topic = $topic";
-        command.Parameters.AddWithValue("$name", consumer.Consumer);
-        command.Parameters.AddWithValue("$topic", consumer.Topic);
-        command.ExecuteNonQuery();
-    }
+    public void Remove(ConsumerState consumer) => RunOnce(
+        "DELETE FROM consumer WHERE name = ?1 AND topic = ?2", statement => statement.Bind(1, consumer.Consumer).Bind(2, consumer.Topic));
 
     /// <summary>The topic with all its messages.</summary>
-    public void RemoveTopic(SqliteTransaction transaction, int number)
+    public void RemoveTopic(int number)
     {
-        Set(_removeMessages, transaction, Key(number, 0), Key(number + 1, 0) - 1);
-        using var command = _writer.CreateCommand();
-        command.Transaction = transaction;
-        command.CommandText = "DELETE FROM topic WHERE number = $number";
-        command.Parameters.AddWithValue("$number", number);
-        command.ExecuteNonQuery();
+        _removeMessages.Bind(1, Key(number, 0)).Bind(2, Key(number + 1, 0) - 1).Run();
+        RunOnce("DELETE FROM topic WHERE number = ?1", statement => statement.Bind(1, number));
     }
 
-    public void RemoveUpTo(SqliteTransaction transaction, int topic, long place) =>
-        Set(_removeMessages, transaction, Key(topic, 0), Key(topic, place));
+    public void RemoveUpTo(int topic, long place) => _removeMessages.Bind(1, Key(topic, 0)).Bind(2, Key(topic, place)).Run();
 
     public void Dispose()
     {
+        lock (_reading)
+        {
+            _readAfter.Dispose();
+            _readPlaces.Dispose();
+            _reader.Dispose();
+        }
+
         _insertMessage.Dispose();
         _upsertConsumer.Dispose();
         _removeMessages.Dispose();
-        lock (_reading)
-            _reader.Dispose();
         _writer.Dispose();
         _ownership.Dispose();
+    }
+
+    private void RunOnce(string sql, Action<SqliteStatement> bind)
+    {
+        using var statement = new SqliteStatement(_writer, sql);
+        bind(statement);
+        statement.Run();
     }
 
     private static long Key(int topic, long place) => ((long)topic << PlaceBits) + place;
@@ -197,6 +198,7 @@ internal sealed class MessageStore : IDisposable
     {
         var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false }.ToString());
         connection.Open();
+        Execute(connection, "PRAGMA busy_timeout = 30000");
         return connection;
     }
 
@@ -207,42 +209,22 @@ internal sealed class MessageStore : IDisposable
         command.ExecuteNonQuery();
     }
 
-    private static List<StoredMessage> ReadMessages(SqliteCommand command, long maxBytes)
+    private static List<StoredMessage> ReadMessages(SqliteStatement select, long maxBytes)
     {
-        using var rows = command.ExecuteReader();
         var messages = new List<StoredMessage>();
         var bytes = 0L;
-        while (bytes < maxBytes && rows.Read())
+        while (bytes < maxBytes && select.Read())
         {
             messages.Add(new(
-                rows.GetInt64(0) & ((1L << PlaceBits) - 1),
+                select.Number(0) & ((1L << PlaceBits) - 1),
                 new(
-                    (byte[])rows.GetValue(3),
-                    rows.IsDBNull(1) ? null : rows.GetString(1),
-                    rows.IsDBNull(2) ? null : JsonSerializer.Deserialize<Dictionary<string, string>>(rows.GetString(2)))));
+                    select.Bytes(3),
+                    select.IsNull(1) ? null : select.Text(1),
+                    select.IsNull(2) ? null : JsonSerializer.Deserialize<Dictionary<string, string>>(select.Text(2)))));
             bytes += messages[^1].Message.Data.Length;
         }
 
+        select.Reset();
         return messages;
-    }
-
-    private static byte[] Bytes(ReadOnlyMemory<byte> data) =>
-        MemoryMarshal.TryGetArray(data, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length ? segment.Array : data.ToArray();
-
-    private static void Set(SqliteCommand command, SqliteTransaction transaction, params ReadOnlySpan<object?> values)
-    {
-        command.Transaction = transaction;
-        for (var i = 0; i < values.Length; i++)
-            command.Parameters[i].Value = values[i] ?? DBNull.Value;
-        command.ExecuteNonQuery();
-    }
-
-    private SqliteCommand Prepare(string sql, params string[] parameters)
-    {
-        var command = _writer.CreateCommand();
-        command.CommandText = sql;
-        foreach (var name in parameters)
-            command.Parameters.Add(new SqliteParameter { ParameterName = name });
-        return command;
     }
 }

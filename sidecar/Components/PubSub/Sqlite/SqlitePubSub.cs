@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Microsoft.Data.Sqlite;
 
 namespace DaprOrders.Sidecar.Components.PubSub.Sqlite;
 
@@ -162,9 +161,9 @@ public sealed class SqlitePubSub : IBulkPubSub
         using (var transaction = _store.Begin())
         {
             foreach (var consumer in forgotten)
-                _store.Remove(transaction, consumer);
+                _store.Remove(consumer);
             foreach (var topic in forgotten.Select(consumer => consumer.Topic).Except(consumers.Except(forgotten).Select(consumer => consumer.Topic)))
-                _store.RemoveTopic(transaction, topic);
+                _store.RemoveTopic(topic);
             transaction.Commit();
         }
 
@@ -270,11 +269,11 @@ public sealed class SqlitePubSub : IBulkPubSub
             // Nobody waits for what is only finished, and what is lost of it comes again.
             using var transaction = _store.Begin(untilOnDisk: batch.Exists(work => work.Size > 0));
             foreach (var work in batch)
-                Write(transaction, work, commit);
+                Write(work, commit);
             foreach (var consumer in changed)
-                _store.Save(transaction, consumer.TakeState());
+                _store.Save(consumer.TakeState());
             foreach (var (topic, upTo) in commit.Removable = Removable())
-                _store.RemoveUpTo(transaction, topic.Number, upTo);
+                _store.RemoveUpTo(topic.Number, upTo);
             transaction.Commit();
             // Not before: the attempt that a full disk calls for must remove what this one could not.
             if (commit.Removable.Count > 0)
@@ -308,7 +307,7 @@ public sealed class SqlitePubSub : IBulkPubSub
         return null;
     }
 
-    private void Write(SqliteTransaction transaction, Work work, PendingCommit commit)
+    private void Write(Work work, PendingCommit commit)
     {
         switch (work)
         {
@@ -321,14 +320,14 @@ public sealed class SqlitePubSub : IBulkPubSub
                 // The first gets what a dead-letter topic has kept for it; another topic without a consumer keeps nothing.
                 var isFirst = topic.Consumers.Count == 0 && !commit.Consumers.Exists(one => one.Topic == topic);
                 var state = new ConsumerState(subscription.ConsumerId, topic.Number, isFirst ? 0 : topic.LastPlace, []);
-                _store.Save(transaction, state);
+                _store.Save(state);
                 commit.Consumers.Add((topic, NewConsumer(topic, state)));
                 break;
             case Publication publication when Known(work.Topic) is { } to:
                 foreach (var message in publication.Messages)
                 {
                     var stored = new StoredMessage(++to.LastPlace, message);
-                    _store.Add(transaction, to.Number, stored);
+                    _store.Add(to.Number, stored);
                     commit.Published.Add((to, stored));
                 }
 
@@ -342,7 +341,7 @@ public sealed class SqlitePubSub : IBulkPubSub
         Topic AddTopic(string name)
         {
             var added = new Topic(name, ++_lastTopicNumber);
-            _store.AddTopic(transaction, added.Number, name);
+            _store.AddTopic(added.Number, name);
             commit.Topics.Add(added);
             return added;
         }

@@ -57,13 +57,57 @@ public sealed class PostgresStateStore : IStateStore
         if (writes.Count == 1)
             return [await WriteAsync(writes[0], cancellationToken)];
 
+        try
+        {
+            return await WriteTogetherAsync(writes, cancellationToken);
+        }
+        catch (PostgresException)
+        {
+            // One that the server cannot take undoes the others, which have nothing to do with it.
+            var results = new StateStoreException?[writes.Count];
+            await Parallel.ForAsync(
+                0,
+                writes.Count,
+                new ParallelOptions { MaxDegreeOfParallelism = WritesAtOnce, CancellationToken = cancellationToken },
+                async (i, token) => results[i] = await WriteAsync(writes[i], token));
+            return results;
+        }
+        catch (NpgsqlException e)
+        {
+            return [.. writes.Select(_ => Failure(e))];
+        }
+    }
+
+    /// <summary>One commit of the server for all. A write whose condition does not hold changes no row and touches no other.</summary>
+    private async Task<IReadOnlyList<StateStoreException?>> WriteTogetherAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
         var results = new StateStoreException?[writes.Count];
-        await Parallel.ForAsync(
-            0,
-            writes.Count,
-            new ParallelOptions { MaxDegreeOfParallelism = WritesAtOnce, CancellationToken = cancellationToken },
-            async (i, token) => results[i] = await WriteAsync(writes[i], token));
+        var sent = new List<int>(writes.Count);
+        for (var i = 0; i < writes.Count; i++)
+        {
+            results[i] = MalformedTag(writes[i]);
+            if (results[i] is null)
+                sent.Add(i);
+        }
+
+        // Two batches that lock rows in one order cannot wait for each other; what is written twice is so in the order in which it came.
+        sent.Sort((one, other) => string.CompareOrdinal(writes[one].Key, writes[other].Key) is not 0 and var order ? order : one - other);
+        await using var batch = _database.CreateBatch();
+        foreach (var i in sent)
+            batch.BatchCommands.Add(CommandOf(writes[i]));
+        if (sent.Count > 0)
+            await batch.ExecuteNonQueryAsync(cancellationToken);
+        for (var i = 0; i < sent.Count; i++)
+            results[sent[i]] = Refusal(writes[sent[i]], batch.BatchCommands[i].RecordsAffected);
         return results;
+    }
+
+    private NpgsqlBatchCommand CommandOf(StateWrite write)
+    {
+        var (sql, parameters) = _statements.Of(write);
+        var command = new NpgsqlBatchCommand(sql);
+        command.Parameters.AddRange(parameters);
+        return command;
     }
 
     /// <summary>A single operation needs no BEGIN. The others go in the order of their keys, so that two transactions cannot wait for each other.</summary>
@@ -85,12 +129,7 @@ public sealed class PostgresStateStore : IStateStore
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             await using var batch = new NpgsqlBatch(connection, transaction);
             foreach (var write in ordered)
-            {
-                var (sql, parameters) = _statements.Of(write);
-                var command = new NpgsqlBatchCommand(sql);
-                command.Parameters.AddRange(parameters);
-                batch.BatchCommands.Add(command);
-            }
+                batch.BatchCommands.Add(CommandOf(write));
 
             await batch.ExecuteNonQueryAsync(cancellationToken);
             for (var i = 0; i < ordered.Length; i++)

@@ -8,42 +8,79 @@ internal static class RedisScripts
 {
     /// <summary>
     /// As recorded of daprd: a tag is compared only where there is something to compare it with, and without a tag whatever was once written
-    /// with first-write is refused. ARGV: tag, data, "1" for first-write, seconds to live ("" leaves them, 0 or less takes an expiry off).
+    /// with first-write is refused. A refusal is returned.
     /// </summary>
-    public const string Set = """
-        local version = redis.pcall('HGET', KEYS[1], 'version')
-        if type(version) == 'table' then
-          redis.call('DEL', KEYS[1])
-          version = false
+    private const string Functions = """
+        local function set(key, sent, data, marks, ttl)
+          local version = redis.pcall('HGET', key, 'version')
+          if type(version) == 'table' then
+            redis.call('DEL', key)
+            version = false
+          end
+          local free = not version or version == '' or version == sent
+          if not free and sent == '0' then
+            free = redis.call('HEXISTS', key, 'first-write') == 0
+          end
+          if not free then
+            return 'failed to set key ' .. key
+          end
+          redis.call('HSET', key, 'data', data)
+          if marks == '1' then
+            redis.call('HSET', key, 'first-write', '0')
+          end
+          ttl = tonumber(ttl)
+          if ttl and ttl > 0 then
+            redis.call('EXPIRE', key, ttl)
+          elseif ttl then
+            redis.call('PERSIST', key)
+          end
+          redis.call('HINCRBY', key, 'version', 1)
         end
-        local sent = ARGV[1]
-        local free = not version or version == '' or version == sent
-        if not free and sent == '0' then
-          free = redis.call('HEXISTS', KEYS[1], 'first-write') == 0
+        local function delete(key, sent)
+          local version = redis.pcall('HGET', key, 'version')
+          local known = type(version) == 'string' and version ~= ''
+          if known and sent ~= '0' and version ~= sent then
+            return 'failed to delete ' .. key
+          end
+          redis.call('DEL', key)
         end
-        if not free then
-          return error('failed to set key ' .. KEYS[1])
+
+        """;
+
+    /// <summary>ARGV: tag, data, "1" for first-write, seconds to live ("" leaves them, 0 or less takes an expiry off).</summary>
+    public const string Set = Functions + """
+        local refusal = set(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+        if refusal then
+          return error(refusal)
         end
-        redis.call('HSET', KEYS[1], 'data', ARGV[2])
-        if ARGV[3] == '1' then
-          redis.call('HSET', KEYS[1], 'first-write', '0')
-        end
-        local ttl = tonumber(ARGV[4])
-        if ttl and ttl > 0 then
-          redis.call('EXPIRE', KEYS[1], ttl)
-        elseif ttl then
-          redis.call('PERSIST', KEYS[1])
-        end
-        return redis.call('HINCRBY', KEYS[1], 'version', 1)
         """;
 
     /// <summary>ARGV: tag.</summary>
-    public const string Delete = """
-        local version = redis.pcall('HGET', KEYS[1], 'version')
-        local known = type(version) == 'string' and version ~= ''
-        if known and ARGV[1] ~= '0' and version ~= ARGV[1] then
-          return error('failed to delete ' .. KEYS[1])
+    public const string Delete = Functions + """
+        local refusal = delete(KEYS[1], ARGV[1])
+        if refusal then
+          return error(refusal)
         end
-        return redis.call('DEL', KEYS[1])
+        """;
+
+    /// <summary>
+    /// Many writes, in order, of which the refused ones do not stop the others; the first refusal is the answer. ARGV for each key: tag, data, seconds
+    /// to live; a write without data is a delete, and has "" and "delete" there.
+    /// </summary>
+    public const string Transact = Functions + """
+        local first
+        for i, key in ipairs(KEYS) do
+          local sent, data, ttl = ARGV[i * 3 - 2], ARGV[i * 3 - 1], ARGV[i * 3]
+          local refusal
+          if ttl == 'delete' then
+            refusal = delete(key, sent)
+          else
+            refusal = set(key, sent, data, '0', ttl)
+          end
+          first = first or refusal
+        end
+        if first then
+          return error(first)
+        end
         """;
 }

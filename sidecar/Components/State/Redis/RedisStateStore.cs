@@ -5,8 +5,8 @@ using StackExchange.Redis;
 namespace DaprOrders.Sidecar.Components.State.Redis;
 
 /// <summary>
-/// state.redis. A single write is one script, hence atomic. A transaction is MULTI/EXEC of such scripts and has <b>no rollback</b>: what one
-/// operation is refused, the others have written. Nor does it mark keys as written by first-write, as a single write does: a key that it created
+/// state.redis. A single write is one script, hence atomic. So is a transaction, which to others looks like daprd's MULTI/EXEC of such scripts and has
+/// <b>no rollback</b>: what one operation is refused, the others have written. Nor does it mark keys as written by first-write, as a single write does: a key that it created
 /// is overwritten by the next write without a tag, first-write or not (components-contrib, state/redis/redis.go, Multi).
 /// </summary>
 public sealed class RedisStateStore : IStateStore
@@ -63,20 +63,21 @@ public sealed class RedisStateStore : IStateStore
 
     public async Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
-        var transaction = _database.CreateTransaction();
-        var answers = new Task[writes.Count];
-        for (var i = 0; i < answers.Length; i++)
+        var keys = new RedisKey[writes.Count];
+        var values = new RedisValue[writes.Count * 3];
+        for (var i = 0; i < keys.Length; i++)
         {
             if (MalformedTag(writes[i]) is { } malformed)
                 throw malformed;
-            // The text goes along: a script that the server has forgotten could not be sent again from within EXEC.
-            answers[i] = EvaluateAsync(transaction, writes[i], marks: false, CommandFlags.NoScriptCache);
+            keys[i] = writes[i].Key;
+            values[i * 3] = Tag(writes[i]);
+            values[(i * 3) + 1] = writes[i] is StateUpsert written ? Data(written) : RedisValue.EmptyString;
+            values[(i * 3) + 2] = writes[i] is StateUpsert upsert ? Ttl(upsert) : "delete";
         }
 
         try
         {
-            await transaction.ExecuteAsync().WaitAsync(cancellationToken);
-            await Task.WhenAll(answers).WaitAsync(cancellationToken);
+            await _database.ScriptEvaluateAsync(RedisScripts.Transact, keys, values).WaitAsync(cancellationToken);
         }
         catch (Exception e) when (IsOfRedis(e))
         {
@@ -103,7 +104,7 @@ public sealed class RedisStateStore : IStateStore
             return malformed;
         try
         {
-            await EvaluateAsync(_database, write, marks: true, CommandFlags.None).WaitAsync(cancellationToken);
+            await EvaluateAsync(write).WaitAsync(cancellationToken);
             return null;
         }
         catch (RedisServerException e) when (write.ETag is { Length: > 0 })
@@ -116,22 +117,15 @@ public sealed class RedisStateStore : IStateStore
         }
     }
 
-    private Task<RedisResult> EvaluateAsync(IDatabaseAsync database, StateWrite write, bool marks, CommandFlags flags)
-    {
-        RedisValue tag = write.ETag is { Length: > 0 } etag ? etag : NoTag;
-        return write is StateUpsert upsert
-            ? database.ScriptEvaluateAsync(
-                RedisScripts.Set,
-                [upsert.Key],
-                [
-                    tag,
-                    upsert.Value.IsEmpty ? RedisValue.EmptyString : upsert.Value,
-                    marks && upsert.FirstWrite ? "1" : "0",
-                    (upsert.TtlSeconds ?? _ttlSeconds)?.ToString(CultureInfo.InvariantCulture) ?? "",
-                ],
-                flags)
-            : database.ScriptEvaluateAsync(RedisScripts.Delete, [write.Key], [tag], flags);
-    }
+    private Task<RedisResult> EvaluateAsync(StateWrite write) => write is StateUpsert upsert
+        ? _database.ScriptEvaluateAsync(RedisScripts.Set, [upsert.Key], [Tag(upsert), Data(upsert), upsert.FirstWrite ? "1" : "0", Ttl(upsert)])
+        : _database.ScriptEvaluateAsync(RedisScripts.Delete, [write.Key], [Tag(write)]);
+
+    private static RedisValue Tag(StateWrite write) => write.ETag is { Length: > 0 } etag ? etag : NoTag;
+
+    private static RedisValue Data(StateUpsert upsert) => upsert.Value.IsEmpty ? RedisValue.EmptyString : upsert.Value;
+
+    private RedisValue Ttl(StateUpsert upsert) => (upsert.TtlSeconds ?? _ttlSeconds)?.ToString(CultureInfo.InvariantCulture) ?? "";
 
     /// <summary>A delete compares the tag as it is.</summary>
     private static StateStoreException? MalformedTag(StateWrite write) =>

@@ -1,4 +1,5 @@
-using System.Runtime.InteropServices;
+using DaprOrders.Sidecar.Components.Sqlite;
+using DaprOrders.Sidecar.Formats;
 using Microsoft.Data.Sqlite;
 
 namespace DaprOrders.Sidecar.Components.State.Sqlite;
@@ -6,22 +7,20 @@ namespace DaprOrders.Sidecar.Components.State.Sqlite;
 /// <summary>The prepared statements of the writer. Used by its thread alone.</summary>
 internal sealed class SqliteStateStatements : IDisposable
 {
-    private const string IsAlive = "(expires IS NULL OR expires > $now)";
-
-    private readonly SqliteCommand _begin;
-    private readonly SqliteCommand _commit;
-    private readonly SqliteCommand _rollBack;
-    private readonly SqliteCommand _openSavepoint;
-    private readonly SqliteCommand _undoSavepoint;
-    private readonly SqliteCommand _releaseSavepoint;
-    private readonly SqliteCommand _upsert;
-    private readonly SqliteCommand _create;
-    private readonly SqliteCommand _update;
-    private readonly SqliteCommand _delete;
-    private readonly SqliteCommand _deleteMatching;
-    private readonly SqliteCommand _removeExpired;
     private readonly SqliteConnection _connection;
-    private readonly List<SqliteCommand> _all = [];
+    private readonly List<SqliteStatement> _all = [];
+    private readonly SqliteStatement _begin;
+    private readonly SqliteStatement _commit;
+    private readonly SqliteStatement _rollBack;
+    private readonly SqliteStatement _openSavepoint;
+    private readonly SqliteStatement _undoSavepoint;
+    private readonly SqliteStatement _releaseSavepoint;
+    private readonly SqliteStatement _upsert;
+    private readonly SqliteStatement _create;
+    private readonly SqliteStatement _update;
+    private readonly SqliteStatement _delete;
+    private readonly SqliteStatement _deleteMatching;
+    private readonly SqliteStatement _removeExpired;
 
     public SqliteStateStatements(SqliteConnection connection, string table)
     {
@@ -32,89 +31,67 @@ internal sealed class SqliteStateStatements : IDisposable
         _openSavepoint = Prepare("SAVEPOINT one");
         _undoSavepoint = Prepare("ROLLBACK TO one");
         _releaseSavepoint = Prepare("RELEASE one");
+
+        // ?1 key, ?2 value, ?3 the new ETag, ?4 when it expires, ?5 now, ?6 the ETag that must match
+        const string isAlive = "(expires IS NULL OR expires > ?5)";
         var insert = $"""
-            INSERT INTO "{table}" (key, value, etag, expires) VALUES ($key, $value, $newEtag, $expires)
+            INSERT INTO "{table}" (key, value, etag, expires) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (key) DO UPDATE SET value = excluded.value, etag = excluded.etag, expires = excluded.expires
             """;
-        _upsert = Prepare(insert, "$key", "$value", "$newEtag", "$expires");
-        _create = Prepare($"{insert} WHERE NOT {IsAlive}", "$key", "$value", "$newEtag", "$expires", "$now");
-        _update = Prepare(
-            $"UPDATE \"{table}\" SET value = $value, etag = $newEtag, expires = $expires WHERE key = $key AND etag = $etag AND {IsAlive}",
-            "$key", "$value", "$newEtag", "$expires", "$etag", "$now");
-        _delete = Prepare($"DELETE FROM \"{table}\" WHERE key = $key", "$key");
-        _deleteMatching = Prepare($"DELETE FROM \"{table}\" WHERE key = $key AND etag = $etag AND {IsAlive}", "$key", "$etag", "$now");
-        _removeExpired = Prepare($"DELETE FROM \"{table}\" WHERE expires <= $now", "$now");
+        _upsert = Prepare(insert);
+        _create = Prepare($"{insert} WHERE NOT {isAlive}");
+        _update = Prepare($"UPDATE \"{table}\" SET value = ?2, etag = ?3, expires = ?4 WHERE key = ?1 AND etag = ?6 AND {isAlive}");
+        _delete = Prepare($"DELETE FROM \"{table}\" WHERE key = ?1");
+        _deleteMatching = Prepare($"DELETE FROM \"{table}\" WHERE key = ?1 AND etag = ?6 AND {isAlive}");
+        _removeExpired = Prepare($"DELETE FROM \"{table}\" WHERE expires <= ?1");
     }
 
     /// <summary>Unix milliseconds, set before a batch.</summary>
     public long Now { get; set; }
 
-    public void Begin() => _begin.ExecuteNonQuery();
+    public void Begin() => _begin.Run();
 
-    public void Commit() => _commit.ExecuteNonQuery();
+    public void Commit() => _commit.Run();
 
     /// <summary>After some failures SQLite has rolled back by itself.</summary>
     public void RollBackIfOpen()
     {
         if (SQLitePCL.raw.sqlite3_get_autocommit(_connection.Handle) == 0)
-            _rollBack.ExecuteNonQuery();
+            _rollBack.Run();
     }
 
-    public void OpenSavepoint() => _openSavepoint.ExecuteNonQuery();
+    public void OpenSavepoint() => _openSavepoint.Run();
 
     public void CloseSavepoint(bool keep)
     {
         if (!keep)
-            _undoSavepoint.ExecuteNonQuery();
-        _releaseSavepoint.ExecuteNonQuery();
+            _undoSavepoint.Run();
+        _releaseSavepoint.Run();
     }
 
     /// <summary>False when the condition of the write does not hold; nothing was changed then.</summary>
     public bool Apply(StateWrite write) => write switch
     {
-        StateUpsert { ETag.Length: > 0 } upsert => Run(_update, upsert.Key, Bytes(upsert.Value), NewETag(), Expiry(upsert), upsert.ETag!, Now) > 0,
-        StateUpsert { FirstWrite: true } upsert => Run(_create, upsert.Key, Bytes(upsert.Value), NewETag(), Expiry(upsert), Now) > 0,
-        StateUpsert upsert => Run(_upsert, upsert.Key, Bytes(upsert.Value), NewETag(), Expiry(upsert)) > 0,
-        { ETag.Length: > 0 } => Run(_deleteMatching, write.Key, write.ETag!, Now) > 0,
-        _ => Run(_delete, write.Key) >= 0,
+        StateUpsert { ETag.Length: > 0 } upsert => Bind(_update, upsert).Bind(5, Now).Bind(6, upsert.ETag).Run() > 0,
+        StateUpsert { FirstWrite: true } upsert => Bind(_create, upsert).Bind(5, Now).Run() > 0,
+        StateUpsert upsert => Bind(_upsert, upsert).Run() > 0,
+        { ETag.Length: > 0 } => _deleteMatching.Bind(1, write.Key).Bind(5, Now).Bind(6, write.ETag).Run() > 0,
+        _ => _delete.Bind(1, write.Key).Run() >= 0,
     };
 
-    public void RemoveExpired() => Run(_removeExpired, Now);
+    public void RemoveExpired() => _removeExpired.Bind(1, Now).Run();
 
-    public void Dispose()
-    {
-        foreach (var command in _all)
-            command.Dispose();
-    }
+    public void Dispose() => _all.ForEach(statement => statement.Dispose());
 
-    private static int Run(SqliteCommand command, params ReadOnlySpan<object?> values)
-    {
-        for (var i = 0; i < values.Length; i++)
-            command.Parameters[i].Value = values[i] ?? DBNull.Value;
-        return command.ExecuteNonQuery();
-    }
-
-    /// <summary>A UUID, as daprd's. Nobody has to be unable to guess it, so the system is not asked for its random numbers at every write.</summary>
-    private static string NewETag()
-    {
-        Span<byte> bytes = stackalloc byte[16];
-        Random.Shared.NextBytes(bytes);
-        return new Guid(bytes).ToString();
-    }
+    private SqliteStatement Bind(SqliteStatement statement, StateUpsert upsert) =>
+        statement.Bind(1, upsert.Key).Bind(2, upsert.Value.Span).Bind(3, Uuid.Next()).Bind(4, Expiry(upsert));
 
     private long? Expiry(StateUpsert upsert) => upsert.TtlSeconds is > 0 and { } seconds ? Now + (seconds * 1000L) : null;
 
-    private static byte[] Bytes(ReadOnlyMemory<byte> value) =>
-        MemoryMarshal.TryGetArray(value, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length ? segment.Array : value.ToArray();
-
-    private SqliteCommand Prepare(string sql, params ReadOnlySpan<string> parameters)
+    private SqliteStatement Prepare(string sql)
     {
-        var command = _connection.CreateCommand();
-        _all.Add(command);
-        command.CommandText = sql;
-        foreach (var parameter in parameters)
-            command.Parameters.AddWithValue(parameter, DBNull.Value);
-        command.Prepare();
-        return command;
+        var statement = new SqliteStatement(_connection, sql);
+        _all.Add(statement);
+        return statement;
     }
 }

@@ -5,7 +5,7 @@ namespace DaprOrders.Sidecar.Components.State.Sqlite;
 /// <summary>
 /// The one writer of the file, on a thread of its own, since a commit blocks until the disk has it. Commits in groups: a batch is whatever was
 /// queued while the last one was written, so no timer is waited for. A conflict touches nobody else: an independent write that does not
-/// match changes no row, and a transaction undoes its own part only.
+/// match changes no row, and a transaction undoes its own part only. While all match, nothing is kept to undo a part.
 /// </summary>
 internal sealed class SqliteStateWriter : IAsyncDisposable
 {
@@ -100,13 +100,11 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
         try
         {
             _statements.Now = _time.GetUtcNow().ToUnixTimeMilliseconds();
-            _statements.Begin();
-            for (var writes = 0; next < batch.Count && writes < MaxWritesPerCommit;)
+            if (!TryRun(undoesAlone: false))
             {
-                var work = batch[next++];
-                writes += work.Count;
-                if (!work.IsCancelled)
-                    work.Run(_statements);
+                // A transaction that does not match is rare, and a savepoint for each of the others dear: SQLite then keeps what every page was.
+                _statements.RollBackIfOpen();
+                TryRun(undoesAlone: true);
             }
 
             _statements.Commit();
@@ -122,18 +120,37 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
         for (var i = from; i < next; i++)
             batch[i].Complete(failure);
         return next;
+
+        bool TryRun(bool undoesAlone)
+        {
+            next = from;
+            _statements.Begin();
+            for (var writes = 0; next < batch.Count && writes < MaxWritesPerCommit;)
+            {
+                var work = batch[next++];
+                writes += work.Count;
+                if (work.Begins() && !work.TryRun(_statements, undoesAlone))
+                    return false;
+            }
+
+            return true;
+        }
     }
 
     private abstract class PendingWork(int count, CancellationToken cancellationToken)
     {
-        public int Count { get; } = count;
+        private bool? _begins;
 
-        /// <summary>Given up before it was begun.</summary>
-        public bool IsCancelled => cancellationToken.IsCancellationRequested;
+        public int Count { get; } = count;
 
         protected CancellationToken CancellationToken => cancellationToken;
 
-        public abstract void Run(SqliteStateStatements statements);
+        /// <summary>False: given up before it was begun. It stays at that when all are run again.</summary>
+        public bool Begins() => _begins ??= !cancellationToken.IsCancellationRequested;
+
+        /// <param name="undoesAlone">What must be undone of it is, and nothing else.</param>
+        /// <returns>False: some of it must be undone, with all that was run before it.</returns>
+        public abstract bool TryRun(SqliteStateStatements statements, bool undoesAlone);
 
         /// <summary>After the commit, or with the reason why there was none.</summary>
         public abstract void Complete(StateStoreException? failure);
@@ -147,12 +164,13 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
 
         public Task<IReadOnlyList<StateStoreException?>> Done => _done.Task;
 
-        public override void Run(SqliteStateStatements statements)
+        public override bool TryRun(SqliteStateStatements statements, bool undoesAlone)
         {
             var results = new StateStoreException?[writes.Count];
             for (var i = 0; i < results.Length; i++)
                 results[i] = statements.Apply(writes[i]) ? null : StateStoreException.Mismatch();
             _results = results;
+            return true;
         }
 
         public override void Complete(StateStoreException? failure)
@@ -169,35 +187,34 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
     private sealed class AtomicWrites(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken) : PendingWork(writes.Count, cancellationToken)
     {
         private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private bool _ran;
-        private bool _matched;
+        private bool? _matched;
 
         public Task Done => _done.Task;
 
-        public override void Run(SqliteStateStatements statements)
+        public override bool TryRun(SqliteStateStatements statements, bool undoesAlone)
         {
-            _matched = writes.Count == 1 ? statements.Apply(writes[0]) : RunTogether(statements);
-            _ran = true;
+            var isUndoable = undoesAlone && writes.Count > 1;
+            if (isUndoable)
+                statements.OpenSavepoint();
+            var applied = 0;
+            while (applied < writes.Count && statements.Apply(writes[applied]))
+                applied++;
+            _matched = applied == writes.Count;
+            if (isUndoable)
+                statements.CloseSavepoint(keep: _matched.Value);
+            return _matched.Value || isUndoable || applied == 0;
         }
 
         public override void Complete(StateStoreException? failure)
         {
             if (failure is not null)
                 _done.SetException(failure);
-            else if (!_ran)
+            else if (_matched is null)
                 _done.SetCanceled(CancellationToken);
-            else if (_matched)
+            else if (_matched.Value)
                 _done.SetResult();
             else
                 _done.SetException(StateStoreException.Mismatch());
-        }
-
-        private bool RunTogether(SqliteStateStatements statements)
-        {
-            statements.OpenSavepoint();
-            var matched = writes.All(statements.Apply);
-            statements.CloseSavepoint(keep: matched);
-            return matched;
         }
     }
 
@@ -207,7 +224,11 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
 
         public Task Done => _done.Task;
 
-        public override void Run(SqliteStateStatements statements) => statements.RemoveExpired();
+        public override bool TryRun(SqliteStateStatements statements, bool undoesAlone)
+        {
+            statements.RemoveExpired();
+            return true;
+        }
 
         public override void Complete(StateStoreException? failure)
         {

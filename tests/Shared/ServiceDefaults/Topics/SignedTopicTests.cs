@@ -55,6 +55,15 @@ public sealed class SignedTopicTests
     }
 
     [Fact]
+    public async Task An_event_without_effect_here_must_be_signed_as_well_since_it_counts_as_handled()
+    {
+        await using var host = await StartAsync(
+            app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask, typeof(LetterSent)), ("EVENTS_SIGNING_KEY", Key));
+
+        Assert.Equal(["DROP", "SUCCESS"], await host.DeliverManyAsync("letters", CloudEvent("letter-1", 1), Signed("letter-2", 1, Key)));
+    }
+
+    [Fact]
     public async Task Without_a_key_events_are_taken_as_they_come()
     {
         await using var host = await StartAsync(Map);

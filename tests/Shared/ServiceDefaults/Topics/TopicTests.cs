@@ -102,6 +102,21 @@ public sealed class TopicTests
     }
 
     [Fact]
+    public async Task An_event_without_effect_here_is_acknowledged_and_neither_decoded_nor_handed_over()
+    {
+        var handled = new ConcurrentQueue<IncomingEvent>();
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) => Note(handled, events), typeof(LetterSent)));
+        var ofNewerSchema = CloudEvent("b", 1);
+        ofNewerSchema["schemaversion"] = 2;
+        var ofAnother = CloudEvent("c", 1);
+        ofAnother["source"] = "eve";
+
+        Assert.Equal(["SUCCESS", "SUCCESS", "DROP"], await host.DeliverManyAsync("letters", CloudEvent("a", 1), ofNewerSchema, ofAnother));
+
+        Assert.Empty(handled);
+    }
+
+    [Fact]
     public async Task A_stream_of_ours_that_a_later_version_of_us_has_written_is_tried_again_and_no_dead_letter()
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) =>
