@@ -103,6 +103,17 @@ internal sealed class Installation : IDisposable
         File.WriteAllText(path, change(File.ReadAllText(path)));
     }
 
+    /// <summary>Another broker and another store by YAML alone: components/redis as it is shipped, but for the server's address.</summary>
+    public void UseRedis(RedisServer redis)
+    {
+        var database = redis.NewDatabase().ToString(CultureInfo.InvariantCulture);
+        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", "redis")))
+        {
+            File.WriteAllText(Path.Combine(_resources, Path.GetFileName(file)), File.ReadAllText(file).ReplaceLineEndings("\n").Replace(
+                "      value: localhost:6379\n", $"      value: {redis.Address}\n    - name: redisDB\n      value: \"{database}\"\n", StringComparison.Ordinal));
+        }
+    }
+
     /// <summary>The services find the keys that events are signed by in a Dapr secret store.</summary>
     public void KeepSigningKey(string key)
     {

@@ -1,16 +1,24 @@
+using DaprOrders.Tests.Servers;
+
 namespace DaprOrders.EndToEnd.Tests;
 
 /// <summary>kill -9 of every process while orders are on their way; then the same system is started again on its old state.</summary>
-public sealed class KillTests
+public sealed class KillTests(StoreServers servers)
 {
     private const int Rounds = 2;
     private const int OrdersPerRound = 40;
     private const int Stock = 50;
 
-    [Fact]
-    public async Task Given_everything_is_killed_in_the_middle_then_every_order_goes_on_and_nobody_is_charged_twice()
+    [Theory]
+    [InlineData("local")]
+    [InlineData("redis")]
+    public async Task Given_everything_is_killed_in_the_middle_then_every_order_goes_on_and_nobody_is_charged_twice(string components)
     {
-        await using var system = new OrdersSystem();
+        ServerProgram.Require(StoreServers.Missing(components));
+        var installation = new Installation();
+        if (components == "redis")
+            installation.UseRedis(await servers.RedisAsync());
+        await using var system = new OrdersSystem(installation);
         await system.InitializeAsync();
         var sku = await system.Shop.StockAsync(Stock);
         var orders = new List<string>();

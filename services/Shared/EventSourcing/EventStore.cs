@@ -20,6 +20,7 @@ public sealed class EventStore
     private readonly EventTypes _types;
     private readonly BoundedPublisherStreams _publishers;
     private readonly ParkedEvents _parked;
+    private readonly CommandsAtWork _atWork;
     private readonly StreamStorage _streams;
     private readonly StoreHistory _history;
     private readonly LaneOwnership _ownership;
@@ -41,8 +42,8 @@ public sealed class EventStore
         _publishers = new BoundedPublisherStreams(publishers, options.CommitTimeout, time);
         var incarnation = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
         var bounded = new BoundedStateApi(state, options.CallTimeout, time);
-        var atWork = new CommandsAtWork(options.GatherTime, time);
-        _streams = new StreamStorage(bounded, atWork, options, time);
+        _atWork = new CommandsAtWork(options.GatherTime, time);
+        _streams = new StreamStorage(bounded, _atWork, options, time);
         var lanes = new LaneStorage(bounded, _streams, options.Chunks, time);
         _history = new StoreHistory(lanes, options, time, logger);
         _log = new LogReader(lanes, _streams, _history, options.Chunks);
@@ -50,9 +51,9 @@ public sealed class EventStore
         _parked = new ParkedEvents(bounded, _streams, broker, options, time, logger);
         _ownership = new LaneOwnership(lanes, _history, _log, broker, _parked, incarnation, options, time, logger);
         _log.Own = _ownership.Own;
-        _committer = new Committer(bounded, _streams, lanes, _ownership, _history, atWork, incarnation, options, time, logger);
+        _committer = new Committer(bounded, _streams, lanes, _ownership, _history, _atWork, incarnation, options, time, logger);
         _folder = new StreamFolder(_streams, types);
-        _commands = new StreamCommands(_streams, _folder, _committer, _history, atWork, types, incarnation, options, time);
+        _commands = new StreamCommands(_streams, _folder, _committer, _history, _atWork, types, incarnation, options, time);
     }
 
     /// <summary>Completed when the store can take commands: the sidecar answers and a lane is ours.</summary>
@@ -361,7 +362,7 @@ public sealed class EventStore
             var caused = new List<Caused>();
             foreach (var incoming in fresh.Where(incoming => incoming.IsKnown))
             {
-                var decision = await decide(state, incoming, token);
+                var decision = await _atWork.WithoutAsync(decide(state, incoming, token));
                 if (decision.Refusal is { } refusal)
                 {
                     throw new InvalidOperationException(

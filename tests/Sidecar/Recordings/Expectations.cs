@@ -42,6 +42,8 @@ public sealed record Expectations(
             step!["got"] = WithTexts(step["got"]!, difference.Texts!);
         foreach (var app in difference.Without ?? [])
             Remove(app, content);
+        if (difference.AnyOrder)
+            content["about"] = difference.Reason;
         return new Recording(recording.Id, content);
     }
 
@@ -63,5 +65,6 @@ public sealed record Expectations(
 /// <param name="Instead">By the number of the step: the whole of what it gets. 0 is the start.</param>
 /// <param name="Texts">Texts of daprd in what any step gets, and ours.</param>
 /// <param name="Without">Apps that are left out with all their steps: their sidecars do not start.</param>
+/// <param name="AnyOrder">The recorded order of calls is one of those that chance gives.</param>
 public sealed record DeliberateDifference(
-    string Reason, IReadOnlyDictionary<int, JsonObject>? Instead, IReadOnlyDictionary<string, string>? Texts, IReadOnlyList<string>? Without);
+    string Reason, IReadOnlyDictionary<int, JsonObject>? Instead, IReadOnlyDictionary<string, string>? Texts, IReadOnlyList<string>? Without, bool AnyOrder = false);

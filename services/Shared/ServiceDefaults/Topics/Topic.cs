@@ -126,7 +126,11 @@ internal sealed class Topic(
     public async Task RedriveAsync(JsonElement cloudEvent, CancellationToken cancellationToken)
     {
         using var activity = Telemetry.StartHandling(Name, CloudEvents.Text(cloudEvent, "traceparent"));
-        var incoming = CloudEvents.Read(cloudEvent, Publisher, types, signing);
+        var recorded = CloudEvents.ReadRecorded(cloudEvent, Publisher, signing);
+        if (IsWithoutEffect(recorded))
+            return;
+
+        var incoming = IncomingEvent.Of(Publisher, recorded, types);
         if (!incoming.IsKnown)
             throw new UnknownEventException($"The event type '{incoming.Recorded.Type}' is not known here; redrive it when this service is upgraded.");
 
@@ -134,11 +138,13 @@ internal sealed class Topic(
         await HandleAsync([incoming], cancellationToken);
     }
 
+    private bool IsWithoutEffect(RecordedEvent recorded) => withoutEffect?.Contains(recorded.Type) == true;
+
     // What has no effect here is passed without being decoded, and what a later publisher has added is told.
     private bool Concerns(RecordedEvent recorded)
     {
         var isKnown = types.Knows(recorded.Type);
-        if (isKnown && withoutEffect?.Contains(recorded.Type) != true)
+        if (isKnown && !IsWithoutEffect(recorded))
             return true;
 
         if (!isKnown)

@@ -148,7 +148,11 @@ internal sealed class ConsumerGroup : IDisposable
             while (TakeTurn() is { } batch)
                 _ = RunAsync(batch);
         }
-        catch (Exception error) when (!_stop.IsCancellationRequested)
+        catch (Exception error) when (_stop.IsCancellationRequested)
+        {
+            _logger.LogDebug(error, "Reading messages of topic {Topic} for {Consumer} ends with the component", _topic, Name);
+        }
+        catch (Exception error)
         {
             lock (_lock)
                 _dispatching = false;

@@ -213,18 +213,24 @@ internal sealed class MessageStore : IDisposable
     {
         var messages = new List<StoredMessage>();
         var bytes = 0L;
-        while (bytes < maxBytes && select.Read())
+        try
         {
-            messages.Add(new(
-                select.Number(0) & ((1L << PlaceBits) - 1),
-                new(
-                    select.Bytes(3),
-                    select.IsNull(1) ? null : select.Text(1),
-                    select.IsNull(2) ? null : JsonSerializer.Deserialize<Dictionary<string, string>>(select.Text(2)))));
-            bytes += messages[^1].Message.Data.Length;
+            while (bytes < maxBytes && select.Read())
+            {
+                messages.Add(new(
+                    select.Number(0) & ((1L << PlaceBits) - 1),
+                    new(
+                        select.Bytes(3),
+                        select.IsNull(1) ? null : select.Text(1),
+                        select.IsNull(2) ? null : JsonSerializer.Deserialize<Dictionary<string, string>>(select.Text(2)))));
+                bytes += messages[^1].Message.Data.Length;
+            }
+        }
+        finally
+        {
+            select.Reset();
         }
 
-        select.Reset();
         return messages;
     }
 }

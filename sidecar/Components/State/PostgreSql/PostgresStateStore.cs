@@ -6,7 +6,6 @@ namespace DaprOrders.Sidecar.Components.State.PostgreSql;
 /// <summary>state.postgresql v2: real transactions, tags that are never given twice.</summary>
 public sealed class PostgresStateStore : IStateStore
 {
-    private const int WritesAtOnce = 8;
     private const string NothingChanged = "no item was updated";
 
     private readonly NpgsqlDataSource _database;
@@ -61,15 +60,12 @@ public sealed class PostgresStateStore : IStateStore
         {
             return await WriteTogetherAsync(writes, cancellationToken);
         }
-        catch (PostgresException)
+        catch (PostgresException e) when (e.InvariantSeverity == "ERROR")
         {
-            // One that the server cannot take undoes the others, which have nothing to do with it.
+            // One that the server cannot take undoes the others, which have nothing to do with it. What ends a connection leaves open what was done.
             var results = new StateStoreException?[writes.Count];
-            await Parallel.ForAsync(
-                0,
-                writes.Count,
-                new ParallelOptions { MaxDegreeOfParallelism = WritesAtOnce, CancellationToken = cancellationToken },
-                async (i, token) => results[i] = await WriteAsync(writes[i], token));
+            for (var i = 0; i < results.Length; i++)
+                results[i] = await WriteAsync(writes[i], cancellationToken);
             return results;
         }
         catch (NpgsqlException e)
@@ -78,7 +74,7 @@ public sealed class PostgresStateStore : IStateStore
         }
     }
 
-    /// <summary>One commit of the server for all. A write whose condition does not hold changes no row and touches no other.</summary>
+    /// <summary>One commit of the server for all, and one time to wait for their locks. A write whose condition does not hold changes no row and touches no other.</summary>
     private async Task<IReadOnlyList<StateStoreException?>> WriteTogetherAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
         var results = new StateStoreException?[writes.Count];

@@ -64,18 +64,21 @@ internal static class RedisScripts
         """;
 
     /// <summary>
-    /// Many writes, in order, of which the refused ones do not stop the others; the first refusal is the answer. ARGV for each key: tag, data, seconds
+    /// Many writes, in order, of which those that are refused or fail do not stop the others; the first of their reasons is the answer. ARGV for each key: tag, data, seconds
     /// to live; a write without data is a delete, and has "" and "delete" there.
     /// </summary>
     public const string Transact = Functions + """
         local first
         for i, key in ipairs(KEYS) do
           local sent, data, ttl = ARGV[i * 3 - 2], ARGV[i * 3 - 1], ARGV[i * 3]
-          local refusal
+          local done, refusal
           if ttl == 'delete' then
-            refusal = delete(key, sent)
+            done, refusal = pcall(delete, key, sent)
           else
-            refusal = set(key, sent, data, '0', ttl)
+            done, refusal = pcall(set, key, sent, data, '0', ttl)
+          end
+          if not done and type(refusal) == 'table' then
+            refusal = refusal.err
           end
           first = first or refusal
         end

@@ -14,11 +14,19 @@ internal sealed class SqliteStateReader : IDisposable
     public SqliteStateReader(SqliteStateDatabase database)
     {
         _connection = database.Open(readOnly: true);
-        // Its cache is good until the next commit, so a large one only costs time, to be emptied; the system's has the file anyway.
-        SqliteStateDatabase.Execute(_connection, "PRAGMA query_only = ON; PRAGMA cache_size = 256");
-        _select = new SqliteStatement(_connection, $"SELECT value, etag, expires FROM \"{database.Table}\" WHERE key = ?1");
-        _begin = new SqliteStatement(_connection, "BEGIN");
-        _end = new SqliteStatement(_connection, "COMMIT");
+        try
+        {
+            // Its cache is good until the next commit, so a large one only costs time, to be emptied; the system's has the file anyway.
+            SqliteStateDatabase.Execute(_connection, "PRAGMA query_only = ON; PRAGMA cache_size = 256");
+            _select = new SqliteStatement(_connection, $"SELECT value, etag, expires FROM \"{database.Table}\" WHERE key = ?1");
+            _begin = new SqliteStatement(_connection, "BEGIN");
+            _end = new SqliteStatement(_connection, "COMMIT");
+        }
+        catch
+        {
+            _connection.Dispose();
+            throw;
+        }
     }
 
     public StateEntry? Get(string key, DateTimeOffset now)
