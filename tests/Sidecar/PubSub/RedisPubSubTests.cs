@@ -12,7 +12,9 @@ namespace DaprOrders.Sidecar.Tests.PubSub;
 /// <summary>pubsub.redis on a real Redis; what daprd does on it is recorded, and played beside this.</summary>
 public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<StoreServers>, IAsyncLifetime
 {
-    private static readonly (string, string)[] HandsOutSoonAgain = [("processingTimeout", "100"), ("redeliverInterval", "20")];
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
+    private static readonly (string, string)[] HandsOutSoonAgain = [("processingTimeout", "2000"), ("redeliverInterval", "20")];
 
     private RedisServer _redis = null!;
     private ConnectionMultiplexer _connection = null!;
@@ -26,7 +28,7 @@ public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<Store
     {
         ServerProgram.Require(RedisServer.Missing);
         _redis = await servers.RedisAsync();
-        _connection = await ConnectionMultiplexer.ConnectAsync(_redis.Address);
+        _connection = await ConnectionMultiplexer.ConnectAsync($"{_redis.Address},allowAdmin=true");
         _number = _redis.NewDatabase();
     }
 
@@ -133,7 +135,8 @@ public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<Store
         await handler.WaitFor(1);
 
         var ending = subscription.DisposeAsync().AsTask();
-        Assert.False(ending.IsCompleted);
+        // Longer than the last poll takes, so that only the handler can be what it waits for.
+        await Assert.ThrowsAsync<TimeoutException>(() => ending.WaitAsync(TimeSpan.FromSeconds(2), Cancellation));
         gate.SetResult();
         await ending;
         await PublishAsync(broker, 2, 2);
@@ -141,6 +144,7 @@ public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<Store
 
         Assert.Equal(["2"], await later.WaitFor(1));
         Assert.Equal(["1"], handler.Received);
+        await subscription.DisposeAsync();
     }
 
     [Fact]
@@ -178,12 +182,46 @@ public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<Store
         Assert.Empty(handler.Received);
     }
 
+    [Fact]
+    public async Task What_is_held_here_for_longer_than_the_processing_timeout_is_handled_once()
+    {
+        await using var broker = await OpenAsync(("processingTimeout", "100"), ("redeliverInterval", "20"), ("concurrency", "1"));
+        var (gate, handler) = (new TaskCompletionSource(), new CollectingHandler());
+        await using var subscription = await broker.SubscribeAsync(Subscription("one"), handler.Gated(gate.Task), Cancellation);
+        await PublishAsync(broker, 1, 3);
+        await handler.WaitFor(1);
+
+        // Late by the server's clock, and looked for several times since.
+        await UntilAsync(async () => (await Database.StreamPendingMessagesAsync("orders", "one", 10, RedisValue.Null)) is { Length: > 0 } pending
+            && pending.All(message => message.IdleTimeInMilliseconds > 1000));
+        gate.SetResult();
+
+        await UntilAsync(async () => await PendingAsync("one") == 0);
+        Assert.Equal(["1", "2", "3"], handler.Received);
+    }
+
+    [Fact]
+    public async Task A_reader_that_is_cut_off_reads_on()
+    {
+        await using var broker = await OpenAsync();
+        var handler = new CollectingHandler();
+        await using var subscription = await broker.SubscribeAsync(Subscription("one"), handler.Handle, Cancellation);
+        await PublishAsync(broker, 1, 1);
+        await handler.WaitFor(1);
+
+        await Database.ExecuteAsync("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+        await UntilAsync(async () => (await broker.PublishManyAsync("orders", [new(Bytes("2"), null, null)], Cancellation))[0] is null);
+
+        Assert.Contains("2", await handler.WaitFor(2));
+    }
+
     [Theory]
     [InlineData("maxLenApprox", "100")]
     [InlineData("streamTTL", "1ms")]
-    public async Task A_stream_is_trimmed_as_it_is_told(string field, string value)
+    [InlineData("maxLenApprox", "100", "streamTTL", "24h")]
+    public async Task A_stream_is_trimmed_as_it_is_told(string field, string value, string other = "readTimeout", string otherValue = "-1")
     {
-        await using var broker = await OpenAsync((field, value));
+        await using var broker = await OpenAsync((field, value), (other, otherValue));
 
         await PublishAsync(broker, 1, 1000);
 
@@ -210,9 +248,11 @@ public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<Store
 
     private static async Task UntilAsync(Func<Task<bool>> holds)
     {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        limit.CancelAfter(Limit);
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
         while (!await holds())
-            await timer.WaitForNextTickAsync(Cancellation);
+            await timer.WaitForNextTickAsync(limit.Token);
     }
 
     private static ComponentMetadata Metadata(params (string, string)[] fields)

@@ -26,7 +26,9 @@ public sealed class RedisPubSub : IPubSub
     private readonly IDatabase _database;
     private readonly ComponentContext _context;
     private readonly ConcurrentDictionary<string, SemaphoreSlim> _workers = [];
+    private readonly ConcurrentDictionary<RedisTopic, bool> _topics = [];
     private readonly CancellationTokenSource _stopping = new();
+    private bool _isDisposed;
 
     private RedisPubSub(ConfigurationOptions configuration, RedisPubSubOptions options, ConnectionMultiplexer connection, ComponentContext context)
     {
@@ -40,71 +42,51 @@ public sealed class RedisPubSub : IPubSub
 
     public async Task PublishAsync(string topic, BrokerMessage message, CancellationToken cancellationToken)
     {
-        try
-        {
-            await AddAsync(topic, message).WaitAsync(cancellationToken);
-        }
-        catch (Exception error) when (IsOfRedis(error))
-        {
-            throw new IOException($"redis streams: error from publish: {error.Message}", error);
-        }
+        if (await TryAddAsync(topic, message, cancellationToken) is { } failure)
+            throw new IOException($"redis streams: error from publish: {failure.Message}", failure);
     }
 
-    public Task<IReadOnlyList<Exception?>> PublishManyAsync(string topic, IReadOnlyList<BrokerMessage> messages, CancellationToken cancellationToken)
-    {
-        // All are on their way before the first is awaited.
-        return PublishAsync(messages.Select(message => AddAsync(topic, message)).ToArray());
+    /// <summary>All are on their way before the first is awaited.</summary>
+    public async Task<IReadOnlyList<Exception?>> PublishManyAsync(
+        string topic, IReadOnlyList<BrokerMessage> messages, CancellationToken cancellationToken) =>
+        await Task.WhenAll(messages.Select(message => TryAddAsync(topic, message, cancellationToken)));
 
-        async Task<IReadOnlyList<Exception?>> PublishAsync(Task<RedisResult>[] added)
-        {
-            var failures = new Exception?[added.Length];
-            for (var i = 0; i < failures.Length; i++)
-            {
-                try
-                {
-                    await added[i].WaitAsync(cancellationToken);
-                }
-                catch (Exception error) when (IsOfRedis(error))
-                {
-                    failures[i] = error;
-                }
-            }
-
-            return failures;
-        }
-    }
-
-    public async Task RegisterAsync(TopicSubscription subscription, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await RedisTopic.CreateGroupAsync(_database, subscription).WaitAsync(cancellationToken);
-        }
-        catch (Exception error) when (IsOfRedis(error))
-        {
-            throw new IOException($"redis streams: the group of {subscription.ConsumerId} could not be made on {subscription.Topic}: {error.Message}", error);
-        }
-    }
-
+    /// <summary>Tries until the server is there.</summary>
     public async Task<IAsyncDisposable> SubscribeAsync(
         TopicSubscription subscription,
         Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> handler,
         CancellationToken cancellationToken)
     {
-        await RegisterAsync(subscription, cancellationToken);
-        var reading = await ConnectionMultiplexer.ConnectAsync(RedisTopic.ForReading(_configuration));
-        var workers = _workers.GetOrAdd(subscription.ConsumerId, _ => new SemaphoreSlim(_options.Concurrency));
-        return new RedisTopic(subscription, _database, reading, workers, handler, _options, _context, _stopping.Token);
+        while (true)
+        {
+            try
+            {
+                await RedisTopic.CreateGroupAsync(_database, subscription).WaitAsync(cancellationToken);
+                var reading = await ConnectionMultiplexer.ConnectAsync(RedisTopic.ForReading(_configuration));
+                var workers = _workers.GetOrAdd(subscription.ConsumerId, _ => new SemaphoreSlim(_options.Concurrency));
+                var topic = new RedisTopic(subscription, _database, reading, workers, handler, _options, _context, _stopping.Token);
+                _topics[topic] = true;
+                return topic;
+            }
+            catch (RedisException error)
+            {
+                _context.Logger.LogError(
+                    "Topic {Topic} cannot be subscribed for {Consumer}; tried again in {Seconds} s: {Reason}",
+                    subscription.Topic, subscription.ConsumerId, RedisTopic.AfterFailure.TotalSeconds, error.Message);
+                await Task.Delay(RedisTopic.AfterFailure, _context.Time, cancellationToken);
+            }
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _isDisposed, true))
+            return;
         await _stopping.CancelAsync();
+        await Task.WhenAll(_topics.Keys.Select(topic => topic.DisposeAsync().AsTask()));
         await _connection.DisposeAsync();
         _stopping.Dispose();
     }
-
-    internal static bool IsOfRedis(Exception error) => error is RedisException or RedisTimeoutException or ObjectDisposedException;
 
     private static async Task<IAsyncDisposable> CreateAsync(ComponentMetadata metadata, ComponentContext context, CancellationToken cancellationToken)
     {
@@ -112,17 +94,31 @@ public sealed class RedisPubSub : IPubSub
         return new RedisPubSub(RedisConnection.Read(metadata), options, await RedisConnection.OpenAsync(metadata), context);
     }
 
-    private Task<RedisResult> AddAsync(string topic, BrokerMessage message)
+    /// <summary>Null, or why it may not be there.</summary>
+    private async Task<Exception?> TryAddAsync(string topic, BrokerMessage message, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _database.ExecuteAsync("XADD", Arguments(topic, message)).WaitAsync(cancellationToken);
+            return null;
+        }
+        catch (Exception failure) when (!cancellationToken.IsCancellationRequested)
+        {
+            return failure;
+        }
+    }
+
+    private List<object> Arguments(string topic, BrokerMessage message)
     {
         List<object> arguments = [(RedisKey)topic];
         if (_options.MaxLength > 0)
             arguments.AddRange(["MAXLEN", "~", _options.MaxLength]);
-        if (_options.TimeToLive > TimeSpan.Zero)
+        else if (_options.TimeToLive > TimeSpan.Zero)
             arguments.AddRange(["MINID", "~", OldestKept()]);
         arguments.AddRange(["*", RedisTopic.Data, (RedisValue)message.Data]);
         if (message.Metadata is not null)
             arguments.AddRange([RedisTopic.Metadata, JsonSerializer.Serialize(message.Metadata)]);
-        return _database.ExecuteAsync("XADD", arguments);
+        return arguments;
     }
 
     private string OldestKept() =>

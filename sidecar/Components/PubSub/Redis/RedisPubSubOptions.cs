@@ -47,6 +47,10 @@ internal sealed record RedisPubSubOptions
             MaxLength = metadata.Number("maxLenApprox", 0),
             TimeToLive = metadata.Duration("streamTTL", TimeSpan.Zero, Millisecond),
         };
+        if (options is { MaxLength: > 0, TimeToLive.Ticks: > 0 })
+            logger.LogWarning("{Location}: with maxLenApprox streamTTL does nothing, here as on daprd; give one of them", metadata.LocationOf("streamTTL"));
+        if (!options.Redelivers)
+            logger.LogWarning("{Location}: without processingTimeout and redeliverInterval, what a process had in hand when it died never comes again", metadata.LocationOf(RedeliverEvery));
         return options switch
         {
             { Concurrency: < 1 } => throw metadata.Invalid("concurrency", "1 or more"),

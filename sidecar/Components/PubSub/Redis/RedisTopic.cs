@@ -20,7 +20,13 @@ internal sealed class RedisTopic : IAsyncDisposable
     /// <summary>How long the server waits for a message, and hence the end of a subscription at most.</summary>
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
 
-    private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(1);
+    /// <summary>What was taken when the subscription ended waits so long for a place that another replica in this process may hold.</summary>
+    private static readonly TimeSpan PlaceAtTheEnd = TimeSpan.FromSeconds(5);
+
+    /// <summary>An answer that comes later than this after its time counts as none, though the server has handed its messages out.</summary>
+    private static readonly TimeSpan LatestAnswer = TimeSpan.FromSeconds(3);
+
+    public static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(1);
 
     private readonly TopicSubscription _subscription;
     private readonly IDatabase _database;
@@ -35,7 +41,9 @@ internal sealed class RedisTopic : IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _loops;
+    private readonly HashSet<string> _held = [];
     private int _running = 1;
+    private Task? _disposed;
 
     public RedisTopic(
         TopicSubscription subscription,
@@ -64,7 +72,7 @@ internal sealed class RedisTopic : IAsyncDisposable
     public static ConfigurationOptions ForReading(ConfigurationOptions configuration)
     {
         var reading = configuration.Clone();
-        reading.AsyncTimeout += (int)Poll.TotalMilliseconds;
+        reading.AsyncTimeout = (int)Math.Min(int.MaxValue, Math.Max(configuration.AsyncTimeout, LatestAnswer.TotalMilliseconds) + Poll.TotalMilliseconds);
         // The answer's shape is then the one that is read below.
         reading.Protocol = RedisProtocol.Resp2;
         return reading;
@@ -82,7 +90,13 @@ internal sealed class RedisTopic : IAsyncDisposable
         }
     }
 
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync()
+    {
+        lock (_lock)
+            return new(_disposed ??= EndAsync());
+    }
+
+    private async Task EndAsync()
     {
         await _ending.CancelAsync();
         await _loops;
@@ -100,7 +114,7 @@ internal sealed class RedisTopic : IAsyncDisposable
             {
                 await take();
             }
-            catch (OperationCanceledException) when (_ended.IsCancellationRequested)
+            catch (OperationCanceledException) when (_ended.IsCancellationRequested || _stopping.IsCancellationRequested)
             {
                 return;
             }
@@ -134,8 +148,7 @@ internal sealed class RedisTopic : IAsyncDisposable
 
         if (answer.IsNull)
             return;
-        foreach (var entry in (RedisResult[])answer[0][1]!)
-            await HandOverAsync((string)entry[0]!, (RedisValue[])entry[1]!);
+        await HandOverAsync([.. ((RedisResult[])answer[0][1]!).Select(entry => new Entry((string)entry[0]!, (RedisValue[])entry[1]!))]);
     }
 
     private async Task TakeUnacknowledgedAsync()
@@ -145,51 +158,85 @@ internal sealed class RedisTopic : IAsyncDisposable
         await Task.Delay(_options.RedeliverInterval, _context.Time, _ended);
     }
 
-    /// <summary>False: there are no more.</summary>
+    /// <summary>False: there are no more that somebody else has left. What is held here is on its way.</summary>
     private async Task<bool> TakeLateAsync()
     {
         var timeout = (long)_options.ProcessingTimeout.TotalMilliseconds;
         var pending = await _database.StreamPendingMessagesAsync(Stream, Group, _options.QueueDepth, RedisValue.Null);
-        RedisValue[] late = [.. pending.Where(message => message.IdleTimeInMilliseconds >= timeout).Select(message => message.MessageId)];
+        RedisValue[] late = [.. pending.Where(message => message.IdleTimeInMilliseconds >= timeout && !IsHeld(message.MessageId!)).Select(message => message.MessageId)];
         if (late.Length == 0)
             return false;
 
         var claimed = (await _database.StreamClaimAsync(Stream, Group, Group, timeout, late)).Where(entry => !entry.IsNull).ToList();
-        foreach (var entry in claimed)
-            await HandOverAsync(entry.Id!, [.. entry.Values.SelectMany(field => new[] { field.Name, field.Value })]);
+        await HandOverAsync([.. claimed.Select(entry => new Entry(entry.Id!, [.. entry.Values.SelectMany(field => new[] { field.Name, field.Value })]))]);
         return claimed.Count > 0 || await ForgetTrimmedAsync(late);
     }
 
-    /// <summary>What was trimmed from the stream before it was acknowledged can never be handed out. False: a replica was faster, and has them.</summary>
+    /// <summary>What was trimmed from the stream before it was acknowledged can never be handed out. False: a replica was faster, and has them all.</summary>
     private async Task<bool> ForgetTrimmedAsync(RedisValue[] ids)
     {
-        var forgotten = 0L;
+        var trimmed = false;
         foreach (var id in ids)
         {
-            if ((await _database.StreamRangeAsync(Stream, id, id, 1)).Length == 0)
-                forgotten += await _database.StreamAcknowledgeAsync(Stream, Group, id);
+            if ((await _database.StreamRangeAsync(Stream, id, id, 1)).Length > 0)
+                continue;
+            // From Redis 7 on the claim has done it.
+            await _database.StreamAcknowledgeAsync(Stream, Group, id);
+            trimmed = true;
         }
 
-        return forgotten > 0;
+        return trimmed;
     }
 
-    /// <summary>Waits until the application has a place for it.</summary>
-    private async Task HandOverAsync(string id, RedisValue[] fields)
+    private bool IsHeld(string id)
     {
-        await _workers.WaitAsync(_stopping);
         lock (_lock)
-            _running++;
-        _ = HandleAsync(id, fields);
+            return _held.Contains(id);
     }
 
-    private async Task HandleAsync(string id, RedisValue[] fields)
+    /// <summary>Waits until the application has a place for each. Until it is handled it is held, and is not taken for one that somebody has left.</summary>
+    private async Task HandOverAsync(IReadOnlyList<Entry> entries)
     {
-        await Task.Yield();
+        var takenAt = Stopwatch.GetTimestamp();
+        lock (_lock)
+            _held.UnionWith(entries.Select(entry => entry.Id));
+        var handedOver = 0;
         try
         {
-            var began = Stopwatch.GetTimestamp();
-            var result = await _handler(Read(id, fields), _stopping);
-            var isLate = _options.Redelivers && Stopwatch.GetElapsedTime(began) > _options.ProcessingTimeout;
+            foreach (var entry in entries)
+            {
+                await PlaceAsync();
+                handedOver++;
+                lock (_lock)
+                    _running++;
+                _ = HandleAsync(entry, takenAt);
+            }
+        }
+        finally
+        {
+            lock (_lock)
+                _held.ExceptWith(entries.Skip(handedOver).Select(entry => entry.Id));
+        }
+    }
+
+    private async Task PlaceAsync()
+    {
+        var began = Stopwatch.GetTimestamp();
+        while (!await _workers.WaitAsync(Poll, _stopping))
+        {
+            if (_ended.IsCancellationRequested && Stopwatch.GetElapsedTime(began) > PlaceAtTheEnd)
+                throw new OperationCanceledException(_ended);
+        }
+    }
+
+    private async Task HandleAsync(Entry entry, long takenAt)
+    {
+        await Task.Yield();
+        var id = entry.Id;
+        try
+        {
+            var result = await _handler(Read(id, entry.Fields), _stopping);
+            var isLate = _options.Redelivers && Stopwatch.GetElapsedTime(takenAt) > _options.ProcessingTimeout;
             if (result == DeliveryResult.Failed && (isLate || _ended.IsCancellationRequested))
             {
                 _context.Logger.LogWarning(
@@ -220,6 +267,8 @@ internal sealed class RedisTopic : IAsyncDisposable
         finally
         {
             _workers.Release();
+            lock (_lock)
+                _held.Remove(id);
             Leave();
         }
     }
@@ -261,4 +310,6 @@ internal sealed class RedisTopic : IAsyncDisposable
                 _idle.SetResult();
         }
     }
+
+    private readonly record struct Entry(string Id, RedisValue[] Fields);
 }
