@@ -109,13 +109,7 @@ public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<Store
     [Fact]
     public async Task What_a_process_had_in_hand_when_it_ended_comes_again_after_its_processing_timeout()
     {
-        var held = new CollectingHandler();
-        await using (var broker = await OpenAsync())
-        {
-            await broker.SubscribeAsync(Subscription("one"), held.Gated(Task.Delay(Timeout.Infinite, Cancellation)), Cancellation);
-            await PublishAsync(broker, 1, 2);
-            await held.WaitFor(2);
-        }
+        await EndWithInHandAsync(2);
 
         await using var next = await OpenAsync(HandsOutSoonAgain);
         var handler = new CollectingHandler();
@@ -165,13 +159,7 @@ public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<Store
     [Fact]
     public async Task What_was_trimmed_before_it_was_acknowledged_is_forgotten()
     {
-        var held = new CollectingHandler();
-        await using (var broker = await OpenAsync())
-        {
-            await broker.SubscribeAsync(Subscription("one"), held.Gated(Task.Delay(Timeout.Infinite, Cancellation)), Cancellation);
-            await PublishAsync(broker, 1, 3);
-            await held.WaitFor(3);
-        }
+        await EndWithInHandAsync(3);
 
         await Database.StreamTrimAsync("orders", 0);
         await using var next = await OpenAsync(HandsOutSoonAgain);
@@ -244,6 +232,16 @@ public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<Store
     {
         for (var n = from; n <= to; n++)
             await broker.PublishAsync(topic, new(Bytes($"{n}"), null, null), Cancellation);
+    }
+
+    /// <summary>A process that ended while its application handled these.</summary>
+    private async Task EndWithInHandAsync(int messages)
+    {
+        var held = new CollectingHandler();
+        await using var broker = await OpenAsync();
+        await broker.SubscribeAsync(Subscription("one"), held.Gated(Task.Delay(Timeout.Infinite, Cancellation)), Cancellation);
+        await PublishAsync(broker, 1, messages);
+        await held.WaitFor(messages);
     }
 
     private static async Task UntilAsync(Func<Task<bool>> holds)

@@ -65,6 +65,8 @@ public sealed class RedisPubSub : IPubSub
                 var reading = await ConnectionMultiplexer.ConnectAsync(RedisTopic.ForReading(_configuration));
                 var workers = _workers.GetOrAdd(subscription.ConsumerId, _ => new SemaphoreSlim(_options.Concurrency));
                 var topic = new RedisTopic(subscription, _database, reading, workers, handler, _options, _context, _stopping.Token);
+                foreach (var ended in _topics.Keys.Where(one => one.IsEnding))
+                    _topics.TryRemove(ended, out _);
                 _topics[topic] = true;
                 return topic;
             }

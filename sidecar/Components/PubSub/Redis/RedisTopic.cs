@@ -64,6 +64,9 @@ internal sealed class RedisTopic : IAsyncDisposable
             Task.Run(() => _options.Redelivers ? UntilEndAsync(TakeUnacknowledgedAsync) : Task.CompletedTask, CancellationToken.None));
     }
 
+    /// <summary>Disposed of, or about to be.</summary>
+    public bool IsEnding => _ended.IsCancellationRequested;
+
     private RedisKey Stream => _subscription.Topic;
 
     /// <summary>Group and consumer have one name, as daprd's: its replicas share what is not acknowledged.</summary>
