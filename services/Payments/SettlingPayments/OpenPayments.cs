@@ -17,7 +17,7 @@ public sealed class OpenPayments
     /// <summary>So often a payment fails while the provider answers others, before it must not hold them up any more.</summary>
     private const int FailuresUntilOdd = 3;
 
-    private const int MostRemembered = 100_000;
+    private const int MostRemembered = 20_000;
 
     private static readonly Meter Meter = new("DaprOrders.Payments");
 
