@@ -52,8 +52,8 @@ public interface IPubSub : IAsyncDisposable
 public interface IBulkPubSub : IPubSub
 {
     /// <summary>
-    /// A batch is what is there, at most <paramref name="maxMessages"/>; no time is waited for more. The next batch comes when this one
-    /// has ended or was opened by <see cref="IMessageBatch.LetNextCome"/>.
+    /// A batch is what is there, at most <paramref name="maxMessages"/>; no time is waited for more. A few may be
+    /// at work at once; once it is that many, the next one comes when one of them has ended or was opened by <see cref="IMessageBatch.LetNextCome"/>.
     /// </summary>
     Task<IAsyncDisposable> SubscribeManyAsync(
         TopicSubscription subscription,

@@ -174,6 +174,43 @@ public sealed class SqlitePubSubTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(32, 2)]
+    public async Task While_a_batch_is_worked_on_the_next_one_comes_unless_one_message_at_a_time_is_asked_for(int concurrency, int atOnce)
+    {
+        await using var broker = new SqlitePubSub(
+            new() { Path = _folder.File("at-once.db"), Concurrency = concurrency }, NullLogger<SqlitePubSub>.Instance, TimeProvider.System);
+        var gate = new SemaphoreSlim(0);
+        var (atWork, most) = (0, 0);
+        var handler = new CollectingHandler();
+        await using var subscription = await broker.SubscribeManyAsync(
+            Subscription("app"),
+            1,
+            async (batch, stop) =>
+            {
+                InterlockedMax(ref most, Interlocked.Increment(ref atWork));
+                await handler.HandleBatch(new Unfinished(batch), stop);
+                await gate.WaitAsync(stop);
+                batch.Finish(0, DeliveryResult.Done);
+                Interlocked.Decrement(ref atWork);
+            },
+            Cancellation);
+        await Publish(broker, 1, 9);
+        await handler.WaitFor(atOnce);
+
+        gate.Release(9);
+
+        Assert.Equal(9, (await handler.WaitFor(9)).Count);
+        Assert.Equal(atOnce, most);
+
+        static void InterlockedMax(ref int most, int now)
+        {
+            for (var seen = most; now > seen; seen = most)
+                Interlocked.CompareExchange(ref most, now, seen);
+        }
+    }
+
     [Fact]
     public async Task The_next_batch_need_not_wait_for_stragglers_of_one_that_was_opened()
     {

@@ -8,7 +8,7 @@ namespace DaprOrders.Sidecar.Components.PubSub.Sqlite;
 /// <item>A publish returns when the message is on disk. One writer commits for all topics and applications: a commit takes whatever
 /// queued while the last one ran.</item>
 /// <item>A consumer (consumer id and topic) gets every message published since its subscription was first registered, in the order of
-/// publication, several at once up to <c>concurrency</c>; replicas with one consumer id compete. Its position and its unfinished
+/// publication, several at once up to <c>concurrency</c> (of batches at most two); replicas with one consumer id compete. Its position and its unfinished
 /// messages are kept: after a crash those come again at once, so delivery is at least once.</item>
 /// <item>Nothing is lost silently: a message that fails (after the retries of a resiliency policy, and without a dead-letter topic) is
 /// delivered again every <c>redeliverInterval</c>, for ever. A consumer with too many such messages gets no new ones.</item>
@@ -23,6 +23,9 @@ namespace DaprOrders.Sidecar.Components.PubSub.Sqlite;
 public sealed class SqlitePubSub : IBulkPubSub
 {
     private const int MaxCommitMessages = 4096;
+
+    /// <summary>One is worked on while the next is on its way. More than that gave no more, and batches that are less full.</summary>
+    private const int MostBatchesAtOnce = 2;
 
     /// <summary>Finished messages are noted with the next commit of published ones, or after this long; a crash before it delivers them again.</summary>
     private static readonly TimeSpan AcknowledgementDelay = TimeSpan.FromMilliseconds(50);
@@ -114,7 +117,7 @@ public sealed class SqlitePubSub : IBulkPubSub
         TopicSubscription subscription,
         int maxMessages,
         Func<IMessageBatch, CancellationToken, Task> handler,
-        CancellationToken cancellationToken) => JoinAsync(subscription, new(Math.Min(maxMessages, _options.MaxUnfinished), 1, handler), cancellationToken);
+        CancellationToken cancellationToken) => JoinAsync(subscription, new(Math.Min(maxMessages, _options.MaxUnfinished), Math.Min(MostBatchesAtOnce, _options.Concurrency), handler), cancellationToken);
 
     public async ValueTask DisposeAsync()
     {
