@@ -1,7 +1,11 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
+using DaprOrders.Sidecar.Api.Invocation;
 using DaprOrders.Sidecar.Metrics;
+using Grpc.Core;
+using Grpc.Net.Client;
 
 namespace DaprOrders.Sidecar.Hosting;
 
@@ -16,13 +20,26 @@ public sealed class AppChannel : IDisposable
 
     private readonly SidecarOptions _options;
     private readonly TimeProvider _time;
+    private readonly GrpcChannel? _grpc;
 
     public AppChannel(SidecarOptions options, SidecarMetrics metrics, TimeProvider time)
     {
         _options = options;
         _time = time;
-        Address = new UriBuilder(Uri.UriSchemeHttp, options.AppChannelAddress, options.AppPort).Uri;
-        Invoker = new HttpMessageInvoker(new AppCallHandler(options, metrics));
+        var scheme = options.AppProtocol is AppProtocol.Https or AppProtocol.Grpcs ? Uri.UriSchemeHttps : Uri.UriSchemeHttp;
+        Address = new UriBuilder(scheme, options.AppChannelAddress, options.AppPort).Uri;
+        var calls = new AppCallHandler(options, metrics);
+        if (options.AppProtocol is AppProtocol.Grpc or AppProtocol.Grpcs)
+        {
+            _grpc = GrpcChannel.ForAddress(Address, new() { HttpHandler = calls, MaxReceiveMessageSize = LargestAnswer, MaxSendMessageSize = null });
+            Grpc = _grpc.CreateCallInvoker();
+            Invoker = new HttpMessageInvoker(new OnInvokeHandler(Grpc));
+            Transport = new HttpMessageInvoker(calls, disposeHandler: false);
+        }
+        else
+        {
+            Invoker = Transport = new HttpMessageInvoker(calls);
+        }
     }
 
     /// <summary>For instance http://127.0.0.1:5101/.</summary>
@@ -31,8 +48,14 @@ public sealed class AppChannel : IDisposable
     /// <summary>False before the app was first reached, and while its health checks fail: calls are then refused by the APIs.</summary>
     public bool IsHealthy { get; internal set; }
 
-    /// <summary>For forwarders: every request through it gets the token and counts for appMaxConcurrency.</summary>
+    /// <summary>For forwarders: every request through it gets the token and counts for appMaxConcurrency. Where the application speaks gRPC it becomes a call of OnInvoke.</summary>
     public HttpMessageInvoker Invoker { get; }
+
+    /// <summary>As <see cref="Invoker"/>, but the request goes out as it is.</summary>
+    public HttpMessageInvoker Transport { get; }
+
+    /// <summary>Null where the application speaks HTTP.</summary>
+    public CallInvoker? Grpc { get; }
 
     /// <summary>Sends a request whose address may be relative to <see cref="Address"/>. The body of the answer is not read yet.</summary>
     /// <exception cref="HttpRequestException">The application cannot be reached.</exception>
@@ -70,7 +93,11 @@ public sealed class AppChannel : IDisposable
             await Task.Delay(PortPollInterval, _time, cancellationToken);
     }
 
-    public void Dispose() => Invoker.Dispose();
+    public void Dispose()
+    {
+        Invoker.Dispose();
+        _grpc?.Dispose();
+    }
 
     private async Task<bool> AcceptsAsync(CancellationToken cancellationToken)
     {
@@ -97,6 +124,7 @@ public sealed class AppChannel : IDisposable
         private readonly SidecarMetrics _metrics;
         private readonly string? _token;
         private readonly SemaphoreSlim? _concurrency;
+        private readonly bool _isH2c;
 
         public AppCallHandler(SidecarOptions options, SidecarMetrics metrics)
             : base(new SocketsHttpHandler
@@ -105,6 +133,10 @@ public sealed class AppChannel : IDisposable
                 AutomaticDecompression = DecompressionMethods.None,
                 UseCookies = false,
                 UseProxy = false,
+                EnableMultipleHttp2Connections = true,
+#pragma warning disable CA5359 // An application beside its sidecar has a certificate of its own making, if any: daprd takes whatever it shows.
+                SslOptions = new SslClientAuthenticationOptions { RemoteCertificateValidationCallback = (_, _, _, _) => true },
+#pragma warning restore CA5359
                 ActivityHeadersPropagator = null,
                 RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
                 ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
@@ -112,6 +144,7 @@ public sealed class AppChannel : IDisposable
         {
             _metrics = metrics;
             _token = options.AppApiToken;
+            _isH2c = options.AppProtocol is AppProtocol.H2c;
             _concurrency = options.AppMaxConcurrency > 0 ? new SemaphoreSlim(options.AppMaxConcurrency) : null;
         }
 
@@ -123,6 +156,8 @@ public sealed class AppChannel : IDisposable
                 request.Headers.TryAddWithoutValidation("dapr-api-token", _token);
             }
 
+            if (_isH2c)
+                (request.Version, request.VersionPolicy) = (HttpVersion.Version20, HttpVersionPolicy.RequestVersionExact);
             return _concurrency is null ? SendAndCountAsync(request, cancellationToken) : SendInTurnAsync(request, _concurrency, cancellationToken);
         }
 

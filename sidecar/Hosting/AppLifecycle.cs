@@ -89,6 +89,12 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
         timeout.CancelAfter(check.Timeout);
         try
         {
+            if (app.Grpc is { } grpc)
+            {
+                await grpc.AsyncUnaryCall(AppCallbacks.HealthCheck, null, new(cancellationToken: timeout.Token), new());
+                return true;
+            }
+
             using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(check.Path, UriKind.Relative));
             using var response = await app.SendAsync(request, timeout.Token);
             return response.IsSuccessStatusCode;
@@ -120,7 +126,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
         if (runtime.App is { } app)
         {
             // Asked once: an application that was ill keeps what it said at the start.
-            if (!runtime.IsReady)
+            if (!runtime.IsReady && app.Grpc is null)
                 runtime.AppConfiguration = await AskConfigurationAsync(app, cancellationToken);
             app.IsHealthy = true;
         }

@@ -89,19 +89,5 @@ public sealed class DaprGrpcMethods : IServiceMethodProvider<SidecarRuntime>
     private static Method<TRequest, TResponse> Describe<TRequest, TResponse>(MethodType type, string name)
         where TRequest : class, IMessage<TRequest>, new()
         where TResponse : class, IMessage<TResponse>, new() =>
-        new(type, ServiceName, name, Marshaller<TRequest>(), Marshaller<TResponse>());
-
-    private static Marshaller<T> Marshaller<T>()
-        where T : class, IMessage<T>, new()
-    {
-        var parser = new MessageParser<T>(() => new T());
-        return new Marshaller<T>(
-            (message, context) =>
-            {
-                context.SetPayloadLength(message.CalculateSize());
-                message.WriteTo(context.GetBufferWriter());
-                context.Complete();
-            },
-            context => parser.ParseFrom(context.PayloadAsReadOnlySequence()));
-    }
+        new(type, ServiceName, name, GrpcMarshaller<TRequest>.Instance, GrpcMarshaller<TResponse>.Instance);
 }

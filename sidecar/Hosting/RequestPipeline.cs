@@ -109,7 +109,7 @@ internal static class RequestPipeline
     }
 
     private static Task CallMethodAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime) =>
-        context.GetEndpoint() is { } endpoint && IsMethod(endpoint) ? next(context) : InvocationGrpc.RefuseProxyingAsync(context, runtime);
+        context.GetEndpoint() is { } endpoint && IsMethod(endpoint) ? next(context) : InvocationGrpc.ProxyAsync(context, runtime);
 
     private static bool IsMethod(Endpoint endpoint) => endpoint.Metadata.GetMetadata<GrpcMethodMetadata>() is not null;
 

@@ -31,7 +31,7 @@ internal static class SidecarApis
         methods.BindSecrets();
         methods.BindNotConfigured();
         methods.BindState();
-        methods.BindPublish();
+        methods.BindPubSub();
         methods.BindActors();
         methods.BindInvocation();
     }

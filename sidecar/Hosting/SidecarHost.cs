@@ -130,7 +130,7 @@ public sealed class SidecarHost : IAsyncDisposable
     public Task StopTakingWorkAsync(CancellationToken cancellationToken)
     {
         lock (_stopping)
-            return _idle ??= _lifecycle.StopAsync(cancellationToken);
+            return _idle ??= Task.WhenAll(_lifecycle.StopAsync(cancellationToken), Runtime.Streams.StopAsync());
     }
 
     /// <summary>

@@ -12,6 +12,8 @@ public sealed record SidecarOptions
 
     public string AppChannelAddress { get; init; } = "127.0.0.1";
 
+    public AppProtocol AppProtocol { get; init; }
+
     /// <summary>0 picks a free port.</summary>
     public int HttpPort { get; init; }
 

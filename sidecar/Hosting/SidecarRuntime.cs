@@ -35,6 +35,7 @@ public sealed class SidecarRuntime
             c => c.Name, c => new StateStoreComponent(c, options, Metrics, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Statestore)));
         PubSubs = Of<IPubSub>().ToDictionary(c => c.Name, c => new PubSubComponent(c, options, Metrics, Resiliency));
         Subscriptions = new Subscriptions(this);
+        Streams = new StreamingSubscriptions(this);
         SecretStores = Of<ISecretStore>().ToDictionary(
             c => c.Name, c => new SecretStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Secretstore)));
         ApiAccess = new ApiAccess(options.Configuration);
@@ -61,6 +62,8 @@ public sealed class SidecarRuntime
     public IReadOnlyDictionary<string, PubSubComponent> PubSubs { get; }
 
     public Subscriptions Subscriptions { get; }
+
+    public StreamingSubscriptions Streams { get; }
 
     public IReadOnlyDictionary<string, SecretStoreComponent> SecretStores { get; }
 

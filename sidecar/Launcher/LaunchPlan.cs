@@ -104,6 +104,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         AppId = app.AppId,
         AppPort = app.AppPort,
         AppChannelAddress = app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : "127.0.0.1",
+        AppProtocol = Enum.Parse<AppProtocol>(app.AppProtocol, ignoreCase: true),
         HttpPort = app.DaprHttpPort,
         GrpcPort = app.DaprGrpcPort,
         MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,

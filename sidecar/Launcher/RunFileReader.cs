@@ -130,8 +130,8 @@ internal static class RunFileReader
         var resources = map.Texts("resourcesPaths").Select(p => Existing(map, "resourcesPaths", folder, p, Directory.Exists, "a folder")).ToList();
         if (map.Text("resourcesPath") is { Length: > 0 } deprecated)
             resources.Add(Existing(map, "resourcesPath", folder, deprecated, Directory.Exists, "a folder"));
-        if (map.Text("appProtocol")?.ToUpperInvariant() is { Length: > 0 } and not "HTTP")
-            map.Error($"the embedded sidecar speaks http with apps, got \"{map.Text("appProtocol")}\"", "appProtocol");
+        if (map.Text("appProtocol") is { Length: > 0 } protocol && protocol.ToUpperInvariant() is not ("HTTP" or "HTTPS" or "H2C" or "GRPC" or "GRPCS"))
+            map.Error($"must be http, https, h2c, grpc or grpcs, got \"{protocol}\"", "appProtocol");
         Destination(map, "daprdLogDestination");
 
         return new Shared

@@ -1,9 +1,11 @@
 using System.Globalization;
 using System.Net;
+using Dapr.AppCallback.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.Bindings.Cron;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resiliency;
+using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Api.Bindings;
 
@@ -21,11 +23,20 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
         if (runtime.App is not { } app)
             return;
         _stopping = new();
-        foreach (var component in runtime.Components.Where(component => component.Instance is CronSchedule))
+        var bindings = runtime.Components.Where(component => component.Instance is CronSchedule).ToList();
+        if (app.Grpc is { } grpc)
+        {
+            var wanted = await ListAsync(grpc, cancellationToken);
+            foreach (var component in bindings.Where(component => wanted.Contains(component.Name)))
+                _running.Add(TickAsync(component, attempt => CallAsync(grpc, component.Name, attempt), _stopping.Token));
+            return;
+        }
+
+        foreach (var component in bindings)
         {
             var route = "/" + component.Metadata.Text(CronSchedule.Route, component.Name).TrimStart('/');
             if (await IsWantedAsync(app, component, route, cancellationToken))
-                _running.Add(TickAsync(app, component, route, _stopping.Token));
+                _running.Add(TickAsync(component, attempt => PostAsync(app, route, attempt), _stopping.Token));
         }
     }
 
@@ -57,7 +68,22 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
         return false;
     }
 
-    private async Task TickAsync(AppChannel app, LoadedComponent component, string route, CancellationToken cancellationToken)
+    /// <summary>An application that speaks gRPC names the bindings that it wants.</summary>
+    private async Task<IReadOnlyCollection<string>> ListAsync(CallInvoker app, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await app.AsyncUnaryCall(AppCallbacks.ListInputBindings, null, new(cancellationToken: cancellationToken), new())).Bindings;
+        }
+        catch (RpcException error)
+        {
+            if (error.StatusCode != StatusCode.Unimplemented)
+                runtime.Logger.LogError("{AppId} was asked which input bindings it wants, and gets none: {Reason}", runtime.Options.AppId, error.Status.Detail);
+            return [];
+        }
+    }
+
+    private async Task TickAsync(LoadedComponent component, Func<CancellationToken, Task> call, CancellationToken cancellationToken)
     {
         var schedule = (CronSchedule)component.Instance;
         try
@@ -65,7 +91,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
             for (var due = schedule.Next(runtime.Time.GetUtcNow()); due is not null; due = schedule.Next(Later(due.Value, runtime.Time.GetUtcNow())))
             {
                 await runtime.Time.WaitUntilAsync(due.Value, cancellationToken);
-                await CallAsync(app, component.Name, route, cancellationToken);
+                await CallAsync(component.Name, call, cancellationToken);
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -77,14 +103,14 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     /// <summary>Keeps the rhythm unless a call took longer than that.</summary>
     private static DateTimeOffset Later(DateTimeOffset due, DateTimeOffset now) => now - due > TimeSpan.FromSeconds(1) ? now : due;
 
-    private async Task CallAsync(AppChannel app, string binding, string route, CancellationToken cancellationToken)
+    private async Task CallAsync(string binding, Func<CancellationToken, Task> call, CancellationToken cancellationToken)
     {
         try
         {
             if (runtime.Resiliency.ForComponentInbound(binding, ComponentKind.Binding) is { } policy)
-                await policy.ExecuteAsync(async attempt => await PostAsync(app, route, attempt), cancellationToken);
+                await policy.ExecuteAsync(async attempt => await call(attempt), cancellationToken);
             else
-                await PostAsync(app, route, cancellationToken);
+                await call(cancellationToken);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
@@ -96,14 +122,21 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     {
         using var request = Request(HttpMethod.Post, route);
         request.Headers.TryAddWithoutValidation("traceparent", TraceParent.Continue(null));
-        request.Headers.TryAddWithoutValidation(
-            "readTimeUTC", runtime.Time.GetUtcNow().ToString("yyyy-MM-dd HH:mm:ss.FFFFFFF '+0000 UTC'", CultureInfo.InvariantCulture));
+        request.Headers.TryAddWithoutValidation("readTimeUTC", ReadTime());
         request.Headers.TryAddWithoutValidation("timeZone", "UTC");
         using var answer = await app.SendAsync(request, cancellationToken);
         var status = (int)answer.StatusCode;
         if (status is < 200 or >= 300)
             throw new AttemptFailedException($"the application answered {status}", status);
     }
+
+    private async Task CallAsync(CallInvoker app, string binding, CancellationToken cancellationToken)
+    {
+        var request = new BindingEventRequest { Name = binding, Metadata = { ["readTimeUTC"] = ReadTime(), ["timeZone"] = "UTC" } };
+        await app.AsyncUnaryCall(AppCallbacks.OnBindingEvent, null, new(AppCallbacks.Traced(TraceParent.Continue(null)), cancellationToken: cancellationToken), request);
+    }
+
+    private string ReadTime() => runtime.Time.GetUtcNow().ToString("yyyy-MM-dd HH:mm:ss.FFFFFFF '+0000 UTC'", CultureInfo.InvariantCulture);
 
     private static HttpRequestMessage Request(HttpMethod method, string route) => new(method, new Uri(route, UriKind.Relative))
     {

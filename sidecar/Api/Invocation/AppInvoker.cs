@@ -13,10 +13,10 @@ namespace DaprOrders.Sidecar.Api.Invocation;
 
 /// <summary>Where a call goes: the invoker to use, the base address, and what to add to the headers.</summary>
 internal sealed record InvocationRoute(
-    string Id, HttpMessageInvoker Invoker, string BaseAddress, IReadOnlyList<KeyValuePair<string, string>> AddedHeaders, bool IsApp, bool IsOwnApp)
+    string Id, HttpMessageInvoker Invoker, string BaseAddress, IReadOnlyList<KeyValuePair<string, string>> AddedHeaders, AppChannel? App, bool IsOwnApp)
 {
     /// <summary>For an error of the called side: daprd's sidecars talk gRPC to each other.</summary>
-    public string Word(string error) => IsApp && !IsOwnApp ? $"rpc error: code = Internal desc = error invoking app channel: {error}" : error;
+    public string Word(string error) => App is not null && !IsOwnApp ? $"rpc error: code = Internal desc = error invoking app channel: {error}" : error;
 }
 
 /// <summary>Service invocation as one sidecar does it: finds the called side, and applies the policies of its target (dapr pkg/messaging).</summary>
@@ -41,9 +41,9 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     public async ValueTask<InvocationRoute> RouteAsync(string id, CancellationToken cancellationToken)
     {
         if (id.StartsWith("http:/", StringComparison.Ordinal) || id.StartsWith("https:/", StringComparison.Ordinal))
-            return new(id, Outside, BaseUrl(id), [], IsApp: false, IsOwnApp: false);
+            return new(id, Outside, BaseUrl(id), [], App: null, IsOwnApp: false);
         if (_options.Resources.HttpEndpoints.FirstOrDefault(endpoint => endpoint.Name == id && endpoint.Scopes.Include(_options.AppId)) is { } endpoint)
-            return new(id, Outside, endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), IsApp: false, IsOwnApp: false);
+            return new(id, Outside, endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false);
 
         var (appId, appNamespace) = id.Split('.') switch
         {
@@ -133,7 +133,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
                 new("X-Forwarded-Host", HostAddress.Name),
                 new("Forwarded", HostAddress.Forwarded),
             ],
-        IsApp: true,
+        app,
         isOwn);
 
     private async Task<IReadOnlyList<KeyValuePair<string, string>>> HeadersAsync(HttpEndpointResource endpoint, CancellationToken cancellationToken)

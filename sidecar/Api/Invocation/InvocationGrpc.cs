@@ -6,41 +6,91 @@ using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Microsoft.AspNetCore.WebUtilities;
+using Yarp.ReverseProxy.Forwarder;
 
 namespace DaprOrders.Sidecar.Api.Invocation;
 
-/// <summary>InvokeService, which Dapr has deprecated: an HTTP call, its status told as a gRPC code.</summary>
+/// <summary>
+/// InvokeService, which Dapr has deprecated: an HTTP call, its status told as a gRPC code, or OnInvoke of an application that speaks gRPC; and
+/// the proxying of any other method to such an application (pkg/messaging/grpc_proxy.go).
+/// </summary>
 internal static class InvocationGrpc
 {
+    private static readonly ForwarderRequestConfig Forwarding = new()
+    {
+        ActivityTimeout = Timeout.InfiniteTimeSpan,
+        Version = System.Net.HttpVersion.Version20,
+        VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+    };
+
     public static void BindInvocation(this DaprGrpcMethods methods) =>
         methods.Unary<InvokeServiceRequest, InvokeResponse>("InvokeService", InvokeAsync);
 
-    /// <summary>What no API has bound. Applications behind a gRPC port are not supported, so neither is proxying to them.</summary>
-    public static Task RefuseProxyingAsync(HttpContext context, SidecarRuntime runtime)
+    /// <summary>What no API has bound goes to the application that the metadata name.</summary>
+    public static async Task ProxyAsync(HttpContext context, SidecarRuntime runtime)
     {
         var method = context.Request.Path.Value ?? "";
-        string message;
         if (method.StartsWith("/dapr.proto.", StringComparison.Ordinal))
         {
-            message = $"the embedded sidecar does not support {method[1..]}";
             runtime.Logger.LogWarning("{AppId} called {GrpcMethod}, which the embedded sidecar does not support", runtime.Options.AppId, method);
+            await GrpcRefusal.WriteAsync(context, StatusCode.Unimplemented, $"the embedded sidecar does not support {method[1..]}");
+            return;
         }
-        else if (!context.Request.Headers.ContainsKey("dapr-app-id") && !context.Request.Headers.ContainsKey("dapr-callee-app-id"))
+
+        var headers = context.Request.Headers;
+        if ((headers["dapr-callee-app-id"] is [{ Length: > 0 } callee, ..] ? callee : headers["dapr-app-id"].ToString()) is not { Length: > 0 } id)
         {
-            return GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unknown, "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found");
+            await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found");
+            return;
         }
-        else
+
+        try
         {
-            message = $"the embedded sidecar does not proxy gRPC calls such as {method[1..]} to applications";
-            runtime.Logger.LogWarning("{AppId} called {GrpcMethod}: the embedded sidecar does not proxy gRPC to applications", runtime.Options.AppId, method);
+            var route = await new AppInvoker(runtime).RouteAsync(id, context.RequestAborted);
+            if (route.App is not { Grpc: not null } app)
+            {
+                await GrpcRefusal.WriteAsync(context, StatusCode.Unimplemented, $"{id} does not speak gRPC (appProtocol grpc), so {method[1..]} cannot be proxied to it");
+                return;
+            }
+
+            var error = await context.RequestServices.GetRequiredService<IHttpForwarder>().SendAsync(
+                context, route.BaseAddress, app.Transport, Forwarding, new ProxyTransformer(route, TraceParent.Of(context)), context.RequestAborted);
+            if (error != ForwarderError.None && !context.RequestAborted.IsCancellationRequested && !context.Response.HasStarted)
+            {
+                context.Response.StatusCode = StatusCodes.Status200OK;
+                await GrpcRefusal.WriteAsync(context, StatusCode.Unavailable, $"{id} was not reached: {context.GetForwarderErrorFeature()?.Exception?.Message ?? error.ToString()}");
+            }
         }
-        return GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unimplemented, message);
+        catch (ApiException error)
+        {
+            await GrpcRefusal.WriteAsync(context, error.GrpcStatus, error.Message);
+        }
+    }
+
+    /// <summary>As it came, but for what callers may not say of themselves.</summary>
+    private sealed class ProxyTransformer(InvocationRoute route, string traceParent) : HttpTransformer
+    {
+        public override async ValueTask TransformRequestAsync(
+            HttpContext context, HttpRequestMessage request, string destinationPrefix, CancellationToken cancellationToken)
+        {
+            await base.TransformRequestAsync(context, request, destinationPrefix, cancellationToken);
+            request.Headers.Host = null;
+            request.Headers.Remove("traceparent");
+            request.Headers.TryAddWithoutValidation("traceparent", traceParent);
+            foreach (var (name, value) in route.AddedHeaders)
+            {
+                request.Headers.Remove(name);
+                request.Headers.TryAddWithoutValidation(name, value);
+            }
+        }
     }
 
     private static async Task<InvokeResponse> InvokeAsync(SidecarRuntime runtime, InvokeServiceRequest request, ServerCallContext call)
     {
         var invoker = new AppInvoker(runtime);
         var route = await invoker.RouteAsync(request.Id, call.CancellationToken);
+        if (route.App is { Grpc: { } grpc })
+            return await OnInvokeAsync(invoker, grpc, route, request, call);
         if (request.Message?.HttpExtension is not { } extension || extension.Verb is HTTPExtension.Types.Verb.None or HTTPExtension.Types.Verb.Connect)
             throw AppInvoker.Failed(request.Id, "rpc error: code = InvalidArgument desc = missing HTTP extension field");
 
@@ -69,6 +119,46 @@ internal static class InvocationGrpc
         catch (Exception e) when (AppInvoker.Describe(route, message.Method, message.RequestUri!, e) is { } error)
         {
             throw error;
+        }
+    }
+
+    /// <summary>The application's answer as it is, status and metadata included.</summary>
+    private static async Task<InvokeResponse> OnInvokeAsync(
+        AppInvoker invoker, CallInvoker app, InvocationRoute route, InvokeServiceRequest request, ServerCallContext call)
+    {
+        var metadata = AppCallbacks.Traced(TraceParent.Continue(call.RequestHeaders.GetValue("traceparent")));
+        foreach (var entry in call.RequestHeaders.Where(entry => IsForTheApp(entry.Key)))
+            metadata.Add(entry);
+        foreach (var (name, value) in route.AddedHeaders)
+            metadata.Add(name, value);
+        var message = request.Message ?? new();
+        message.Data ??= new();
+
+        return invoker.Policy(request.Id, streaming: false) is { } policy
+            ? await policy.ExecuteAsync(async attempt => await InvokeOnceAsync(attempt), call.CancellationToken)
+            : await InvokeOnceAsync(call.CancellationToken);
+
+        async Task<InvokeResponse> InvokeOnceAsync(CancellationToken cancellationToken)
+        {
+            using var invocation = app.AsyncUnaryCall(AppCallbacks.OnInvoke, null, new(metadata, cancellationToken: cancellationToken), message);
+            try
+            {
+                var response = await invocation;
+                await call.WriteResponseHeadersAsync(Answered(await invocation.ResponseHeadersAsync));
+                return response;
+            }
+            catch (RpcException refused)
+            {
+                throw new RpcException(refused.Status, Answered(refused.Trailers));
+            }
+        }
+
+        Grpc.Core.Metadata Answered(Grpc.Core.Metadata from)
+        {
+            var headers = AppCallbacks.Traced(TraceParent.Of(call.GetHttpContext()));
+            foreach (var entry in from.Where(entry => !entry.Key.StartsWith("grpc-", StringComparison.Ordinal) && entry.Key is not ("content-type" or "date" or "server")))
+                headers.Add(entry);
+            return headers;
         }
     }
 

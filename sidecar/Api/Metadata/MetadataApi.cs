@@ -67,7 +67,7 @@ internal static class MetadataApi
             {
                 ChannelAddress = options.AppChannelAddress,
                 Port = options.AppPort,
-                Protocol = "http",
+                Protocol = options.AppProtocol.ToString().ToLowerInvariant(),
                 MaxConcurrency = Math.Max(0, options.AppMaxConcurrency),
             },
             ActorRuntime = new ActorRuntime
@@ -107,6 +107,7 @@ internal static class MetadataApi
             metadata.Resiliencies.Add(new MetadataResiliency { Name = resiliency.Name });
         foreach (var part in runtime.Parts)
             part.Describe(metadata);
+        runtime.Streams.Describe(metadata);
         return metadata;
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Dapr.AppCallback.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Resources;
 
@@ -28,6 +29,26 @@ internal static class AppSubscriptions
 
         return (usable, leftOut);
     }
+
+    /// <summary>What an application that speaks gRPC answers; one without routes gets its events without a path.</summary>
+    public static SubscriptionResource Read(TopicSubscription subscription) => new(
+        "",
+        subscription.PubsubName,
+        subscription.Topic,
+        [
+            .. subscription.Routes?.Rules.Select(rule => new RouteRule(rule.Match.Trim(), rule.Path)) ?? [],
+            new("", subscription.Routes?.Default ?? ""),
+        ],
+        subscription.DeadLetterTopic is { Length: > 0 } deadLetters ? deadLetters : null,
+        subscription.Metadata.ToDictionary(),
+        subscription.BulkSubscribe is { Enabled: true } bulk
+            ? new(
+                true,
+                bulk.MaxMessagesCount > 0 ? bulk.MaxMessagesCount : BulkSubscribe.DefaultMaxMessagesCount,
+                bulk.MaxAwaitDurationMs > 0 ? bulk.MaxAwaitDurationMs : BulkSubscribe.DefaultMaxAwaitDurationMs)
+            : null,
+        [],
+        default);
 
     private static SubscriptionResource ReadOne(JsonElement subscription)
     {

@@ -1,7 +1,4 @@
-using System.Buffers;
-using System.Net;
-using System.Text.Encodings.Web;
-using System.Text.Json;
+using DaprOrders.Sidecar.Api.PubSub.Targets;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Hosting;
@@ -17,17 +14,15 @@ namespace DaprOrders.Sidecar.Api.PubSub;
 /// </summary>
 internal sealed class BatchDelivery(
     SidecarRuntime runtime,
-    AppChannel app,
+    IBatchTarget target,
     PubSubComponent component,
     SubscriptionResource subscription,
     CancellationToken stopping)
-    : TopicDelivery(runtime, app, component, subscription, stopping)
+    : TopicDelivery(runtime, target, component, subscription, stopping)
 {
-    private static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
-
     public async Task DeliverAsync(IMessageBatch batch, CancellationToken cancellationToken)
     {
-        var routes = new Dictionary<string, List<Entry>>();
+        var routes = new Dictionary<string, List<BatchEntry>>();
         for (var i = 0; i < batch.Messages.Count; i++)
         {
             var message = batch.Messages[i];
@@ -53,7 +48,7 @@ internal sealed class BatchDelivery(
         }
     }
 
-    private async Task DeliverAsync(IMessageBatch batch, string path, List<Entry> entries, Action firstAttemptEnded, CancellationToken cancellationToken)
+    private async Task DeliverAsync(IMessageBatch batch, string path, List<BatchEntry> entries, Action firstAttemptEnded, CancellationToken cancellationToken)
     {
         var attempts = 0;
         try
@@ -82,7 +77,7 @@ internal sealed class BatchDelivery(
         {
             try
             {
-                await AttemptAsync(batch, App.Address(path), entries, stop);
+                await AttemptAsync(batch, path, entries, stop);
             }
             finally
             {
@@ -93,46 +88,28 @@ internal sealed class BatchDelivery(
     }
 
     /// <summary>Finishes what succeeded or was dropped and takes it off the entries; throws while some are left.</summary>
-    private async ValueTask AttemptAsync(IMessageBatch batch, Uri route, List<Entry> entries, CancellationToken cancellationToken)
+    private async ValueTask AttemptAsync(IMessageBatch batch, string path, List<BatchEntry> entries, CancellationToken cancellationToken)
     {
-        var traceParent = entries.Find(entry => !string.IsNullOrEmpty(entry.Header.TraceParent)).Header.TraceParent;
         Runtime.Metrics.DeliveredInBulk(Component.Name, Subscription.Topic);
-        using var answer = await App.SendBatchAsync(route, Envelope(entries), traceParent, cancellationToken);
-        var body = await AppChannel.ReadAsync(answer, cancellationToken);
-        if (answer.StatusCode == HttpStatusCode.NotFound)
+        if (await target.DeliverManyAsync(path, entries, cancellationToken) is not { } verdicts)
         {
             Runtime.Logger.LogError(
                 "{Count} events of topic {Topic} are dropped without a dead letter, as daprd does: {AppId} has no route {Route}",
-                entries.Count, Subscription.Topic, Runtime.Options.AppId, route.AbsolutePath);
+                entries.Count, Subscription.Topic, Runtime.Options.AppId, path);
             foreach (var entry in entries)
                 batch.Finish(entry.Index, DeliveryResult.Done);
             entries.Clear();
             return;
         }
 
-        if (!answer.IsSuccessStatusCode)
-            throw new AttemptFailedException($"the application answered {AppDelivery.Describe(answer, body)}");
-
-        await ApplyAsync(batch, entries, Verdicts(answer, body));
+        await ApplyAsync(batch, entries, verdicts);
         if (entries.Count > 0)
             throw new AttemptFailedException($"{entries.Count} entries are to be retried");
     }
 
-    private static Dictionary<string, AppVerdict> Verdicts(HttpResponseMessage answer, byte[] body)
+    private async Task ApplyAsync(IMessageBatch batch, List<BatchEntry> entries, Dictionary<string, AppVerdict> verdicts)
     {
-        try
-        {
-            return AppAnswer.ReadMany(body);
-        }
-        catch (Exception error) when (error is JsonException or InvalidOperationException)
-        {
-            throw new AttemptFailedException($"the application's answer says nothing about the entries: {AppDelivery.Describe(answer, body)}", inner: error);
-        }
-    }
-
-    private async Task ApplyAsync(IMessageBatch batch, List<Entry> entries, Dictionary<string, AppVerdict> verdicts)
-    {
-        var retried = new List<Entry>();
+        var retried = new List<BatchEntry>();
         var dropped = 0;
         foreach (var entry in entries)
         {
@@ -166,62 +143,4 @@ internal sealed class BatchDelivery(
                 Runtime.Metrics.DeliveredInBulk(Component.Name, Subscription.Topic, outcome, events);
         }
     }
-
-    private ReadOnlyMemory<byte> Envelope(List<Entry> entries)
-    {
-        var size = 256;
-        foreach (var entry in entries)
-            size += entry.Message.Data.Length + 192;
-
-        var buffer = new ArrayBufferWriter<byte>(size);
-        using var json = new Utf8JsonWriter(buffer, WriterOptions);
-        json.WriteStartObject();
-        json.WriteStartArray("entries"u8);
-        foreach (var entry in entries)
-        {
-            json.WriteStartObject();
-            json.WriteString("entryId"u8, entry.Id);
-            if (IsRaw)
-            {
-                json.WriteBase64String("event"u8, entry.Message.Data.Span);
-            }
-            else
-            {
-                json.WritePropertyName("event"u8);
-                json.WriteRawValue(entry.Message.Data.Span, skipInputValidation: true);
-            }
-
-            WriteMetadata(json, entry.Message.Metadata);
-            json.WriteString("contentType"u8, entry.Message.ContentType ?? (IsRaw ? "application/octet-stream" : CloudEventEnvelope.ContentType));
-            json.WriteEndObject();
-        }
-
-        json.WriteEndArray();
-        json.WriteString("id"u8, Uuid.Next());
-        json.WriteStartObject("metadata"u8);
-        json.WriteString("pubsubName"u8, Component.Name);
-        json.WriteEndObject();
-        json.WriteString("pubsubname"u8, Component.Name);
-        json.WriteString("topic"u8, Subscription.Topic);
-        json.WriteString("type"u8, "com.dapr.event.sent.bulk"u8);
-        json.WriteEndObject();
-        json.Flush();
-        return buffer.WrittenMemory;
-    }
-
-    private static void WriteMetadata(Utf8JsonWriter json, IReadOnlyDictionary<string, string>? metadata)
-    {
-        if (metadata is null)
-        {
-            json.WriteNull("metadata"u8);
-            return;
-        }
-
-        json.WriteStartObject("metadata"u8);
-        foreach (var (name, value) in metadata)
-            json.WriteString(name, value);
-        json.WriteEndObject();
-    }
-
-    private readonly record struct Entry(int Index, string Id, BrokerMessage Message, EventHeader Header);
 }

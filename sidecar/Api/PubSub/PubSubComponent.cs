@@ -3,6 +3,7 @@ using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Metrics;
 using DaprOrders.Sidecar.Resiliency;
+using DaprOrders.Sidecar.Resources;
 using Polly;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
@@ -33,6 +34,9 @@ public sealed class PubSubComponent
 
     /// <summary>Replicas have one, so they compete; other applications have theirs.</summary>
     public string ConsumerId { get; }
+
+    internal TopicSubscription TopicOf(SubscriptionResource subscription) =>
+        new(subscription.Topic, ConsumerId, subscription.Metadata, subscription.DeadLetterTopic);
 
     /// <exception cref="ApiException">The application may not publish there, or the broker did not take it.</exception>
     public async Task PublishAsync(string topic, BrokerMessage message, CancellationToken cancellationToken)

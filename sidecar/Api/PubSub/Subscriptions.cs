@@ -1,9 +1,11 @@
 using System.Net;
 using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
+using DaprOrders.Sidecar.Api.PubSub.Targets;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resources;
+using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
 
@@ -40,7 +42,7 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         {
             _ = new RouteRules(subscription);
             if (runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component) && component.Scopes.MaySubscribe(subscription.Topic))
-                await component.Broker.RegisterAsync(TopicOf(component, subscription), cancellationToken);
+                await component.Broker.RegisterAsync(component.TopicOf(subscription), cancellationToken);
         }
     }
 
@@ -92,19 +94,22 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
     public void Describe(GetMetadataResponse metadata)
     {
         foreach (var (subscription, type) in _known)
+            metadata.Subscriptions.Add(Describe(subscription, type));
+    }
+
+    internal static PubsubSubscription Describe(SubscriptionResource subscription, PubsubSubscriptionType type)
+    {
+        var described = new PubsubSubscription
         {
-            var described = new PubsubSubscription
-            {
-                PubsubName = subscription.PubSubName,
-                Topic = subscription.Topic,
-                DeadLetterTopic = subscription.DeadLetterTopic ?? "",
-                Rules = new(),
-                Type = type,
-            };
-            described.Metadata.Add(subscription.Metadata.ToDictionary());
-            described.Rules.Rules.AddRange(subscription.Rules.Select(rule => new PubsubSubscriptionRule { Match = rule.Match, Path = rule.Path }));
-            metadata.Subscriptions.Add(described);
-        }
+            PubsubName = subscription.PubSubName,
+            Topic = subscription.Topic,
+            DeadLetterTopic = subscription.DeadLetterTopic ?? "",
+            Rules = new(),
+            Type = type,
+        };
+        described.Metadata.Add(subscription.Metadata.ToDictionary());
+        described.Rules.Rules.AddRange(subscription.Rules.Select(rule => new PubsubSubscriptionRule { Match = rule.Match, Path = rule.Path }));
+        return described;
     }
 
     /// <summary>A topic that the application declares itself takes the place of the file's.</summary>
@@ -132,13 +137,27 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         try
         {
             var retries = runtime.Resiliency.ForBuiltIn("DaprBuiltInInitializationRetries", InitializationRetries);
-            return await retries.ExecuteAsync(async attempt => await AskOnceAsync(app, attempt), cancellationToken);
+            return await retries.ExecuteAsync(
+                async attempt => app.Grpc is { } grpc ? await AskGrpcAsync(grpc, attempt) : await AskOnceAsync(app, attempt), cancellationToken);
         }
         catch (Exception error) when (!cancellationToken.IsCancellationRequested)
         {
             runtime.Logger.LogError(
-                "GET /dapr/subscribe of {AppId} got no answer that can be read, so it gets no subscriptions of its own: {Reason}",
+                "The question of {AppId} for its subscriptions got no answer that can be read, so it gets none of its own: {Reason}",
                 runtime.Options.AppId, error.Message);
+            return [];
+        }
+    }
+
+    private static async Task<IReadOnlyList<SubscriptionResource>> AskGrpcAsync(CallInvoker app, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var answer = await app.AsyncUnaryCall(AppCallbacks.ListTopicSubscriptions, null, new(cancellationToken: cancellationToken), new());
+            return [.. answer.Subscriptions.Select(AppSubscriptions.Read)];
+        }
+        catch (RpcException error) when (error.StatusCode == StatusCode.Unimplemented)
+        {
             return [];
         }
     }
@@ -203,20 +222,21 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
     private Func<Task<IAsyncDisposable>> Prepare(
         AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
     {
-        var topic = TopicOf(component, subscription);
+        var topic = component.TopicOf(subscription);
+        var isRaw = MetadataFields.IsRawPayload(component.Name, subscription.Metadata);
+        IBatchTarget target = app.Grpc is { } grpc
+            ? new GrpcTarget(grpc, component.Name, subscription.Topic, isRaw, runtime.Logger)
+            : new HttpTarget(app, component.Name, subscription.Topic, isRaw);
         if (subscription.Bulk is not { Enabled: true } bulk)
         {
-            var delivery = new TopicDelivery(runtime, app, component, subscription, stopping);
+            var delivery = new TopicDelivery(runtime, target, component, subscription, stopping);
             return () => component.Broker.SubscribeAsync(topic, (message, _) => delivery.DeliverAsync(message, stopping), cancellationToken);
         }
 
-        var batches = new BatchDelivery(runtime, app, component, subscription, stopping);
+        var batches = new BatchDelivery(runtime, target, component, subscription, stopping);
         return () => component.Broker is IBulkPubSub broker
             ? broker.SubscribeManyAsync(topic, bulk.MaxMessagesCount, (batch, _) => batches.DeliverAsync(batch, stopping), cancellationToken)
             : GatheredBatches.SubscribeAsync(
                 component.Broker, topic, bulk.MaxMessagesCount, TimeSpan.FromMilliseconds(bulk.MaxAwaitDurationMs), runtime.Time, batches.DeliverAsync, stopping);
     }
-
-    private static TopicSubscription TopicOf(PubSubComponent component, SubscriptionResource subscription) =>
-        new(subscription.Topic, component.ConsumerId, subscription.Metadata, subscription.DeadLetterTopic);
 }

@@ -1,5 +1,5 @@
-using System.Net;
 using System.Text.Json;
+using DaprOrders.Sidecar.Api.PubSub.Targets;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resiliency;
@@ -9,19 +9,19 @@ using Polly;
 namespace DaprOrders.Sidecar.Api.PubSub;
 
 /// <summary>
-/// The deliveries of one subscription to the application (pkg/runtime/subscription). An event that failed for good goes to the
+/// The deliveries of one subscription to whoever takes them (pkg/runtime/subscription). An event that failed for good goes to the
 /// dead-letter topic, unchanged; without one, or when that fails too, the broker is told and does what it does with failed messages.
 /// </summary>
 internal class TopicDelivery
 {
     private static readonly TimeSpan DeadLetterLimit = TimeSpan.FromSeconds(30);
 
+    private readonly IEventTarget _target;
     private readonly RouteRules _routes;
 
-    public TopicDelivery(SidecarRuntime runtime, AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping)
+    public TopicDelivery(SidecarRuntime runtime, IEventTarget target, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping)
     {
-        (Runtime, Component, Subscription, Stopping) = (runtime, component, subscription, stopping);
-        App = new(app, component.Name);
+        (Runtime, _target, Component, Subscription, Stopping) = (runtime, target, component, subscription, stopping);
         Inbound = runtime.Resiliency.ForComponentInbound(component.Name, ComponentKind.Pubsub);
         _routes = new(subscription);
         IsRaw = MetadataFields.IsRawPayload(component.Name, subscription.Metadata);
@@ -36,8 +36,6 @@ internal class TopicDelivery
     /// <summary>Cancelled when the sidecar can wait no longer: what runs then counts neither as done nor as a dead letter.</summary>
     protected CancellationToken Stopping { get; }
 
-    protected AppDelivery App { get; }
-
     protected ResiliencePipeline? Inbound { get; }
 
     protected bool IsRaw { get; }
@@ -50,11 +48,11 @@ internal class TopicDelivery
 
         try
         {
-            var route = App.Address(path);
+            var delivered = new DeliveredEvent(message, data, header);
             if (Inbound is null)
-                await AttemptAsync(route, message, data, header, cancellationToken);
+                await AttemptAsync(path, delivered, cancellationToken);
             else
-                await Inbound.ExecuteAsync(stop => AttemptAsync(route, message, data, header, stop), cancellationToken);
+                await Inbound.ExecuteAsync(stop => AttemptAsync(path, delivered, stop), cancellationToken);
             return DeliveryResult.Done;
         }
         catch (Exception error)
@@ -149,28 +147,19 @@ internal class TopicDelivery
     }
 
     /// <summary>One attempt; it fails by an exception, which a retry policy may match by its status.</summary>
-    private async ValueTask AttemptAsync(Uri route, BrokerMessage message, ReadOnlyMemory<byte> data, EventHeader header, CancellationToken cancellationToken)
+    private async ValueTask AttemptAsync(string path, DeliveredEvent delivered, CancellationToken cancellationToken)
     {
         var processed = "retry";
         try
         {
-            using var answer = await App.SendEventAsync(route, data, message.Metadata, header.TraceParent, cancellationToken);
-            var body = await AppChannel.ReadAsync(answer, cancellationToken);
-            var verdict = answer switch
-            {
-                { IsSuccessStatusCode: true } => AppAnswer.ReadOne(body),
-                { StatusCode: HttpStatusCode.NotFound } => AppVerdict.Drop,
-                _ => throw new AttemptFailedException($"the application answered {AppDelivery.Describe(answer, body)}", (int)answer.StatusCode),
-            };
+            var (verdict, words) = await _target.DeliverAsync(path, delivered, cancellationToken);
             switch (verdict)
             {
                 case AppVerdict.Retry:
-                    throw new AttemptFailedException($"the application asked for a retry: {AppDelivery.Describe(answer, body)}");
+                    throw new AttemptFailedException($"a retry was asked for: {words}");
                 case AppVerdict.Drop:
-                    Runtime.Logger.LogWarning(
-                        "Event {EventId} of topic {Topic} was dropped by the application: {Answer}",
-                        header.Id, Subscription.Topic, AppDelivery.Describe(answer, body));
-                    if (Subscription.DeadLetterTopic is not null && await TryDeadLetterAsync([message]) is [{ } failure])
+                    Runtime.Logger.LogWarning("Event {EventId} of topic {Topic} was dropped: {Answer}", delivered.Header.Id, Subscription.Topic, words);
+                    if (Subscription.DeadLetterTopic is not null && await TryDeadLetterAsync([delivered.Message]) is [{ } failure])
                         throw new AttemptFailedException("the dropped event could not be kept as a dead letter", inner: failure);
                     processed = "drop";
                     break;

@@ -127,7 +127,7 @@ public sealed class RunFileTests : IDisposable
         { "port too large", "version: 1\napps:\n- appDirPath: one\n  appPort: 70000\n", 4, "got \"70000\"" },
         { "port twice", "version: 1\napps:\n- appDirPath: one\n  appPort: 5001\n- appDirPath: two\n  daprHTTPPort: 5001\n", 6, "apps[1].daprHTTPPort: port 5001 is already the appPort of one" },
         { "internal port twice", "version: 1\napps:\n- appDirPath: one\n  appPort: 5001\n- appDirPath: two\n  daprInternalGRPCPort: 5001\n", 6, "apps[1].daprInternalGRPCPort: port 5001 is already the appPort of one" },
-        { "protocol", "version: 1\napps:\n- appDirPath: one\n  appProtocol: grpc\n", 4, "apps[0].appProtocol: the embedded sidecar speaks http with apps, got \"grpc\"" },
+        { "protocol", "version: 1\napps:\n- appDirPath: one\n  appProtocol: tcp\n", 4, "apps[0].appProtocol: must be http, https, h2c, grpc or grpcs, got \"tcp\"" },
         { "destination", "version: 1\napps:\n- appDirPath: one\n  appLogDestination: screen\n", 4, "expected console or file or fileAndConsole, got \"screen\"" },
         { "size", "version: 1\napps:\n- appDirPath: one\n  maxBodySize: 4MB\n", 4, "apps[0].maxBodySize: expected a size such as 4Mi or 512Ki, below 2Gi, got \"4MB\"" },
         { "command as a text", "version: 1\napps:\n- appDirPath: one\n  command: dotnet run\n", 4, "apps[0].command: expected a list of texts, got \"dotnet run\"" },

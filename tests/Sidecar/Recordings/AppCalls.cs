@@ -11,8 +11,8 @@ public sealed class AppCalls
     private readonly List<Call> _calls = [];
     private TaskCompletionSource _changed = NewSignal();
 
-    /// <summary>Writes a call down; the returned action says what it was answered, -1 when the caller hung up.</summary>
-    public Action<int> Arrived(string app, string call, JsonObject headers, JsonNode? body)
+    /// <summary>Writes a call down; the returned action says what it was answered: a status, -1 when the caller hung up, null when it gets no answer.</summary>
+    public Action<JsonNode?> Arrived(string app, string call, JsonObject? headers, JsonNode? body)
     {
         var arrived = new Call(app, call, headers, body, _clock.ElapsedMilliseconds);
         lock (_lock)
@@ -24,7 +24,7 @@ public sealed class AppCalls
         {
             lock (_lock)
             {
-                arrived.Answered = status;
+                (arrived.Answered, arrived.IsSettled) = (status, true);
                 Signal();
             }
         };
@@ -39,7 +39,7 @@ public sealed class AppCalls
         await WaitAsync(calls => count > 0 && calls.Count >= count, within, cancel);
         await WaitAsync(_ => false, quiet, cancel);
         // What is being handled is answered or hung up on within its delay; a recording tells which.
-        await WaitAsync(calls => calls.All(call => call.Answered is not null), TimeSpan.FromSeconds(3), cancel);
+        await WaitAsync(calls => calls.All(call => call.IsSettled), TimeSpan.FromSeconds(3), cancel);
         lock (_lock)
         {
             JsonArray taken = [.. _calls.Select(call => call.Recorded())];
@@ -80,17 +80,21 @@ public sealed class AppCalls
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private sealed record Call(string App, string VerbAndPath, JsonObject Headers, JsonNode? Body, long AtMs)
+    private sealed record Call(string App, string VerbAndPath, JsonObject? Headers, JsonNode? Body, long AtMs)
     {
-        public int? Answered { get; set; }
+        public JsonNode? Answered { get; set; }
+
+        public bool IsSettled { get; set; }
 
         public JsonObject Recorded()
         {
-            var recorded = new JsonObject { ["app"] = App, ["atMs"] = AtMs, ["call"] = VerbAndPath, ["headers"] = Headers };
+            var recorded = new JsonObject { ["app"] = App, ["atMs"] = AtMs, ["call"] = VerbAndPath };
+            if (Headers is not null)
+                recorded["headers"] = Headers;
             if (Body is not null)
                 recorded["body"] = Body;
             if (Answered is not null)
-                recorded["answered"] = Answered;
+                recorded["answered"] = Answered.DeepClone();
             return recorded;
         }
     }

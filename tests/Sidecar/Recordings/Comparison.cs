@@ -147,7 +147,7 @@ public sealed partial class Comparison(Recording recording)
     private int? HandledAtOnce(JsonArray calls)
     {
         var handled = calls
-            .Select(call => (From: Number(call!["atMs"]), Delay: DelayOf(call.AsObject()), Finished: Number(call["answered"]) > 0))
+            .Select(call => (From: Number(call!["atMs"]), Delay: DelayOf(call.AsObject()), Finished: call["answered"]?.GetValueKind() == JsonValueKind.Number && Number(call["answered"]) > 0))
             .Where(call => call is { Delay: > 0, Finished: true })
             .ToList();
         return handled.Count == 0

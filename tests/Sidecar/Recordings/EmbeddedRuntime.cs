@@ -18,7 +18,8 @@ public sealed class EmbeddedRuntime(Recording recording, string directory, IRead
         foreach (var (name, value) in environment.Where(variable => !variable.Key.EndsWith("_API_TOKEN", StringComparison.Ordinal)))
             Environment.SetEnvironmentVariable(name, value);
         // Apps of which some may not get ready were played side by side: they have nothing to do with each other, in-memory brokers included.
-        foreach (var apps in recording.MayBeUnready ? appPorts.Keys.Chunk(1) : [appPorts.Keys.ToArray()])
+        string[] started = [.. recording.Apps.Where(app => !app.IsOff).Select(app => app.Id)];
+        foreach (var apps in recording.MayBeUnready ? started.Chunk(1) : [started])
         {
             var dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [.. apps.Select(Options)] }, cancel);
             foreach (var app in apps)
@@ -53,6 +54,7 @@ public sealed class EmbeddedRuntime(Recording recording, string directory, IRead
         {
             AppId = app,
             AppPort = appPorts[app],
+            AppProtocol = recording.WithGrpcApps ? AppProtocol.Grpc : AppProtocol.Http,
             Resources = ResourceLoader.Load([Path.Combine(directory, "resources")]),
             Configuration = File.Exists(configuration) ? ResourceLoader.LoadConfiguration(configuration) : ConfigurationResource.Default,
             ApiToken = environment.GetValueOrDefault("DAPR_API_TOKEN"),

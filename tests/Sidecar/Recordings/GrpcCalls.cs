@@ -1,6 +1,8 @@
 using System.Collections;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using Dapr.AppCallback.Autogen.Grpc.v1;
 using Dapr.Client.Autogen.Grpc.v1;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
@@ -15,38 +17,77 @@ public static class GrpcCalls
     private static readonly ServiceDescriptor Service = DaprReflection.Descriptor.Services.Single(service => service.Name == "Dapr");
 
     private static readonly TypeRegistry Types = TypeRegistry.FromFiles(
-        DaprReflection.Descriptor, WrappersReflection.Descriptor, StructReflection.Descriptor, Google.Rpc.ErrorDetailsReflection.Descriptor);
+        DaprReflection.Descriptor, AppcallbackReflection.Descriptor, WrappersReflection.Descriptor, StructReflection.Descriptor, Google.Rpc.ErrorDetailsReflection.Descriptor);
 
     private static readonly JsonParser Parser = new(JsonParser.Settings.Default.WithTypeRegistry(Types));
     private static readonly JsonFormatter Formatter = new(JsonFormatter.Settings.Default.WithTypeRegistry(Types));
 
     /// <summary>What was got: status, and body, or message and details; and the answer as it came.</summary>
     public static async Task<(JsonObject Got, JsonNode? Answer)> CallAsync(
-        CallInvoker invoker, string name, JsonNode request, Metadata headers, RecordedForm form, CancellationToken cancel)
+        CallInvoker invoker, string name, JsonNode request, Metadata headers, bool withHead, RecordedForm form, CancellationToken cancel)
     {
-        var descriptor = Service.FindMethodByName(name) ?? throw new InvalidOperationException($"Dapr has no gRPC method {name}.");
-        var method = new Method<IMessage, IMessage>(
-            MethodType.Unary, Service.FullName, name, MarshallerOf(descriptor.InputType), MarshallerOf(descriptor.OutputType));
-        var message = Parser.Parse(TextsAsBytes(request)!.ToJsonString(), descriptor.InputType);
+        using var call = invoker.AsyncUnaryCall(Method(name, MethodType.Unary), null, new CallOptions(headers, cancellationToken: cancel), Request(name, request));
+        JsonObject got;
+        JsonNode? answer = null;
         try
         {
-            var answer = Shown(await invoker.AsyncUnaryCall(method, null, new CallOptions(headers, cancellationToken: cancel), message));
-            return (new JsonObject { ["status"] = "OK", ["body"] = form.Json(answer) }, answer);
+            answer = Shown(await call);
+            got = new JsonObject { ["status"] = "OK", ["body"] = form.Json(answer) };
         }
         catch (RpcException refused)
         {
-            var got = new JsonObject { ["status"] = refused.StatusCode.ToString(), ["message"] = form.Text(refused.Status.Detail) };
-            if (refused.Trailers.GetValueBytes("grpc-status-details-bin") is { } status)
-            {
-                var details = Google.Rpc.Status.Parser.ParseFrom(status).Details;
-                if (details.Count > 0)
-                    got["details"] = form.Json(new JsonArray([.. details.Select(detail => JsonNode.Parse(Formatter.Format(detail)))]));
-            }
-            return (got, null);
+            got = Refusal(refused, form);
+        }
+        if (withHead && form.Metadata(await call.ResponseHeadersAsync) is { Count: > 0 } head)
+            got["headers"] = head;
+        return (got, answer);
+    }
+
+    public static Method<IMessage, IMessage> Method(string name, MethodType type)
+    {
+        var descriptor = Descriptor(name);
+        return new(type, Service.FullName, name, MarshallerOf(descriptor.InputType), MarshallerOf(descriptor.OutputType));
+    }
+
+    public static IMessage Request(string name, JsonNode request) => Parser.Parse(TextsAsBytes(request)!.ToJsonString(), Descriptor(name).InputType);
+
+    public static IMessage Parsed(string json, MessageDescriptor type) => Parser.Parse(TextsAsBytes(JsonNode.Parse(json))!.ToJsonString(), type);
+
+    /// <summary>The recordings name the codes as Go does: one letter less in Canceled.</summary>
+    public static string NameOf(StatusCode code) => code == StatusCode.Cancelled ? "Canceled" : code.ToString();
+
+    public static StatusCode CodeOf(string name) => name == "Canceled" ? StatusCode.Cancelled : System.Enum.Parse<StatusCode>(name);
+
+    /// <summary>The <c>name</c> in an event's data; empty where there is none.</summary>
+    public static string NameIn(string data)
+    {
+        try
+        {
+            return JsonNode.Parse(data) is JsonObject fields ? (string?)fields["name"] ?? "" : "";
+        }
+        catch (JsonException)
+        {
+            return "";
         }
     }
 
-    private static Marshaller<IMessage> MarshallerOf(MessageDescriptor type) => new(message => message.ToByteArray(), type.Parser.ParseFrom);
+    /// <summary>The status of a call that gave no answer, its message and details.</summary>
+    public static JsonObject Refusal(RpcException refused, RecordedForm form)
+    {
+        var got = new JsonObject { ["status"] = NameOf(refused.StatusCode), ["message"] = form.Text(refused.Status.Detail) };
+        if (refused.Trailers.GetValueBytes("grpc-status-details-bin") is { } status)
+        {
+            var details = Google.Rpc.Status.Parser.ParseFrom(status).Details;
+            if (details.Count > 0)
+                got["details"] = form.Json(new JsonArray([.. details.Select(detail => JsonNode.Parse(Formatter.Format(detail)))]));
+        }
+        return got;
+    }
+
+    private static MethodDescriptor Descriptor(string name) =>
+        Service.FindMethodByName(name) ?? throw new InvalidOperationException($"Dapr has no gRPC method {name}.");
+
+    public static Marshaller<IMessage> MarshallerOf(MessageDescriptor type) => new(message => message.ToByteArray(), type.Parser.ParseFrom);
 
     /// <summary>In a request a text that starts with "@text " stands wherever bytes are expected.</summary>
     private static JsonNode? TextsAsBytes(JsonNode? json) => json switch
@@ -59,7 +100,7 @@ public static class GrpcCalls
     };
 
     /// <summary>As proto JSON, but bytes that are text are shown as text, and an Any without a type by its bytes.</summary>
-    private static JsonNode Shown(IMessage message)
+    public static JsonNode Shown(IMessage message)
     {
         if (message is Any { TypeUrl: "" } untyped)
             return untyped.Value.IsEmpty ? [] : new JsonObject { ["value"] = Shown(untyped.Value) };

@@ -20,11 +20,12 @@ public sealed partial class Player : IAsyncDisposable
     private readonly Recording _recording;
     private readonly string _directory = Directory.CreateTempSubdirectory("recording-").FullName;
     private readonly Dictionary<string, int> _appPorts;
-    private readonly Dictionary<string, RecordingApp> _apps;
+    private readonly Dictionary<string, IRecordingApp> _apps;
     private readonly Dictionary<string, string> _saved = [];
     private readonly Dictionary<string, string> _addresses = [];
     private readonly AppCalls _calls = new();
     private readonly RecordedForm _form;
+    private readonly RecordingStreams _streams;
     private readonly IPlayedRuntime _runtime;
     private readonly Dictionary<Uri, GrpcChannel> _channels = [];
     private readonly HttpClient _http = new(new SocketsHttpHandler
@@ -41,11 +42,16 @@ public sealed partial class Player : IAsyncDisposable
         _recording = recording;
         _appPorts = recording.Apps.ToDictionary(app => app.Id, app => app.HasPort ? FreePort.Next() : 0);
         _form = new RecordedForm(_directory, _appPorts, TimeProvider.System, recording);
-        _apps = recording.Apps.Where(app => app.HasPort).ToDictionary(app => app.Id, app => new RecordingApp(app, _appPorts[app.Id], _calls, _form));
+        _streams = new RecordingStreams(_calls, _form);
+        _apps = recording.Apps.Where(app => app.HasPort).ToDictionary(app => app.Id, AppOf);
         _runtime = Environment.GetEnvironmentVariable("DAPR_RUNTIME") is { Length: > 0 } folder
             ? new DaprdRuntime(recording, _directory, _appPorts, folder)
             : new EmbeddedRuntime(recording, _directory, _appPorts);
     }
+
+    private IRecordingApp AppOf(AppScript app) => _recording.WithGrpcApps
+        ? new RecordingGrpcApp(app, _appPorts[app.Id], _calls, _form)
+        : new RecordingApp(app, _appPorts[app.Id], _calls, _form);
 
     public static Task<IReadOnlyList<Difference>> PlayAsync(Recording recording, CancellationToken cancel) => PlayAsync(recording, null, cancel);
 
@@ -66,6 +72,7 @@ public sealed partial class Player : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await _streams.DisposeAsync();
         await _runtime.DisposeAsync();
         foreach (var app in _apps.Values)
             await app.DisposeAsync();
@@ -98,15 +105,15 @@ public sealed partial class Player : IAsyncDisposable
     private async Task<JsonArray> StartAsync(CancellationToken cancel)
     {
         WriteResources();
-        foreach (var app in _recording.Apps.Where(app => app is { HasPort: true, OpensAfter: { Ticks: 0 } }))
+        foreach (var app in _recording.Apps.Where(app => app is { HasPort: true, OpensAfter.Ticks: 0 }))
             await _apps[app.Id].StartAsync(cancel);
         var late = Task.WhenAll(_recording.Apps.Where(app => app is { HasPort: true, OpensAfter.Ticks: > 0 }).Select(async app =>
         {
-            await Task.Delay(app.OpensAfter, cancel);
+            await Task.Delay(app.OpensAfter!.Value, cancel);
             await _apps[app.Id].StartAsync(cancel);
         }));
         await Task.WhenAll(late, _runtime.StartAsync(cancel));
-        foreach (var app in _recording.Apps)
+        foreach (var app in _recording.Apps.Where(app => app is { OpensAfter: not null, IsOff: false }))
             await ReadyAsync(app.Id, cancel);
         return await _calls.TakeAsync(_recording.Start.Count, TimeSpan.FromMilliseconds(300), TimeSpan.Zero, cancel);
     }
@@ -148,10 +155,23 @@ public sealed partial class Player : IAsyncDisposable
             }));
             return new JsonObject { ["parallel"] = new JsonArray([.. got]) };
         }
+        if ((int?)recorded["times"] is { } times)
+        {
+            var once = recorded.DeepClone().AsObject();
+            once.Remove("times");
+            var last = new JsonObject();
+            for (var i = 0; i < times; i++)
+                last = await StepAsync(once, cancel);
+            return last;
+        }
         var step = Filled(recorded).AsObject();
         var app = (string?)step["app"] ?? _recording.Apps[0].Id;
         if (step["http"] is { } http)
             return await HttpAsync(app, (string)http!, step, cancel);
+        if (step["open"] is not null)
+            return await _streams.OpenAsync(Invoker(app), (string)step["grpc"]!, step, cancel);
+        if (step["ended"] is { } ended)
+            return await _streams.EndedAsync((string)ended!, cancel);
         if (step["grpc"] is { } grpc)
             return await GrpcAsync(app, (string)grpc!, step, cancel);
         if (step["raw"] is { } raw)
@@ -162,6 +182,8 @@ public sealed partial class Player : IAsyncDisposable
             return await CallsAsync(calls.AsObject(), recorded, cancel);
         if (step["sleep"] is { } seconds)
             await Task.Delay(TimeSpan.FromSeconds((double)seconds), cancel);
+        else if (step["close"] is { } closed)
+            await _streams.CloseAsync((string)closed!);
         else if (step["restart"] is { } restarted)
             await RestartAsync((string)restarted!, cancel);
         else if (step["stopSidecar"] is { } stopped)
@@ -225,21 +247,26 @@ public sealed partial class Player : IAsyncDisposable
 
     private async Task<JsonObject> GrpcAsync(string app, string method, JsonObject step, CancellationToken cancel)
     {
+        var metadata = new Metadata();
+        foreach (var (name, value) in step["headers"]?.AsObject() ?? [])
+            metadata.Add(name, HeaderValue((string)value!));
+        var clock = Stopwatch.StartNew();
+        var (got, answer) = await GrpcCalls.CallAsync(Invoker(app), method, step["request"]!, metadata, (bool?)step["head"] == true, _form, cancel);
+        if (answer is not null)
+            SaveFields(step, answer);
+        got["elapsedMs"] = clock.ElapsedMilliseconds;
+        return got;
+    }
+
+    private CallInvoker Invoker(string app)
+    {
         var address = _runtime.Grpc(app);
         if (!_channels.TryGetValue(address, out var channel))
         {
             var options = new GrpcChannelOptions { MaxReceiveMessageSize = null, MaxSendMessageSize = null };
             _channels[address] = channel = GrpcChannel.ForAddress(address, options);
         }
-        var metadata = new Metadata();
-        foreach (var (name, value) in step["headers"]?.AsObject() ?? [])
-            metadata.Add(name, HeaderValue((string)value!));
-        var clock = Stopwatch.StartNew();
-        var (got, answer) = await GrpcCalls.CallAsync(channel.CreateCallInvoker(), method, step["request"]!, metadata, _form, cancel);
-        if (answer is not null)
-            SaveFields(step, answer);
-        got["elapsedMs"] = clock.ElapsedMilliseconds;
-        return got;
+        return channel.CreateCallInvoker();
     }
 
     private static byte[]? BodyOf(JsonObject step)

@@ -5,6 +5,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
@@ -39,6 +40,8 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
     {
         "Accept", "Accept-Encoding", "Connection", "Content-Length", "Date", "Host", "Keep-Alive", "Server", "Transfer-Encoding", "User-Agent",
     };
+
+    private static readonly HashSet<string> IgnoredMetadata = ["accept-encoding", "content-type", "date", "server", "te", "user-agent", "grpc-accept-encoding", "grpc-timeout", "host"];
 
     private readonly DateTimeOffset _started = clock.GetUtcNow();
     private readonly HashSet<string> _compared = new(recording?.Compare ?? [], StringComparer.OrdinalIgnoreCase);
@@ -76,6 +79,15 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
         var meaningful = headers.Where(header => !IgnoredHeaders.Contains(header.Key) || _compared.Contains(header.Key)).OrderBy(header => header.Key, StringComparer.OrdinalIgnoreCase);
         foreach (var (name, values) in meaningful)
             recorded[Canonical(name)] = HeaderText(Canonical(name), WireText.FromHeader(string.Join(", ", values)));
+        return recorded;
+    }
+
+    /// <summary>Of a gRPC call; what is binary varies.</summary>
+    public JsonObject Metadata(Metadata metadata)
+    {
+        var recorded = new JsonObject();
+        foreach (var entries in metadata.GroupBy(entry => entry.Key).Where(entries => !IgnoredMetadata.Contains(entries.Key)).OrderBy(entries => entries.Key, StringComparer.Ordinal))
+            recorded[entries.Key] = entries.First().IsBinary ? "{varies}" : HeaderText(Canonical(entries.Key), string.Join(", ", entries.Select(entry => entry.Value)));
         return recorded;
     }
 

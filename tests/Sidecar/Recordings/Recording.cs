@@ -32,6 +32,8 @@ public sealed class Recording(string id, JsonObject content)
 
     public string About => (string)Content["about"]!;
 
+    public bool WithGrpcApps => (string?)Content["settings"]?["appProtocol"] == "grpc";
+
     public bool WithActors => (bool?)Content["actors"] ?? false;
 
     public IReadOnlyList<AppScript> Apps { get; } = [.. content["apps"]!.AsArray().Select(app => AppScript.From(app!.AsObject()))];
@@ -77,18 +79,23 @@ public sealed class Recording(string id, JsonObject content)
 }
 
 /// <summary>An application of a scenario: what it answers, by "VERB /path".</summary>
+/// <param name="OpensAfter">The start; null where a step opens it.</param>
+/// <param name="Silent">Calls that are answered and not written down.</param>
+/// <param name="IsOff">Its sidecar is not started.</param>
 /// <param name="Configuration">The lines of a Configuration of its own; null where it has that of all.</param>
 public sealed record AppScript(
-    string Id, bool HasPort, TimeSpan OpensAfter, JsonArray? Configuration, IReadOnlyDictionary<string, IReadOnlyList<AppAnswer>> Serve)
+    string Id, bool HasPort, TimeSpan? OpensAfter, JsonArray? Configuration, IReadOnlyDictionary<string, IReadOnlyList<AppAnswer>> Serve, IReadOnlySet<string> Silent, bool IsOff = false)
 {
     public static AppScript From(JsonObject app) => new(
         (string)app["id"]!,
         !((bool?)app["noPort"] ?? false),
-        TimeSpan.FromMilliseconds((double?)app["lateMs"] ?? 0),
+        (bool?)app["closed"] == true ? null : TimeSpan.FromMilliseconds((double?)app["lateMs"] ?? 0),
         app["config"]?.AsArray(),
         (app["serve"]?.AsObject() ?? []).ToDictionary(
             served => served.Key,
-            served => (IReadOnlyList<AppAnswer>)served.Value.Deserialize<List<AppAnswer>>(JsonSerializerOptions.Web)!));
+            served => (IReadOnlyList<AppAnswer>)served.Value.Deserialize<List<AppAnswer>>(JsonSerializerOptions.Web)!),
+        (app["silent"]?.AsArray() ?? []).Select(call => (string)call!).ToHashSet(),
+        (bool?)app["off"] ?? false);
 
     /// <summary>The entry that answers a call: the exact one, or the longest that ends in a star.</summary>
     public KeyValuePair<string, IReadOnlyList<AppAnswer>>? Find(string verbAndPath) =>
@@ -105,6 +112,7 @@ public sealed record AppScript(
 /// the wire in place of an answer, <c>-</c> is nothing, and then the connection is closed; <c>Early</c> comes before the body is read.
 /// </summary>
 /// <param name="JsonText">The JSON as the file writes it.</param>
+/// <param name="Code">The name of the gRPC code; null is OK.</param>
 public sealed record AppAnswer(
     int? Status,
     IReadOnlyDictionary<string, string>? Headers,
@@ -112,5 +120,6 @@ public sealed record AppAnswer(
     string? JsonText,
     string? Text,
     bool Early,
+    string? Code,
     int DelayMs,
     IReadOnlyDictionary<string, string>? Bulk);

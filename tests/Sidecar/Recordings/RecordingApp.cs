@@ -13,7 +13,7 @@ using Microsoft.Extensions.Logging;
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
 /// <summary>An application of a scenario: answers by its script, 404 for what is not in it, and writes every call down.</summary>
-public sealed class RecordingApp(AppScript script, int port, AppCalls calls, RecordedForm form) : IAsyncDisposable
+public sealed class RecordingApp(AppScript script, int port, AppCalls calls, RecordedForm form) : IRecordingApp
 {
     private readonly ConcurrentDictionary<string, int> _answered = new();
     private WebApplication? _server;
@@ -35,7 +35,6 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
         await _server.StartAsync(cancel);
     }
 
-    /// <summary>As a process that ends: the port refuses at once, and what is being handled is cut off.</summary>
     public async Task StopAsync()
     {
         if (_server is not { } server)
@@ -56,7 +55,9 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
             await request.Body.CopyToAsync(body, context.RequestAborted);
         var target = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
         var headers = form.Headers(request.Headers.Select(header => KeyValuePair.Create(header.Key, header.Value.OfType<string>())));
-        var done = calls.Arrived(script.Id, form.Text($"{request.Method} {target}"), headers, form.Body(body.ToArray()));
+        var done = script.Silent.Contains($"{request.Method} {target}")
+            ? _ => { }
+            : calls.Arrived(script.Id, form.Text($"{request.Method} {target}"), headers, form.Body(body.ToArray()));
         try
         {
             var status = await AnswerAsync(context, answer, body.ToArray());

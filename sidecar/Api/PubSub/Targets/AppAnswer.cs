@@ -1,7 +1,7 @@
 using System.Text.Json;
 using DaprOrders.Sidecar.Formats;
 
-namespace DaprOrders.Sidecar.Api.PubSub;
+namespace DaprOrders.Sidecar.Api.PubSub.Targets;
 
 /// <summary>What an application made of an event. The words are compared as they are, in upper case (components-contrib/pubsub/responses.go).</summary>
 internal enum AppVerdict

@@ -5,14 +5,16 @@ using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Api.PubSub;
 
-/// <summary>PublishEvent and BulkPublishEvent (pkg/api/grpc/grpc.go).</summary>
-internal static class PublishGrpc
+/// <summary>PublishEvent, BulkPublishEvent (pkg/api/grpc/grpc.go) and SubscribeTopicEventsAlpha1.</summary>
+internal static class PubSubGrpc
 {
-    public static void BindPublish(this DaprGrpcMethods methods)
+    public static void BindPubSub(this DaprGrpcMethods methods)
     {
         methods.Unary<PublishEventRequest, Empty>("PublishEvent", PublishAsync);
         methods.Unary<BulkPublishRequest, BulkPublishResponse>("BulkPublishEvent", PublishManyAsync);
         methods.Unary<BulkPublishRequest, BulkPublishResponse>("BulkPublishEventAlpha1", PublishManyAsync);
+        methods.Duplex<SubscribeTopicEventsRequestAlpha1, SubscribeTopicEventsResponseAlpha1>(
+            "SubscribeTopicEventsAlpha1", (runtime, requests, responses, call) => runtime.Streams.ServeAsync(requests, responses, call));
     }
 
     private static async Task<Empty> PublishAsync(SidecarRuntime runtime, PublishEventRequest request, ServerCallContext call)

@@ -1,0 +1,110 @@
+using System.Collections.Concurrent;
+using Dapr.Client.Autogen.Grpc.v1;
+using DaprOrders.Sidecar.Api.PubSub.Targets;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+using Grpc.Core;
+
+namespace DaprOrders.Sidecar.Api.PubSub;
+
+/// <summary>
+/// Subscriptions that last as long as the stream of the client that asked for them (SubscribeTopicEventsAlpha1, pkg/api/grpc/subscribe.go). Several
+/// of one topic compete, as replicas do. What a client has in hand when it goes is not handled: the broker delivers it again, if it does so.
+/// </summary>
+public sealed class StreamingSubscriptions(SidecarRuntime runtime)
+{
+    /// <summary>How long clients may take to answer what they have in hand when the sidecar stops.</summary>
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
+
+    private readonly ConcurrentDictionary<SubscriptionResource, Task> _open = new(ReferenceEqualityComparer.Instance);
+    private readonly CancellationTokenSource _stopping = new();
+
+    /// <summary>Returns when the client has gone, or the sidecar stops.</summary>
+    /// <exception cref="RpcException">It gets no such subscription; the texts are daprd's.</exception>
+    internal async Task ServeAsync(
+        IAsyncStreamReader<SubscribeTopicEventsRequestAlpha1> requests, IServerStreamWriter<SubscribeTopicEventsResponseAlpha1> responses, ServerCallContext call)
+    {
+        if (!await requests.MoveNext(call.CancellationToken) || requests.Current.InitialRequest is not { } initial)
+            throw Refused("initial request is required");
+        if (initial.PubsubName.Length == 0)
+            throw Refused("pubsubName is required");
+        if (initial.Topic.Length == 0)
+            throw Refused("topic is required");
+        if (!runtime.PubSubs.TryGetValue(initial.PubsubName, out var component))
+            throw PubSubErrors.NotFound(initial.PubsubName);
+        if (!component.Scopes.MaySubscribe(initial.Topic))
+            throw Refused($"failed to create subscription for {component.Name}: subscription to topic '{initial.Topic}' on pubsub '{component.Name}' is not allowed");
+
+        var subscription = new SubscriptionResource(
+            "", component.Name, initial.Topic, [new("", "/")], initial.DeadLetterTopic is { Length: > 0 } deadLetters ? deadLetters : null,
+            initial.Metadata.ToDictionary(), null, [], default);
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _open[subscription] = ended.Task;
+        try
+        {
+            await ServeAsync(component, subscription, requests, responses, call.CancellationToken);
+        }
+        finally
+        {
+            _open.TryRemove(subscription, out _);
+            ended.SetResult();
+        }
+    }
+
+    /// <summary>Ends all streams, when what their clients have in hand is answered.</summary>
+    internal async Task StopAsync()
+    {
+        await _stopping.CancelAsync();
+        await Task.WhenAll(_open.Values);
+    }
+
+    internal void Describe(GetMetadataResponse metadata)
+    {
+        foreach (var subscription in _open.Keys)
+            metadata.Subscriptions.Add(Subscriptions.Describe(subscription, PubsubSubscriptionType.Streaming));
+    }
+
+    private async Task ServeAsync(
+        PubSubComponent component,
+        SubscriptionResource subscription,
+        IAsyncStreamReader<SubscribeTopicEventsRequestAlpha1> requests,
+        IServerStreamWriter<SubscribeTopicEventsResponseAlpha1> responses,
+        CancellationToken clientGone)
+    {
+        var stream = new StreamTarget(responses, component.Name, subscription.Topic);
+        using var gone = CancellationTokenSource.CreateLinkedTokenSource(clientGone);
+        var delivery = new TopicDelivery(runtime, stream, component, subscription, gone.Token);
+        var subscribed = await component.Broker.SubscribeAsync(
+            component.TopicOf(subscription), (message, _) => delivery.DeliverAsync(message, gone.Token), clientGone);
+        var reading = Task.CompletedTask;
+        try
+        {
+            await stream.WelcomeAsync(clientGone);
+            reading = ReadAsync(requests, stream, clientGone);
+            await reading.WaitAsync(_stopping.Token);
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested || clientGone.IsCancellationRequested)
+        {
+            // One of the two ends it.
+        }
+        finally
+        {
+            var leaving = subscribed.DisposeAsync().AsTask();
+            if (!reading.IsCompleted)
+                await Task.WhenAny(leaving, reading, Task.Delay(DrainLimit, runtime.Time, CancellationToken.None));
+            await gone.CancelAsync();
+            await leaving;
+        }
+
+        if (!clientGone.IsCancellationRequested && !reading.IsCompleted)
+            throw new RpcException(new(StatusCode.Unavailable, "the sidecar is stopping"));
+    }
+
+    private static async Task ReadAsync(IAsyncStreamReader<SubscribeTopicEventsRequestAlpha1> requests, StreamTarget stream, CancellationToken cancellationToken)
+    {
+        while (await requests.MoveNext(cancellationToken))
+            stream.Answered(requests.Current.EventProcessed ?? throw Refused("duplicate initial request received"));
+    }
+
+    private static RpcException Refused(string reason) => new(new(StatusCode.Unknown, reason));
+}
