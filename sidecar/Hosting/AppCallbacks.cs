@@ -39,9 +39,9 @@ internal static class AppCallbacks
         if (ActivityContext.TryParse(traceParent, null, out var trace))
         {
             var binary = new byte[29];
-            trace.TraceId.CopyTo(binary.AsSpan(2));
+            trace.TraceId.CopyTo(binary.AsSpan(2, 16));
             binary[18] = 1;
-            trace.SpanId.CopyTo(binary.AsSpan(19));
+            trace.SpanId.CopyTo(binary.AsSpan(19, 8));
             (binary[27], binary[28]) = (2, (byte)trace.TraceFlags);
             metadata.Add("grpc-trace-bin", binary);
         }

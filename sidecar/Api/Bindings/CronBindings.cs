@@ -24,7 +24,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
             return;
         _stopping = new();
         var bindings = runtime.Components.Where(component => component.Instance is CronSchedule).ToList();
-        if (app.Grpc is { } grpc)
+        if (bindings.Count > 0 && app.Grpc is { } grpc)
         {
             var wanted = await ListAsync(grpc, cancellationToken);
             foreach (var component in bindings.Where(component => wanted.Contains(component.Name)))

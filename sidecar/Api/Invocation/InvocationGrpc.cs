@@ -134,32 +134,40 @@ internal static class InvocationGrpc
         var message = request.Message ?? new();
         message.Data ??= new();
 
-        return invoker.Policy(request.Id, streaming: false) is { } policy
-            ? await policy.ExecuteAsync(async attempt => await InvokeOnceAsync(attempt), call.CancellationToken)
-            : await InvokeOnceAsync(call.CancellationToken);
+        Grpc.Core.Metadata answered = [];
+        try
+        {
+            return invoker.Policy(request.Id, streaming: false) is { } policy
+                ? await policy.ExecuteAsync(async attempt => await InvokeOnceAsync(attempt), call.CancellationToken)
+                : await InvokeOnceAsync(call.CancellationToken);
+        }
+        finally
+        {
+            if (!call.CancellationToken.IsCancellationRequested)
+                await call.WriteResponseHeadersAsync(ToCaller(answered, call));
+        }
 
         async Task<InvokeResponse> InvokeOnceAsync(CancellationToken cancellationToken)
         {
             using var invocation = app.AsyncUnaryCall(AppCallbacks.OnInvoke, null, new(metadata, cancellationToken: cancellationToken), message);
             try
             {
-                var response = await invocation;
-                await call.WriteResponseHeadersAsync(Answered(await invocation.ResponseHeadersAsync));
-                return response;
+                return await invocation;
             }
-            catch (RpcException refused)
+            finally
             {
-                throw new RpcException(refused.Status, Answered(refused.Trailers));
+                if (invocation.GetStatus().DebugException is null)
+                    answered = await invocation.ResponseHeadersAsync;
             }
         }
+    }
 
-        Grpc.Core.Metadata Answered(Grpc.Core.Metadata from)
-        {
-            var headers = AppCallbacks.Traced(TraceParent.Of(call.GetHttpContext()));
-            foreach (var entry in from.Where(entry => !entry.Key.StartsWith("grpc-", StringComparison.Ordinal) && entry.Key is not ("content-type" or "date" or "server")))
-                headers.Add(entry);
-            return headers;
-        }
+    private static Grpc.Core.Metadata ToCaller(Grpc.Core.Metadata answered, ServerCallContext call)
+    {
+        var headers = AppCallbacks.Traced(TraceParent.Of(call.GetHttpContext()));
+        foreach (var entry in answered.Where(entry => !entry.Key.StartsWith("grpc-", StringComparison.Ordinal) && entry.Key is not ("content-type" or "date" or "server")))
+            headers.Add(entry);
+        return headers;
     }
 
     private static async Task<InvokeResponse> TranslateAsync(HttpResponseMessage answer, ServerCallContext call)

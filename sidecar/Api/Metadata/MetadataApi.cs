@@ -1,6 +1,7 @@
 using System.Text;
 using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Components.Bindings.Cron;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.State;
 using DaprOrders.Sidecar.Formats;
@@ -117,6 +118,7 @@ internal static class MetadataApi
         IStateStore store when store.Capabilities.Contains("ETAG") && store.Capabilities.Contains("TRANSACTIONAL") => store.Capabilities.Append("ACTOR"),
         IStateStore store => store.Capabilities,
         IPubSub pubSub => pubSub.Capabilities,
+        CronSchedule => ["INPUT_BINDING"],
         _ => [],
     };
 }

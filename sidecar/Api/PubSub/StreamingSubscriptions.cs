@@ -16,7 +16,8 @@ public sealed class StreamingSubscriptions(SidecarRuntime runtime)
     /// <summary>How long clients may take to answer what they have in hand when the sidecar stops.</summary>
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
 
-    private readonly ConcurrentDictionary<SubscriptionResource, Task> _open = new(ReferenceEqualityComparer.Instance);
+    private readonly ConcurrentDictionary<SubscriptionResource, bool> _open = new(ReferenceEqualityComparer.Instance);
+    private readonly ConcurrentDictionary<Task, bool> _serving = new();
     private readonly CancellationTokenSource _stopping = new();
 
     /// <summary>Returns when the client has gone, or the sidecar stops.</summary>
@@ -31,23 +32,22 @@ public sealed class StreamingSubscriptions(SidecarRuntime runtime)
         if (initial.Topic.Length == 0)
             throw Refused("topic is required");
         if (!runtime.PubSubs.TryGetValue(initial.PubsubName, out var component))
-            throw PubSubErrors.NotFound(initial.PubsubName);
+            throw new RpcException(new(StatusCode.InvalidArgument, PubSubErrors.NotFound(initial.PubsubName).Message));
         if (!component.Scopes.MaySubscribe(initial.Topic))
             throw Refused($"failed to create subscription for {component.Name}: subscription to topic '{initial.Topic}' on pubsub '{component.Name}' is not allowed");
 
         var subscription = new SubscriptionResource(
             "", component.Name, initial.Topic, [new("", "/")], initial.DeadLetterTopic is { Length: > 0 } deadLetters ? deadLetters : null,
             initial.Metadata.ToDictionary(), null, [], default);
-        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _open[subscription] = ended.Task;
+        var serving = ServeAsync(component, subscription, requests, responses, call.CancellationToken);
+        _serving[serving] = true;
         try
         {
-            await ServeAsync(component, subscription, requests, responses, call.CancellationToken);
+            await serving;
         }
         finally
         {
-            _open.TryRemove(subscription, out _);
-            ended.SetResult();
+            _serving.TryRemove(serving, out _);
         }
     }
 
@@ -55,7 +55,7 @@ public sealed class StreamingSubscriptions(SidecarRuntime runtime)
     internal async Task StopAsync()
     {
         await _stopping.CancelAsync();
-        await Task.WhenAll(_open.Values);
+        await Task.WhenAll(_serving.Keys.Select(serving => serving.ContinueWith(_ => { }, TaskScheduler.Default)));
     }
 
     internal void Describe(GetMetadataResponse metadata)
@@ -72,11 +72,13 @@ public sealed class StreamingSubscriptions(SidecarRuntime runtime)
         CancellationToken clientGone)
     {
         var stream = new StreamTarget(responses, component.Name, subscription.Topic);
-        using var gone = CancellationTokenSource.CreateLinkedTokenSource(clientGone);
+        // Not before the subscription has begun to end: what is in hand then has not failed, and is neither acknowledged nor a dead letter.
+        using var gone = new CancellationTokenSource();
         var delivery = new TopicDelivery(runtime, stream, component, subscription, gone.Token);
         var subscribed = await component.Broker.SubscribeAsync(
             component.TopicOf(subscription), (message, _) => delivery.DeliverAsync(message, gone.Token), clientGone);
         var reading = Task.CompletedTask;
+        _open[subscription] = true;
         try
         {
             await stream.WelcomeAsync(clientGone);
@@ -89,6 +91,7 @@ public sealed class StreamingSubscriptions(SidecarRuntime runtime)
         }
         finally
         {
+            _open.TryRemove(subscription, out _);
             var leaving = subscribed.DisposeAsync().AsTask();
             if (!reading.IsCompleted)
                 await Task.WhenAny(leaving, reading, Task.Delay(DrainLimit, runtime.Time, CancellationToken.None));

@@ -172,7 +172,7 @@ public sealed partial class Comparison(Recording recording)
             case (JsonObject expected, JsonObject actual):
                 foreach (var name in expected.Concat(actual).Select(field => field.Key).Distinct())
                 {
-                    if (name is "atMs" or "User-Agent")
+                    if (name is "atMs" or "User-Agent" or "accept-encoding")
                         continue;
                     if (!expected.ContainsKey(name) || !actual.ContainsKey(name))
                         _differences.Add(new Difference(number, $"{path} {name}", Shown(expected, name), Shown(actual, name)));

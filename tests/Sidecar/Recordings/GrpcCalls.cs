@@ -49,9 +49,9 @@ public static class GrpcCalls
         return new(type, Service.FullName, name, MarshallerOf(descriptor.InputType), MarshallerOf(descriptor.OutputType));
     }
 
-    public static IMessage Request(string name, JsonNode request) => Parser.Parse(TextsAsBytes(request)!.ToJsonString(), Descriptor(name).InputType);
+    public static IMessage Request(string name, JsonNode request) => Parsed(request, Descriptor(name).InputType);
 
-    public static IMessage Parsed(string json, MessageDescriptor type) => Parser.Parse(TextsAsBytes(JsonNode.Parse(json))!.ToJsonString(), type);
+    public static IMessage Parsed(JsonNode json, MessageDescriptor type) => Untyped(Parser.Parse(TextsAsBytes(json)!.ToJsonString(), type));
 
     /// <summary>The recordings name the codes as Go does: one letter less in Canceled.</summary>
     public static string NameOf(StatusCode code) => code == StatusCode.Cancelled ? "Canceled" : code.ToString();
@@ -92,12 +92,29 @@ public static class GrpcCalls
     /// <summary>In a request a text that starts with "@text " stands wherever bytes are expected.</summary>
     private static JsonNode? TextsAsBytes(JsonNode? json) => json switch
     {
+        JsonObject any when (string?)any["@any"] is { } text => new JsonObject
+        {
+            ["@type"] = "type.googleapis.com/" + BytesValue.Descriptor.FullName, ["value"] = Convert.ToBase64String(Encoding.UTF8.GetBytes(text)),
+        },
         JsonObject fields => new JsonObject(fields.Select(field => KeyValuePair.Create(field.Key, TextsAsBytes(field.Value)))),
         JsonArray items => new JsonArray([.. items.Select(TextsAsBytes)]),
         JsonValue value when value.TryGetValue<string>(out var text) && text.StartsWith("@text ", StringComparison.Ordinal)
             => Convert.ToBase64String(Encoding.UTF8.GetBytes(text["@text ".Length..])),
         _ => json?.DeepClone(),
     };
+
+    /// <summary>Proto JSON has no form for an Any of plain bytes: it comes in as bytes with a type, and the type is taken off.</summary>
+    private static IMessage Untyped(IMessage message)
+    {
+        foreach (var field in message.Descriptor.Fields.InDeclarationOrder().Where(field => field is { FieldType: FieldType.Message, IsRepeated: false }))
+        {
+            if (field.Accessor.GetValue(message) is Any any && any.TryUnpack<BytesValue>(out var bytes))
+                field.Accessor.SetValue(message, new Any { Value = bytes.Value });
+            else if (field.Accessor.GetValue(message) is IMessage inner)
+                Untyped(inner);
+        }
+        return message;
+    }
 
     /// <summary>As proto JSON, but bytes that are text are shown as text, and an Any without a type by its bytes.</summary>
     public static JsonNode Shown(IMessage message)

@@ -176,8 +176,8 @@ public sealed partial class Player : IAsyncDisposable
             return await GrpcAsync(app, (string)grpc!, step, cancel);
         if (step["raw"] is { } raw)
             return await RawRequest.SendAsync(_runtime.Http(app), [.. raw.AsArray().Select(part => (string)part!)], _form, cancel);
-        if (step["exit"] is not null)
-            return new JsonObject { ["exit"] = _runtime.HasEnded(app) ? "ended" : "runs" };
+        if (step["exit"] is { } exit)
+            return new JsonObject { ["exit"] = await HasEndedAsync(app, (double?)exit["within"] ?? 0, cancel) };
         if (step["calls"] is { } calls)
             return await CallsAsync(calls.AsObject(), recorded, cancel);
         if (step["sleep"] is { } seconds)
@@ -199,6 +199,19 @@ public sealed partial class Player : IAsyncDisposable
         else
             throw new InvalidOperationException($"{_recording.Id} has a step that this player does not know: {recorded.ToJsonString()}");
         return [];
+    }
+
+    /// <summary>An embedded sidecar has no exit code of its own: one that has ended by a shutdown counts as 0.</summary>
+    private async Task<JsonNode> HasEndedAsync(string app, double within, CancellationToken cancel)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!_runtime.HasEnded(app))
+        {
+            if (clock.Elapsed > TimeSpan.FromSeconds(within))
+                return "runs";
+            await Task.Delay(BetweenLooks, cancel);
+        }
+        return _recording.MayBeUnready ? "ended" : 0;
     }
 
     private async Task<JsonObject> CallsAsync(JsonObject calls, JsonObject recorded, CancellationToken cancel)
@@ -249,7 +262,12 @@ public sealed partial class Player : IAsyncDisposable
     {
         var metadata = new Metadata();
         foreach (var (name, value) in step["headers"]?.AsObject() ?? [])
-            metadata.Add(name, HeaderValue((string)value!));
+        {
+            if (name.EndsWith("-bin", StringComparison.Ordinal))
+                metadata.Add(name, Convert.FromBase64String(((string)value!).PadRight(((string)value!).Length + (4 - ((string)value!).Length % 4) % 4, '=')));
+            else
+                metadata.Add(name, HeaderValue((string)value!));
+        }
         var clock = Stopwatch.StartNew();
         var (got, answer) = await GrpcCalls.CallAsync(Invoker(app), method, step["request"]!, metadata, (bool?)step["head"] == true, _form, cancel);
         if (answer is not null)

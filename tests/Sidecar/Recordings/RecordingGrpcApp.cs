@@ -50,12 +50,12 @@ public sealed class RecordingGrpcApp(AppScript script, int port, AppCalls calls,
         var answer = NextAnswer(method.Name, shown);
         var done = script.Silent.Contains(method.Name)
             ? _ => { }
-            : calls.Arrived(script.Id, $"gRPC {method.Name}", form.Metadata(call.RequestHeaders), shown is JsonObject { Count: 0 } ? null : form.Json(shown));
+            : calls.Arrived(script.Id, $"gRPC {method.Name}", form.Metadata(call.RequestHeaders) is { Count: > 0 } headers ? headers : null, shown is JsonObject { Count: 0 } ? null : form.Json(shown));
         await Task.Delay(answer?.DelayMs ?? 0, call.CancellationToken);
-        if (answer?.Headers is { } headers)
+        if (answer?.Headers is { } sent)
         {
             var metadata = new Metadata();
-            foreach (var (name, value) in headers)
+            foreach (var (name, value) in sent)
                 metadata.Add(name, value);
             await call.WriteResponseHeadersAsync(metadata);
         }
@@ -68,7 +68,7 @@ public sealed class RecordingGrpcApp(AppScript script, int port, AppCalls calls,
         }
 
         done("OK");
-        return answer.Bulk is { } statuses ? BulkAnswer(statuses, (TopicEventBulkRequest)request) : GrpcCalls.Parsed(answer.JsonText!, method.OutputType);
+        return answer.Bulk is { } statuses ? BulkAnswer(statuses, (TopicEventBulkRequest)request) : GrpcCalls.Parsed(JsonNode.Parse(answer.JsonText!)!, method.OutputType);
     }
 
     /// <summary>The longest entry that fits: "OnTopicEvent /a" answers the path, or the method, or the name in the request.</summary>

@@ -1,5 +1,4 @@
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Resiliency;
 using Grpc.Core;
 using Status = Dapr.AppCallback.Autogen.Grpc.v1.TopicEventResponse.Types.TopicEventResponseStatus;
 
@@ -58,7 +57,9 @@ internal sealed class StreamTarget(IServerStreamWriter<SubscribeTopicEventsRespo
         }
         catch (Exception error) when (error is InvalidOperationException or IOException)
         {
-            throw new AttemptFailedException($"the client has gone: {error.Message}", inner: error);
+            // The client has gone. That is no failure of the event: it stays in hand until the subscription ends, and comes again.
+            await Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken);
+            throw;
         }
         finally
         {
