@@ -66,20 +66,21 @@ public sealed class AppChannel : IDisposable
     /// <summary>Waits, for ever if need be, until something accepts connections on the app port.</summary>
     public async Task WaitForPortAsync(CancellationToken cancellationToken)
     {
-        while (!await AcceptsAsync(cancellationToken))
+        while (!await AcceptsAsync(_options.AppChannelAddress, _options.AppPort, cancellationToken))
             await Task.Delay(PortPollInterval, _time, cancellationToken);
     }
 
     public void Dispose() => Invoker.Dispose();
 
-    private async Task<bool> AcceptsAsync(CancellationToken cancellationToken)
+    /// <summary>Somebody accepts connections there, within daprd's half second.</summary>
+    internal static async Task<bool> AcceptsAsync(string address, int port, CancellationToken cancellationToken)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         timeout.CancelAfter(PortDialTimeout);
         using var client = new TcpClient();
         try
         {
-            await client.ConnectAsync(_options.AppChannelAddress, _options.AppPort, timeout.Token);
+            await client.ConnectAsync(address, port, timeout.Token);
             return true;
         }
         catch (SocketException)

@@ -5,12 +5,14 @@ namespace DaprOrders.Sidecar.Hosting;
 /// <summary>What one sidecar is started with: the flags and the environment of a daprd.</summary>
 public sealed record SidecarOptions
 {
+    internal const string DefaultAppChannelAddress = "127.0.0.1";
+
     public required string AppId { get; init; }
 
     /// <summary>0 when the application takes no calls.</summary>
     public int AppPort { get; init; }
 
-    public string AppChannelAddress { get; init; } = "127.0.0.1";
+    public string AppChannelAddress { get; init; } = DefaultAppChannelAddress;
 
     /// <summary>0 picks a free port.</summary>
     public int HttpPort { get; init; }

@@ -6,7 +6,7 @@ namespace DaprOrders.Sidecar.Launcher;
 /// <summary>A run from the command line: everything that can be wrong is looked for before anything is started.</summary>
 internal static class Launch
 {
-    /// <summary>Runs until Ctrl-C, SIGTERM, or the failure of an app; answers the exit code.</summary>
+    /// <summary>Runs until Ctrl-C, SIGTERM, or with --fail-fast the failure of an app; answers the exit code.</summary>
     public static Task<int> RunAsync(LaunchOptions options, LaunchConsole console, CancellationToken cancellationToken) =>
         GuardAsync(console, async () =>
         {
@@ -48,10 +48,10 @@ internal static class Launch
         Environment.CurrentDirectory = plan.RunFile.Folder;
         using var log = new SidecarLog(Path.Combine(plan.DataFolder, "sidecar.log"), console, time);
         using var loggerFactory = new LoggerFactory([log]);
-        await using var system = await RunningSystem.StartAsync(plan, record, console, loggerFactory, time, began, cancellationToken);
+        await using var system = await RunningSystem.StartAsync(plan, record, console, loggerFactory, time, began, options.FailFast, cancellationToken);
         try
         {
-            await (await Task.WhenAny(system.Ready, system.Failed)).WaitAsync(cancellationToken);
+            await await Task.WhenAny(system.Ready, system.Failed).WaitAsync(cancellationToken);
             await use(system, plan);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)

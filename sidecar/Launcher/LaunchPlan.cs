@@ -16,6 +16,12 @@ internal sealed record LaunchOptions
     public bool Reset { get; init; }
 
     public bool NoBuild { get; init; }
+
+    /// <summary>What Dapr passes over in files, and else is a warning, is a mistake.</summary>
+    public bool Strict { get; init; }
+
+    /// <summary>An app or a sidecar that cannot live ends the run; else the others go on, as with <c>dapr run</c>.</summary>
+    public bool FailFast { get; init; }
 }
 
 /// <summary>A run file with all that it names, read and found free of mistakes.</summary>
@@ -103,7 +109,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
     {
         AppId = app.AppId,
         AppPort = app.AppPort,
-        AppChannelAddress = app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : "127.0.0.1",
+        AppChannelAddress = app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : SidecarOptions.DefaultAppChannelAddress,
         HttpPort = app.DaprHttpPort,
         GrpcPort = app.DaprGrpcPort,
         MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,

@@ -114,6 +114,26 @@ public sealed class LauncherProcessTests : IDisposable
         await Eventually.HoldsAsync(() => app.TrueForAll(Eventually.HasEnded), "the app and the guard have ended");
     }
 
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    public async Task Asked_to_end_while_an_app_is_not_up_yet_it_ends_at_once_and_leaves_nothing_behind(string signal)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "A test cannot send Ctrl-C to one process of its own console there.");
+        Assert.SkipWhen(signal == "INT" && IsInterruptIgnored(), "Whoever started the tests in the background had them ignore SIGINT, and so do all processes that they start.");
+        _workspace.WithCase("app-not-up-yet");
+        using var launcher = Start(out _);
+        await Eventually.HoldsAsync(() => File.Exists(_workspace.PathOf(".dapr/processes.json")) && Recorded().Count == 2, "the app and the guard are started");
+        var app = Recorded();
+
+        Assert.Empty(Tool.Run("kill", "-" + signal, launcher.Id.ToString(CultureInfo.InvariantCulture)));
+
+        await EndedAsync(launcher, within: 8);
+        Assert.Equal(0, launcher.ExitCode);
+        Assert.False(File.Exists(_workspace.PathOf(".dapr/processes.json")));
+        await Eventually.HoldsAsync(() => app.TrueForAll(Eventually.HasEnded), "the app and the guard have ended");
+    }
+
     [Fact]
     public async Task A_relative_run_file_starts_at_the_working_directory_and_an_app_without_a_command_is_waited_for()
     {

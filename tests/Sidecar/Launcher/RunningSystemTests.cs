@@ -64,10 +64,10 @@ public sealed class RunningSystemTests : IDisposable
     }
 
     [Fact]
-    public async Task An_app_that_dies_at_once_three_times_in_a_row_fails_the_run_with_its_error()
+    public async Task With_fail_fast_an_app_that_dies_at_once_three_times_in_a_row_fails_the_run_with_its_error()
     {
         _workspace.WithApps($"- {{appDirPath: one, appPort: {FreePort.Next()}, command: [{Workspace.TinyApp}, complain=no-database, exit=7]}}\n");
-        var (system, record) = await _workspace.StartAsync();
+        var (system, record) = await _workspace.StartAsync(failFast: true);
         await using var ending = system;
         using var closing = record;
 

@@ -1,0 +1,99 @@
+using System.Net;
+using DaprOrders.Sidecar.Launcher;
+using DaprOrders.Sidecar.Tests.Hosting;
+
+namespace DaprOrders.Sidecar.Tests.Launcher;
+
+/// <summary>Small run files as people have them (Cases), and what <c>dapr run -f</c> makes of each.</summary>
+public sealed class CaseTests : IAsyncDisposable
+{
+    private readonly Workspace _workspace = new();
+    private readonly HttpClient _http = new(new HttpClientHandler { AllowAutoRedirect = false });
+    private RunningSystem? _system;
+    private ProcessRecord? _record;
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_system is not null)
+            await _system.DisposeAsync();
+        _record?.Dispose();
+        _http.Dispose();
+        _workspace.Dispose();
+    }
+
+    [Theory]
+    [InlineData("exit1", "b died with exit code 1")]
+    [InlineData("no such program", "b cannot be started: \"no-such-program\"")]
+    public async Task When_one_app_fails_that_is_told_and_the_other_goes_on(string how, string told)
+    {
+        _workspace.WithCase("one-app-fails");
+        if (how != "exit1")
+            _workspace.Write("dapr.yaml", Replace(File.ReadAllText(_workspace.RunFile), Workspace.TinyApp + ", case", "no-such-program"));
+
+        var system = await StartAsync();
+        await system.Ready.WaitAsync(TestContext.Current.CancellationToken);
+
+        await Eventually.HoldsAsync(() => _workspace.Shown.Contains("The others go on", StringComparison.Ordinal), "the failure");
+        Assert.Contains(told, _workspace.Shown, StringComparison.Ordinal);
+        Assert.False(system.Failed.IsCompleted);
+        Assert.Equal(HttpStatusCode.OK, (await GetAsync("a", "hello")).StatusCode);
+
+        static string Replace(string text, string what, string with)
+        {
+            var at = text.IndexOf(what, StringComparison.Ordinal);
+            return text[..at] + with + text[(at + what.Length)..];
+        }
+    }
+
+    [Theory]
+    [InlineData("307", HttpStatusCode.TemporaryRedirect)]
+    [InlineData("401", HttpStatusCode.Unauthorized)]
+    [InlineData("405", HttpStatusCode.MethodNotAllowed)]
+    public async Task An_app_that_refuses_what_it_does_not_know_is_ready_and_its_refusals_are_passed_on(string mode, HttpStatusCode status)
+    {
+        _workspace.WithCase("redirects-everything");
+        _workspace.Write("dapr.yaml", File.ReadAllText(_workspace.RunFile).Replace("MODE: '307'", $"MODE: '{mode}'", StringComparison.Ordinal));
+
+        await StartReadyAsync();
+
+        var answer = await GetAsync("a", "hello");
+        Assert.Equal(status, answer.StatusCode);
+        Assert.Equal(status == HttpStatusCode.TemporaryRedirect ? new Uri("https://localhost:1/") : null, answer.Headers.Location);
+    }
+
+    [Theory]
+    [InlineData("html-for-everything")]
+    [InlineData("object-as-subscriptions")]
+    public async Task Subscriptions_that_cannot_be_read_are_told_and_the_app_is_ready_without_them(string name)
+    {
+        _workspace.WithCase(name);
+
+        await StartReadyAsync();
+
+        Assert.Contains("GET /dapr/subscribe of a must answer a JSON list of subscriptions, so it gets none of its own", _workspace.Shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_app_is_asked_what_daprd_asks_and_nothing_else()
+    {
+        await using var app = await TestApp.StartAsync();
+        _workspace.WithApps($"- {{appID: a, appDirPath: one, appPort: {app.Port}}}\n")
+            .Write("components/pubsub.yaml", "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: pubsub}\nspec: {type: pubsub.in-memory, version: v1}\n");
+
+        await StartReadyAsync();
+        await GetAsync("a", "hello");
+
+        Assert.Equal(["GET /dapr/config", "GET /dapr/subscribe", "GET /hello"], [await app.NextCallAsync(), await app.NextCallAsync(), await app.NextCallAsync()]);
+    }
+
+    private async Task StartReadyAsync() => await (await StartAsync()).Ready.WaitAsync(TestContext.Current.CancellationToken);
+
+    private async Task<RunningSystem> StartAsync()
+    {
+        (_system, _record) = await _workspace.StartAsync();
+        return _system;
+    }
+
+    private Task<HttpResponseMessage> GetAsync(string app, string path) =>
+        _http.GetAsync(new Uri($"http://127.0.0.1:{_system!.Dapr[app].HttpPort}/v1.0/invoke/{app}/method/{path}"), TestContext.Current.CancellationToken);
+}
