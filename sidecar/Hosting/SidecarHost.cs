@@ -45,8 +45,8 @@ public sealed class SidecarHost : IAsyncDisposable
     /// <exception cref="IOException">A port is taken.</exception>
     public static async Task<SidecarHost> StartAsync(SidecarOptions options, SharedParts shared, CancellationToken cancellationToken)
     {
-        ResourceException.ThrowIfAny([.. ResourceChecks.CheckSubscriptions(options.Resources, options.AppId)]);
-        var components = await shared.Components.LoadAsync(options.Resources.Components, options.AppId, options.Namespace, cancellationToken);
+        var components = await shared.Components.LoadAsync(
+            options.Resources.Components, options.AppId, options.Namespace, options.Folder ?? Environment.CurrentDirectory, cancellationToken);
         var runtime = new SidecarRuntime(options, shared, components);
         await runtime.Subscriptions.RegisterAsync(cancellationToken);
         ListenOptions? http = null, grpc = null, metrics = null;

@@ -25,6 +25,9 @@ public sealed record SidecarOptions
 
     public string Namespace { get; init; } = "default";
 
+    /// <summary>Where relative paths in components start: what the working directory is to a daprd. Null: that of this process.</summary>
+    public string? Folder { get; init; }
+
     public ResourceSet Resources { get; init; } = ResourceSet.Empty;
 
     public ConfigurationResource Configuration { get; init; } = ConfigurationResource.Default;

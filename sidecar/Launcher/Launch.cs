@@ -44,8 +44,6 @@ internal static class Launch
         if (!options.NoBuild && plan.IsOwnRunFile)
             began = await BuildAsync(plan.RunFile, console, time, began, cancellationToken);
 
-        // Relative paths in components start here, as they do for a daprd that `dapr run -f .` starts.
-        Environment.CurrentDirectory = plan.RunFile.Folder;
         using var log = new SidecarLog(Path.Combine(plan.DataFolder, "sidecar.log"), console, time);
         using var loggerFactory = new LoggerFactory([log]);
         await using var system = await RunningSystem.StartAsync(plan, record, console, loggerFactory, time, began, options.FailFast, cancellationToken);

@@ -7,7 +7,7 @@ namespace DaprOrders.Sidecar.Launcher;
 /// <summary>What the command line asks for. Paths start at the working directory.</summary>
 internal sealed record LaunchOptions
 {
-    /// <summary>Null: this repository's dapr.yaml.</summary>
+    /// <summary>Null: the dapr.yaml of the working directory or above it, else of this repository.</summary>
     public string? RunFile { get; init; }
 
     /// <summary>Null: components/local for this repository's run file, nothing replaced in another.</summary>
@@ -50,6 +50,9 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         var configurations = new Dictionary<string, ConfigurationResource>(StringComparer.Ordinal);
         var sidecars = new List<SidecarOptions>();
         foreach (var app in runFile.Apps)
+            // A folder that is missing was told with the run file, and all that it lacks would only hide that.
+            if (!app.ResourcesPaths.All(Directory.Exists))
+                continue;
         {
             var key = string.Join('\n', app.ResourcesPaths);
             if (!resources.TryGetValue(key, out var set))
@@ -88,6 +91,8 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
     private static RunFile WithBroker(RunFile runFile, LaunchOptions options, bool isOwn)
     {
         var replaced = Path.GetFullPath(Replaced, runFile.Folder);
+        if (!Directory.Exists(replacement))
+            throw new LaunchException($"--resources-path: expected a folder with resource files, got \"{options.ResourcesPath}\", and {replacement} does not exist.");
         var local = Path.GetFullPath(Local, runFile.Folder);
         var replacement = options.ResourcesPath is { } path ? Path.GetFullPath(path) : isOwn && Directory.Exists(local) ? local : null;
         if (replacement is null)
@@ -110,6 +115,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         AppId = app.AppId,
         AppPort = app.AppPort,
         AppChannelAddress = app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : SidecarOptions.DefaultAppChannelAddress,
+        Folder = app.AppDirPath,
         HttpPort = app.DaprHttpPort,
         GrpcPort = app.DaprGrpcPort,
         MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,

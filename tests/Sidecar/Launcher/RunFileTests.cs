@@ -175,7 +175,15 @@ public sealed class RunFileTests : IDisposable
         _workspace.Write("components/broker.yaml", $"apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: broker}}\nspec: {{type: pubsub.in-memory, version: v1}}\nscopes: {seenBy}\n")
             .Write("components/orders.yaml", $"\napiVersion: dapr.io/v2alpha1\nkind: Subscription\nspec: {{pubsubname: {named}, topic: orders, routes: {{default: /orders}}}}\nscopes: {subscribers}\n");
 
-        var errors = Record.Exception(() => _workspace.Plan()) is ResourceException e ? e.Errors : [];
+        string[] expected = mistake is null ? [] : [$"{_workspace.PathOf("components/orders.yaml")}:2: spec.pubsubname: expected one of {mistake}, and Dapr delivers nothing by this subscription"];
+        Assert.Equal(expected, _workspace.Plan().Warnings.Select(e => e.ToString()));
+    }
+
+    [Fact]
+    public void A_resources_folder_that_does_not_exist_is_the_one_mistake_that_is_named()
+    {
+        _workspace.Write("components/orders.yaml", "apiVersion: dapr.io/v2alpha1\nkind: Subscription\nspec: {pubsubname: broker, topic: orders, routes: {default: /orders}}\n");
+        Write("version: 1\ncommon: {resourcesPaths: [components, components/redis]}\napps:\n- {appDirPath: one}\n- {appDirPath: two}\n");
 
         string[] expected = mistake is null ? [] : [$"{_workspace.PathOf("components/orders.yaml")}:2: spec.pubsubname: expected one of {mistake}"];
         Assert.Equal(expected, errors.Select(e => e.ToString()));
