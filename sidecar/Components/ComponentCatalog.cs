@@ -71,8 +71,7 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
         IReadOnlyList<LoadedComponent> loaded,
         CancellationToken cancellationToken)
     {
-        ResourceException.ThrowIfAny([.. ComponentTypes.Check(resource)]);
-        var type = ComponentTypes.Find(resource.Type, resource.Version)!;
+        var type = ComponentTypes.Find(resource.Type, resource.Version) ?? throw new ResourceException([.. ComponentTypes.Check(resource)]);
         var values = new List<MetadataValue>(resource.Metadata.Count);
         foreach (var item in resource.Metadata)
         {
@@ -80,7 +79,7 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
             if (type.Paths.Contains(item.Name, StringComparer.OrdinalIgnoreCase))
                 value = FilePaths.Resolve(value, folder);
             values.Add(new MetadataValue(
-                item.Name, templates.Expand(value), item.Location, IsSecret: item.Secret is not null || item.EnvironmentVariable is not null));
+                item.Name, value, item.Location, IsSecret: item.Secret is not null || item.EnvironmentVariable is not null));
         }
 
         var metadata = new ComponentMetadata(resource, values);
@@ -100,6 +99,8 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
             if (_instances.TryGetValue(identity, out var instance))
                 return instance;
 
+            foreach (var warning in ComponentTypes.Check(resource))
+                _logger.LogWarning("{Warning}", warning);
             using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             var limit = resource.InitTimeout ?? DefaultInitTimeout;
             timeout.CancelAfter(limit);

@@ -4,7 +4,7 @@ namespace DaprOrders.Sidecar.Components;
 
 /// <summary>
 /// A kind of component that the sidecar can create, for instance <c>state.sqlite</c> <c>v1</c>. <c>Fields</c> are the metadata fields that it
-/// knows, compared without case: any other one is an error, so that a typing mistake does not become a default in silence.
+/// knows, compared without case: any other one is told, so that a typing mistake does not become a default in silence.
 /// </summary>
 public sealed record ComponentType(string Name, string Version, IReadOnlyList<string> Fields, ComponentFactory Create)
 {

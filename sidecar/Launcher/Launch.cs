@@ -29,7 +29,7 @@ internal static class Launch
         RefuseProduction();
         var plan = LaunchPlan.Read(options);
         foreach (var warning in plan.Warnings)
-            console.Warning(warning);
+            console.Warning(warning.ToString());
         if (options.Reset && !plan.IsOwnRunFile)
             throw new LaunchException("--reset empties data/ of this repository; what another run file keeps, and where, its components say.");
 

@@ -24,8 +24,8 @@ internal sealed record LaunchOptions
     public bool FailFast { get; init; }
 }
 
-/// <summary>A run file with all that it names, read and found free of mistakes.</summary>
-internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions> Sidecars, bool IsOwnRunFile, IReadOnlyList<string> Warnings)
+/// <summary>A run file with all that it names, read and found free of mistakes; <c>Warnings</c>: what Dapr passes over in them, or does without.</summary>
+internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions> Sidecars, bool IsOwnRunFile, IReadOnlyList<ResourceError> Warnings)
 {
     /// <summary>The folder that dapr.yaml names for a machine with Redis, and that another broker's folder takes the place of.</summary>
     private const string Replaced = "components/redis";
@@ -35,7 +35,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
     /// <summary>What the components and the launcher keep between runs: data/ here, .dapr/ beside another's run file.</summary>
     public string DataFolder => Path.Combine(RunFile.Folder, IsOwnRunFile ? "data" : ".dapr");
 
-    /// <exception cref="ResourceException">Every mistake in the run file and in the files that it names.</exception>
+    /// <exception cref="ResourceException">Every mistake in the run file and in the files that it names; the warnings too, where asked to be strict.</exception>
     public static LaunchPlan Read(LaunchOptions options)
     {
         var errors = new List<ResourceError>();
@@ -45,31 +45,27 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
             throw new ResourceException(errors);
 
         runFile = WithBroker(runFile, options, isOwn);
-        var warnings = new List<string>();
         var resources = new Dictionary<string, ResourceSet>(StringComparer.Ordinal);
         var configurations = new Dictionary<string, ConfigurationResource>(StringComparer.Ordinal);
         var sidecars = new List<SidecarOptions>();
         foreach (var app in runFile.Apps)
+        {
             // A folder that is missing was told with the run file, and all that it lacks would only hide that.
             if (!app.ResourcesPaths.All(Directory.Exists))
                 continue;
-        {
             var key = string.Join('\n', app.ResourcesPaths);
             if (!resources.TryGetValue(key, out var set))
                 resources[key] = set = ResourceLoader.Load(app.ResourcesPaths, errors);
             if (app.ConfigFilePath is { } file && !configurations.ContainsKey(file))
-            {
                 configurations[file] = ResourceLoader.LoadConfiguration(file, errors);
-                warnings.AddRange(configurations[file].NotSupported.Select(s => $"{file}: {s} has no effect in the embedded sidecar"));
-            }
 
             errors.AddRange(set.Components.Where(c => c.Scopes.Include(app.AppId)).SelectMany(ComponentTypes.Check));
             errors.AddRange(ResourceChecks.CheckSubscriptions(set, app.AppId));
             sidecars.Add(OptionsOf(app, set, app.ConfigFilePath is null ? ConfigurationResource.Default : configurations[app.ConfigFilePath]));
         }
 
-        ResourceException.ThrowIfAny(errors);
-        return new(runFile, sidecars, isOwn, warnings);
+        ResourceException.ThrowIfAny(errors, options.Strict);
+        return new(runFile, sidecars, isOwn, ResourceException.InOrder(errors));
     }
 
     /// <summary>The dapr.yaml of the working directory or a folder above it, else of a folder above this program.</summary>
@@ -91,12 +87,12 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
     private static RunFile WithBroker(RunFile runFile, LaunchOptions options, bool isOwn)
     {
         var replaced = Path.GetFullPath(Replaced, runFile.Folder);
-        if (!Directory.Exists(replacement))
-            throw new LaunchException($"--resources-path: expected a folder with resource files, got \"{options.ResourcesPath}\", and {replacement} does not exist.");
         var local = Path.GetFullPath(Local, runFile.Folder);
         var replacement = options.ResourcesPath is { } path ? Path.GetFullPath(path) : isOwn && Directory.Exists(local) ? local : null;
         if (replacement is null)
             return runFile;
+        if (!Directory.Exists(replacement))
+            throw new LaunchException($"--resources-path: expected a folder with resource files, got \"{options.ResourcesPath}\", and {replacement} does not exist.");
         if (!runFile.Apps.Any(a => a.ResourcesPaths.Contains(replaced)))
         {
             return options.ResourcesPath is null
@@ -115,11 +111,11 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         AppId = app.AppId,
         AppPort = app.AppPort,
         AppChannelAddress = app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : SidecarOptions.DefaultAppChannelAddress,
-        Folder = app.AppDirPath,
         HttpPort = app.DaprHttpPort,
         GrpcPort = app.DaprGrpcPort,
         MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,
         Namespace = Environment.GetEnvironmentVariable("NAMESPACE") is { Length: > 0 } name ? name : "default",
+        Folder = app.AppDirPath,
         Resources = resources,
         Configuration = configuration,
         // As with the CLI, tokens come from the environment that starts the run, not from env of the run file, which is the app's alone.

@@ -5,12 +5,14 @@ using DaprOrders.Sidecar.Resources;
 namespace DaprOrders.Sidecar.Launcher;
 
 /// <summary>
-/// Reads dapr.yaml with the rules of the Dapr CLI 1.18 (pkg/runfileconfig), but strictly: the CLI ignores what it does not know.
+/// Reads dapr.yaml with the rules of the Dapr CLI 1.18 (pkg/runfileconfig), and tells what the CLI ignores in silence.
 /// Merge: an app's value wins, an empty, zero or false one takes the value of <c>common</c>; <c>env</c> is merged by key. Paths in
 /// <c>common</c>, and <c>appDirPath</c>, start at the run file's folder, other paths of an app at its <c>appDirPath</c>.
 /// </summary>
 internal static class RunFileReader
 {
+    private const string AppPort = "appPort";
+
     /// <summary>Valid, without a meaning here: the control plane, containers, profiling and logging of a daprd process.</summary>
     private static readonly string[] SharedWithoutEffect =
     [
@@ -48,7 +50,9 @@ internal static class RunFileReader
             return null;
         }
 
-        return Read(path, document);
+        var runFile = Read(path, document);
+        errors.AddRange(document.Findings.All);
+        return runFile;
     }
 
     private static RunFile Read(string path, YamlMap document)
@@ -97,9 +101,9 @@ internal static class RunFileReader
             AppId = appId,
             AppDirPath = appDir,
             Location = map.Location,
-            Command = map.Texts("command"),
+            Command = ReadCommand(map),
             Env = env,
-            AppPort = Port("appPort"),
+            AppPort = Port(AppPort),
             DaprHttpPort = Port("daprHTTPPort"),
             DaprGrpcPort = Port("daprGRPCPort"),
             MetricsPort = Port("metricsPort"),
@@ -119,16 +123,32 @@ internal static class RunFileReader
             if (port <= 0)
                 return 0;
             if (!ports.TryAdd(port, $"{field} of {appId}"))
-                map.Error($"port {port} is already the {ports[port]}", field);
+            {
+                var taken = $"port {port} is already the {ports[port]}";
+                if (field == AppPort && ports[port].StartsWith(AppPort, StringComparison.Ordinal))
+                    map.Warning($"{taken}; Dapr starts both, and one of them will find it taken", field);
+                else
+                    map.Error(taken, field);
+            }
+
             return port;
         }
+    }
+
+    private static IReadOnlyList<string> ReadCommand(YamlMap map)
+    {
+        var command = map.Words("command");
+        if (command is [var program, ..] && string.IsNullOrWhiteSpace(program))
+            map.Error("expected a program and its arguments, got an empty word", "command");
+        return command;
     }
 
     private static Shared ReadShared(YamlMap map, string folder)
     {
         map.Skip(SharedWithoutEffect);
         var resources = map.Texts("resourcesPaths").Select(p => Existing(map, "resourcesPaths", folder, p, Directory.Exists, "a folder")).ToList();
-        if (map.Text("resourcesPath") is { Length: > 0 } deprecated)
+        // The list wins over the field that it has replaced.
+        if (map.Text("resourcesPath") is { Length: > 0 } deprecated && resources.Count == 0)
             resources.Add(Existing(map, "resourcesPath", folder, deprecated, Directory.Exists, "a folder"));
         if (map.Text("appProtocol")?.ToUpperInvariant() is { Length: > 0 } and not "HTTP")
             map.Error($"the embedded sidecar speaks http with apps, got \"{map.Text("appProtocol")}\"", "appProtocol");

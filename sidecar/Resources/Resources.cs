@@ -22,11 +22,17 @@ public sealed record ResourceSet(
 {
     public static ResourceSet Empty { get; } = new([], [], [], []);
 
+    /// <summary>What Dapr passes over or does without in these files.</summary>
+    public IReadOnlyList<ResourceError> Warnings { get; init; } = [];
+
     public ResourceSet With(ResourceSet more) => new(
         [.. Components, .. more.Components],
         [.. Subscriptions, .. more.Subscriptions],
         [.. Resiliencies, .. more.Resiliencies],
-        [.. HttpEndpoints, .. more.HttpEndpoints]);
+        [.. HttpEndpoints, .. more.HttpEndpoints])
+    {
+        Warnings = [.. Warnings, .. more.Warnings],
+    };
 }
 
 /// <summary>A file's reference to a secret; resolved by the secret store named in the component's <c>auth.secretStore</c>.</summary>
@@ -125,8 +131,8 @@ public sealed record ConfigurationResource(
 {
     public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(1, null), default);
 
-    /// <summary>Sections of the file that daprd would act on and this sidecar does not.</summary>
-    public IReadOnlyList<string> NotSupported { get; init; } = [];
+    /// <summary>What Dapr passes over in its file, and what Dapr would act on and this sidecar does not.</summary>
+    public IReadOnlyList<ResourceError> Warnings { get; init; } = [];
 }
 
 /// <summary>For instance name <c>state</c>, version <c>v1</c>, protocol <c>http</c> or <c>grpc</c>; empty where the file says nothing.</summary>

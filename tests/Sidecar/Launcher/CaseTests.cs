@@ -73,6 +73,24 @@ public sealed class CaseTests : IAsyncDisposable
         Assert.Contains("GET /dapr/subscribe of a must answer a JSON list of subscriptions, so it gets none of its own", _workspace.Shown, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("component-without-version", "c.yaml:6: spec.version: expected a version such as v1, got nothing; Dapr takes v1")]
+    [InlineData(
+        "kubernetes-kinds-in-the-folder", "d.yaml:2: kind: expected Component", "k.yaml:2: kind: expected Component", "sec.yaml:2: kind: expected Component")]
+    [InlineData("merge-keys-in-a-component")]
+    [InlineData("merge-keys-in-a-run-file")]
+    public async Task Files_that_Dapr_takes_are_taken_with_a_warning_for_each_thing_that_it_passes_over(string name, params string[] warnings)
+    {
+        _workspace.WithCase(name);
+
+        await StartReadyAsync();
+
+        Assert.Equal("s", Assert.Single(_system!.Dapr["a"].Runtime.Components).Name);
+        var told = _workspace.Plan().Warnings.Select(warning => warning.ToString()).ToList();
+        Assert.Equal(warnings.Length, told.Count);
+        Assert.All(warnings.Zip(told), pair => Assert.Contains(pair.First, pair.Second, StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task An_app_is_asked_what_daprd_asks_and_nothing_else()
     {

@@ -87,7 +87,7 @@ public sealed class LauncherProcessTests : IDisposable
     {
         _workspace.WithApps($"- {{appDirPath: one, apPort: 1, command: [{Workspace.TinyApp}, environment=started.txt]}}\n");
 
-        using var launcher = Start(out var output);
+        using var launcher = Start(["--run-file", _workspace.RunFile, "--strict"], out var output);
         await EndedAsync(launcher);
 
         Assert.Equal(1, launcher.ExitCode);

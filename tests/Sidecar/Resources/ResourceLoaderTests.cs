@@ -182,6 +182,6 @@ public sealed class ResourceLoaderTests
         Assert.Equal([new ApiRule("state", "v1", "grpc")], configuration.AllowedApis);
         Assert.Equal(["HotReload"], configuration.EnabledFeatures);
         Assert.Equal(("s", "deny", "a"), (configuration.SecretScopes[0].StoreName, configuration.SecretScopes[0].DefaultAccess, configuration.SecretScopes[0].AllowedSecrets[0]));
-        Assert.Equal(["spec.accessControl"], configuration.NotSupported);
+        Assert.EndsWith(":7: spec.accessControl: has no effect in the embedded sidecar", Assert.Single(configuration.Warnings).ToString(), StringComparison.Ordinal);
     }
 }
