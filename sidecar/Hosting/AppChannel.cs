@@ -109,6 +109,7 @@ public sealed class AppChannel : IDisposable
                 ActivityHeadersPropagator = null,
                 RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
                 ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
+                PlaintextStreamFilter = (context, _) => new(new EarlyAnswerStream(context.PlaintextStream)),
             })
         {
             _metrics = metrics;

@@ -10,7 +10,7 @@ namespace DaprOrders.Sidecar.Hosting;
 /// <summary>One application's sidecar: its Dapr HTTP port, its Dapr gRPC port, and the parts that call the application.</summary>
 public sealed class SidecarHost : IAsyncDisposable
 {
-    private static readonly TimeSpan GracefulStop = TimeSpan.FromSeconds(5);
+    internal static readonly TimeSpan GracefulStop = TimeSpan.FromSeconds(5);
 
     private readonly WebApplication _server;
     private readonly AppLifecycle _lifecycle;
@@ -152,7 +152,7 @@ public sealed class SidecarHost : IAsyncDisposable
         Runtime.Logger.LogInformation("{AppId} asked its sidecar to stop", Runtime.Options.AppId);
         try
         {
-            await StopAsync(CancellationToken.None);
+            await StopAsync(new CancellationToken(canceled: await Runtime.ShutdownRequested));
         }
         catch (Exception e)
         {

@@ -96,7 +96,11 @@ public sealed record RetryPolicy(
 public sealed record CircuitBreakerPolicy(int MaxRequests, TimeSpan Interval, TimeSpan Timeout, string Trip);
 
 /// <summary>Names of policies; null where a target names none.</summary>
-public sealed record PolicyNames(string? Timeout, string? Retry, string? CircuitBreaker);
+public sealed record PolicyNames(string? Timeout, string? Retry, string? CircuitBreaker)
+{
+    /// <summary>Of an actor type whose actors have a breaker each (circuitBreakerScope id or both): how many are kept. 0: the type has one.</summary>
+    public int BreakersKept { get; init; }
+}
 
 public sealed record ComponentPolicyNames(PolicyNames? Inbound, PolicyNames? Outbound);
 

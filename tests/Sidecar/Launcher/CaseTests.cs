@@ -1,12 +1,17 @@
 using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
 using DaprOrders.Sidecar.Launcher;
 using DaprOrders.Sidecar.Tests.Hosting;
+using Microsoft.AspNetCore.Http;
 
 namespace DaprOrders.Sidecar.Tests.Launcher;
 
 /// <summary>Small run files as people have them (Cases), and what <c>dapr run -f</c> makes of each.</summary>
 public sealed class CaseTests : IAsyncDisposable
 {
+    private const string PubSub = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: pubsub}\nspec: {type: pubsub.in-memory, version: v1}\n";
+
     private readonly Workspace _workspace = new();
     private readonly HttpClient _http = new(new HttpClientHandler { AllowAutoRedirect = false });
     private RunningSystem? _system;
@@ -92,11 +97,78 @@ public sealed class CaseTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task An_app_on_the_IPv6_loopback_is_reached_where_its_channel_address_says_so()
+    {
+        Assert.SkipUnless(Socket.OSSupportsIPv6, "This machine has no IPv6.");
+        _workspace.WithCase("ipv6-only-app");
+
+        await StartReadyAsync();
+
+        Assert.Equal("hello", await (await GetAsync("a", "hello")).Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_app_that_answers_before_it_has_read_a_large_body_and_closes_is_heard(bool chunked)
+    {
+        _workspace.WithCase("413-and-close");
+        await StartReadyAsync();
+        using var request = new HttpRequestMessage(HttpMethod.Post, AddressOf("a", "hello")) { Content = new ByteArrayContent(new byte[3_000_000]) };
+        request.Headers.TransferEncodingChunked = chunked;
+
+        using var answer = await _http.SendAsync(request, TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task One_wrong_field_voids_the_whole_list_of_subscriptions_which_is_told()
+    {
+        await using var app = await TestApp.StartAsync(context => context.Request.Path == "/dapr/subscribe"
+            ? context.Response.WriteAsync("""[{"pubsubname":"pubsub","topic":"a","route":"/a"},{"pubsubname":"pubsub","topic":7,"route":"/b"}]""")
+            : Task.CompletedTask);
+        _workspace.WithApps($"- {{appID: a, appDirPath: one, appPort: {app.Port}}}\n").Write("components/pubsub.yaml", PubSub);
+
+        await StartReadyAsync();
+
+        Assert.Contains(
+            "GET /dapr/subscribe of a must answer a JSON list of subscriptions, so it gets none of its own: expected a text in 'topic', got number", _workspace.Shown, StringComparison.Ordinal);
+        using var metadata = JsonDocument.Parse(await _http.GetStringAsync(
+            new Uri($"http://127.0.0.1:{_system!.Dapr["a"].HttpPort}/v1.0/metadata"), TestContext.Current.CancellationToken));
+        Assert.False(metadata.RootElement.TryGetProperty("subscriptions", out _));
+    }
+
+    [Fact]
+    public async Task What_an_app_writes_is_on_the_console_under_its_name()
+    {
+        _workspace.WithCase("app-output");
+
+        await StartAsync();
+
+        await Eventually.HoldsAsync(() => _workspace.Shown.Contains("== APP - a == hello-from-app", StringComparison.Ordinal), "the line of the app");
+    }
+
+    [Theory]
+    [InlineData("console", true, false)]
+    [InlineData("file", false, true)]
+    [InlineData("fileAndConsole", true, true)]
+    public async Task What_an_app_writes_goes_where_the_run_file_says(string destination, bool onConsole, bool inFile)
+    {
+        _workspace.WithApps($"- {{appID: a, appDirPath: one, appLogDestination: {destination}, command: [{Workspace.TinyApp}, say=hello, exit=0]}}\n");
+
+        await (await StartAsync()).Supervisors[0].Running.WaitAsync(TestContext.Current.CancellationToken);
+
+        Assert.Equal(onConsole, _workspace.Shown.Contains("== APP - a == hello", StringComparison.Ordinal));
+        Assert.Equal(inFile, Directory.Exists(_workspace.PathOf("one/.dapr/logs")));
+    }
+
+    [Fact]
     public async Task An_app_is_asked_what_daprd_asks_and_nothing_else()
     {
         await using var app = await TestApp.StartAsync();
         _workspace.WithApps($"- {{appID: a, appDirPath: one, appPort: {app.Port}}}\n")
-            .Write("components/pubsub.yaml", "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: pubsub}\nspec: {type: pubsub.in-memory, version: v1}\n");
+            .Write("components/pubsub.yaml", PubSub);
 
         await StartReadyAsync();
         await GetAsync("a", "hello");
@@ -112,6 +184,7 @@ public sealed class CaseTests : IAsyncDisposable
         return _system;
     }
 
-    private Task<HttpResponseMessage> GetAsync(string app, string path) =>
-        _http.GetAsync(new Uri($"http://127.0.0.1:{_system!.Dapr[app].HttpPort}/v1.0/invoke/{app}/method/{path}"), TestContext.Current.CancellationToken);
+    private Task<HttpResponseMessage> GetAsync(string app, string path) => _http.GetAsync(AddressOf(app, path), TestContext.Current.CancellationToken);
+
+    private Uri AddressOf(string app, string path) => new($"http://127.0.0.1:{_system!.Dapr[app].HttpPort}/v1.0/invoke/{app}/method/{path}");
 }

@@ -126,6 +126,20 @@ public sealed class ResourceLoaderTests
         Assert.Equal(new ComponentPolicyNames(new PolicyNames("slow", "full", null), null), resiliency.Components["pubsub"]);
     }
 
+    [Theory]
+    [InlineData("type", 0)]
+    [InlineData("id", 7)]
+    [InlineData("both", 7)]
+    public void The_scope_of_an_actors_breaker_is_its_type_or_each_actor(string scope, int kept)
+    {
+        using var folder = new ResourceFolder().With(
+            "r.yaml",
+            "apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nspec:\n  policies: {circuitBreakers: {cb: {}}}\n"
+            + $"  targets: {{actors: {{Cart: {{circuitBreaker: cb, circuitBreakerScope: {scope}, circuitBreakerCacheSize: 7}}}}}}\n");
+
+        Assert.Equal(kept, Assert.Single(ResourceLoader.Load([folder.Path]).Resiliencies).Actors["Cart"].BreakersKept);
+    }
+
     [Fact]
     public void A_policy_may_stand_in_another_file_than_the_target_that_names_it()
     {
