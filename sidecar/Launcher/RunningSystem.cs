@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Launcher;
@@ -47,7 +48,7 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     /// <param name="began">When the start began, a timestamp of <paramref name="time"/>.</param>
     /// <param name="failFast">One app that cannot live fails the system (<see cref="Failed"/>); else that is told, and the others go on.</param>
     /// <param name="cancellationToken">Gives the start up.</param>
-    /// <exception cref="LaunchException">A port is taken.</exception>
+    /// <exception cref="LaunchException">A port is taken or refused.</exception>
     /// <exception cref="Resources.ResourceException">A component cannot be started.</exception>
     public static async Task<RunningSystem> StartAsync(
         LaunchPlan plan,
@@ -140,6 +141,12 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
         {
             var taken = Ports.FindTaken(_plan.RunFile);
             throw new LaunchException(taken.Count > 0 ? string.Join(Environment.NewLine, taken) : e.Message, e);
+        }
+        catch (SocketException e)
+        {
+            var refused = Ports.FindRefused(_plan.RunFile);
+            throw new LaunchException(
+                refused.Count > 0 ? $"{string.Join(Environment.NewLine, refused)}{Environment.NewLine}Give other ports in {_plan.RunFile.Path}." : e.Message, e);
         }
 
         var waits = new List<Task>();
