@@ -27,7 +27,7 @@ public sealed class SidecarRuntime
     {
         Options = options;
         Shared = shared;
-        Logger = shared.LoggerFactory.CreateLogger($"DaprOrders.Sidecar.{options.AppId}");
+        Logger = shared.LoggerFactory.CreateLogger(LogCategory(options.AppId));
         Components = components;
         Metrics = new SidecarMetrics(options.AppId, options.AppHealthCheck?.Path);
         Resiliency = new ResiliencyPolicies(options.Resources.Resiliencies.Where(r => r.Scopes.Include(options.AppId)), shared.Time);

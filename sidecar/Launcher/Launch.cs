@@ -44,7 +44,7 @@ internal static class Launch
         if (!options.NoBuild && plan.IsOwnRunFile)
             began = await BuildAsync(plan.RunFile, console, time, began, cancellationToken);
 
-        using var log = new SidecarLog(Path.Combine(plan.DataFolder, "sidecar.log"), console, time);
+        using var log = new SidecarLog(Path.Combine(plan.DataFolder, "sidecar.log"), console, time, plan.RunFile.Apps);
         using var loggerFactory = new LoggerFactory([log]);
         await using var system = await RunningSystem.StartAsync(plan, record, console, loggerFactory, time, began, options.FailFast, cancellationToken);
         try
@@ -114,7 +114,12 @@ internal static class Launch
     {
         console.Line();
         foreach (var app in plan.RunFile.Apps.Where(a => a.AppPort > 0 && a.DaprHttpPort > 0))
-            console.Line($"  {app.AppId,-18} http://localhost:{app.DaprHttpPort}/v1.0/invoke/{app.AppId}/method/    http://localhost:{app.AppPort}/openapi/v1.json");
+        {
+            // Of this repository's services it is known that they describe themselves.
+            var description = plan.IsOwnRunFile ? $"    http://localhost:{app.AppPort}/openapi/v1.json" : "";
+            console.Line($"  {app.AppId,-18} http://localhost:{app.DaprHttpPort}/v1.0/invoke/{app.AppId}/method/{description}");
+        }
+
         console.Line($"  logs               {{app}}/.dapr/logs, {Path.Combine(plan.DataFolder, "sidecar.log")}");
         if (plan.IsOwnRunFile && SampleStock.CurlLine(plan.RunFile) is { } curl)
         {

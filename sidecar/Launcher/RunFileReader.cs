@@ -114,7 +114,8 @@ internal static class RunFileReader
             AppMaxConcurrency = OrZero(own.AppMaxConcurrency, common.AppMaxConcurrency) is >= 1 and var bound ? bound : -1,
             MaxBodyBytes = OrZero(own.MaxBodyBytes, common.MaxBodyBytes) is > 0 and var bytes ? bytes : 4 << 20,
             AppHealthCheck = HealthCheck(own, common),
-            AppLogDestination = own.AppLogDestination == LogDestination.Unset ? common.AppLogDestination : own.AppLogDestination,
+            AppLogDestination = Or(own.AppLogDestination, common.AppLogDestination, LogDestination.FileAndConsole),
+            DaprdLogDestination = Or(own.DaprdLogDestination, common.DaprdLogDestination, LogDestination.File),
         };
 
         int Port(string field)
@@ -152,8 +153,6 @@ internal static class RunFileReader
             resources.Add(Existing(map, "resourcesPath", folder, deprecated, Directory.Exists, "a folder"));
         if (map.Text("appProtocol")?.ToUpperInvariant() is { Length: > 0 } and not "HTTP")
             map.Error($"the embedded sidecar speaks http with apps, got \"{map.Text("appProtocol")}\"", "appProtocol");
-        Destination(map, "daprdLogDestination");
-
         return new Shared
         {
             ConfigFilePath = map.Text("configFilePath") is { Length: > 0 } config
@@ -170,6 +169,7 @@ internal static class RunFileReader
             AppHealthThreshold = map.Integer("appHealthThreshold", minimum: 0) ?? 0,
             Env = map.TextMap("env"),
             AppLogDestination = Destination(map, "appLogDestination"),
+            DaprdLogDestination = Destination(map, "daprdLogDestination"),
         };
     }
 
@@ -216,13 +216,18 @@ internal static class RunFileReader
         return full;
     }
 
-    private static LogDestination Destination(YamlMap map, string field) => map.OneOf(field, "console", "file", "fileAndConsole") switch
+    private static LogDestination Destination(YamlMap map, string field)
     {
-        "console" => LogDestination.Console,
-        "file" => LogDestination.File,
-        "fileAndConsole" => LogDestination.FileAndConsole,
-        _ => LogDestination.Unset,
-    };
+        if (string.IsNullOrEmpty(map.Text(field)))
+            return LogDestination.Unset;
+        return map.OneOf(field, "console", "file", "fileAndConsole") switch
+        {
+            "console" => LogDestination.Console,
+            "file" => LogDestination.File,
+            "fileAndConsole" => LogDestination.FileAndConsole,
+            _ => LogDestination.Unset,
+        };
+    }
 
     /// <summary>A Kubernetes quantity: 4Mi, 16M, 1048576.</summary>
     private static int Bytes(YamlMap map, string field)
@@ -239,6 +244,9 @@ internal static class RunFileReader
     }
 
     private static string? Or(string? own, string? common) => string.IsNullOrEmpty(own) ? string.IsNullOrEmpty(common) ? null : common : own;
+
+    private static LogDestination Or(LogDestination own, LogDestination common, LogDestination standard) =>
+        own != LogDestination.Unset ? own : common != LogDestination.Unset ? common : standard;
 
     private static int OrZero(int own, int common) => own == 0 ? common : own;
 
@@ -271,5 +279,7 @@ internal static class RunFileReader
         public IReadOnlyDictionary<string, string> Env { get; init; } = new Dictionary<string, string>();
 
         public LogDestination AppLogDestination { get; init; }
+
+        public LogDestination DaprdLogDestination { get; init; }
     }
 }

@@ -49,7 +49,7 @@ public sealed class RunFileTests : IDisposable
         Assert.Equal(_workspace.PathOf("components/config.yaml"), app.ConfigFilePath);
         Assert.Equal((7, 8 << 20, "http"), (app.AppMaxConcurrency, app.MaxBodyBytes, app.AppProtocol));
         Assert.Equal(new AppHealthCheck("/live", TimeSpan.FromSeconds(2), TimeSpan.FromMilliseconds(300), 4), app.AppHealthCheck);
-        Assert.Equal(LogDestination.File, app.AppLogDestination);
+        Assert.Equal((LogDestination.File, LogDestination.File), (app.AppLogDestination, app.DaprdLogDestination));
         Assert.Equal([("A", "1"), ("B", "own")], app.Env.OrderBy(e => e.Key).Select(e => (e.Key, e.Value)));
     }
 
@@ -99,7 +99,7 @@ public sealed class RunFileTests : IDisposable
     }
 
     [Fact]
-    public void What_only_matters_to_the_cli_and_daprd_is_passed_over()
+    public void What_only_matters_to_the_cli_and_daprd_is_passed_over_and_logs_go_where_they_go_there()
     {
         Write("""
             version: 1
@@ -108,7 +108,8 @@ public sealed class RunFileTests : IDisposable
             - {appDirPath: one, containerImage: x, createService: true, profilePort: 7777, daprInternalGRPCPort: 5, daprHTTPPort: -1}
             """);
 
-        Assert.Equal(0, Assert.Single(RunFileReader.Read(_workspace.RunFile).Apps).DaprHttpPort);
+        var app = Assert.Single(RunFileReader.Read(_workspace.RunFile).Apps);
+        Assert.Equal((0, LogDestination.FileAndConsole, LogDestination.Console), (app.DaprHttpPort, app.AppLogDestination, app.DaprdLogDestination));
     }
 
     public static TheoryData<string, string, int, string> Mistakes => new()

@@ -72,7 +72,7 @@ internal sealed partial class Workspace : IDisposable
         var plan = Plan();
         var record = ProcessRecord.TryOpen(plan.DataFolder)!;
         var began = TimeProvider.System.GetTimestamp();
-        _log = new SidecarLog(PathOf(".dapr/sidecar.log"), Console, TimeProvider.System);
+        _log = new SidecarLog(PathOf(".dapr/sidecar.log"), Console, TimeProvider.System, plan.RunFile.Apps);
         var system = await RunningSystem.StartAsync(plan, record, Console, new LoggerFactory([_log]), TimeProvider.System, began, failFast, TestContext.Current.CancellationToken);
         return (system, record);
     }
