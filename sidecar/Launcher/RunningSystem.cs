@@ -137,16 +137,11 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
         {
             _dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = _plan.Sidecars, LoggerFactory = loggerFactory, Time = _time }, cancellationToken);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or SocketException)
         {
-            var taken = Ports.FindTaken(_plan.RunFile);
-            throw new LaunchException(taken.Count > 0 ? string.Join(Environment.NewLine, taken) : e.Message, e);
-        }
-        catch (SocketException e)
-        {
-            var refused = Ports.FindRefused(_plan.RunFile);
+            var reasons = Ports.FindTaken(_plan.RunFile) is { Count: > 0 } taken ? taken : Ports.FindRefused(_plan.RunFile);
             throw new LaunchException(
-                refused.Count > 0 ? $"{string.Join(Environment.NewLine, refused)}{Environment.NewLine}Give other ports in {_plan.RunFile.Path}." : e.Message, e);
+                reasons.Count > 0 ? $"{string.Join(Environment.NewLine, reasons)}{Environment.NewLine}Give other ports in {_plan.RunFile.Path}." : e.Message, e);
         }
 
         var waits = new List<Task>();

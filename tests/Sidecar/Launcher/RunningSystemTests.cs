@@ -149,6 +149,32 @@ public sealed class RunningSystemTests : IDisposable
     }
 
     [Fact]
+    public async Task A_port_that_the_system_gives_to_nobody_is_told()
+    {
+        const int Low = 81;
+        Assert.SkipWhen(MayListenOn(Low), $"This user may listen on port {Low} here.");
+        _workspace.WithApps($"- {{appDirPath: one, daprHTTPPort: {Low}}}\n");
+
+        var refusal = await Assert.ThrowsAsync<LaunchException>(() => _workspace.StartAsync());
+
+        Assert.StartsWith($"port {Low}, the Dapr HTTP port of one, is refused by the system: ", refusal.Message, StringComparison.Ordinal);
+
+        static bool MayListenOn(int port)
+        {
+            try
+            {
+                using var listener = new TcpListener(IPAddress.Loopback, port);
+                listener.Start();
+                return true;
+            }
+            catch (SocketException e)
+            {
+                return e.SocketErrorCode != SocketError.AccessDenied;
+            }
+        }
+    }
+
+    [Fact]
     public void A_taken_port_is_named_with_its_process()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
