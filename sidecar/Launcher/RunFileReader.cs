@@ -76,6 +76,8 @@ internal static class RunFileReader
 
         if (!document.Has("apps"))
             document.Error("expected a list of apps, got nothing", "apps");
+        else if (apps.Count == 0 && !document.Findings.HasErrors)
+            document.Error("expected at least one app, got none", "apps");
         document.EndOfFields();
         return new(path, name, apps);
     }

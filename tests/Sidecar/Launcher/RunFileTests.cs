@@ -115,11 +115,12 @@ public sealed class RunFileTests : IDisposable
     public static TheoryData<string, string, int, string> Mistakes => new()
     {
         { "no version", "apps:\n- appDirPath: one\n", 1, "version: expected version: 1, got nothing" },
-        { "version 0", "version: 0\napps: []\n", 1, "version: expected a whole number of 1 or more, got \"0\"" },
+        { "version 0", "version: 0\napps:\n- appDirPath: one\n", 1, "version: expected a whole number of 1 or more, got \"0\"" },
         { "no apps", "version: 1\n", 1, "apps: expected a list of apps, got nothing" },
+        { "an empty list of apps", "version: 1\napps: []\n", 2, "apps: expected at least one app, got none" },
         { "no appDirPath", "version: 1\napps:\n- appID: one\n", 3, "apps[0].appDirPath: expected the folder of the app, got nothing" },
         { "missing folder", "version: 1\napps:\n- appDirPath: three\n", 3, "apps[0].appDirPath: expected a folder, got \"three\"" },
-        { "missing resources", "version: 1\ncommon:\n  resourcesPaths:\n  - nowhere\napps: []\n", 3, "common.resourcesPaths: expected a folder, got \"nowhere\"" },
+        { "missing resources", "version: 1\ncommon:\n  resourcesPaths:\n  - nowhere\napps:\n- appDirPath: one\n", 3, "common.resourcesPaths: expected a folder, got \"nowhere\"" },
         { "missing configuration", "version: 1\napps:\n- appDirPath: one\n  configFilePath: c.yaml\n", 4, "apps[0].configFilePath: expected a file, got \"c.yaml\"" },
         { "port", "version: 1\napps:\n- appDirPath: one\n  appPort: http\n", 4, "apps[0].appPort: expected a whole number" },
         { "port too large", "version: 1\napps:\n- appDirPath: one\n  appPort: 70000\n", 4, "got \"70000\"" },
@@ -150,8 +151,8 @@ public sealed class RunFileTests : IDisposable
 
     public static TheoryData<string, string, int, string> Losses => new()
     {
-        { "unknown field", "version: 1\nverison: 1\napps: []\n", 2, "verison: unknown field; did you mean version?" },
-        { "unknown field in common", "version: 1\ncommon:\n  resourcesPats: x\napps: []\n", 3, "common.resourcesPats: unknown field; did you mean resourcesPath" },
+        { "unknown field", "version: 1\nverison: 1\napps:\n- appDirPath: one\n", 2, "verison: unknown field; did you mean version?" },
+        { "unknown field in common", "version: 1\ncommon:\n  resourcesPats: x\napps:\n- appDirPath: one\n", 3, "common.resourcesPats: unknown field; did you mean resourcesPath" },
         { "unknown field of an app", "version: 1\napps:\n- appDirPath: one\n  appid: x\n", 4, "apps[0].appid: unknown field; did you mean appID?" },
         { "one app port twice", "version: 1\napps:\n- appDirPath: one\n  appPort: 5001\n- appDirPath: two\n  appPort: 5001\n", 6, "apps[1].appPort: port 5001 is already the appPort of one; Dapr starts both" },
     };
