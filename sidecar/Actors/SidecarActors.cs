@@ -69,7 +69,7 @@ internal sealed class SidecarActors : ISidecarPart
     /// <exception cref="Resiliency.CircuitBreakerOpenException"/>
     internal async Task<ActorReply> InvokeAsync(ActorCall call, CancellationToken cancellationToken)
     {
-        if (_runtime.Resiliency.ForActor(call.Actor.Type) is not { } policy)
+        if (_runtime.Resiliency.ForActor(call.Actor.Type, call.Actor.Id) is not { } policy)
             return await _placement.InvokeAsync(call, cancellationToken);
 
         // What asking again cannot mend passes the retries by.

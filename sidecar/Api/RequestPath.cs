@@ -17,6 +17,21 @@ public static class RequestPath
     public static string LastSegment(HttpContext context)
     {
         var path = Raw(context).AsSpan().TrimEnd('/');
-        return Uri.UnescapeDataString(path[(path.LastIndexOf('/') + 1)..].ToString());
+        return Uri.UnescapeDataString(path[(path.LastIndexOf('/') + 1)..].ToString().Replace('+', ' '));
+    }
+
+    /// <summary>daprd decodes the parts of a route as a query is (pkg/api/http/server.go): a plus sign is a space, unless it was sent as %2B.</summary>
+    /// <param name="path">As the server decoded it.</param>
+    /// <param name="raw">As it was sent.</param>
+    public static string WithSpaces(string path, string raw)
+    {
+        if (!raw.Contains('+', StringComparison.Ordinal))
+            return path;
+        var isEncoded = Enumerable.Range(0, raw.Length).Where(at => raw[at] == '+' || raw.AsSpan(at).StartsWith("%2B", StringComparison.OrdinalIgnoreCase))
+            .Select(at => raw[at] == '%').ToList();
+        var signs = 0;
+        var decoded = string.Concat(path.Select(c => c == '+' && !isEncoded.ElementAtOrDefault(signs++) ? ' ' : c));
+        // Where dots took some of the path away it is not known which signs are left.
+        return signs == isEncoded.Count ? decoded : path;
     }
 }

@@ -17,11 +17,17 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
     private readonly Dictionary<string, IAsyncDisposable> _instances = [];
 
     /// <summary>The components that an application may see, secret stores first, since the others may need them.</summary>
+    /// <param name="resources">What its folders declare.</param>
+    /// <param name="appId">Of the application.</param>
+    /// <param name="namespace">Of the application.</param>
+    /// <param name="folder">Where relative paths in metadata start.</param>
+    /// <param name="cancellationToken">Gives it up.</param>
     /// <exception cref="ResourceException">A mistake in a resource, or a component that cannot be initialised and is not to be ignored.</exception>
     public async Task<IReadOnlyList<LoadedComponent>> LoadAsync(
         IReadOnlyList<ComponentResource> resources,
         string appId,
         string @namespace,
+        string folder,
         CancellationToken cancellationToken)
     {
         var visible = resources.Where(resource => resource.Scopes.Include(appId)).ToList();
@@ -38,7 +44,7 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
         {
             try
             {
-                loaded.Add(await LoadAsync(resource, templates, loaded, cancellationToken));
+                loaded.Add(await LoadAsync(resource, templates, folder, loaded, cancellationToken));
             }
             catch (Exception e) when (resource.IgnoreErrors && !cancellationToken.IsCancellationRequested)
             {
@@ -61,17 +67,19 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
     private async Task<LoadedComponent> LoadAsync(
         ComponentResource resource,
         MetadataTemplates templates,
+        string folder,
         IReadOnlyList<LoadedComponent> loaded,
         CancellationToken cancellationToken)
     {
-        ResourceException.ThrowIfAny([.. ComponentTypes.Check(resource)]);
-        var type = ComponentTypes.Find(resource.Type, resource.Version)!;
+        var type = ComponentTypes.Find(resource.Type, resource.Version) ?? throw new ResourceException([.. ComponentTypes.Check(resource)]);
         var values = new List<MetadataValue>(resource.Metadata.Count);
         foreach (var item in resource.Metadata)
         {
-            var value = await SecretReferences.ResolveAsync(item, resource.SecretStore, loaded, cancellationToken);
+            var value = templates.Expand(await SecretReferences.ResolveAsync(item, resource.SecretStore, loaded, cancellationToken));
+            if (type.Paths.Contains(item.Name, StringComparer.OrdinalIgnoreCase))
+                value = FilePaths.Resolve(value, folder);
             values.Add(new MetadataValue(
-                item.Name, templates.Expand(value), item.Location, IsSecret: item.Secret is not null || item.EnvironmentVariable is not null));
+                item.Name, value, item.Location, IsSecret: item.Secret is not null || item.EnvironmentVariable is not null));
         }
 
         var metadata = new ComponentMetadata(resource, values);
@@ -91,6 +99,8 @@ public sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider 
             if (_instances.TryGetValue(identity, out var instance))
                 return instance;
 
+            foreach (var warning in ComponentTypes.Check(resource))
+                _logger.LogWarning("{Warning}", warning);
             using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             var limit = resource.InitTimeout ?? DefaultInitTimeout;
             timeout.CancelAfter(limit);

@@ -29,20 +29,39 @@ public static class ComponentTypes
         SqlitePubSub.ComponentType,
     ];
 
-    public static ComponentType? Find(string name, string version) =>
-        All.FirstOrDefault(type => type.Name == name && type.Version == version);
+    /// <summary>
+    /// As daprd's registries: v1 is also what has no version and v0, and behind the kind of component (the part before the dot) case does not count.
+    /// </summary>
+    public static ComponentType? Find(string name, string version)
+    {
+        version = version.ToUpperInvariant() is "" or "V0" ? "v1" : version;
+        var kind = name[..(name.IndexOf('.', StringComparison.Ordinal) + 1)];
+        return All.FirstOrDefault(type =>
+            type.Name.Equals(name, StringComparison.OrdinalIgnoreCase) && type.Name.StartsWith(kind, StringComparison.Ordinal)
+            && type.Version.Equals(version, StringComparison.OrdinalIgnoreCase));
+    }
 
-    /// <summary>What can be said against a component before its values are known: an unknown type, unknown fields.</summary>
+    /// <summary>What can be said against a component before its values are known: an unknown type, unknown fields, which daprd passes over.</summary>
     public static IEnumerable<ResourceError> Check(ComponentResource resource)
     {
         if (Find(resource.Type, resource.Version) is not { } type)
         {
             var known = string.Join(", ", All.Select(t => $"{t.Name} {t.Version}"));
-            return [new(resource.Location, $"component {resource.Name}: type '{resource.Type}' version '{resource.Version}' is not known here; known are {known}")];
+            var without = resource.IgnoreErrors ? "; it is left out, as its ignoreErrors asks" : "";
+            return
+            [
+                new(resource.Location, $"component {resource.Name}: type '{resource.Type}' version '{resource.Version}' is not known here; known are {known}{without}")
+                {
+                    IsWarning = resource.IgnoreErrors,
+                },
+            ];
         }
 
         return resource.Metadata.Where(item => !type.Fields.Contains(item.Name, StringComparer.OrdinalIgnoreCase)).Select(item => new ResourceError(
             item.Location,
-            $"component {resource.Name}: {resource.Type} has no metadata field '{item.Name}'; it knows {string.Join(", ", type.Fields)}"));
+            $"component {resource.Name}: {resource.Type} has no metadata field '{item.Name}', and Dapr passes over it; it knows {string.Join(", ", type.Fields)}")
+        {
+            IsWarning = true,
+        });
     }
 }

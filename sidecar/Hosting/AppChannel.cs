@@ -89,7 +89,7 @@ public sealed class AppChannel : IDisposable
     /// <summary>Waits, for ever if need be, until something accepts connections on the app port.</summary>
     public async Task WaitForPortAsync(CancellationToken cancellationToken)
     {
-        while (!await AcceptsAsync(cancellationToken))
+        while (!await AcceptsAsync(_options.AppChannelAddress, _options.AppPort, cancellationToken))
             await Task.Delay(PortPollInterval, _time, cancellationToken);
     }
 
@@ -99,14 +99,15 @@ public sealed class AppChannel : IDisposable
         _grpc?.Dispose();
     }
 
-    private async Task<bool> AcceptsAsync(CancellationToken cancellationToken)
+    /// <summary>Somebody accepts connections there, within daprd's half second.</summary>
+    internal static async Task<bool> AcceptsAsync(string address, int port, CancellationToken cancellationToken)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         timeout.CancelAfter(PortDialTimeout);
         using var client = new TcpClient();
         try
         {
-            await client.ConnectAsync(_options.AppChannelAddress, _options.AppPort, timeout.Token);
+            await client.ConnectAsync(address, port, timeout.Token);
             return true;
         }
         catch (SocketException)
@@ -140,6 +141,7 @@ public sealed class AppChannel : IDisposable
                 ActivityHeadersPropagator = null,
                 RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
                 ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
+                PlaintextStreamFilter = (context, _) => new(new EarlyAnswerStream(context.PlaintextStream)),
             })
         {
             _metrics = metrics;

@@ -49,6 +49,9 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     public static async Task<EmbeddedDapr> StartAsync(EmbeddedDaprOptions options, CancellationToken cancellationToken = default)
     {
         var resources = ResourceLoader.Load(options.ResourcesPaths);
+        var logger = options.LoggerFactory.CreateLogger<EmbeddedDapr>();
+        foreach (var warning in resources.Warnings)
+            logger.LogWarning("{Warning}", warning);
         var catalog = new ComponentCatalog(options.LoggerFactory, options.Time);
         var dapr = new EmbeddedDapr(new SharedParts(catalog, new AppDirectory(), options.LoggerFactory, options.Time), resources);
         try

@@ -57,7 +57,7 @@ internal static class RequestPipeline
 
     private static Task GuardHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
     {
-        context.Request.Path = Clean(context.Request.Path);
+        context.Request.Path = Clean(new(RequestPath.WithSpaces(context.Request.Path.Value!, RequestPath.Raw(context))));
         var path = context.Request.Path.Value!;
         // As daprd, no trace begins with what only looks like a question for the health.
         if (!path.StartsWith(Health, StringComparison.Ordinal) && !RequestPath.Raw(context).StartsWith(Health, StringComparison.Ordinal))

@@ -10,7 +10,7 @@ namespace DaprOrders.Sidecar.Hosting;
 /// <summary>One application's sidecar: its Dapr HTTP port, its Dapr gRPC port, and the parts that call the application.</summary>
 public sealed class SidecarHost : IAsyncDisposable
 {
-    private static readonly TimeSpan GracefulStop = TimeSpan.FromSeconds(5);
+    internal static readonly TimeSpan GracefulStop = TimeSpan.FromSeconds(5);
 
     private readonly WebApplication _server;
     private readonly AppLifecycle _lifecycle;
@@ -45,8 +45,8 @@ public sealed class SidecarHost : IAsyncDisposable
     /// <exception cref="IOException">A port is taken.</exception>
     public static async Task<SidecarHost> StartAsync(SidecarOptions options, SharedParts shared, CancellationToken cancellationToken)
     {
-        ResourceException.ThrowIfAny([.. ResourceChecks.CheckSubscriptions(options.Resources, options.AppId)]);
-        var components = await shared.Components.LoadAsync(options.Resources.Components, options.AppId, options.Namespace, cancellationToken);
+        var components = await shared.Components.LoadAsync(
+            options.Resources.Components, options.AppId, options.Namespace, options.Folder ?? Environment.CurrentDirectory, cancellationToken);
         var runtime = new SidecarRuntime(options, shared, components);
         await runtime.Subscriptions.RegisterAsync(cancellationToken);
         ListenOptions? http = null, grpc = null, metrics = null;
@@ -152,7 +152,7 @@ public sealed class SidecarHost : IAsyncDisposable
         Runtime.Logger.LogInformation("{AppId} asked its sidecar to stop", Runtime.Options.AppId);
         try
         {
-            await StopAsync(CancellationToken.None);
+            await StopAsync(new CancellationToken(canceled: await Runtime.ShutdownRequested));
         }
         catch (Exception e)
         {

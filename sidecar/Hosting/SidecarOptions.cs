@@ -5,12 +5,14 @@ namespace DaprOrders.Sidecar.Hosting;
 /// <summary>What one sidecar is started with: the flags and the environment of a daprd.</summary>
 public sealed record SidecarOptions
 {
+    internal const string DefaultAppChannelAddress = "127.0.0.1";
+
     public required string AppId { get; init; }
 
     /// <summary>0 when the application takes no calls.</summary>
     public int AppPort { get; init; }
 
-    public string AppChannelAddress { get; init; } = "127.0.0.1";
+    public string AppChannelAddress { get; init; } = DefaultAppChannelAddress;
 
     public AppProtocol AppProtocol { get; init; }
 
@@ -24,6 +26,9 @@ public sealed record SidecarOptions
     public int? MetricsPort { get; init; }
 
     public string Namespace { get; init; } = "default";
+
+    /// <summary>Where relative paths in components start: what the working directory is to a daprd. Null: that of this process.</summary>
+    public string? Folder { get; init; }
 
     public ResourceSet Resources { get; init; } = ResourceSet.Empty;
 

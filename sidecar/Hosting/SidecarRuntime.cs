@@ -21,13 +21,13 @@ public sealed class SidecarRuntime
     /// <summary>The daprd whose behaviour is the model; the metadata API tells it.</summary>
     public const string DaprVersion = "1.18.1";
 
-    private readonly TaskCompletionSource _shutdown = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<bool> _shutdown = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public SidecarRuntime(SidecarOptions options, SharedParts shared, IReadOnlyList<LoadedComponent> components)
     {
         Options = options;
         Shared = shared;
-        Logger = shared.LoggerFactory.CreateLogger($"DaprOrders.Sidecar.{options.AppId}");
+        Logger = shared.LoggerFactory.CreateLogger(LogCategory(options.AppId));
         Components = components;
         Metrics = new SidecarMetrics(options.AppId, options.AppHealthCheck?.Path);
         Resiliency = new ResiliencyPolicies(options.Resources.Resiliencies.Where(r => r.Scopes.Include(options.AppId)), shared.Time);
@@ -95,8 +95,8 @@ public sealed class SidecarRuntime
     /// <summary>PUT /v1.0/metadata/{key}.</summary>
     public ConcurrentDictionary<string, string> ExtendedMetadata { get; } = new() { ["daprRuntimeVersion"] = DaprVersion };
 
-    /// <summary>Completes when the application asked for the end of its sidecar (POST /v1.0/shutdown).</summary>
-    public Task ShutdownRequested => _shutdown.Task;
+    /// <summary>Completes when the application asked for the end of its sidecar (POST /v1.0/shutdown); true: at once, whatever runs.</summary>
+    public Task<bool> ShutdownRequested => _shutdown.Task;
 
     /// <exception cref="ApiException">There is no such store.</exception>
     public StateStoreComponent StateStore(string name) =>
@@ -104,7 +104,10 @@ public sealed class SidecarRuntime
         : StateStores.Count == 0 ? throw StateErrors.NotConfigured(name, Options.AppId)
         : throw StateErrors.NotFound(name, Options.AppId);
 
-    internal void RequestShutdown() => _shutdown.TrySetResult();
+    /// <summary>Under which the sidecar of an application logs.</summary>
+    internal static string LogCategory(string appId) => $"DaprOrders.Sidecar.{appId}";
+
+    internal void RequestShutdown(bool atOnce) => _shutdown.TrySetResult(atOnce);
 
     private IEnumerable<LoadedComponent> Of<T>() => Components.Where(component => component.Instance is T);
 }

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace DaprOrders.Sidecar.Launcher;
 
 /// <summary>
-/// What an app writes: into {appDirPath}/.dapr/logs/{appID}_app_{time}.log as the Dapr CLI does, and onto the console as far as
-/// <c>appLogDestination</c> says; without it only what reads like an error.
+/// What an app writes: into {appDirPath}/.dapr/logs/{appID}_app_{time}.log and onto the console, as far as <c>appLogDestination</c> says, as the
+/// Dapr CLI does.
 /// </summary>
 internal sealed class AppLog : IDisposable
 {
@@ -41,27 +41,20 @@ internal sealed class AppLog : IDisposable
         }
     }
 
-    public void Write(string line, bool isStandardError)
+    public void Write(string line)
     {
-        // The frames of a stack trace are for the file: on the console they would push away what matters.
+        // The frames of a stack trace would push away what matters from the last lines.
         var isFrame = line.AsSpan().TrimStart() is ['a', 't', ' ', ..] or ['-', '-', '-', ' ', 'E', 'n', 'd', ..];
         lock (_writing)
         {
             _file?.WriteLine(line);
-            if (isFrame && _app.AppLogDestination == LogDestination.Unset)
-                return;
-            _last.Enqueue(line);
+            if (!isFrame)
+                _last.Enqueue(line);
             if (_last.Count > KeptLines)
                 _last.Dequeue();
         }
 
-        var shown = _app.AppLogDestination switch
-        {
-            LogDestination.Console or LogDestination.FileAndConsole => true,
-            LogDestination.File => false,
-            _ => isStandardError || ReadsLikeAnError(line),
-        };
-        if (shown)
+        if (_app.AppLogDestination != LogDestination.File)
             _console.App(_app.AppId, line);
     }
 
@@ -77,11 +70,4 @@ internal sealed class AppLog : IDisposable
         lock (_writing)
             _file?.Dispose();
     }
-
-    /// <summary>The marks of Serilog (text and compact JSON), Microsoft's console logger and an unhandled exception.</summary>
-    private static bool ReadsLikeAnError(string line) =>
-        line.Contains(" ERR]", StringComparison.Ordinal) || line.Contains(" FTL]", StringComparison.Ordinal)
-        || line.Contains("\"@l\":\"Error\"", StringComparison.Ordinal) || line.Contains("\"@l\":\"Fatal\"", StringComparison.Ordinal)
-        || line.StartsWith("fail: ", StringComparison.Ordinal) || line.StartsWith("crit: ", StringComparison.Ordinal)
-        || line.StartsWith("Unhandled exception", StringComparison.Ordinal);
 }

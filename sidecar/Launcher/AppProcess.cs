@@ -10,14 +10,16 @@ internal sealed class AppProcess : IDisposable
 
     private readonly Process _process;
     private readonly Task _output;
+    private readonly ProcessJob? _tree;
 
     private AppProcess(Process process, AppLog log)
     {
         _process = process;
+        _tree = OperatingSystem.IsWindows() ? ProcessJob.Around(process) : null;
         Mark = ProcessMark.Of(process);
         _output = Task.WhenAll(
-            CopyAsync(process.StandardOutput, line => log.Write(line, isStandardError: false)),
-            CopyAsync(process.StandardError, line => log.Write(line, isStandardError: true)));
+            CopyAsync(process.StandardOutput, log.Write),
+            CopyAsync(process.StandardError, log.Write));
         Exited = WaitForExitAsync();
     }
 
@@ -69,9 +71,14 @@ internal sealed class AppProcess : IDisposable
 
         foreach (var descendant in descendants)
             descendant.Kill();
+        _tree?.Dispose();
     }
 
-    public void Dispose() => _process.Dispose();
+    public void Dispose()
+    {
+        _tree?.Dispose();
+        _process.Dispose();
+    }
 
     /// <summary>As the CLI (Go) finds a program: a path starts at the app's folder, a bare name is looked up in PATH.</summary>
     private static string Resolve(string program, string folder)

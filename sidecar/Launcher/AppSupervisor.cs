@@ -1,6 +1,6 @@
 namespace DaprOrders.Sidecar.Launcher;
 
-/// <summary>When a dead app is started again, and when the run is given up. Delays double with each death at once.</summary>
+/// <summary>When a dead app is started again, and when it is given up. Delays double with each death at once.</summary>
 internal sealed record RestartPolicy(TimeSpan AtOnce, int DeathsAtOnce, TimeSpan FirstDelay)
 {
     public static RestartPolicy Default { get; } = new(TimeSpan.FromSeconds(5), 3, TimeSpan.FromMilliseconds(250));

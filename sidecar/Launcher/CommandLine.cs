@@ -27,6 +27,18 @@ internal static class CommandLine
 
     private static readonly Option<bool> NoBuild = new("--no-build") { Description = "Starts what was built last", Recursive = true };
 
+    private static readonly Option<bool> FailFast = new("--fail-fast")
+    {
+        Description = "Ends the run when an app cannot be kept alive; without it the others go on, as with dapr run",
+        Recursive = true,
+    };
+
+    private static readonly Option<bool> Strict = new("--strict")
+    {
+        Description = "Does not start where a file holds what Dapr passes over; without it that is told as a warning",
+        Recursive = true,
+    };
+
     private static readonly Option<int> Wait = new("--wait")
     {
         Description = "How long the flow may take to come to rest",
@@ -43,7 +55,7 @@ internal static class CommandLine
         audit.SetAction((parsed, token) => WithSignalsAsync(
             t => AuditCommand.RunAsync(parsed.GetValue(RunFile), TimeSpan.FromSeconds(parsed.GetValue(Wait)), new LaunchConsole(), t), token));
 
-        var root = new RootCommand("Runs a Dapr multi-app run file with embedded sidecars: nothing to install, for development and tests") { RunFile, ResourcesPath, Reset, NoBuild, demo, audit };
+        var root = new RootCommand("Runs a Dapr multi-app run file with embedded sidecars: nothing to install, for development and tests") { RunFile, ResourcesPath, Reset, NoBuild, FailFast, Strict, demo, audit };
         root.SetAction((parsed, token) => WithSignalsAsync(t => Launch.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
         return root.Parse(arguments).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = EndWithin });
     }
@@ -54,6 +66,8 @@ internal static class CommandLine
         ResourcesPath = parsed.GetValue(ResourcesPath),
         Reset = parsed.GetValue(Reset),
         NoBuild = parsed.GetValue(NoBuild),
+        FailFast = parsed.GetValue(FailFast),
+        Strict = parsed.GetValue(Strict),
     };
 
     /// <summary>

@@ -6,7 +6,7 @@ namespace DaprOrders.Sidecar.Launcher;
 /// <summary>A run from the command line: everything that can be wrong is looked for before anything is started.</summary>
 internal static class Launch
 {
-    /// <summary>Runs until Ctrl-C, SIGTERM, or the failure of an app; answers the exit code.</summary>
+    /// <summary>Runs until Ctrl-C, SIGTERM, or with --fail-fast the failure of an app; answers the exit code.</summary>
     public static Task<int> RunAsync(LaunchOptions options, LaunchConsole console, CancellationToken cancellationToken) =>
         GuardAsync(console, async () =>
         {
@@ -29,7 +29,7 @@ internal static class Launch
         RefuseProduction();
         var plan = LaunchPlan.Read(options);
         foreach (var warning in plan.Warnings)
-            console.Warning(warning);
+            console.Warning(warning.ToString());
         if (options.Reset && !plan.IsOwnRunFile)
             throw new LaunchException("--reset empties data/ of this repository; what another run file keeps, and where, its components say.");
 
@@ -44,14 +44,12 @@ internal static class Launch
         if (!options.NoBuild && plan.IsOwnRunFile)
             began = await BuildAsync(plan.RunFile, console, time, began, cancellationToken);
 
-        // Relative paths in components start here, as they do for a daprd that `dapr run -f .` starts.
-        Environment.CurrentDirectory = plan.RunFile.Folder;
-        using var log = new SidecarLog(Path.Combine(plan.DataFolder, "sidecar.log"), console, time);
+        using var log = new SidecarLog(Path.Combine(plan.DataFolder, "sidecar.log"), console, time, plan.RunFile.Apps);
         using var loggerFactory = new LoggerFactory([log]);
-        await using var system = await RunningSystem.StartAsync(plan, record, console, loggerFactory, time, began, cancellationToken);
+        await using var system = await RunningSystem.StartAsync(plan, record, console, loggerFactory, time, began, options.FailFast, cancellationToken);
         try
         {
-            await (await Task.WhenAny(system.Ready, system.Failed)).WaitAsync(cancellationToken);
+            await await Task.WhenAny(system.Ready, system.Failed).WaitAsync(cancellationToken);
             await use(system, plan);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -116,7 +114,12 @@ internal static class Launch
     {
         console.Line();
         foreach (var app in plan.RunFile.Apps.Where(a => a.AppPort > 0 && a.DaprHttpPort > 0))
-            console.Line($"  {app.AppId,-18} http://localhost:{app.DaprHttpPort}/v1.0/invoke/{app.AppId}/method/    http://localhost:{app.AppPort}/openapi/v1.json");
+        {
+            // Of this repository's services it is known that they describe themselves.
+            var description = plan.IsOwnRunFile ? $"    http://localhost:{app.AppPort}/openapi/v1.json" : "";
+            console.Line($"  {app.AppId,-18} http://localhost:{app.DaprHttpPort}/v1.0/invoke/{app.AppId}/method/{description}");
+        }
+
         console.Line($"  logs               {{app}}/.dapr/logs, {Path.Combine(plan.DataFolder, "sidecar.log")}");
         if (plan.IsOwnRunFile && SampleStock.CurlLine(plan.RunFile) is { } curl)
         {

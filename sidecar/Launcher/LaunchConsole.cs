@@ -25,8 +25,11 @@ internal sealed class LaunchConsole
 
     public void Error(string text) => Write("[red]error[/] ", text);
 
-    /// <summary>A line of an app's own output.</summary>
-    public void App(string appId, string line) => Write($"[grey]{Markup.Escape(appId)} |[/] ", line);
+    /// <summary>A line of an app's own output, marked as the Dapr CLI does.</summary>
+    public void App(string appId, string line) => Write($"[blue]== APP - {Markup.Escape(appId)} ==[/] ", line);
+
+    /// <summary>A line of a sidecar's log; null for what belongs to all of them.</summary>
+    public void Sidecar(string? appId, string line) => Write($"[grey]== DAPR{Markup.Escape(appId is null ? "" : $" - {appId}")} ==[/] ", line);
 
     private void Write(string markup, string text)
     {

@@ -7,7 +7,7 @@ namespace DaprOrders.Sidecar.Launcher;
 /// <summary>What the command line asks for. Paths start at the working directory.</summary>
 internal sealed record LaunchOptions
 {
-    /// <summary>Null: this repository's dapr.yaml.</summary>
+    /// <summary>Null: the dapr.yaml of the working directory or above it, else of this repository.</summary>
     public string? RunFile { get; init; }
 
     /// <summary>Null: components/local for this repository's run file, nothing replaced in another.</summary>
@@ -16,10 +16,16 @@ internal sealed record LaunchOptions
     public bool Reset { get; init; }
 
     public bool NoBuild { get; init; }
+
+    /// <summary>What Dapr passes over in files, and else is a warning, is a mistake.</summary>
+    public bool Strict { get; init; }
+
+    /// <summary>An app or a sidecar that cannot live ends the run; else the others go on, as with <c>dapr run</c>.</summary>
+    public bool FailFast { get; init; }
 }
 
-/// <summary>A run file with all that it names, read and found free of mistakes.</summary>
-internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions> Sidecars, bool IsOwnRunFile, IReadOnlyList<string> Warnings)
+/// <summary>A run file with all that it names, read and found free of mistakes; <c>Warnings</c>: what Dapr passes over in them, or does without.</summary>
+internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions> Sidecars, bool IsOwnRunFile, IReadOnlyList<ResourceError> Warnings)
 {
     /// <summary>The folder that dapr.yaml names for a machine with Redis, and that another broker's folder takes the place of.</summary>
     private const string Replaced = "components/redis";
@@ -29,7 +35,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
     /// <summary>What the components and the launcher keep between runs: data/ here, .dapr/ beside another's run file.</summary>
     public string DataFolder => Path.Combine(RunFile.Folder, IsOwnRunFile ? "data" : ".dapr");
 
-    /// <exception cref="ResourceException">Every mistake in the run file and in the files that it names.</exception>
+    /// <exception cref="ResourceException">Every mistake in the run file and in the files that it names; the warnings too, where asked to be strict.</exception>
     public static LaunchPlan Read(LaunchOptions options)
     {
         var errors = new List<ResourceError>();
@@ -39,28 +45,27 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
             throw new ResourceException(errors);
 
         runFile = WithBroker(runFile, options, isOwn);
-        var warnings = new List<string>();
         var resources = new Dictionary<string, ResourceSet>(StringComparer.Ordinal);
         var configurations = new Dictionary<string, ConfigurationResource>(StringComparer.Ordinal);
         var sidecars = new List<SidecarOptions>();
         foreach (var app in runFile.Apps)
         {
+            // A folder that is missing was told with the run file, and all that it lacks would only hide that.
+            if (!app.ResourcesPaths.All(Directory.Exists))
+                continue;
             var key = string.Join('\n', app.ResourcesPaths);
             if (!resources.TryGetValue(key, out var set))
                 resources[key] = set = ResourceLoader.Load(app.ResourcesPaths, errors);
             if (app.ConfigFilePath is { } file && !configurations.ContainsKey(file))
-            {
                 configurations[file] = ResourceLoader.LoadConfiguration(file, errors);
-                warnings.AddRange(configurations[file].NotSupported.Select(s => $"{file}: {s} has no effect in the embedded sidecar"));
-            }
 
             errors.AddRange(set.Components.Where(c => c.Scopes.Include(app.AppId)).SelectMany(ComponentTypes.Check));
             errors.AddRange(ResourceChecks.CheckSubscriptions(set, app.AppId));
             sidecars.Add(OptionsOf(app, set, app.ConfigFilePath is null ? ConfigurationResource.Default : configurations[app.ConfigFilePath]));
         }
 
-        ResourceException.ThrowIfAny(errors);
-        return new(runFile, sidecars, isOwn, warnings);
+        ResourceException.ThrowIfAny(errors, options.Strict);
+        return new(runFile, sidecars, isOwn, ResourceException.InOrder(errors));
     }
 
     /// <summary>The dapr.yaml of the working directory or a folder above it, else of a folder above this program.</summary>
@@ -86,6 +91,8 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         var replacement = options.ResourcesPath is { } path ? Path.GetFullPath(path) : isOwn && Directory.Exists(local) ? local : null;
         if (replacement is null)
             return runFile;
+        if (!Directory.Exists(replacement))
+            throw new LaunchException($"--resources-path: expected a folder with resource files, got \"{options.ResourcesPath}\", and {replacement} does not exist.");
         if (!runFile.Apps.Any(a => a.ResourcesPaths.Contains(replaced)))
         {
             return options.ResourcesPath is null
@@ -103,12 +110,13 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
     {
         AppId = app.AppId,
         AppPort = app.AppPort,
-        AppChannelAddress = app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : "127.0.0.1",
+        AppChannelAddress = app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : SidecarOptions.DefaultAppChannelAddress,
         AppProtocol = Enum.Parse<AppProtocol>(app.AppProtocol, ignoreCase: true),
         HttpPort = app.DaprHttpPort,
         GrpcPort = app.DaprGrpcPort,
         MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,
         Namespace = Environment.GetEnvironmentVariable("NAMESPACE") is { Length: > 0 } name ? name : "default",
+        Folder = app.AppDirPath,
         Resources = resources,
         Configuration = configuration,
         // As with the CLI, tokens come from the environment that starts the run, not from env of the run file, which is the app's alone.

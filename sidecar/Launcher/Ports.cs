@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Net.NetworkInformation;
+using System.Net.Sockets;
 
 namespace DaprOrders.Sidecar.Launcher;
 
@@ -27,6 +29,34 @@ internal static class Ports
         }
 
         return taken;
+    }
+
+    /// <summary>One line for each Dapr port that the system gives to nobody: low ones of most users, and on Windows the ranges that it has reserved.</summary>
+    public static IReadOnlyList<string> FindRefused(RunFile runFile)
+    {
+        var refused = new List<string>();
+        foreach (var app in runFile.Apps)
+        {
+            Check(app.DaprHttpPort, "Dapr HTTP port");
+            Check(app.DaprGrpcPort, "Dapr gRPC port");
+            Check(app.MetricsPort, "metrics port");
+
+            void Check(int port, string what)
+            {
+                try
+                {
+                    using var listener = new TcpListener(IPAddress.Loopback, port);
+                    listener.Start();
+                }
+                catch (SocketException e)
+                {
+                    var hint = OperatingSystem.IsWindows() ? "; what Windows has reserved tells: netsh interface ipv4 show excludedportrange protocol=tcp" : "";
+                    refused.Add($"port {port}, the {what} of {app.AppId}, is refused by the system: {e.Message}{hint}");
+                }
+            }
+        }
+
+        return refused;
     }
 
     /// <summary>For instance <c>process 4711 (redis-server)</c>; <c>another process</c> where the platform does not tell.</summary>

@@ -68,7 +68,7 @@ internal static partial class ProcessTree
 
     /// <summary>
     /// The descendants of a process. Once it has ended they belong to nobody and cannot be found: so look before. Empty on Windows, where
-    /// killing the tree later finds them still (a parent's number stays).
+    /// <see cref="ProcessJob"/> holds them.
     /// </summary>
     public static IReadOnlyList<ProcessMark> DescendantsOf(int processId)
     {

@@ -11,7 +11,7 @@ public sealed record RunFile(string Path, string? Name, IReadOnlyList<RunApp> Ap
 
 public enum LogDestination
 {
-    /// <summary>Not said: a file, and errors on the console.</summary>
+    /// <summary>Not said.</summary>
     Unset,
     Console,
     File,
@@ -56,5 +56,9 @@ public sealed record RunApp
 
     public AppHealthCheck? AppHealthCheck { get; init; }
 
-    public LogDestination AppLogDestination { get; init; }
+    /// <summary>What the app writes.</summary>
+    public LogDestination AppLogDestination { get; init; } = LogDestination.FileAndConsole;
+
+    /// <summary>What its sidecar logs.</summary>
+    public LogDestination DaprdLogDestination { get; init; } = LogDestination.File;
 }

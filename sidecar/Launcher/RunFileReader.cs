@@ -5,12 +5,14 @@ using DaprOrders.Sidecar.Resources;
 namespace DaprOrders.Sidecar.Launcher;
 
 /// <summary>
-/// Reads dapr.yaml with the rules of the Dapr CLI 1.18 (pkg/runfileconfig), but strictly: the CLI ignores what it does not know.
+/// Reads dapr.yaml with the rules of the Dapr CLI 1.18 (pkg/runfileconfig), and tells what the CLI ignores in silence.
 /// Merge: an app's value wins, an empty, zero or false one takes the value of <c>common</c>; <c>env</c> is merged by key. Paths in
 /// <c>common</c>, and <c>appDirPath</c>, start at the run file's folder, other paths of an app at its <c>appDirPath</c>.
 /// </summary>
 internal static class RunFileReader
 {
+    private const string AppPort = "appPort";
+
     /// <summary>Valid, without a meaning here: the control plane, containers, profiling and logging of a daprd process.</summary>
     private static readonly string[] SharedWithoutEffect =
     [
@@ -48,7 +50,9 @@ internal static class RunFileReader
             return null;
         }
 
-        return Read(path, document);
+        var runFile = Read(path, document);
+        errors.AddRange(document.Findings.All);
+        return runFile;
     }
 
     private static RunFile Read(string path, YamlMap document)
@@ -72,6 +76,8 @@ internal static class RunFileReader
 
         if (!document.Has("apps"))
             document.Error("expected a list of apps, got nothing", "apps");
+        else if (apps.Count == 0 && !document.Findings.HasErrors)
+            document.Error("expected at least one app, got none", "apps");
         document.EndOfFields();
         return new(path, name, apps);
     }
@@ -97,9 +103,9 @@ internal static class RunFileReader
             AppId = appId,
             AppDirPath = appDir,
             Location = map.Location,
-            Command = map.Texts("command"),
+            Command = ReadCommand(map),
             Env = env,
-            AppPort = Port("appPort"),
+            AppPort = Port(AppPort),
             DaprHttpPort = Port("daprHTTPPort"),
             DaprGrpcPort = Port("daprGRPCPort"),
             MetricsPort = Port("metricsPort"),
@@ -110,7 +116,8 @@ internal static class RunFileReader
             AppMaxConcurrency = OrZero(own.AppMaxConcurrency, common.AppMaxConcurrency) is >= 1 and var bound ? bound : -1,
             MaxBodyBytes = OrZero(own.MaxBodyBytes, common.MaxBodyBytes) is > 0 and var bytes ? bytes : 4 << 20,
             AppHealthCheck = HealthCheck(own, common),
-            AppLogDestination = own.AppLogDestination == LogDestination.Unset ? common.AppLogDestination : own.AppLogDestination,
+            AppLogDestination = Or(own.AppLogDestination, common.AppLogDestination, LogDestination.FileAndConsole),
+            DaprdLogDestination = Or(own.DaprdLogDestination, common.DaprdLogDestination, LogDestination.File),
         };
 
         int Port(string field)
@@ -119,20 +126,35 @@ internal static class RunFileReader
             if (port <= 0)
                 return 0;
             if (!ports.TryAdd(port, $"{field} of {appId}"))
-                map.Error($"port {port} is already the {ports[port]}", field);
+            {
+                var taken = $"port {port} is already the {ports[port]}";
+                if (field == AppPort && ports[port].StartsWith(AppPort, StringComparison.Ordinal))
+                    map.Warning($"{taken}; Dapr starts both, and one of them will find it taken", field);
+                else
+                    map.Error(taken, field);
+            }
+
             return port;
         }
+    }
+
+    private static IReadOnlyList<string> ReadCommand(YamlMap map)
+    {
+        var command = map.Words("command");
+        if (command is [var program, ..] && string.IsNullOrWhiteSpace(program))
+            map.Error("expected a program and its arguments, got an empty word", "command");
+        return command;
     }
 
     private static Shared ReadShared(YamlMap map, string folder)
     {
         map.Skip(SharedWithoutEffect);
         var resources = map.Texts("resourcesPaths").Select(p => Existing(map, "resourcesPaths", folder, p, Directory.Exists, "a folder")).ToList();
-        if (map.Text("resourcesPath") is { Length: > 0 } deprecated)
+        // The list wins over the field that it has replaced.
+        if (map.Text("resourcesPath") is { Length: > 0 } deprecated && resources.Count == 0)
             resources.Add(Existing(map, "resourcesPath", folder, deprecated, Directory.Exists, "a folder"));
         if (map.Text("appProtocol") is { Length: > 0 } protocol && protocol.ToUpperInvariant() is not ("HTTP" or "HTTPS" or "H2C" or "GRPC" or "GRPCS"))
             map.Error($"must be http, https, h2c, grpc or grpcs, got \"{protocol}\"", "appProtocol");
-        Destination(map, "daprdLogDestination");
 
         return new Shared
         {
@@ -150,6 +172,7 @@ internal static class RunFileReader
             AppHealthThreshold = map.Integer("appHealthThreshold", minimum: 0) ?? 0,
             Env = map.TextMap("env"),
             AppLogDestination = Destination(map, "appLogDestination"),
+            DaprdLogDestination = Destination(map, "daprdLogDestination"),
         };
     }
 
@@ -196,13 +219,18 @@ internal static class RunFileReader
         return full;
     }
 
-    private static LogDestination Destination(YamlMap map, string field) => map.OneOf(field, "console", "file", "fileAndConsole") switch
+    private static LogDestination Destination(YamlMap map, string field)
     {
-        "console" => LogDestination.Console,
-        "file" => LogDestination.File,
-        "fileAndConsole" => LogDestination.FileAndConsole,
-        _ => LogDestination.Unset,
-    };
+        if (string.IsNullOrEmpty(map.Text(field)))
+            return LogDestination.Unset;
+        return map.OneOf(field, "console", "file", "fileAndConsole") switch
+        {
+            "console" => LogDestination.Console,
+            "file" => LogDestination.File,
+            "fileAndConsole" => LogDestination.FileAndConsole,
+            _ => LogDestination.Unset,
+        };
+    }
 
     /// <summary>A Kubernetes quantity: 4Mi, 16M, 1048576.</summary>
     private static int Bytes(YamlMap map, string field)
@@ -219,6 +247,9 @@ internal static class RunFileReader
     }
 
     private static string? Or(string? own, string? common) => string.IsNullOrEmpty(own) ? string.IsNullOrEmpty(common) ? null : common : own;
+
+    private static LogDestination Or(LogDestination own, LogDestination common, LogDestination standard) =>
+        own != LogDestination.Unset ? own : common != LogDestination.Unset ? common : standard;
 
     private static int OrZero(int own, int common) => own == 0 ? common : own;
 
@@ -251,5 +282,7 @@ internal static class RunFileReader
         public IReadOnlyDictionary<string, string> Env { get; init; } = new Dictionary<string, string>();
 
         public LogDestination AppLogDestination { get; init; }
+
+        public LogDestination DaprdLogDestination { get; init; }
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Launcher;
@@ -17,19 +18,19 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     private readonly LaunchConsole _console;
     private readonly TimeProvider _time;
     private readonly long _began;
+    private readonly bool _failFast;
     private readonly CancellationTokenSource _stopping = new();
-    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(2), MaxResponseContentBufferSize = 1 << 20 };
     private readonly List<AppSupervisor> _supervisors = [];
     private Guard? _guard;
     private EmbeddedDapr? _dapr;
 
-    private RunningSystem(LaunchPlan plan, ProcessRecord record, LaunchConsole console, TimeProvider time, long began) =>
-        (_plan, _record, _console, _time, _began) = (plan, record, console, time, began);
+    private RunningSystem(LaunchPlan plan, ProcessRecord record, LaunchConsole console, TimeProvider time, long began, bool failFast) =>
+        (_plan, _record, _console, _time, _began, _failFast) = (plan, record, console, time, began, failFast);
 
-    /// <summary>Every app can take work.</summary>
+    /// <summary>Every app can take work, but for those that were given up.</summary>
     public Task Ready { get; private set; } = Task.CompletedTask;
 
-    /// <summary>Fails with the reason when an app or a sidecar cannot live; never ends otherwise.</summary>
+    /// <summary>Fails with the reason when an app or a sidecar cannot live and the run is to end by it; never ends otherwise.</summary>
     public Task Failed { get; private set; } = Task.CompletedTask;
 
     /// <summary>The time since the start, without a build.</summary>
@@ -45,13 +46,21 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     /// <param name="loggerFactory">The sidecars' log.</param>
     /// <param name="time">The clock.</param>
     /// <param name="began">When the start began, a timestamp of <paramref name="time"/>.</param>
+    /// <param name="failFast">One app that cannot live fails the system (<see cref="Failed"/>); else that is told, and the others go on.</param>
     /// <param name="cancellationToken">Gives the start up.</param>
-    /// <exception cref="LaunchException">A port is taken, a program cannot be started.</exception>
+    /// <exception cref="LaunchException">A port is taken or refused.</exception>
     /// <exception cref="Resources.ResourceException">A component cannot be started.</exception>
     public static async Task<RunningSystem> StartAsync(
-        LaunchPlan plan, ProcessRecord record, LaunchConsole console, ILoggerFactory loggerFactory, TimeProvider time, long began, CancellationToken cancellationToken)
+        LaunchPlan plan,
+        ProcessRecord record,
+        LaunchConsole console,
+        ILoggerFactory loggerFactory,
+        TimeProvider time,
+        long began,
+        bool failFast,
+        CancellationToken cancellationToken)
     {
-        var system = new RunningSystem(plan, record, console, time, began);
+        var system = new RunningSystem(plan, record, console, time, began, failFast);
         try
         {
             await system.StartAsync(loggerFactory, cancellationToken);
@@ -101,7 +110,6 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
             _guard.Dispose();
         }
 
-        _http.Dispose();
         _stopping.Dispose();
     }
 
@@ -129,10 +137,11 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
         {
             _dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = _plan.Sidecars, LoggerFactory = loggerFactory, Time = _time }, cancellationToken);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or SocketException)
         {
-            var taken = Ports.FindTaken(_plan.RunFile);
-            throw new LaunchException(taken.Count > 0 ? string.Join(Environment.NewLine, taken) : e.Message, e);
+            var reasons = Ports.FindTaken(_plan.RunFile) is { Count: > 0 } taken ? taken : Ports.FindRefused(_plan.RunFile);
+            throw new LaunchException(
+                reasons.Count > 0 ? $"{string.Join(Environment.NewLine, reasons)}{Environment.NewLine}Give other ports in {_plan.RunFile.Path}." : e.Message, e);
         }
 
         var waits = new List<Task>();
@@ -146,46 +155,67 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
                 {
                     AfterRestart = async token =>
                     {
-                        await WaitForAppAsync(app, token);
+                        await AppReadiness.WaitForReturnAsync(app, sidecar.Runtime, token);
                         _console.Good("ready", $"{app.AppId} again");
                     },
                 };
                 _supervisors.Add(supervisor);
-                await supervisor.Started;
+                // In the order of the file; one that cannot be started is told with those that die.
+                await Task.WhenAny(supervisor.Started);
                 lives.Add(supervisor.Running);
             }
 
-            waits.Add(TellWhenReadyAsync(app, sidecar, supervisor, _stopping.Token));
+            lives.Add(LifeOfAsync(app, sidecar));
+            waits.Add(TellWhenReadyOrGivenUpAsync(app, sidecar, supervisor));
         }
 
         Ready = Task.WhenAll(waits);
-        Failed = FirstFailureAsync([.. lives, .. _dapr.Sidecars.Select(s => s.Ready)]);
+        Failed = WatchAsync(lives);
+    }
+
+    private async Task TellWhenReadyOrGivenUpAsync(RunApp app, SidecarHost sidecar, AppSupervisor? supervisor)
+    {
+        var ready = TellWhenReadyAsync(app, sidecar, supervisor, _stopping.Token);
+        var givenUp = new TaskCompletionSource();
+        foreach (var life in new[] { supervisor?.Running, sidecar.Ready }.OfType<Task>())
+            _ = life.ContinueWith(_ => givenUp.TrySetResult(), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        // One that was given up may be ready yet, when somebody starts it by hand.
+        if (await Task.WhenAny(ready, givenUp.Task) == ready && !sidecar.Ready.IsFaulted)
+            await ready;
+    }
+
+    private static async Task LifeOfAsync(RunApp app, SidecarHost sidecar)
+    {
+        try
+        {
+            await sidecar.Ready;
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            throw new LaunchException($"the sidecar of {app.AppId} cannot do its work: {e.Message}", e);
+        }
     }
 
     private async Task TellWhenReadyAsync(RunApp app, SidecarHost sidecar, AppSupervisor? supervisor, CancellationToken cancellationToken)
     {
         if (supervisor is null && app.AppPort > 0)
             _console.Line($"waiting for {app.AppId}, which has no command: start it on port {app.AppPort}");
-        await WaitForAppAsync(app, cancellationToken);
-        await sidecar.Ready.WaitAsync(cancellationToken);
+        await AppReadiness.WaitAsync(app, sidecar.Ready, why => _console.Warning($"{app.AppId} is not ready yet: {why}"), _time, cancellationToken);
         var seconds = SinceBegin.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture);
         var address = app.AppPort > 0 ? $"http://localhost:{app.AppPort}" : "no app port";
         _console.Good("ready", $"{app.AppId,-18} {seconds,5} s  {address,-22} Dapr http://localhost:{sidecar.HttpPort}, gRPC {sidecar.GrpcPort}");
     }
 
-    private async Task WaitForAppAsync(RunApp app, CancellationToken cancellationToken)
-    {
-        if (app.AppPort > 0)
-            await AppReadiness.WaitAsync(_http, app.AppPort, app.AppChannelAddress, why => _console.Warning($"{app.AppId} is not ready yet: {why}"), cancellationToken);
-    }
-
-    private static async Task FirstFailureAsync(List<Task> lives)
+    /// <summary>What cannot live is told, or is the end of all; as with <c>dapr run</c>, a run without a living app goes on.</summary>
+    private async Task WatchAsync(List<Task> lives)
     {
         while (lives.Count > 0)
         {
             var ended = await Task.WhenAny(lives);
-            if (ended.IsFaulted)
+            if (ended.IsFaulted && _failFast)
                 await ended;
+            if (ended.IsFaulted)
+                _console.Error($"{ended.Exception.InnerException!.Message}{Environment.NewLine}The others go on (--fail-fast ends the run instead).");
             lives.Remove(ended);
         }
 

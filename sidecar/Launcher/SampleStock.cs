@@ -30,7 +30,10 @@ internal static class SampleStock
             return null;
         const string Body = $$"""{"customerId":"c-42","paymentMethod":"pm_card_ok","lines":[{"sku":"{{Sku}}","quantity":2}]}""";
         var quoted = OperatingSystem.IsWindows() ? $"\"{Body.Replace("\"", "\\\"", StringComparison.Ordinal)}\"" : $"'{Body}'";
-        return $"curl -i {ordering}orders -H \"Content-Type: application/json\" -d {quoted}";
+        // The shell puts the token in: a line on a screen should not tell it.
+        var token = string.IsNullOrEmpty(Environment.GetEnvironmentVariable("DAPR_API_TOKEN")) ? ""
+            : OperatingSystem.IsWindows() ? " -H \"dapr-api-token: %DAPR_API_TOKEN%\"" : " -H \"dapr-api-token: $DAPR_API_TOKEN\"";
+        return $"curl -i {ordering}orders{token} -H \"Content-Type: application/json\" -d {quoted}";
     }
 
     /// <summary>Where an app is reached through its own sidecar; null where the run file has none such.</summary>

@@ -9,7 +9,7 @@ internal sealed class ShopClient(Uri ordering, Uri inventory) : IDisposable
     private static readonly TimeSpan EndWithin = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(5);
 
-    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(10) };
+    private readonly HttpClient _http = CreateClient();
 
     /// <summary>Puts a product on the price list, in euros.</summary>
     public async Task OfferAsync(string sku, string name, decimal price, CancellationToken cancellationToken)
@@ -76,6 +76,15 @@ internal sealed class ShopClient(Uri ordering, Uri inventory) : IDisposable
     }
 
     public void Dispose() => _http.Dispose();
+
+    /// <summary>Sidecars that ask for DAPR_API_TOKEN have it from the same environment.</summary>
+    private static HttpClient CreateClient()
+    {
+        var http = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
+        if (Environment.GetEnvironmentVariable("DAPR_API_TOKEN") is { Length: > 0 } token)
+            http.DefaultRequestHeaders.Add("dapr-api-token", token);
+        return http;
+    }
 
     private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken, bool mayBeMissing = false)
     {

@@ -1,26 +1,28 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Launcher;
 
-/// <summary>The log of all sidecars: one file; errors also on the console.</summary>
+/// <summary>The log of all sidecars: one file, and the console for those of whom <c>daprdLogDestination</c> says so. Errors are always on the console.</summary>
 internal sealed class SidecarLog : ILoggerProvider
 {
     private readonly LogFile _file;
     private readonly LaunchConsole _console;
     private readonly TimeProvider _time;
+    private readonly IReadOnlyList<RunApp> _apps;
     private readonly ConcurrentDictionary<string, ILogger> _loggers = new(StringComparer.Ordinal);
     private readonly Lock _writing = new();
 
-    public SidecarLog(string file, LaunchConsole console, TimeProvider time)
+    public SidecarLog(string file, LaunchConsole console, TimeProvider time, IReadOnlyList<RunApp> apps)
     {
         _file = new LogFile(file);
-        (_console, _time) = (console, time);
+        (_console, _time, _apps) = (console, time, apps);
     }
 
     public string FilePath => _file.Path;
 
-    public ILogger CreateLogger(string categoryName) => _loggers.GetOrAdd(categoryName, name => new Logger(this, name));
+    public ILogger CreateLogger(string categoryName) => _loggers.GetOrAdd(categoryName, name => new Logger(this, name, DestinationOf(name)));
 
     public void Dispose()
     {
@@ -28,18 +30,29 @@ internal sealed class SidecarLog : ILoggerProvider
             _file.Dispose();
     }
 
-    private void Write(LogLevel level, string category, string message, Exception? exception)
+    /// <summary>What belongs to no app alone, such as components, is on the console where that of any app is.</summary>
+    private (string? AppId, LogDestination To) DestinationOf(string category)
     {
-        var now = _time.GetLocalNow().ToString("HH:mm:ss.fff", CultureInfo.InvariantCulture);
-        var text = $"{now} {level} {category} {message}{(exception is null ? "" : Environment.NewLine + exception)}";
-        lock (_writing)
-            _file.WriteLine(text);
-
-        if (level >= LogLevel.Error)
-            _console.App("sidecar", exception is null ? message : $"{message} ({exception.GetType().Name}: {exception.Message})");
+        if (_apps.FirstOrDefault(app => category == SidecarRuntime.LogCategory(app.AppId)) is { } app)
+            return (app.AppId, app.DaprdLogDestination);
+        return (null, _apps.Any(a => a.DaprdLogDestination != LogDestination.File) ? LogDestination.FileAndConsole : LogDestination.File);
     }
 
-    private sealed class Logger(SidecarLog log, string category) : ILogger
+    private void Write(LogLevel level, string category, string message, Exception? exception, string? appId, LogDestination to)
+    {
+        if (to != LogDestination.Console)
+        {
+            var now = _time.GetLocalNow().ToString("HH:mm:ss.fff", CultureInfo.InvariantCulture);
+            var text = $"{now} {level} {category} {message}{(exception is null ? "" : Environment.NewLine + exception)}";
+            lock (_writing)
+                _file.WriteLine(text);
+        }
+
+        if (level >= LogLevel.Error || to != LogDestination.File)
+            _console.Sidecar(appId, exception is null ? message : $"{message} ({exception.GetType().Name}: {exception.Message})");
+    }
+
+    private sealed class Logger(SidecarLog log, string category, (string? AppId, LogDestination To) destination) : ILogger
     {
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
@@ -52,7 +65,7 @@ internal sealed class SidecarLog : ILoggerProvider
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel))
-                log.Write(logLevel, category, formatter(state, exception), exception);
+                log.Write(logLevel, category, formatter(state, exception), exception, destination.AppId, destination.To);
         }
     }
 }

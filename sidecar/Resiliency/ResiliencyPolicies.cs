@@ -40,6 +40,7 @@ public sealed class ResiliencyPolicies
     private readonly Dictionary<string, ComponentPolicyNames> _components = [];
     private readonly ConcurrentDictionary<(string Target, string Name), ResiliencePipeline?> _pipelines = new();
     private readonly ConcurrentDictionary<(string Policy, string Target), CircuitBreaker> _instances = new();
+    private readonly ConcurrentDictionary<string, RecentlyUsed<ResiliencePipeline?>> _ofEachActor = new();
     private readonly TimeProvider _time;
 
     /// <param name="resources">Those in scope of the sidecar's app. Of two policies or targets with one name the later wins, as in daprd.</param>
@@ -81,10 +82,20 @@ public sealed class ResiliencyPolicies
         ("app stream", id),
         _ => Build("app " + id, AppNames(id) is { } names ? names with { Retry = null } : null));
 
-    /// <summary>Around a call of an actor, before it waits for its turn: retry and breaker.</summary>
-    public ResiliencePipeline? ForActor(string type) => _pipelines.GetOrAdd(
-        ("actor", type),
-        _ => Build("actor " + type, ActorNames(type) is { } names ? names with { Timeout = null } : null));
+    /// <summary>
+    /// Around a call of an actor, before it waits for its turn: retry and breaker. The breaker is that of its type, or its own (circuitBreakerScope
+    /// id and both, which daprd takes for the same).
+    /// </summary>
+    public ResiliencePipeline? ForActor(string type, string id)
+    {
+        if (_actors.TryGetValue(type, out var target) && target is { CircuitBreaker: not null, BreakersKept: > 0 })
+        {
+            var own = _ofEachActor.GetOrAdd(type, _ => new(target.BreakersKept));
+            return own.GetOrAdd(id, () => Build($"actor {type}-{id}", target with { Timeout = null }, isShared: false));
+        }
+
+        return _pipelines.GetOrAdd(("actor", type), _ => Build("actor " + type, ActorNames(type) is { } names ? names with { Timeout = null } : null));
+    }
 
     /// <summary>Around one turn of an actor: the timeout.</summary>
     public ResiliencePipeline? ForActorTurn(string type) => _pipelines.GetOrAdd(
@@ -155,7 +166,7 @@ public sealed class ResiliencyPolicies
             levels.Append("").Select(level => $"Default{level}{suffix}").FirstOrDefault(exists);
     }
 
-    private ResiliencePipeline? Build(string target, PolicyNames? names)
+    private ResiliencePipeline? Build(string target, PolicyNames? names, bool isShared = true)
     {
         var builder = new ResiliencePipelineBuilder { TimeProvider = _time };
         var empty = true;
@@ -168,7 +179,9 @@ public sealed class ResiliencyPolicies
         if (names?.CircuitBreaker is { } breaker && _breakers.TryGetValue(breaker, out var found))
         {
             // One breaker for what goes in and out of a component, as in daprd.
-            var instance = _instances.GetOrAdd((breaker, target), _ => new(found.Policy, found.Trip, _time));
+            var instance = isShared
+                ? _instances.GetOrAdd((breaker, target), _ => new(found.Policy, found.Trip, _time))
+                : new CircuitBreaker(found.Policy, found.Trip, _time);
             builder.AddStrategy(_ => new CircuitBreakerStrategy(instance), new CircuitBreakerStrategyOptions());
             empty = false;
         }

@@ -9,19 +9,22 @@ internal static class ComponentReader
         var type = spec?.RequiredText("type", "a component type such as state.redis") ?? "";
         if (type.Length > 0 && !type.Contains('.', StringComparison.Ordinal))
             spec!.Error($"expected a component type such as state.redis, got \"{type}\"", "type");
+        var version = spec?.Text("version") ?? "";
+        if (spec is not null && version.Length == 0)
+            spec.Warning("expected a version such as v1, got nothing; Dapr takes v1", "version");
 
+        var secretStore = ReadSecretStore(document);
         var component = new ComponentResource(
             name,
             type,
-            spec?.RequiredText("version", "a version such as v1") ?? "",
-            ReadItems(spec, "metadata"),
+            version,
+            ReadItems(spec, "metadata", secretStore),
             spec?.Flag("ignoreErrors") ?? false,
-            spec?.Duration("initTimeout"),
-            ReadSecretStore(document),
+            spec?.Duration("initTimeout", otherwise: "5s"),
+            secretStore,
             document.Texts("scopes"),
             document.Location);
         spec?.EndOfFields();
-        RequireSecretStore(document, component.Metadata, component.SecretStore);
         return component;
     }
 
@@ -34,47 +37,67 @@ internal static class ComponentReader
         if (spec?.Has("clientTLS") == true)
             spec.Error("client certificates are not supported by the embedded sidecar", "clientTLS");
 
+        var secretStore = ReadSecretStore(document);
         var endpoint = new HttpEndpointResource(
             name,
             baseUrl,
-            ReadItems(spec, "headers"),
-            ReadSecretStore(document),
+            ReadItems(spec, "headers", secretStore),
+            secretStore,
             document.Texts("scopes"),
             document.Location);
         spec?.EndOfFields();
-        RequireSecretStore(document, endpoint.Headers, endpoint.SecretStore);
         return endpoint;
     }
 
-    private static List<MetadataItem> ReadItems(YamlMap? spec, string field)
+    private static List<MetadataItem> ReadItems(YamlMap? spec, string field, string? secretStore)
     {
         var items = new List<MetadataItem>();
         foreach (var map in spec?.Maps(field) ?? [])
         {
-            var item = ReadItem(map);
-            if (items.Exists(i => i.Name.Equals(item.Name, StringComparison.OrdinalIgnoreCase)))
-                map.Error($"\"{item.Name}\" is given twice", "name");
-            else if (item.Name.Length > 0)
-                items.Add(item);
+            var item = ReadItem(map, secretStore);
+            if (item.Name.Length == 0)
+            {
+                map.Warning("expected the name of a field, got nothing; Dapr makes no use of the value", "name");
+                continue;
+            }
+
+            if (items.RemoveAll(i => i.Name.Equals(item.Name, StringComparison.OrdinalIgnoreCase)) > 0)
+                map.Warning($"\"{item.Name}\" is given twice; Dapr takes this, the last one", "name");
+            items.Add(item);
         }
 
         return items;
     }
 
-    private static MetadataItem ReadItem(YamlMap map)
+    /// <summary>The order of the sources is that of pkg/runtime/processor/secret/secret.go.</summary>
+    private static MetadataItem ReadItem(YamlMap map, string? secretStore)
     {
-        var name = map.RequiredText("name", "the name of a field");
-        var value = map.Text("value");
-        var environmentVariable = map.Text("envRef");
+        var name = map.Text("name") ?? "";
+        var value = map.AnyText("value");
+        var variable = map.Text("envRef");
         var secret = map.Map("secretKeyRef") is { } reference ? ReadSecretKeyRef(reference) : null;
-        if ((value, secret, environmentVariable) is not ((null, null, _) or (null, _, null) or (_, null, null)))
-            map.Error("expected one of value, secretKeyRef and envRef, got several");
-        if (environmentVariable is not null && IsDenied(environmentVariable))
-            map.Error($"Dapr gives components no access to the variable \"{environmentVariable}\"", "envRef");
         map.EndOfFields();
 
-        var hasReference = secret is not null || environmentVariable is not null;
-        return new(name, hasReference ? null : value ?? "", secret, secret is null ? environmentVariable : null, map.Location);
+        if (value is null && !string.IsNullOrEmpty(variable))
+        {
+            if (secret is not null)
+                map.Warning("expected one of value, secretKeyRef and envRef, got several; Dapr takes envRef");
+            if (!IsDenied(variable))
+                return new(name, null, null, variable, map.Location);
+            map.Warning($"Dapr gives components no access to the variable \"{variable}\": \"{name}\" stays empty", "envRef");
+            return new(name, "", null, null, map.Location);
+        }
+
+        if (secret is not null && secretStore is null)
+        {
+            map.Warning($"\"{name}\" has a secretKeyRef; expected auth.secretStore to name the secret store, got nothing: "
+                + (value is null ? $"\"{name}\" stays empty" : "Dapr takes the value beside it"), "secretKeyRef");
+            return new(name, value ?? "", null, null, map.Location);
+        }
+
+        if (value is not null && (secret is not null || variable is not null))
+            map.Warning($"expected one of value, secretKeyRef and envRef, got several; Dapr takes {(secret is null ? "value" : "secretKeyRef")}");
+        return secret is null ? new(name, value ?? "", null, null, map.Location) : new(name, null, secret, null, map.Location);
     }
 
     private static SecretKeyRef ReadSecretKeyRef(YamlMap map)
@@ -94,14 +117,8 @@ internal static class ComponentReader
     private static string? ReadSecretStore(YamlMap document)
     {
         var auth = document.Map("auth");
-        var store = auth?.RequiredText("secretStore", "the name of a secret store component");
+        var store = auth?.Text("secretStore");
         auth?.EndOfFields();
-        return store;
-    }
-
-    private static void RequireSecretStore(YamlMap document, IReadOnlyList<MetadataItem> items, string? secretStore)
-    {
-        if (secretStore is null && items.FirstOrDefault(i => i.Secret is not null) is { } item)
-            document.Error($"\"{item.Name}\" has a secretKeyRef; expected auth.secretStore to name the secret store, got nothing");
+        return string.IsNullOrEmpty(store) ? null : store;
     }
 }

@@ -24,10 +24,9 @@ internal static class ConfigurationReader
             ReadFeatures(spec),
             ReadSecretScopes(secrets),
             ReadTracing(spec),
-            document.Location)
-        {
-            NotSupported = [.. Unsupported.Where(s => spec?.Has(s) == true).Select(s => $"spec.{s}")],
-        };
+            document.Location);
+        foreach (var section in Unsupported.Where(s => spec?.Has(s) == true))
+            spec!.Warning("has no effect in the embedded sidecar", section);
         api?.EndOfFields();
         secrets?.EndOfFields();
         spec?.EndOfFields();
@@ -62,7 +61,8 @@ internal static class ConfigurationReader
         if (tracing.Text("samplingRate") is { Length: > 0 } text
             && !(double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out rate) && rate is >= 0 and <= 1))
         {
-            tracing.Error($"expected a number from 0 to 1, got \"{text}\"", "samplingRate");
+            rate = ConfigurationResource.Default.Tracing.SamplingRate;
+            tracing.Warning($"expected a number from 0 to 1, got \"{text}\"; Dapr starts without it", "samplingRate");
         }
 
         var otel = tracing.Map("otel");

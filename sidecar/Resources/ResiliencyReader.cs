@@ -5,6 +5,9 @@ namespace DaprOrders.Sidecar.Resources;
 /// <summary>Reads <c>kind: Resiliency</c> with Dapr's defaults (pkg/apis/resiliency, pkg/resiliency, kit/retry).</summary>
 internal static class ResiliencyReader
 {
+    /// <summary>Of an actor type (pkg/resiliency, defaultActorCacheSize).</summary>
+    private const int DefaultBreakersKept = 5000;
+
     /// <summary>Names that a target may use without a policy in any file.</summary>
     public static IReadOnlySet<string> BuiltInRetries { get; } = new HashSet<string>(StringComparer.Ordinal)
     {
@@ -114,10 +117,12 @@ internal static class ResiliencyReader
 
     private static PolicyNames ReadActor(YamlMap map, ICollection<PolicyReference> references)
     {
-        var names = ReadNames(map, references, "circuitBreakerCacheSize");
-        if (map.OneOf("circuitBreakerScope", "type", "id", "both") is null && names.CircuitBreaker is not null && !map.Has("circuitBreakerScope"))
+        var names = ReadNames(map, references);
+        var kept = map.Integer("circuitBreakerCacheSize", minimum: 0) is > 0 and var size ? size : DefaultBreakersKept;
+        var scope = map.OneOf("circuitBreakerScope", "type", "id", "both");
+        if (scope is null && names.CircuitBreaker is not null && !map.Has("circuitBreakerScope"))
             map.Error("an actor's circuit breaker needs circuitBreakerScope: type, id or both");
-        return names;
+        return scope is "id" or "both" ? names with { BreakersKept = kept } : names;
     }
 
     private static ComponentPolicyNames ReadComponent(YamlMap map, ICollection<PolicyReference> references)

@@ -3,6 +3,9 @@ namespace DaprOrders.Sidecar.Resources;
 /// <summary>One mistake: where it stands, what was expected and what came.</summary>
 public sealed record ResourceError(SourceLocation Location, string Message)
 {
+    /// <summary>Dapr starts all the same; the message says what it does without.</summary>
+    public bool IsWarning { get; init; }
+
     /// <summary><c>file:line: message</c>, without the line where the mistake is the file itself, without the file where there is none.</summary>
     public override string ToString() => Location switch
     {
@@ -23,9 +26,15 @@ public sealed class ResourceException(IReadOnlyList<ResourceError> errors, Excep
 
     public IReadOnlyList<ResourceError> Errors { get; } = errors;
 
-    internal static void ThrowIfAny(IReadOnlyCollection<ResourceError> errors)
+    /// <summary>Warnings do not count, unless <paramref name="strict"/>.</summary>
+    internal static void ThrowIfAny(IEnumerable<ResourceError> errors, bool strict = false)
     {
-        if (errors.Count > 0)
-            throw new ResourceException([.. errors.OrderBy(e => e.Location.File, StringComparer.Ordinal).ThenBy(e => e.Location.Line).Distinct()]);
+        var found = InOrder(errors.Where(e => strict || !e.IsWarning));
+        if (found.Count > 0)
+            throw new ResourceException(found);
     }
+
+    /// <summary>By file and line, each once.</summary>
+    internal static IReadOnlyList<ResourceError> InOrder(IEnumerable<ResourceError> errors) =>
+        [.. errors.OrderBy(e => e.Location.File, StringComparer.Ordinal).ThenBy(e => e.Location.Line).Distinct()];
 }

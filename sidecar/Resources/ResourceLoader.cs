@@ -3,31 +3,31 @@ using System.Text.RegularExpressions;
 namespace DaprOrders.Sidecar.Resources;
 
 /// <summary>
-/// Reads resources folders as daprd does (*.yaml and *.yml directly in each folder, several documents in a file), but strictly: what
-/// daprd passes over in silence, and loses messages by, is an error here. All mistakes of all files are gathered before anything is thrown.
+/// Reads resources folders as daprd does (*.yaml and *.yml directly in each folder, several documents in a file), but not in silence: of what
+/// daprd passes over, a warning says what is lost by it. All mistakes of all files are gathered before anything is thrown.
 /// </summary>
 public static partial class ResourceLoader
 {
     private const string Version1 = "dapr.io/v1alpha1";
 
     /// <summary>What the folders of one application declare, before scopes are applied.</summary>
-    /// <exception cref="ResourceException">Every mistake found.</exception>
+    /// <exception cref="ResourceException">Every mistake found that keeps Dapr from starting.</exception>
     public static ResourceSet Load(IEnumerable<string> folders)
     {
         var errors = new List<ResourceError>();
         var resources = Load(folders, errors);
         ResourceException.ThrowIfAny(errors);
-        return resources;
+        return resources with { Warnings = ResourceException.InOrder(errors) };
     }
 
     /// <summary>The first Configuration of a file, with <c>${NAME}</c> and <c>$NAME</c> replaced from the environment.</summary>
-    /// <exception cref="ResourceException">Every mistake found.</exception>
+    /// <exception cref="ResourceException">Every mistake found that keeps Dapr from starting.</exception>
     public static ConfigurationResource LoadConfiguration(string file)
     {
         var errors = new List<ResourceError>();
         var configuration = LoadConfiguration(file, errors);
         ResourceException.ThrowIfAny(errors);
-        return configuration;
+        return configuration with { Warnings = ResourceException.InOrder(errors) };
     }
 
     internal static ResourceSet Load(IEnumerable<string> folders, List<ResourceError> errors)
@@ -61,83 +61,110 @@ public static partial class ResourceLoader
 
         var text = EnvironmentVariable().Replace(File.ReadAllText(file), m =>
             Environment.GetEnvironmentVariable(m.Groups["name"].Value) ?? "");
-        foreach (var document in YamlMap.Documents(file, text, errors))
+        var malformed = errors.Count;
+        if (YamlMap.Documents(file, text, errors) is not [var document, ..])
         {
-            if (ReadHeader(document) is (Version1, "Configuration", var name))
-            {
-                var configuration = ConfigurationReader.Read(document, name);
-                document.EndOfFields();
-                return configuration;
-            }
-
-            document.Error("expected apiVersion dapr.io/v1alpha1 and kind Configuration, got "
-                + $"{document.Text("apiVersion") ?? "no apiVersion"} and {document.Text("kind") ?? "no kind"}");
+            if (errors.Count == malformed)
+                errors.Add(new(new(file, 0), "expected a Configuration, got an empty file"));
+            return ConfigurationResource.Default;
         }
 
-        if (errors.Count == 0)
-            errors.Add(new(new(file, 0), "expected a Configuration, got an empty file"));
-        return ConfigurationResource.Default;
+        if (ReadHeader(document) is not (Version1, "Configuration", var name))
+        {
+            name = "";
+            document.Warning("expected apiVersion dapr.io/v1alpha1 and kind Configuration, got "
+                + $"{document.Text("apiVersion") ?? "no apiVersion"} and {document.Text("kind") ?? "no kind"}; Dapr takes it for a Configuration");
+        }
+
+        var configuration = ConfigurationReader.Read(document, name);
+        document.EndOfFields();
+        errors.AddRange(document.Findings.All);
+        return configuration;
     }
 
     private static void ReadFile(string file, Found found, List<ResourceError> errors)
     {
-        var documents = YamlMap.Documents(file, File.ReadAllText(file), errors);
+        var malformed = new List<ResourceError>();
+        var documents = YamlMap.DocumentsOneByOne(file, File.ReadAllText(file), malformed);
+        errors.AddRange(malformed.Select(e => e with { Message = $"{e.Message}; Dapr passes over this document", IsWarning = true }));
         for (var i = 0; i < documents.Count; i++)
-            ReadDocument(documents[i], isFirst: i == 0, found);
+            ReadDocument(documents[i], isFirst: i == 0, found, errors);
     }
 
-    private static void ReadDocument(YamlMap document, bool isFirst, Found found)
+    private static void ReadDocument(YamlMap document, bool isFirst, Found found, List<ResourceError> errors)
     {
         var (apiVersion, kind, name) = ReadHeader(document);
-        switch (kind, apiVersion)
+        Action? take = (kind, apiVersion) switch
         {
-            case ("Component", Version1):
-                found.Components.Add(ComponentReader.ReadComponent(document, name));
-                break;
-            case ("HTTPEndpoint", Version1):
-                found.HttpEndpoints.Add(ComponentReader.ReadHttpEndpoint(document, name));
-                break;
-            case ("Subscription", SubscriptionReader.Version1 or SubscriptionReader.Version2):
-                found.Subscriptions.Add(SubscriptionReader.Read(document, name, apiVersion));
-                break;
-            case ("Resiliency", Version1):
-                if (!isFirst)
-                    document.Error("Dapr reads a Resiliency only where it is the first document of its file: move it to a file of its own", "kind");
-                found.Resiliencies.Add(ResiliencyReader.Read(document, name, found.PolicyReferences));
-                break;
-            case ("Configuration", Version1):
-                // Takes effect only as a configFilePath; here it is only checked.
-                _ = ConfigurationReader.Read(document, name);
-                break;
-            case ("Component" or "HTTPEndpoint" or "Subscription" or "Resiliency" or "Configuration", _):
-                var expected = kind == "Subscription" ? $"{SubscriptionReader.Version2} or {Version1}" : Version1;
-                document.Error($"expected {expected}, got {(apiVersion.Length == 0 ? "nothing" : $"\"{apiVersion}\"")}", "apiVersion");
-                return;
-            case ("MCPServer" or "WorkflowAccessPolicy", _):
-                document.Error($"{kind} is not supported by the embedded sidecar", "kind");
-                return;
-            default:
-                document.Error("expected Component, Subscription, Resiliency, HTTPEndpoint or Configuration, got "
-                    + (kind.Length == 0 ? "nothing" : $"\"{kind}\""), "kind");
-                return;
+            ("Component", Version1) when name.Length > 0 => Taken(found.Components, ComponentReader.ReadComponent(document, name)),
+            ("HTTPEndpoint", Version1) when name.Length > 0 => Taken(found.HttpEndpoints, ComponentReader.ReadHttpEndpoint(document, name)),
+            ("Component" or "HTTPEndpoint", Version1) => LeftOut(null, "expected metadata.name, got nothing; Dapr leaves this out"),
+            ("Subscription", SubscriptionReader.Version1 or SubscriptionReader.Version2) =>
+                SubscriptionReader.Read(document, name, apiVersion) is { } subscription ? Taken(found.Subscriptions, subscription) : null,
+            ("Resiliency", Version1) when isFirst => ReadResiliency(),
+            ("Resiliency", Version1) => LeftOut("kind", "Dapr reads a Resiliency only where it is the first document of its file, and passes over this one: give it a file of its own"),
+            // Takes effect only as a configFilePath; here it is only looked at.
+            ("Configuration", Version1) => Taken([], ConfigurationReader.Read(document, name)),
+            ("Component" or "HTTPEndpoint" or "Subscription" or "Resiliency" or "Configuration", _) => LeftOut(
+                "apiVersion",
+                $"expected {(kind == "Subscription" ? $"{SubscriptionReader.Version2} or {Version1}" : Version1)}, got {Shown(apiVersion)}; Dapr passes over this {kind}"),
+            ("MCPServer" or "WorkflowAccessPolicy", _) => LeftOut("kind", $"{kind} is not supported by the embedded sidecar, which passes over it"),
+            _ => LeftOut("kind", $"expected Component, Subscription, Resiliency, HTTPEndpoint or Configuration, got {Shown(kind)}; Dapr passes over this document"),
+        };
+        if (take is null)
+        {
+            errors.AddRange(document.Findings.AsLoss("Dapr passes over this document"));
+            return;
         }
 
+        // The rest of a Kubernetes object's metadata: Dapr takes it and makes no use of it here.
+        var metadata = document.Map("metadata");
+        metadata?.Skip("name", "namespace", "labels", "annotations", "creationTimestamp", "generateName", "uid", "resourceVersion", "generation");
+        metadata?.EndOfFields();
         document.EndOfFields();
+        var findings = document.Findings;
+        if (findings.IsUnreadable)
+        {
+            errors.AddRange(findings.AsLoss($"Dapr cannot read this, and leaves the {kind} out"));
+        }
+        else if (kind == "Resiliency" && findings.HasErrors)
+        {
+            errors.AddRange(findings.AsLoss("Dapr takes no target of this Resiliency, and runs without its retries, timeouts and circuit breakers"));
+        }
+        else
+        {
+            errors.AddRange(findings.All);
+            take();
+        }
+
+        Action? LeftOut(string? field, string why)
+        {
+            document.Warning(why, field);
+            return null;
+        }
+
+        Action ReadResiliency()
+        {
+            var references = new List<PolicyReference>();
+            var resiliency = ResiliencyReader.Read(document, name, references);
+            return () =>
+            {
+                found.Resiliencies.Add(resiliency);
+                found.PolicyReferences.AddRange(references);
+            };
+        }
+
+        static Action Taken<T>(List<T> all, T one) => () => all.Add(one);
     }
 
     private static (string ApiVersion, string Kind, string Name) ReadHeader(YamlMap document)
     {
         var apiVersion = document.Text("apiVersion") ?? "";
         var kind = document.Text("kind") ?? "";
-        var metadata = document.Map("metadata");
-        var name = metadata?.Text("name") ?? "";
-        // The rest of a Kubernetes object's metadata: Dapr takes it and makes no use of it here.
-        metadata?.Skip("namespace", "labels", "annotations", "creationTimestamp", "generateName", "uid", "resourceVersion", "generation");
-        metadata?.EndOfFields();
-        if (name.Length == 0 && kind is "Component" or "HTTPEndpoint")
-            document.Error("expected metadata.name, got nothing");
-        return (apiVersion, kind, name);
+        return (apiVersion, kind, document.Map("metadata")?.Text("name") ?? "");
     }
+
+    private static string Shown(string text) => text.Length == 0 ? "nothing" : $"\"{text}\"";
 
     /// <summary>As Go's os.ExpandEnv, which daprd puts a Configuration through; an unset variable becomes empty.</summary>
     [GeneratedRegex(@"\$(?:\{(?<name>[^}]*)\}|(?<name>[A-Za-z_][A-Za-z0-9_]*))")]

@@ -22,11 +22,17 @@ public sealed record ResourceSet(
 {
     public static ResourceSet Empty { get; } = new([], [], [], []);
 
+    /// <summary>What Dapr passes over or does without in these files.</summary>
+    public IReadOnlyList<ResourceError> Warnings { get; init; } = [];
+
     public ResourceSet With(ResourceSet more) => new(
         [.. Components, .. more.Components],
         [.. Subscriptions, .. more.Subscriptions],
         [.. Resiliencies, .. more.Resiliencies],
-        [.. HttpEndpoints, .. more.HttpEndpoints]);
+        [.. HttpEndpoints, .. more.HttpEndpoints])
+    {
+        Warnings = [.. Warnings, .. more.Warnings],
+    };
 }
 
 /// <summary>A file's reference to a secret; resolved by the secret store named in the component's <c>auth.secretStore</c>.</summary>
@@ -90,7 +96,11 @@ public sealed record RetryPolicy(
 public sealed record CircuitBreakerPolicy(int MaxRequests, TimeSpan Interval, TimeSpan Timeout, string Trip);
 
 /// <summary>Names of policies; null where a target names none.</summary>
-public sealed record PolicyNames(string? Timeout, string? Retry, string? CircuitBreaker);
+public sealed record PolicyNames(string? Timeout, string? Retry, string? CircuitBreaker)
+{
+    /// <summary>Of an actor type whose actors have a breaker each (circuitBreakerScope id or both): how many are kept. 0: the type has one.</summary>
+    public int BreakersKept { get; init; }
+}
 
 public sealed record ComponentPolicyNames(PolicyNames? Inbound, PolicyNames? Outbound);
 
@@ -125,8 +135,8 @@ public sealed record ConfigurationResource(
 {
     public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(1, null), default);
 
-    /// <summary>Sections of the file that daprd would act on and this sidecar does not.</summary>
-    public IReadOnlyList<string> NotSupported { get; init; } = [];
+    /// <summary>What Dapr passes over in its file, and what Dapr would act on and this sidecar does not.</summary>
+    public IReadOnlyList<ResourceError> Warnings { get; init; } = [];
 }
 
 /// <summary>For instance name <c>state</c>, version <c>v1</c>, protocol <c>http</c> or <c>grpc</c>; empty where the file says nothing.</summary>

@@ -139,7 +139,7 @@ internal sealed class Installation : IDisposable
     {
         Set(PaymentProviderApp, "PaymentProvider__JournalPath", $"{DataFolder}/payment-provider.journal");
         foreach (var resource in new[] { "statestore.yaml", "pubsub.yaml" })
-            Replace(resource, text => text.Replace("value: data/", $"value: {DataFolder}/", StringComparison.Ordinal));
+            Replace(resource, text => text.Replace("value: ../../data/", $"value: {DataFolder}/", StringComparison.Ordinal));
         using var file = File.CreateText(RunFile);
         _runFile.Save(file, assignAnchors: false);
     }

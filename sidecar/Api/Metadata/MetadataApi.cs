@@ -50,12 +50,16 @@ internal static class MetadataApi
         });
     }
 
-    /// <summary>Once the caller has its answer.</summary>
-    private static void ShutDownAfter(HttpContext call, SidecarRuntime runtime) => call.Response.OnCompleted(() =>
+    /// <summary>Once the caller has its answer; without waiting for what runs where a header asks for that (pkg/api/universal/shutdown.go).</summary>
+    private static void ShutDownAfter(HttpContext call, SidecarRuntime runtime)
     {
-        runtime.RequestShutdown();
-        return Task.CompletedTask;
-    });
+        var atOnce = call.Request.Headers["dapr-force-shutdown"].Any(value => "true".Equals(value, StringComparison.OrdinalIgnoreCase));
+        call.Response.OnCompleted(() =>
+        {
+            runtime.RequestShutdown(atOnce);
+            return Task.CompletedTask;
+        });
+    }
 
     private static GetMetadataResponse Describe(SidecarRuntime runtime)
     {

@@ -11,7 +11,7 @@ namespace DaprOrders.Sidecar.Api.PubSub;
 
 /// <summary>
 /// The subscriptions of one application: those of Subscription files in its scope, and those that it names itself at GET
-/// /dapr/subscribe. Of two for one topic the application's own counts.
+/// /dapr/subscribe. Of two for one topic the application's own counts, of two in files the first.
 /// </summary>
 public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
 {
@@ -29,7 +29,7 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
 
     private IEnumerable<SubscriptionResource> Declared => runtime.App is null
         ? []
-        : runtime.Options.Resources.Subscriptions.Where(one => one.Scopes.Include(runtime.Options.AppId));
+        : runtime.Options.Resources.Subscriptions.Where(one => one.Scopes.Include(runtime.Options.AppId)).DistinctBy(one => (one.PubSubName, one.Topic));
 
     /// <summary>
     /// Makes the declared subscriptions known to brokers that keep messages, before any application runs: what is published while an

@@ -1,5 +1,6 @@
 using System.Net;
 using Dapr.Client.Autogen.Grpc.v1;
+using DaprOrders.Sidecar.Api;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resources;
 using Google.Protobuf;
@@ -160,6 +161,56 @@ public sealed class SidecarHostTests
         await dapr["one"].Stopped.WaitAsync(Cancellation);
         await Assert.ThrowsAsync<HttpRequestException>(() => StatusAsync(dapr, "/v1.0/healthz"));
     }
+
+    [Theory]
+    [InlineData("true")]
+    [InlineData("TRUE")]
+    public async Task The_application_can_end_its_sidecar_without_waiting_for_what_runs(string force)
+    {
+        var called = new TaskCompletionSource();
+        await using var app = await TestApp.StartAsync(async context =>
+        {
+            if (context.Request.Path != "/slow")
+                return;
+            called.SetResult();
+            await Task.Delay(Timeout.Infinite, context.RequestAborted).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        });
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { AppPort = app.Port });
+        await dapr.Ready.WaitAsync(Cancellation);
+        using var client = Sidecars.Http(dapr["one"]);
+        var slow = client.GetAsync(new Uri("/v1.0/invoke/one/method/slow", UriKind.Relative), Cancellation);
+        await called.Task.WaitAsync(Cancellation);
+        client.DefaultRequestHeaders.Add("dapr-force-shutdown", force);
+        var began = TimeProvider.System.GetTimestamp();
+
+        using var answer = await client.PostAsync(new Uri("/v1.0/shutdown", UriKind.Relative), null, Cancellation);
+
+        await dapr["one"].Stopped.WaitAsync(Cancellation);
+        Assert.True(TimeProvider.System.GetElapsedTime(began) < SidecarHost.GracefulStop, "the call that runs was waited for");
+        await Assert.ThrowsAnyAsync<HttpRequestException>(() => slow);
+    }
+
+    [Theory]
+    [InlineData("a+b", "a b")]
+    [InlineData("a%2Bb", "a+b")]
+    [InlineData("a%20b", "a b")]
+    [InlineData("%2B+%2b", "+ +")]
+    public async Task A_plus_sign_in_a_path_is_a_space_unless_it_is_escaped(string sent, string key)
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Sidecars.Component("store", "state.in-memory")));
+        using var client = Sidecars.Http(dapr["one"]);
+        using var saved = await client.PostAsync(
+            new Uri("/v1.0/state/store", UriKind.Relative), new StringContent($$"""[{"key":"{{key}}","value":7}]""", System.Text.Encoding.UTF8, "application/json"), Cancellation);
+
+        Assert.Equal("7", await client.GetStringAsync(new Uri($"/v1.0/state/store/{sent}", UriKind.Relative), Cancellation));
+    }
+
+    [Theory]
+    [InlineData("/v1.0/publish/p+s/a%2Bb", "/v1.0/publish/p+s/a+b", "/v1.0/publish/p s/a+b")]
+    [InlineData("/x", "/x", "/x")]
+    [InlineData("/a+b/../c+d", "/c+d", "/c+d")]
+    public void Which_plus_signs_were_escaped_the_sent_path_tells(string raw, string decoded, string expected) =>
+        Assert.Equal(expected, RequestPath.WithSpaces(decoded, raw));
 
     [Theory]
     [InlineData("//v1.0//healthz/", "/v1.0/healthz")]

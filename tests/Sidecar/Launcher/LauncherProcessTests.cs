@@ -3,6 +3,7 @@ using System.Globalization;
 using DaprOrders.Sidecar.Launcher;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
+using Microsoft.AspNetCore.Http;
 
 namespace DaprOrders.Sidecar.Tests.Launcher;
 
@@ -87,7 +88,7 @@ public sealed class LauncherProcessTests : IDisposable
     {
         _workspace.WithApps($"- {{appDirPath: one, apPort: 1, command: [{Workspace.TinyApp}, environment=started.txt]}}\n");
 
-        using var launcher = Start(out var output);
+        using var launcher = Start(["--run-file", _workspace.RunFile, "--strict"], out var output);
         await EndedAsync(launcher);
 
         Assert.Equal(1, launcher.ExitCode);
@@ -111,6 +112,26 @@ public sealed class LauncherProcessTests : IDisposable
 
         await EndedAsync(launcher, within: 10);
         Assert.Equal(0, launcher.ExitCode);
+        await Eventually.HoldsAsync(() => app.TrueForAll(Eventually.HasEnded), "the app and the guard have ended");
+    }
+
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    public async Task Asked_to_end_while_an_app_is_not_up_yet_it_ends_at_once_and_leaves_nothing_behind(string signal)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "A test cannot send Ctrl-C to one process of its own console there.");
+        Assert.SkipWhen(signal == "INT" && IsInterruptIgnored(), "Whoever started the tests in the background had them ignore SIGINT, and so do all processes that they start.");
+        _workspace.WithCase("app-not-up-yet");
+        using var launcher = Start(out _);
+        await Eventually.HoldsAsync(() => File.Exists(_workspace.PathOf(".dapr/processes.json")) && Recorded().Count == 2, "the app and the guard are started");
+        var app = Recorded();
+
+        Assert.Empty(Tool.Run("kill", "-" + signal, launcher.Id.ToString(CultureInfo.InvariantCulture)));
+
+        await EndedAsync(launcher, within: 8);
+        Assert.Equal(0, launcher.ExitCode);
+        Assert.False(File.Exists(_workspace.PathOf(".dapr/processes.json")));
         await Eventually.HoldsAsync(() => app.TrueForAll(Eventually.HasEnded), "the app and the guard have ended");
     }
 
@@ -165,6 +186,42 @@ public sealed class LauncherProcessTests : IDisposable
         Assert.Equal(1, launcher.ExitCode);
         await Eventually.HoldsAsync(() => output.Contains($"port {other.Port}, the app port of one, is taken by {Ports.OwnerOf(other.Port)}"), "the port and its process");
         Assert.False(File.Exists(_workspace.PathOf("one/started.txt")));
+    }
+
+    [Fact]
+    public async Task With_a_token_for_the_sidecars_the_sample_is_stocked_and_the_curl_line_carries_it_unseen()
+    {
+        await using var shop = await TestApp.StartAsync(context =>
+        {
+            context.Response.StatusCode = HttpMethods.IsGet(context.Request.Method) ? StatusCodes.Status404NotFound : StatusCodes.Status200OK;
+            return Task.CompletedTask;
+        });
+        _workspace.WithApps(string.Concat(new[] { "ordering", "inventory" }.Select(app =>
+            $"- {{appID: {app}, appDirPath: one, appPort: {shop.Port}, daprHTTPPort: {FreePort.Next()}}}\n")));
+        using var launcher = Start([], out var output, ("DAPR_API_TOKEN", "only-for-those-who-may"));
+        await Eventually.HoldsAsync(() => output.Contains("Ctrl-C ends everything"), "up");
+
+        var calls = new List<string>();
+        while (!calls.Contains("POST /products/tea-001/receipts"))
+            calls.Add(await shop.NextCallAsync());
+        Assert.True(output.Contains(OperatingSystem.IsWindows() ? "dapr-api-token: %DAPR_API_TOKEN%" : "dapr-api-token: $DAPR_API_TOKEN"));
+        Assert.False(output.Contains("only-for-those-who-may"));
+        Assert.True(output.Contains("/openapi/v1.json"));
+        await EndAsync(launcher);
+    }
+
+    [Fact]
+    public async Task Of_other_apps_it_is_not_said_that_they_describe_themselves()
+    {
+        await using var app = await TestApp.StartAsync();
+        var port = FreePort.Next();
+        _workspace.WithApps($"- {{appID: other, appDirPath: one, appPort: {app.Port}, daprHTTPPort: {port}}}\n");
+        using var launcher = Start(out var output);
+        await Eventually.HoldsAsync(() => output.Contains("Ctrl-C ends everything"), "up");
+
+        Assert.True(output.Contains($"http://localhost:{port}/v1.0/invoke/other/method/"));
+        Assert.False(output.Contains("/openapi"));
+        await EndAsync(launcher);
     }
 
     /// <summary>Ends a launcher without apps of its own; where it cannot be asked to, by force.</summary>

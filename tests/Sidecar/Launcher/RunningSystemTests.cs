@@ -64,10 +64,10 @@ public sealed class RunningSystemTests : IDisposable
     }
 
     [Fact]
-    public async Task An_app_that_dies_at_once_three_times_in_a_row_fails_the_run_with_its_error()
+    public async Task With_fail_fast_an_app_that_dies_at_once_three_times_in_a_row_fails_the_run_with_its_error()
     {
         _workspace.WithApps($"- {{appDirPath: one, appPort: {FreePort.Next()}, command: [{Workspace.TinyApp}, complain=no-database, exit=7]}}\n");
-        var (system, record) = await _workspace.StartAsync();
+        var (system, record) = await _workspace.StartAsync(failFast: true);
         await using var ending = system;
         using var closing = record;
 
@@ -146,6 +146,32 @@ public sealed class RunningSystemTests : IDisposable
         });
 
         Assert.StartsWith($"{_workspace.RunFile}:5: one cannot be started: \"no-such-program\"", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_port_that_the_system_gives_to_nobody_is_told()
+    {
+        const int Low = 81;
+        Assert.SkipWhen(MayListenOn(Low), $"This user may listen on port {Low} here.");
+        _workspace.WithApps($"- {{appDirPath: one, daprHTTPPort: {Low}}}\n");
+
+        var refusal = await Assert.ThrowsAsync<LaunchException>(() => _workspace.StartAsync());
+
+        Assert.StartsWith($"port {Low}, the Dapr HTTP port of one, is refused by the system: ", refusal.Message, StringComparison.Ordinal);
+
+        static bool MayListenOn(int port)
+        {
+            try
+            {
+                using var listener = new TcpListener(IPAddress.Loopback, port);
+                listener.Start();
+                return true;
+            }
+            catch (SocketException e)
+            {
+                return e.SocketErrorCode != SocketError.AccessDenied;
+            }
+        }
     }
 
     [Fact]

@@ -1,12 +1,16 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
 using DaprOrders.Sidecar.Launcher;
-using Microsoft.Extensions.Logging.Abstractions;
+using DaprOrders.Tests.Servers;
+using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.Sidecar.Tests.Launcher;
 
 /// <summary>A temporary folder with a run file, its apps' folders and an in-memory component; gone when disposed.</summary>
-internal sealed class Workspace : IDisposable
+internal sealed partial class Workspace : IDisposable
 {
     private readonly StringWriter _console = new();
+    private SidecarLog? _log;
 
     public Workspace()
     {
@@ -50,19 +54,35 @@ internal sealed class Workspace : IDisposable
         return Write("dapr.yaml", $"version: 1\ncommon:\n  resourcesPaths: [components]\napps:\n{apps}");
     }
 
+    /// <summary>The run file and resources of a folder of Cases, with the tiny application in the place of theirs, on free ports.</summary>
+    public Workspace WithCase(string name)
+    {
+        Directory.Delete(PathOf("components"), recursive: true);
+        var folder = Path.Combine(AppContext.BaseDirectory, "Launcher", "Cases", name);
+        foreach (var file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
+            Write(Path.GetRelativePath(folder, file).Replace('\\', '/'), File.ReadAllText(file));
+        var runFile = File.ReadAllText(RunFile).Replace("python3, ../app.py", $"{TinyApp}, case", StringComparison.Ordinal);
+        return Write("dapr.yaml", PortOfCase().Replace(runFile, _ => FreePort.Next().ToString(CultureInfo.InvariantCulture)));
+    }
+
     public LaunchPlan Plan() => LaunchPlan.Read(new LaunchOptions { RunFile = RunFile });
 
-    public async Task<(RunningSystem System, ProcessRecord Record)> StartAsync()
+    public async Task<(RunningSystem System, ProcessRecord Record)> StartAsync(bool failFast = false)
     {
         var plan = Plan();
         var record = ProcessRecord.TryOpen(plan.DataFolder)!;
         var began = TimeProvider.System.GetTimestamp();
-        var system = await RunningSystem.StartAsync(plan, record, Console, NullLoggerFactory.Instance, TimeProvider.System, began, TestContext.Current.CancellationToken);
+        _log = new SidecarLog(PathOf(".dapr/sidecar.log"), Console, TimeProvider.System, plan.RunFile.Apps);
+        var system = await RunningSystem.StartAsync(plan, record, Console, new LoggerFactory([_log]), TimeProvider.System, began, failFast, TestContext.Current.CancellationToken);
         return (system, record);
     }
 
+    [GeneratedRegex(@"\b[63][16]3\d\b")]
+    private static partial Regex PortOfCase();
+
     public void Dispose()
     {
+        _log?.Dispose();
         try
         {
             Directory.Delete(Folder, recursive: true);

@@ -19,7 +19,7 @@ public sealed class ResiliencyPoliciesTests
         var policies = new ResiliencyPolicies([Resource(retries: Retries(("unused", Constant(3))))], _time);
 
         Assert.Null(policies.ForApp("orders"));
-        Assert.Null(policies.ForActor("Cart"));
+        Assert.Null(policies.ForActor("Cart", "1"));
         Assert.Null(policies.ForActorTurn("Cart"));
         Assert.Null(policies.ForComponentInbound("pubsub", ComponentKind.Pubsub));
         Assert.Null(policies.ForComponentOutbound("store", ComponentKind.Statestore));
@@ -189,6 +189,31 @@ public sealed class ResiliencyPoliciesTests
     }
 
     [Theory]
+    [InlineData(0, "open")]
+    [InlineData(5000, "passes")]
+    public async Task An_actors_breaker_is_that_of_its_type_or_its_own(int kept, string another)
+    {
+        var policies = ForActors(kept);
+
+        Assert.Equal("fails", await CallAsync(policies, "1", fails: true));
+
+        Assert.Equal("open", await CallAsync(policies, "1"));
+        Assert.Equal(another, await CallAsync(policies, "2"));
+    }
+
+    [Fact]
+    public async Task Of_the_breakers_of_single_actors_those_that_were_used_last_are_kept()
+    {
+        var policies = ForActors(kept: 2);
+        foreach (var actor in new[] { "1", "2", "1", "3" })
+            await CallAsync(policies, actor, fails: true);
+
+        Assert.Equal("open", await CallAsync(policies, "1"));
+        Assert.Equal("open", await CallAsync(policies, "3"));
+        Assert.Equal("passes", await CallAsync(policies, "2"));
+    }
+
+    [Theory]
     [InlineData("consecutiveFailures >")]
     [InlineData("failures > 5")]
     [InlineData("consecutiveFailures + 1")]
@@ -209,13 +234,14 @@ public sealed class ResiliencyPoliciesTests
         Dictionary<string, TimeSpan>? timeouts = null,
         Dictionary<string, RetryPolicy>? retries = null,
         Dictionary<string, CircuitBreakerPolicy>? breakers = null,
-        Dictionary<string, PolicyNames>? apps = null) => new(
+        Dictionary<string, PolicyNames>? apps = null,
+        Dictionary<string, PolicyNames>? actors = null) => new(
             "r",
             timeouts ?? [],
             retries ?? [],
             breakers ?? [],
             apps ?? [],
-            new Dictionary<string, PolicyNames>(),
+            actors ?? [],
             new Dictionary<string, ComponentPolicyNames>(),
             [],
             new("resiliency.yaml", 7));
@@ -250,6 +276,31 @@ public sealed class ResiliencyPoliciesTests
 
         return attempts;
     }
+
+    private static async Task<string> CallAsync(ResiliencyPolicies policies, string actor, bool fails = false)
+    {
+        try
+        {
+            await policies.ForActor("Cart", actor)!.ExecuteAsync(_ => fails ? throw new InvalidOperationException("fails") : ValueTask.CompletedTask, Cancellation);
+            return "passes";
+        }
+        catch (InvalidOperationException)
+        {
+            return "fails";
+        }
+        catch (CircuitBreakerOpenException)
+        {
+            return "open";
+        }
+    }
+
+    private ResiliencyPolicies ForActors(int kept) => new(
+        [
+            Resource(
+                breakers: new Dictionary<string, CircuitBreakerPolicy> { ["cb"] = Breaker("consecutiveFailures >= 1") },
+                actors: new Dictionary<string, PolicyNames> { ["Cart"] = new(null, null, "cb") { BreakersKept = kept } }),
+        ],
+        _time);
 
     private ResiliencyPolicies ForApp(RetryPolicy retry) => new(
         [Resource(retries: Retries(("r", retry)), apps: new Dictionary<string, PolicyNames> { ["orders"] = new(null, "r", null) })], _time);

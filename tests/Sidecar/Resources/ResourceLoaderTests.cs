@@ -126,6 +126,20 @@ public sealed class ResourceLoaderTests
         Assert.Equal(new ComponentPolicyNames(new PolicyNames("slow", "full", null), null), resiliency.Components["pubsub"]);
     }
 
+    [Theory]
+    [InlineData("type", 0)]
+    [InlineData("id", 7)]
+    [InlineData("both", 7)]
+    public void The_scope_of_an_actors_breaker_is_its_type_or_each_actor(string scope, int kept)
+    {
+        using var folder = new ResourceFolder().With(
+            "r.yaml",
+            "apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nspec:\n  policies: {circuitBreakers: {cb: {}}}\n"
+            + $"  targets: {{actors: {{Cart: {{circuitBreaker: cb, circuitBreakerScope: {scope}, circuitBreakerCacheSize: 7}}}}}}\n");
+
+        Assert.Equal(kept, Assert.Single(ResourceLoader.Load([folder.Path]).Resiliencies).Actors["Cart"].BreakersKept);
+    }
+
     [Fact]
     public void A_policy_may_stand_in_another_file_than_the_target_that_names_it()
     {
@@ -182,6 +196,6 @@ public sealed class ResourceLoaderTests
         Assert.Equal([new ApiRule("state", "v1", "grpc")], configuration.AllowedApis);
         Assert.Equal(["HotReload"], configuration.EnabledFeatures);
         Assert.Equal(("s", "deny", "a"), (configuration.SecretScopes[0].StoreName, configuration.SecretScopes[0].DefaultAccess, configuration.SecretScopes[0].AllowedSecrets[0]));
-        Assert.Equal(["spec.accessControl"], configuration.NotSupported);
+        Assert.EndsWith(":7: spec.accessControl: has no effect in the embedded sidecar", Assert.Single(configuration.Warnings).ToString(), StringComparison.Ordinal);
     }
 }

@@ -3,7 +3,7 @@ using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Resources;
 
-/// <summary>Every mistake in a resource file stops the start, and says where it is, what was expected and what came.</summary>
+/// <summary>Every mistake in a resource file is told: where it is, what was expected, what came; and where Dapr starts all the same, what it does without.</summary>
 public sealed class ResourceMistakesTests
 {
     private const string Component = """
@@ -40,6 +40,25 @@ public sealed class ResourceMistakesTests
     /// <summary>What it is, the file, the line of the mistake, a part of what is said.</summary>
     public static TheoryData<string, string, int, string> Mistakes => new()
     {
+        { "component without spec", "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: x}\n", 1, "spec: expected a map of fields, got nothing" },
+        { "component without type", Component.Replace("  type: state.in-memory\n", ""), 6, "spec.type: expected a component type such as state.redis, got nothing" },
+        { "component type without a dot", Component.Replace("state.in-memory", "redis"), 6, "spec.type: expected a component type such as state.redis, got \"redis\"" },
+        { "two components of one name", Component + "---\n" + Component, 9, "a component named \"store\" is already declared at" },
+        {
+            "two actor state stores",
+            Component + "  metadata: [{name: actorStateStore, value: true}]\n---\n"
+                + Component.Replace("store", "other") + "  metadata: [{name: actorStateStore, value: \"true\"}]\n",
+            10, "\"other\" sets actorStateStore, but \"store\" at"
+        },
+        { "rule without path", Subscription + "  routes:\n    rules:\n    - match: event.type == \"x\"\n", 10, "spec.routes.rules[0].path: expected a path such as /orders, got nothing" },
+        { "endpoint without address", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  headers: []\n", 5, "spec.baseUrl: expected an address such as https://api.example.com, got nothing" },
+        { "endpoint without scheme", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  baseUrl: localhost:5199\n", 5, "expected an address that starts with http:// or https://, got \"localhost:5199\"" },
+        { "api protocol", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  api:\n    allowed:\n    - {name: state, version: v1, protocol: tcp}\n", 6, "spec.api.allowed[0].protocol: expected http or grpc, got \"tcp\"" },
+    };
+
+    /// <summary>As above, of files with which Dapr starts.</summary>
+    public static TheoryData<string, string, int, string> Losses => new()
+    {
         { "malformed YAML", "apiVersion: dapr.io/v1alpha1\nkind: [Component\n", 3, "not well-formed YAML" },
         { "a field twice", "kind: Component\nkind: Component\n", 2, "not well-formed YAML: Duplicate key" },
         { "no map", "- kind: Component\n", 1, "expected a map of fields, got a list" },
@@ -51,12 +70,8 @@ public sealed class ResourceMistakesTests
         { "unknown field at the top", Component + "scope: [ordering]\n", 8, "scope: unknown field; did you mean scopes?" },
         { "unknown field in metadata", Component.Replace("  name: store", "  name: store\n  nam: store"), 5, "metadata.nam: unknown field; did you mean name?" },
         { "second document", Component + "---\n" + Component.Replace("store", "other").Replace("version: v1", "version: v1\n  versoin: v1"), 16, "spec.versoin: unknown field; did you mean version?" },
-
         { "component without name", Component.Replace("  name: store", "  labels: {}"), 1, "expected metadata.name, got nothing" },
-        { "component without spec", "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: x}\n", 1, "spec: expected a map of fields, got nothing" },
-        { "component without type", Component.Replace("  type: state.in-memory\n", ""), 6, "spec.type: expected a component type such as state.redis, got nothing" },
-        { "component type without a dot", Component.Replace("state.in-memory", "redis"), 6, "spec.type: expected a component type such as state.redis, got \"redis\"" },
-        { "component without version", Component.Replace("  version: v1\n", ""), 6, "spec.version: expected a version such as v1, got nothing" },
+        { "component without version", Component.Replace("  version: v1\n", ""), 6, "spec.version: expected a version such as v1, got nothing; Dapr takes v1" },
         { "ignoreErrors", Component + "  ignoreErrors: maybe\n", 8, "spec.ignoreErrors: expected true or false, got \"maybe\"" },
         { "initTimeout", Component + "  initTimeout: 5 seconds\n", 8, "spec.initTimeout: expected a duration such as 500ms, 5s or 1m30s, got \"5 seconds\"" },
         { "initTimeout without unit", Component + "  initTimeout: 5\n", 8, "got \"5\"" },
@@ -66,28 +81,17 @@ public sealed class ResourceMistakesTests
         { "metadata item with an unknown field", Component + "  metadata:\n  - name: a\n    valu: x\n", 10, "spec.metadata[0].valu: unknown field; did you mean value?" },
         { "metadata item with two sources", Component + "  metadata:\n  - name: a\n    value: x\n    envRef: A\n", 9, "expected one of value, secretKeyRef and envRef, got several" },
         { "metadata item twice", Component + "  metadata:\n  - name: a\n    value: x\n  - name: A\n    value: y\n", 11, "spec.metadata[1].name: \"A\" is given twice" },
-        { "metadata value as a list", Component + "  metadata:\n  - name: a\n    value: [1]\n", 10, "spec.metadata[0].value: expected a text, got a list" },
-        { "secretKeyRef without store", Component + "  metadata:\n  - name: a\n    secretKeyRef: {name: s}\n", 1, "\"a\" has a secretKeyRef; expected auth.secretStore" },
+        { "secretKeyRef without store", Component + "  metadata:\n  - name: a\n    secretKeyRef: {name: s}\n", 10, "\"a\" has a secretKeyRef; expected auth.secretStore to name the secret store, got nothing: \"a\" stays empty" },
         { "unknown secret store", Component + "auth:\n  secretStore: vault\n", 1, "auth.secretStore: expected the name of a secret store component of these folders, got \"vault\"" },
         { "denied variable", Component + "  metadata:\n  - name: a\n    envRef: DAPR_API_TOKEN\n", 10, "Dapr gives components no access to the variable \"DAPR_API_TOKEN\"" },
         { "scopes as a text", Component + "scopes: ordering\n", 8, "scopes: expected a list of texts, got \"ordering\"" },
-        { "two components of one name", Component + "---\n" + Component, 9, "a component named \"store\" is already declared at" },
-        {
-            "two actor state stores",
-            Component + "  metadata: [{name: actorStateStore, value: true}]\n---\n"
-                + Component.Replace("store", "other") + "  metadata: [{name: actorStateStore, value: \"true\"}]\n",
-            10, "\"other\" sets actorStateStore, but \"store\" at"
-        },
-
         { "subscription without topic", Subscription.Replace("  topic: orders\n", "  routes: {default: /x}\n"), 6, "spec.topic: expected a topic, got nothing" },
-        { "subscription without routes", Subscription, 6, "spec.routes: expected a map of fields, got nothing" },
+        { "subscription without routes", Subscription, 6, "spec.routes: expected routes.default or routes.rules with a path, got nothing; Dapr drops every message of orders" },
         { "subscription with empty routes", Subscription + "  routes: {rules: []}\n", 8, "expected routes.default or routes.rules with a path, got neither" },
         { "route of the other version", Subscription + "  routes: {default: /x}\n  route: /x\n", 9, "spec.route: unknown field; did you mean routes?" },
-        { "rule without path", Subscription + "  routes:\n    rules:\n    - match: event.type == \"x\"\n", 10, "spec.routes.rules[0].path: expected a path such as /orders, got nothing" },
         { "old subscription without route", Subscription.Replace("v2alpha1", "v1alpha1"), 6, "spec.route: expected a path such as /orders, got nothing" },
         { "bulk with a wrong number", Subscription + "  routes: {default: /x}\n  bulkSubscribe:\n    enabled: true\n    maxMessagesCount: many\n", 11, "spec.bulkSubscribe.maxMessagesCount: expected a whole number of 0 or more, got \"many\"" },
         { "bulk with an unknown field", Subscription + "  routes: {default: /x}\n  bulkSubscribe:\n    enable: true\n", 10, "spec.bulkSubscribe.enable: unknown field; did you mean enabled?" },
-
         { "timeout", Resiliency + "  policies:\n    timeouts:\n      fast: soon\n", 8, "spec.policies.timeouts.fast: expected a duration such as 500ms, 5s or 1m30s, got \"soon\"" },
         { "negative timeout", Resiliency + "  policies:\n    timeouts:\n      fast: -5s\n", 8, "got \"-5s\"" },
         { "policy word", Resiliency + "  policies:\n    retries:\n      a:\n        policy: linear\n", 9, "spec.policies.retries.a.policy: expected constant or exponential, got \"linear\"" },
@@ -103,13 +107,17 @@ public sealed class ResourceMistakesTests
         { "policies of a component without direction", Resiliency + "  targets:\n    components:\n      pubsub:\n        retry: x\n", 9, "spec.targets.components.pubsub.retry: unknown field" },
         { "actor breaker without scope", Resiliency + "  policies:\n    circuitBreakers:\n      cb: {maxRequests: 1}\n  targets:\n    actors:\n      Cart:\n        circuitBreaker: cb\n", 12, "an actor's circuit breaker needs circuitBreakerScope: type, id or both" },
         { "resiliency after another document", Component + "---\n" + Resiliency + "  policies: {}\n", 10, "kind: Dapr reads a Resiliency only where it is the first document" },
-
-        { "endpoint without address", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  headers: []\n", 5, "spec.baseUrl: expected an address such as https://api.example.com, got nothing" },
-        { "endpoint without scheme", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  baseUrl: localhost:5199\n", 5, "expected an address that starts with http:// or https://, got \"localhost:5199\"" },
-
         { "sampling rate", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    samplingRate: all\n", 5, "spec.tracing.samplingRate: expected a number from 0 to 1, got \"all\"" },
-        { "api protocol", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  api:\n    allowed:\n    - {name: state, version: v1, protocol: tcp}\n", 6, "spec.api.allowed[0].protocol: expected http or grpc, got \"tcp\"" },
         { "configuration section", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  trace: {}\n", 4, "spec.trace: unknown field" },
+        { "indented by a tab", Component + "  metadata:\n\t- name: a\n    value: x\n", 9, "the line is indented by a tab; expected spaces; Dapr passes over this document" },
+        { "a Kubernetes object", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: {replicas: 1}\n", 2, "got \"Deployment\"; Dapr passes over this document" },
+        { "a compose file", "services:\n  redis:\n    image: redis\n", 1, "kind: expected Component, Subscription, Resiliency, HTTPEndpoint or Configuration, got nothing; Dapr passes over this document" },
+        { "routes of the other version", Subscription.Replace("v2alpha1", "v1alpha1") + "  routes: {default: /x}\n", 8, "spec.routes: dapr.io/v1alpha1 has no routes, but route; Dapr drops every message of orders" },
+        { "route of the other version alone", Subscription + "  route: /x\n", 8, "spec.route: dapr.io/v2alpha1 has no route, but routes.default; Dapr drops every message of orders" },
+        { "number within quotation marks", Subscription + "  routes: {default: /x}\n  bulkSubscribe: {maxMessagesCount: \"5\"}\n", 9, "expected a whole number, got \"5\"; Dapr cannot read this, and leaves the Subscription out" },
+        { "one bad word in a policy", Resiliency + "  policies:\n    retries:\n      a:\n        policy: linear\n", 9, "got \"linear\"; Dapr takes no target of this Resiliency, and runs without its retries, timeouts and circuit breakers" },
+        { "old tracing field", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    enabled: true\n", 5, "spec.tracing.enabled: unknown field" },
+        { "old workflow field", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  enableWorkflowRuntime: true\n", 4, "spec.enableWorkflowRuntime: unknown field" },
     };
 
     [Theory]
@@ -120,46 +128,53 @@ public sealed class ResourceMistakesTests
 
         var e = Assert.Throws<ResourceException>(() => ResourceLoader.Load([folder.Path]));
 
-        var error = Assert.Single(e.Errors);
-        Assert.Contains(expected, error.Message, StringComparison.Ordinal);
-        Assert.True(line == error.Location.Line, $"{what}: expected line {line}, got {error}");
-        Assert.Equal(Path.Combine(folder.Path, "resource.yaml"), error.Location.File);
+        Check(Assert.Single(e.Errors), what, folder, line, expected);
+    }
+
+    [Theory]
+    [MemberData(nameof(Losses))]
+    public void What_Dapr_passes_over_is_told_with_file_line_and_what_is_lost(string what, string yaml, int line, string expected)
+    {
+        using var folder = new ResourceFolder().With("resource.yaml", yaml);
+
+        Check(Assert.Single(ResourceLoader.Load([folder.Path]).Warnings), what, folder, line, expected);
     }
 
     [Fact]
     public void All_mistakes_of_all_files_are_shown_together()
     {
-        using var first = new ResourceFolder().With("b.yaml", Component + "  nope: 1\n  ignoreErrors: 2\n").With("a.yml", "kind: [");
+        using var first = new ResourceFolder().With("b.yaml", Component.Replace("state.in-memory", "redis") + "  nope: 1\n").With("a.yml", "kind: [");
         using var second = new ResourceFolder().With("c.yaml", Component);
 
         var e = Assert.Throws<ResourceException>(() => ResourceLoader.Load([first.Path, second.Path, Path.Combine(first.Path, "missing")]));
 
-        Assert.Equal(5, e.Errors.Count);
+        Assert.Equal(3, e.Errors.Count);
         Assert.Contains("missing: expected a folder with resource files; it does not exist", e.Message, StringComparison.Ordinal);
         Assert.Contains($"c.yaml:1: a component named \"store\" is already declared at {Path.Combine(first.Path, "b.yaml")}:1", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void A_configuration_of_another_kind_is_refused()
+    public void A_configuration_of_another_kind_is_taken_for_one_and_told()
     {
-        using var folder = new ResourceFolder().With("config.yaml", Component);
+        using var folder = new ResourceFolder().With("config.yaml", "apiVersion: dapr.io/v1alpha1\nkind: Config\nspec: {features: [{name: HotReload, enabled: true}]}\n");
 
-        var e = Assert.Throws<ResourceException>(() => ResourceLoader.LoadConfiguration(Path.Combine(folder.Path, "config.yaml")));
+        var configuration = ResourceLoader.LoadConfiguration(Path.Combine(folder.Path, "config.yaml"));
 
-        Assert.Contains("config.yaml:1: expected apiVersion dapr.io/v1alpha1 and kind Configuration, got dapr.io/v1alpha1 and Component", e.Message, StringComparison.Ordinal);
+        Assert.Equal(["HotReload"], configuration.EnabledFeatures);
+        Assert.Contains("config.yaml:1: expected apiVersion dapr.io/v1alpha1 and kind Configuration, got dapr.io/v1alpha1 and Config", Assert.Single(configuration.Warnings).ToString(), StringComparison.Ordinal);
     }
 
     [Theory]
     [InlineData("[")]
     [InlineData("{a: ")]
     [InlineData("- ")]
-    public void A_file_that_is_nested_without_end_is_refused(string level)
+    public void A_file_that_is_nested_without_end_is_passed_over(string level)
     {
         using var folder = new ResourceFolder().With("deep.yaml", new StringBuilder().Insert(0, level, 100_000).ToString());
 
-        var e = Assert.Throws<ResourceException>(() => ResourceLoader.Load([folder.Path]));
+        var warning = Assert.Single(ResourceLoader.Load([folder.Path]).Warnings).ToString();
 
-        Assert.Contains("deep.yaml:1: expected maps and lists of at most 100 levels, got more", e.Message, StringComparison.Ordinal);
+        Assert.Contains("deep.yaml:1: expected maps and lists of at most 100 levels, got more", warning, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -168,5 +183,12 @@ public sealed class ResourceMistakesTests
         var e = Assert.Throws<ResourceException>(() => ResourceLoader.LoadConfiguration("/nowhere/config.yaml"));
 
         Assert.Contains("expected a file with a Configuration; it does not exist", e.Message, StringComparison.Ordinal);
+    }
+
+    private static void Check(ResourceError error, string what, ResourceFolder folder, int line, string expected)
+    {
+        Assert.Contains(expected, error.Message, StringComparison.Ordinal);
+        Assert.True(line == error.Location.Line, $"{what}: expected line {line}, got {error}");
+        Assert.Equal(Path.Combine(folder.Path, "resource.yaml"), error.Location.File);
     }
 }

@@ -135,7 +135,7 @@ public sealed class ShippedComponentsTests
     [Fact]
     public void The_configuration_asks_for_nothing_that_the_embedded_sidecar_does_not_do()
     {
-        Assert.Empty(ResourceLoader.LoadConfiguration(RepositoryFiles.PathOf("components", "common", "config.yaml")).NotSupported);
+        Assert.Empty(ResourceLoader.LoadConfiguration(RepositoryFiles.PathOf("components", "common", "config.yaml")).Warnings);
     }
 
     /// <summary>Every attempt runs into the timeout, every wait is as long as the jitter of a half allows (kit/retry: 500 ms, times 1.5).</summary>

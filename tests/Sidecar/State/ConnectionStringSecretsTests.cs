@@ -48,7 +48,7 @@ public sealed class ConnectionStringSecretsTests
     private static async Task<string> RefusalOf(params ComponentResource[] components)
     {
         await using var catalog = new ComponentCatalog(NullLoggerFactory.Instance, TimeProvider.System);
-        var refusal = await Assert.ThrowsAsync<ResourceException>(() => catalog.LoadAsync(components, "one", "default", TestContext.Current.CancellationToken));
+        var refusal = await Assert.ThrowsAsync<ResourceException>(() => catalog.LoadAsync(components, "one", "default", Environment.CurrentDirectory, TestContext.Current.CancellationToken));
         return refusal.ToString();
     }
 

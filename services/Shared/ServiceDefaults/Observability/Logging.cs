@@ -41,6 +41,8 @@ internal static class Logging
         .MinimumLevel.Override("Microsoft.AspNetCore", LogEventLevel.Warning)
         .MinimumLevel.Override("System.Net.Http", LogEventLevel.Warning)
         .MinimumLevel.Override("Dapr", LogEventLevel.Warning)
+        // A check that fails is told to who asks, which is daprd once a second: a service that only waits for its sidecar has no error to log.
+        .MinimumLevel.Override("Microsoft.Extensions.Diagnostics.HealthChecks", LogEventLevel.Fatal)
         .Enrich.FromLogContext()
         .Enrich.With<WithoutRequestPath>()
         .Enrich.WithProperty("App", appId)

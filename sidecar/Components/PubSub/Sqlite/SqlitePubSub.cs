@@ -81,7 +81,10 @@ public sealed class SqlitePubSub : IBulkPubSub
         "pubsub.sqlite",
         "v1",
         [.. PubSubFields.Common, "connectionString", "concurrency", "redeliverInterval", "forgetConsumers"],
-        (metadata, context, _) => Task.FromResult<IAsyncDisposable>(new SqlitePubSub(SqlitePubSubOptions.Read(metadata), context.Logger, context.Time)));
+        (metadata, context, _) => Task.FromResult<IAsyncDisposable>(new SqlitePubSub(SqlitePubSubOptions.Read(metadata), context.Logger, context.Time)))
+    {
+        Paths = ["connectionString"],
+    };
 
     public IReadOnlyList<string> Capabilities { get; } = ["BULK_SUBSCRIBE_IMMEDIATE"];
 

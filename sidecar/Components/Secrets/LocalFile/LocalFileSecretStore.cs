@@ -29,7 +29,7 @@ public sealed class LocalFileSecretStore : ISecretStore
         }
     }
 
-    public static ComponentType ComponentType { get; } = new("secretstores.local.file", "v1", ["secretsFile", "nestedSeparator", "multiValued"], CreateAsync);
+    public static ComponentType ComponentType { get; } = new("secretstores.local.file", "v1", ["secretsFile", "nestedSeparator", "multiValued"], CreateAsync) { Paths = ["secretsFile"] };
 
     public Task<IReadOnlyDictionary<string, string>> GetAsync(string key, CancellationToken cancellationToken) =>
         _secrets.TryGetValue(key, out var secret) ? Task.FromResult(secret)

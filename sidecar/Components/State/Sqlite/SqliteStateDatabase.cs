@@ -33,7 +33,7 @@ internal sealed class SqliteStateDatabase(SqliteStateOptions options)
         }
     }
 
-    /// <summary>The writing connection, the tables made ready. What is answered must be on disk, hence FULL.</summary>
+    /// <summary>The writing connection, the tables made ready. What is answered must be on disk, hence FULL; macOS, and nobody else, asks for fullfsync too.</summary>
     /// <exception cref="InvalidOperationException">The file belongs to something else, or is locked.</exception>
     public SqliteConnection OpenWriter()
     {
@@ -45,6 +45,7 @@ internal sealed class SqliteStateDatabase(SqliteStateOptions options)
             Execute(connection, $"""
                 PRAGMA journal_mode = {(options.UseWal ? "WAL" : "DELETE")};
                 PRAGMA synchronous = FULL;
+                PRAGMA fullfsync = ON;
                 PRAGMA wal_autocheckpoint = 4000;
                 PRAGMA journal_size_limit = 67108864;
                 PRAGMA cache_size = -32768;

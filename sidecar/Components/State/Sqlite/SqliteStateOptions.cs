@@ -20,7 +20,7 @@ internal sealed partial record SqliteStateOptions(
     public static SqliteStateOptions Read(ComponentMetadata metadata)
     {
         var timeoutField = metadata.Text("timeout") is null ? "timeoutInSeconds" : "timeout";
-        if (metadata.Duration(timeoutField, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(1)) < TimeSpan.FromSeconds(1))
+        if (metadata.Text(timeoutField) is "" || metadata.Duration(timeoutField, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(1)) < TimeSpan.FromSeconds(1))
             throw metadata.Invalid(timeoutField, "at least one second");
         var cleanupField = metadata.Text("cleanupInterval") is null ? "cleanupIntervalInSeconds" : "cleanupInterval";
         return new SqliteStateOptions(
@@ -47,7 +47,8 @@ internal sealed partial record SqliteStateOptions(
 
     private static string ReadIdentifier(ComponentMetadata metadata, string field, string defaultValue)
     {
-        var name = metadata.Text(field, defaultValue);
+        // An empty name is none, and not the default: it may stand for a secret that is not there.
+        var name = metadata.Text(field) ?? defaultValue;
         return Identifier().IsMatch(name) ? name : throw metadata.Invalid(field, "a name of the letters a-z, digits and underscores");
     }
 

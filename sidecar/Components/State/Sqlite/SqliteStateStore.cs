@@ -30,7 +30,10 @@ public sealed class SqliteStateStore : IStateStore
         "state.sqlite",
         "v1",
         SqliteStateOptions.Fields,
-        (metadata, context, _) => Task.FromResult<IAsyncDisposable>(new SqliteStateStore(SqliteStateOptions.Read(metadata), context.Time, context.Logger)));
+        (metadata, context, _) => Task.FromResult<IAsyncDisposable>(new SqliteStateStore(SqliteStateOptions.Read(metadata), context.Time, context.Logger)))
+    {
+        Paths = ["connectionString", "url"],
+    };
 
     public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
 

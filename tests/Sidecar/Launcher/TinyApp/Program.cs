@@ -5,6 +5,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using System.Text;
 
 foreach (var argument in args)
 {
@@ -28,8 +29,10 @@ foreach (var argument in args)
             File.WriteAllText(file, child.Id.ToString(CultureInfo.InvariantCulture));
             break;
         case ["listen"]:
-            Listen(int.Parse(Environment.GetEnvironmentVariable("APP_PORT")!, CultureInfo.InvariantCulture));
+            Listen(IPAddress.Loopback, _ => (200, "", "{}"));
             break;
+        case ["case"]:
+            return RunCase(Environment.GetEnvironmentVariable("MODE") ?? "");
         case ["wait"]:
             Thread.Sleep(Timeout.Infinite);
             break;
@@ -42,20 +45,52 @@ foreach (var argument in args)
 
 return 0;
 
-// Every request is answered 200, in as little HTTP as there is.
-static void Listen(int port)
+// The application of the folders in Cases: MODE says how it behaves.
+static int RunCase(string mode)
 {
-    var listener = new TcpListener(IPAddress.Loopback, port);
+    switch (mode)
+    {
+        case "exit1":
+            return 1;
+        case "late":
+            Thread.Sleep(TimeSpan.FromMinutes(1));
+            break;
+        case "say":
+            Console.WriteLine("hello-from-app");
+            break;
+    }
+
+    Listen(mode == "ipv6" ? IPAddress.IPv6Loopback : IPAddress.Loopback, path => mode switch
+    {
+        "307" => (307, "Location: https://localhost:1/\r\n", ""),
+        "401" => (401, "", ""),
+        "405" => (405, "", ""),
+        "413" => (413, "", ""),
+        "html" => (200, "Content-Type: text/html\r\n", "<!doctype html><p>x</p>"),
+        "object" when path == "/dapr/subscribe" => (200, "", "{\"a\":1}"),
+        _ => path == "/hello" ? (200, "", "hello") : (404, "", ""),
+    });
+    return 0;
+}
+
+// In as little HTTP as there is: a body is left unread, and every connection closed.
+static void Listen(IPAddress address, Func<string, (int Status, string Headers, string Body)> answer)
+{
+    var listener = new TcpListener(address, int.Parse(Environment.GetEnvironmentVariable("APP_PORT")!, CultureInfo.InvariantCulture));
     listener.Start();
     while (true)
     {
         using var client = listener.AcceptTcpClient();
         using var stream = client.GetStream();
         using var reader = new StreamReader(stream);
+        // One that only looks whether the port is open says nothing.
+        if (reader.ReadLine()?.Split(' ') is not [_, var path, _])
+            continue;
         while (reader.ReadLine() is { Length: > 0 })
         {
         }
 
-        stream.Write("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"u8);
+        var (status, headers, body) = answer(path);
+        stream.Write(Encoding.UTF8.GetBytes($"HTTP/1.1 {status} X\r\nContent-Length: {body.Length}\r\n{headers}Connection: close\r\n\r\n{body}"));
     }
 }
