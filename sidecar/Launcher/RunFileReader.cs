@@ -16,7 +16,7 @@ internal static class RunFileReader
     /// <summary>Valid, without a meaning here: the control plane, containers, profiling and logging of a daprd process.</summary>
     private static readonly string[] SharedWithoutEffect =
     [
-        "apiListenAddresses", "enableProfiling", "logLevel", "placementHostAddress", "schedulerHostAddress", "appSSL", "readBufferSize",
+        "apiListenAddresses", "enableProfiling", "logLevel", "placementHostAddress", "schedulerHostAddress", "readBufferSize",
         "enableApiLogging", "runtimePath", "daprHTTPMaxRequestSize", "daprHTTPReadBufferSize",
     ];
 
@@ -146,6 +146,9 @@ internal static class RunFileReader
         return command;
     }
 
+    /// <summary>The field appSSL, which appProtocol has replaced.</summary>
+    private static string WithTls(string? protocol) => protocol?.StartsWith("grpc", StringComparison.OrdinalIgnoreCase) == true ? "grpcs" : "https";
+
     private static Shared ReadShared(YamlMap map, string folder)
     {
         map.Skip(SharedWithoutEffect);
@@ -162,7 +165,7 @@ internal static class RunFileReader
                 ? Existing(map, "configFilePath", folder, config, File.Exists, "a file")
                 : null,
             ResourcesPaths = resources,
-            AppProtocol = map.Text("appProtocol"),
+            AppProtocol = map.Flag("appSSL") == true ? WithTls(map.Text("appProtocol")) : map.Text("appProtocol"),
             AppMaxConcurrency = map.Integer("appMaxConcurrency") ?? 0,
             MaxBodyBytes = Bytes(map, "maxBodySize"),
             EnableAppHealthCheck = map.Flag("enableAppHealthCheck") ?? false,
