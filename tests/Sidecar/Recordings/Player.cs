@@ -27,6 +27,7 @@ public sealed partial class Player : IAsyncDisposable
     private readonly RecordedForm _form;
     private readonly IPlayedRuntime _runtime;
     private readonly Dictionary<Uri, GrpcChannel> _channels = [];
+    private NatsServer? _nats;
     private readonly HttpClient _http = new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -72,6 +73,8 @@ public sealed partial class Player : IAsyncDisposable
         foreach (var channel in _channels.Values)
             channel.Dispose();
         _http.Dispose();
+        if (_nats is not null)
+            await _nats.DisposeAsync();
         Directory.Delete(_directory, recursive: true);
     }
 
@@ -91,6 +94,13 @@ public sealed partial class Player : IAsyncDisposable
                 var postgres = await servers.PostgresAsync();
                 _addresses["port=5432"] = $"port={postgres.Port}";
                 _saved["pg"] = await postgres.NewDatabaseAsync(cancel);
+            }
+            else if (component == "jetstream")
+            {
+                // A stream for each topic, but for the recordings that say otherwise; the names of topics are taken, so each play has a server.
+                _nats = await NatsServer.StartAsync(cancel);
+                _saved["nats"] = $"{_nats.Port}";
+                await _nats.AddStreamsAsync(_recording.Topics(), cancel, (bool?)_recording.Content["oneStream"] is true ? "all" : null);
             }
         }
     }
