@@ -174,6 +174,8 @@ public sealed class JetStreamPubSub : IBulkPubSub
                 json.Skip();
             }
 
+            // What follows makes it no JSON.
+            json.Read();
             // A header ends with its line.
             return id is { Length: > 0 } ? id.ReplaceLineEndings(" ") : null;
         }
