@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using NATS.Client.Core;
 using NATS.Client.JetStream;
+using NATS.Client.JetStream.Models;
 
 namespace DaprOrders.Sidecar.Components.PubSub.JetStream;
 
@@ -17,13 +19,17 @@ namespace DaprOrders.Sidecar.Components.PubSub.JetStream;
 /// Unlike daprd's, it acknowledges after the handling in parallel mode too, tries for as long as it takes to find a server again, makes a consumer
 /// that was lost again, and hands over many messages at once to who subscribes in bulk.
 /// </summary>
-public sealed class JetStreamPubSub : IBulkPubSub
+public sealed partial class JetStreamPubSub : IBulkPubSub
 {
     /// <summary>Batches of a parallel subscription in bulk; a single one has one.</summary>
     private const int BatchesAtOnce = 4;
 
     /// <summary>A publication that got no answer by then counts as failed, as in nats.go; so does one that waits for the server.</summary>
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(5);
+
+    /// <summary>Of the streams that <see cref="AddStreamAsync"/> makes: what is older is dropped, read or not; an id is known for so long.</summary>
+    private static readonly TimeSpan StreamsKeep = TimeSpan.FromDays(7);
+    private static readonly TimeSpan StreamsKnowIds = TimeSpan.FromMinutes(2);
 
     private readonly NatsConnection _connection;
     private readonly NatsJSContext _jetStream;
@@ -76,6 +82,28 @@ public sealed class JetStreamPubSub : IBulkPubSub
         Func<IMessageBatch, CancellationToken, Task> handler,
         CancellationToken cancellationToken) =>
         SubscribeAsync(subscription, maxMessages, _options.IsParallel ? BatchesAtOnce : 1, handler, cancellationToken);
+
+    /// <summary>
+    /// Makes a stream that takes a topic and nothing else, for who runs this before the first start: neither daprd nor a subscription makes any.
+    /// False: one takes it already, and is left alone.
+    /// </summary>
+    /// <exception cref="NatsException">The server refused, or did not answer.</exception>
+    internal async Task<bool> AddStreamAsync(string topic, int replicas, CancellationToken cancellationToken)
+    {
+        await foreach (var _ in _jetStream.ListStreamNamesAsync(topic, cancellationToken))
+            return false;
+        var config = new StreamConfig(NoStreamName().Replace(topic, "_"), [topic])
+        {
+            Storage = StreamConfigStorage.File,
+            Retention = StreamConfigRetention.Limits,
+            Discard = StreamConfigDiscard.Old,
+            NumReplicas = replicas,
+            MaxAge = StreamsKeep,
+            DuplicateWindow = StreamsKnowIds,
+        };
+        await _jetStream.CreateStreamAsync(config, cancellationToken);
+        return true;
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -184,6 +212,9 @@ public sealed class JetStreamPubSub : IBulkPubSub
             return null;
         }
     }
+
+    [GeneratedRegex(@"[\s.*>/\\]")]
+    private static partial Regex NoStreamName();
 
     private ValueTask OnDisconnected(object? sender, NatsEventArgs args)
     {
