@@ -46,6 +46,19 @@ internal static class CommandLine
         DefaultValueFactory = _ => 30,
     };
 
+    private static readonly Option<int> Replicas = new("--replicas")
+    {
+        Description = "In how many servers of a cluster each stream is kept",
+        HelpName = "NUMBER",
+        DefaultValueFactory = _ => 1,
+    };
+
+    private static readonly Argument<string[]> Topics = new("topics")
+    {
+        Description = "Topics that neither a Subscription file nor a scope names",
+        Arity = ArgumentArity.ZeroOrMore,
+    };
+
     public static Task<int> RunAsync(string[] arguments)
     {
         var demo = new Command("demo", "Places orders of every kind, shows how each travelled, and ends");
@@ -55,7 +68,11 @@ internal static class CommandLine
         audit.SetAction((parsed, token) => WithSignalsAsync(
             t => AuditCommand.RunAsync(parsed.GetValue(RunFile), TimeSpan.FromSeconds(parsed.GetValue(Wait)), new LaunchConsole(), t), token));
 
-        var root = new RootCommand("Runs a Dapr multi-app run file with embedded sidecars: nothing to install, for development and tests") { RunFile, ResourcesPath, Reset, NoBuild, FailFast, Strict, demo, audit };
+        var streams = new Command("streams", "Makes the streams that pubsub.jetstream needs, since Dapr makes none: one for each topic; existing ones are left alone") { Topics, Replicas };
+        streams.SetAction((parsed, token) => WithSignalsAsync(
+            t => StreamsCommand.RunAsync(OptionsOf(parsed), parsed.GetValue(Topics) ?? [], parsed.GetValue(Replicas), new LaunchConsole(), t), token));
+
+        var root = new RootCommand("Runs a Dapr multi-app run file with embedded sidecars: nothing to install, for development and tests") { RunFile, ResourcesPath, Reset, NoBuild, FailFast, Strict, demo, audit, streams };
         root.SetAction((parsed, token) => WithSignalsAsync(t => Launch.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
         return root.Parse(arguments).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = EndWithin });
     }

@@ -114,6 +114,22 @@ internal sealed class Installation : IDisposable
         }
     }
 
+    /// <summary>components/nats as it is shipped, but for the servers' addresses, and the streams made as a user makes them.</summary>
+    public async Task UseNatsAsync(NatsServer nats, PostgresServer postgres, CancellationToken cancel)
+    {
+        var database = await postgres.NewDatabaseAsync(cancel);
+        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", "nats")))
+        {
+            var text = File.ReadAllText(file).ReplaceLineEndings("\n");
+            text = text.Replace("nats://localhost:4222", nats.Url, StringComparison.Ordinal).Replace(
+                "host=localhost port=5432 user=postgres password=postgres dbname=daprorders sslmode=disable", postgres.ConnectionString(database), StringComparison.Ordinal);
+            File.WriteAllText(Path.Combine(_resources, Path.GetFileName(file)), text);
+        }
+
+        Write();
+        await ServerProgram.RunAsync("dotnet", [Sidecar, "streams", "--run-file", RunFile], cancel);
+    }
+
     /// <summary>The services find the keys that events are signed by in a Dapr secret store.</summary>
     public void KeepSigningKey(string key)
     {

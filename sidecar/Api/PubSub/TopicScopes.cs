@@ -18,6 +18,13 @@ public sealed class TopicScopes
         _subscribing = OfApp(Read(metadata, "subscriptionScopes"), appId);
     }
 
+    /// <summary>Every topic that a component's scopes and lists name.</summary>
+    public static IReadOnlySet<string> Named(ComponentMetadata metadata) => new HashSet<string>(
+    [
+        .. Topics(Read(metadata, "allowedTopics")), .. Topics(Read(metadata, "protectedTopics")),
+        .. OfAnyApp(Read(metadata, "publishingScopes")), .. OfAnyApp(Read(metadata, "subscriptionScopes")),
+    ]);
+
     public bool MayPublish(string topic) => IsAllowed(topic, _publishing);
 
     public bool MaySubscribe(string topic) => IsAllowed(topic, _subscribing);
@@ -29,6 +36,9 @@ public sealed class TopicScopes
     /// <summary><c>app1=topicA,topicB;app2=</c>: an app that is listed with nothing gets one topic without a name, so none at all.</summary>
     private static HashSet<string> OfApp(string scopes, string appId) =>
         [.. scopes.Split(';').Select(scope => scope.Split('=')).Where(scope => scope.Length > 1 && scope[0] == appId).SelectMany(scope => scope[1].Split(','))];
+
+    private static IEnumerable<string> OfAnyApp(string scopes) =>
+        scopes.Split(';').Select(scope => scope.Split('=')).Where(scope => scope.Length > 1).SelectMany(scope => Topics(scope[1]));
 
     private bool IsAllowed(string topic, HashSet<string> scope)
     {

@@ -11,6 +11,8 @@ public sealed class StoreServers : IAsyncDisposable
     {
         "redis" => RedisServer.Missing,
         "postgresql" => PostgresServer.Missing,
+        "jetstream" => NatsServer.Missing,
+        "nats" => NatsServer.Missing ?? PostgresServer.Missing,
         _ => null,
     };
 

@@ -28,6 +28,7 @@ public sealed partial class Player : IAsyncDisposable
     private readonly RecordingStreams _streams;
     private readonly IPlayedRuntime _runtime;
     private readonly Dictionary<Uri, GrpcChannel> _channels = [];
+    private NatsServer? _nats;
     private readonly HttpClient _http = new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -79,6 +80,8 @@ public sealed partial class Player : IAsyncDisposable
         foreach (var channel in _channels.Values)
             channel.Dispose();
         _http.Dispose();
+        if (_nats is not null)
+            await _nats.DisposeAsync();
         Directory.Delete(_directory, recursive: true);
     }
 
@@ -98,6 +101,13 @@ public sealed partial class Player : IAsyncDisposable
                 var postgres = await servers.PostgresAsync();
                 _addresses["port=5432"] = $"port={postgres.Port}";
                 _saved["pg"] = await postgres.NewDatabaseAsync(cancel);
+            }
+            else if (component == "jetstream")
+            {
+                // A stream for each topic, but for the recordings that say otherwise; the names of topics are taken, so each play has a server.
+                _nats = await NatsServer.StartAsync(cancel);
+                _saved["nats"] = $"{_nats.Port}";
+                await _nats.AddStreamsAsync(_recording.Topics(), cancel, (bool?)_recording.Content["oneStream"] is true ? "all" : null);
             }
         }
     }

@@ -1,11 +1,12 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
 /// <summary>One scenario as it was played against daprd 1.18.1 (data/README.md is the format).</summary>
 /// <param name="id">Component and scenario, for instance <c>in-memory/state-etag</c>: the path of the file under data.</param>
-public sealed class Recording(string id, JsonObject content)
+public sealed partial class Recording(string id, JsonObject content)
 {
     public string Id { get; } = id;
 
@@ -17,6 +18,7 @@ public sealed class Recording(string id, JsonObject content)
     public static IReadOnlySet<(string Kind, string Component)> BuiltComponents { get; } = new HashSet<(string, string)>
     {
         ("state", "in-memory"), ("state", "sqlite"), ("state", "redis"), ("state", "postgresql"), ("pubsub", "in-memory"), ("pubsub", "redis"), ("pubsub", "sqlite"),
+        ("pubsub", "jetstream"),
     };
 
     public static IReadOnlyList<string> AllIds { get; } =
@@ -61,11 +63,17 @@ public sealed class Recording(string id, JsonObject content)
             yield return (kind, (string)component!);
     }
 
+    /// <summary>Every topic that is subscribed, published to, or takes dead letters: brokers that make none themselves had them when it was recorded.</summary>
+    public IReadOnlyCollection<string> Topics() => [.. TopicName().Matches(Content.ToJsonString()).Select(match => match.Groups[1].Value).Distinct()];
+
     public static Recording Load(string id)
     {
         using var file = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(DataFolder, id + ".json")));
         return new Recording(id, WithRawBodies(file.RootElement)!.AsObject());
     }
+
+    [GeneratedRegex("""(?:"(?:topic|deadLetterTopic)":"|(?:topic|deadLetterTopic): |/publish/(?:bulk/)?pubsub/)([A-Za-z0-9-]+)""")]
+    private static partial Regex TopicName();
 
     /// <summary>Bodies were sent as the file writes them, white space included: <c>jsonText</c> beside <c>json</c>.</summary>
     private static JsonNode? WithRawBodies(JsonElement element) => element.ValueKind switch

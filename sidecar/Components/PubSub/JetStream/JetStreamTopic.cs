@@ -1,0 +1,389 @@
+using System.Threading.Channels;
+using NATS.Client.Core;
+using NATS.Client.JetStream;
+
+namespace DaprOrders.Sidecar.Components.PubSub.JetStream;
+
+/// <summary>
+/// One subscription: takes what its consumer pushes, hands it over in order, acknowledges what was handled and gives back what was not. It lives on
+/// when its consumer is lost, or the server for a while; of a consumer without a durable name the next one begins where the lost one was.
+/// </summary>
+internal sealed class JetStreamTopic : IAsyncDisposable
+{
+    private const int StatusOfControl = 100;
+
+    public static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(1);
+
+    private static readonly TimeSpan LookForConsumerEvery = TimeSpan.FromSeconds(10);
+
+    /// <summary>At the end, an acknowledgement waits so long for a server that is away.</summary>
+    private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
+
+    private readonly TopicSubscription _subscription;
+    private readonly int _maxMessages;
+    private readonly SemaphoreSlim _places;
+    private readonly Func<IMessageBatch, CancellationToken, Task> _handler;
+    private readonly NatsJSContext _jetStream;
+    private readonly JetStreamPubSubOptions _options;
+    private readonly ComponentContext _context;
+    private readonly Func<Task> _reopened;
+    private readonly CancellationToken _stopping;
+    private readonly CancellationTokenSource _ending;
+    private readonly CancellationToken _ended;
+    private readonly Channel<NatsJSMsg<byte[]>> _arrived = Channel.CreateUnbounded<NatsJSMsg<byte[]>>(new() { SingleReader = true });
+    private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task _loops;
+
+    /// <summary>By their sequence in the stream: in hand here, and delivered but not acknowledged yet.</summary>
+    private readonly HashSet<ulong> _held = [];
+    private readonly SortedSet<ulong> _open = [];
+    private DateTimeOffset? _stream;
+    private ulong _next;
+    private int _running = 1;
+    private Task? _disposed;
+
+    public JetStreamTopic(
+        TopicSubscription subscription,
+        int maxMessages,
+        int atOnce,
+        Func<IMessageBatch, CancellationToken, Task> handler,
+        NatsJSContext jetStream,
+        JetStreamPubSubOptions options,
+        ComponentContext context,
+        Func<Task> reopened,
+        CancellationToken stopping)
+    {
+        (_subscription, _maxMessages, _handler, _places) = (subscription, maxMessages, handler, new(atOnce, atOnce));
+        (_jetStream, _options, _context, _reopened, _stopping) = (jetStream, options, context, reopened, stopping);
+        _ending = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        _ended = _ending.Token;
+        _loops = Task.WhenAll(Task.Run(FollowUntilEndAsync, CancellationToken.None), Task.Run(HandOverAsync, CancellationToken.None));
+    }
+
+    /// <summary>It was tried once; what failed is tried again.</summary>
+    public Task Tried => _tried.Task;
+
+    /// <summary>Disposed of, or about to be.</summary>
+    public bool IsEnding => _ended.IsCancellationRequested;
+
+    public ValueTask DisposeAsync()
+    {
+        lock (_lock)
+            return new(_disposed ??= EndAsync());
+    }
+
+    private async Task EndAsync()
+    {
+        await _ending.CancelAsync();
+        await _loops;
+        Leave();
+        await _idle.Task;
+        _ending.Dispose();
+    }
+
+    private async Task FollowUntilEndAsync()
+    {
+        while (!IsEnding)
+        {
+            try
+            {
+                await FollowAsync();
+            }
+            catch (Exception) when (IsEnding)
+            {
+                break;
+            }
+            catch (Exception error)
+            {
+                _context.Logger.LogError(
+                    "Topic {Topic} cannot be subscribed at JetStream for {Consumer}; tried again in {Seconds} s: {Reason}",
+                    _subscription.Topic, _subscription.ConsumerId, AfterFailure.TotalSeconds, error.Message);
+                _tried.TrySetResult();
+                await Task.Delay(AfterFailure, _context.Time, _ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+
+        _tried.TrySetResult();
+        _arrived.Writer.Complete();
+    }
+
+    /// <summary>Until the consumer is gone.</summary>
+    private async Task FollowAsync()
+    {
+        INatsSub<byte[]>? subscribed = null;
+        var reading = Task.CompletedTask;
+        try
+        {
+            var consumer = await JetStreamConsumer.OpenAsync(_jetStream, _options, _subscription.Topic, ResumeFrom(), ListenAsync, _ended);
+            Begin(consumer);
+            _tried.TrySetResult();
+            await UntilGoneAsync(consumer);
+            _context.Logger.LogWarning(
+                "The consumer {Consumer} of topic {Topic} is gone from stream {Stream}, by a restart of the server or by somebody's hand: it is looked for, or made again",
+                consumer.Name, _subscription.Topic, consumer.Stream);
+        }
+        finally
+        {
+            try
+            {
+                if (subscribed is not null)
+                    await subscribed.UnsubscribeAsync();
+            }
+            finally
+            {
+                await reading;
+            }
+        }
+
+        async Task ListenAsync(string subject)
+        {
+            subscribed = await _jetStream.Connection.SubscribeCoreAsync<byte[]>(subject, _options.Consumer.DeliverGroup, cancellationToken: _ended);
+            reading = ReadAsync(subscribed);
+        }
+    }
+
+    private async Task ReadAsync(INatsSub<byte[]> subscribed)
+    {
+        await foreach (var message in subscribed.Msgs.ReadAllAsync(CancellationToken.None))
+        {
+            if (message.Headers is { Code: StatusOfControl } control)
+                await AnswerAsync(message, control);
+            else
+                Take(new(message, _jetStream));
+        }
+    }
+
+    /// <summary>The server waits for an answer before it sends more: to the request itself, or where a heartbeat says that one was missed.</summary>
+    private async Task AnswerAsync(NatsMsg<byte[]> message, NatsHeaders control)
+    {
+        var subject = control.TryGetLastValue("Nats-Consumer-Stalled", out var stalled) ? stalled : message.ReplyTo;
+        if (subject is not { Length: > 0 })
+            return;
+        try
+        {
+            await SendAsync(stop => _jetStream.Connection.PublishAsync(subject, cancellationToken: stop));
+        }
+        catch (Exception error)
+        {
+            _context.Logger.LogDebug("Flow control of topic {Topic} was not answered; the next heartbeat asks again: {Reason}", _subscription.Topic, error.Message);
+        }
+    }
+
+    private void Take(NatsJSMsg<byte[]> message)
+    {
+        if (message.Metadata is not { Sequence.Stream: var sequence })
+        {
+            _context.Logger.LogError("A message came to topic {Topic} that is none of JetStream's: {Subject}", _subscription.Topic, message.Subject);
+            return;
+        }
+
+        lock (_lock)
+        {
+            _next = Math.Max(_next, sequence + 1);
+            // It waits here, or is being handled, for longer than ackWait: what becomes of it counts for this copy too.
+            if (!_held.Add(sequence))
+                return;
+            _open.Add(sequence);
+        }
+
+        _arrived.Writer.TryWrite(message);
+    }
+
+    private (DateTimeOffset Stream, ulong Sequence)? ResumeFrom()
+    {
+        lock (_lock)
+            return _stream is { } stream ? (stream, _open.Count > 0 ? _open.Min : _next) : null;
+    }
+
+    private void Begin(JetStreamConsumer consumer)
+    {
+        lock (_lock)
+        {
+            // Sequences of another stream, of the same name, say nothing about this one.
+            if (_stream is { } before && before != consumer.StreamCreated)
+            {
+                _open.Clear();
+                _held.Clear();
+                _next = 0;
+            }
+
+            _stream = consumer.StreamCreated;
+            _next = Math.Max(_next, consumer.Next);
+        }
+    }
+
+    private async Task UntilGoneAsync(JetStreamConsumer consumer)
+    {
+        var wait = LookForConsumerEvery;
+        while (true)
+        {
+            await Task.WhenAny(_reopened(), Task.Delay(wait, _context.Time, _ended));
+            _ended.ThrowIfCancellationRequested();
+            try
+            {
+                if (!await consumer.IsThereAsync(_jetStream, _ended))
+                    return;
+                wait = LookForConsumerEvery;
+            }
+            catch (Exception error) when (!IsEnding)
+            {
+                _context.Logger.LogDebug("JetStream does not say whether the consumer {Consumer} is there: {Reason}", consumer.Name, error.Message);
+                wait = AfterFailure;
+            }
+        }
+    }
+
+    private async Task HandOverAsync()
+    {
+        while (await _arrived.Reader.WaitToReadAsync(CancellationToken.None))
+        {
+            await _places.WaitAsync(CancellationToken.None);
+            var most = IsEnding ? int.MaxValue : _maxMessages;
+            var messages = new List<NatsJSMsg<byte[]>>();
+            while (messages.Count < most && _arrived.Reader.TryRead(out var message))
+                messages.Add(message);
+            lock (_lock)
+                _running++;
+            _ = HandleAsync(new Batch(this, messages));
+        }
+    }
+
+    private async Task HandleAsync(Batch batch)
+    {
+        await Task.Yield();
+        try
+        {
+            // What has only arrived when the subscription ends goes back at once, to another replica.
+            if (!IsEnding)
+                await _handler(batch, _stopping);
+        }
+        catch (Exception error)
+        {
+            if (!_stopping.IsCancellationRequested)
+                _context.Logger.LogError(error, "Delivering {Count} messages of topic {Topic} to {Consumer} failed", batch.Messages.Count, _subscription.Topic, _subscription.ConsumerId);
+        }
+
+        await batch.EndAsync();
+        Leave();
+    }
+
+    private async Task SettleAsync(NatsJSMsg<byte[]> message, DeliveryResult result)
+    {
+        var (sequence, deliveries) = (message.Metadata!.Value.Sequence.Stream, message.Metadata.Value.NumDelivered);
+        try
+        {
+            if (result == DeliveryResult.Done)
+                await AcknowledgeAsync(message, sequence);
+            else
+                await GiveBackAsync(message, sequence, deliveries);
+        }
+        catch (Exception error)
+        {
+            _context.Logger.LogWarning(
+                "JetStream was not told what became of message {Sequence} of topic {Topic} at {Consumer}: it comes again after ackWait: {Reason}",
+                sequence, _subscription.Topic, _subscription.ConsumerId, error.Message);
+        }
+    }
+
+    private async Task AcknowledgeAsync(NatsJSMsg<byte[]> message, ulong sequence)
+    {
+        try
+        {
+            if (_options.Acknowledges)
+                await SendAsync(stop => message.AckAsync(cancellationToken: stop));
+            lock (_lock)
+                _open.Remove(sequence);
+        }
+        finally
+        {
+            lock (_lock)
+                _held.Remove(sequence);
+        }
+    }
+
+    private async Task GiveBackAsync(NatsJSMsg<byte[]> message, ulong sequence, ulong deliveries)
+    {
+        var isLast = !_options.Acknowledges || (_options.Consumer.MaxDeliver > 0 && deliveries >= (ulong)_options.Consumer.MaxDeliver);
+        var delay = IsEnding || _options.Consumer.AckWait <= TimeSpan.Zero ? (TimeSpan?)null : _options.Consumer.AckWait;
+        lock (_lock)
+        {
+            // Before it is given back: it may be here again at once.
+            _held.Remove(sequence);
+            if (isLast)
+                _open.Remove(sequence);
+        }
+
+        if (isLast)
+            _context.Logger.LogError(
+                "Message {Sequence} of topic {Topic} failed at {Consumer} and does not come again: it was delivered {Count} times, or ackPolicy is none. A dead-letter topic keeps such",
+                sequence, _subscription.Topic, _subscription.ConsumerId, deliveries);
+        else if (!IsEnding)
+            _context.Logger.LogWarning(
+                "Message {Sequence} of topic {Topic} failed at {Consumer}: it comes again {When}", sequence, _subscription.Topic, _subscription.ConsumerId,
+                delay is { } wait ? $"in {wait.TotalSeconds} s" : "at once");
+        if (_options.Acknowledges)
+            await SendAsync(stop => message.NakAsync(new AckOpts { NakDelay = delay }, stop));
+    }
+
+    /// <summary>Waits for a server that is away, but not at the end.</summary>
+    private async Task SendAsync(Func<CancellationToken, ValueTask> send)
+    {
+        while (!IsEnding)
+        {
+            try
+            {
+                await send(_ended);
+                return;
+            }
+            catch (OperationCanceledException)
+            {
+                // The connection was lost once more while it was waited for, or the subscription ends.
+            }
+        }
+
+        using var limit = new CancellationTokenSource(LastWords, _context.Time);
+        await send(limit.Token);
+    }
+
+    /// <summary>The subscription itself counts as one.</summary>
+    private void Leave()
+    {
+        lock (_lock)
+        {
+            if (--_running == 0)
+                _idle.SetResult();
+        }
+    }
+
+    private sealed class Batch(JetStreamTopic topic, List<NatsJSMsg<byte[]>> arrived) : IMessageBatch
+    {
+        private readonly Task?[] _settled = new Task?[arrived.Count];
+        private int _isOpened;
+
+        /// <summary>The metadata are daprd's: nothing of what the publisher gave, and the subject.</summary>
+        public IReadOnlyList<BrokerMessage> Messages { get; } = arrived.ConvertAll(
+            message => new BrokerMessage(message.Data ?? [], ContentType: null, new Dictionary<string, string> { ["Topic"] = message.Subject }));
+
+        public void Finish(int index, DeliveryResult result)
+        {
+            lock (_settled)
+                _settled[index] ??= topic.SettleAsync(arrived[index], result);
+        }
+
+        public void LetNextCome()
+        {
+            if (Interlocked.Exchange(ref _isOpened, 1) == 0)
+                topic._places.Release();
+        }
+
+        public async Task EndAsync()
+        {
+            for (var i = 0; i < arrived.Count; i++)
+                Finish(i, DeliveryResult.Failed);
+            await Task.WhenAll(_settled!);
+            LetNextCome();
+        }
+    }
+}

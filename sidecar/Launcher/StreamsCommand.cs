@@ -1,0 +1,65 @@
+using DaprOrders.Sidecar.Api.PubSub;
+using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Components.PubSub.JetStream;
+using DaprOrders.Sidecar.Hosting;
+using DaprOrders.Sidecar.Resources;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DaprOrders.Sidecar.Launcher;
+
+/// <summary>
+/// The step before the first start on NATS: a stream for each topic that the components and Subscription files of a run file name, on the server that
+/// the component names. For daprd too, and on every system.
+/// </summary>
+internal static class StreamsCommand
+{
+    public static Task<int> RunAsync(LaunchOptions options, IReadOnlyCollection<string> topics, int replicas, LaunchConsole console, CancellationToken cancellationToken) =>
+        Launch.GuardAsync(console, async () =>
+        {
+            var plan = LaunchPlan.Read(options);
+            await using var catalog = new ComponentCatalog(NullLoggerFactory.Instance, TimeProvider.System);
+            var seen = new HashSet<string>();
+            foreach (var sidecar in plan.Sidecars)
+            {
+                foreach (var broker in await LoadAsync(catalog, sidecar, cancellationToken))
+                {
+                    foreach (var topic in TopicsOf(broker, sidecar.Resources).Concat(topics).Where(topic => seen.Add($"{broker.Name} {topic}")))
+                        await AddAsync(broker, topic, replicas, console, cancellationToken);
+                }
+            }
+
+            if (seen.Count == 0)
+                throw new LaunchException($"No component of {plan.RunFile.Path} is a pubsub.jetstream with topics. Name its folder: --resources-path components/nats");
+            return 0;
+        }, cancellationToken);
+
+    /// <summary>The brokers alone, and the secret stores that their metadata may come from.</summary>
+    private static async Task<IEnumerable<LoadedComponent>> LoadAsync(ComponentCatalog catalog, SidecarOptions sidecar, CancellationToken cancellationToken)
+    {
+        var needed = sidecar.Resources.Components.Where(
+            component => component.Type == JetStreamPubSub.ComponentType.Name || component.Type.StartsWith("secretstores.", StringComparison.Ordinal));
+        var loaded = await catalog.LoadAsync([.. needed], sidecar.AppId, sidecar.Namespace, cancellationToken);
+        return loaded.Where(component => component.Instance is JetStreamPubSub);
+    }
+
+    private static IEnumerable<string> TopicsOf(LoadedComponent broker, ResourceSet resources) => resources.Subscriptions
+        .Where(subscription => subscription.PubSubName == broker.Name)
+        .SelectMany(subscription => new[] { subscription.Topic, subscription.DeadLetterTopic })
+        .OfType<string>()
+        .Concat(TopicScopes.Named(broker.Metadata));
+
+    private static async Task AddAsync(LoadedComponent broker, string topic, int replicas, LaunchConsole console, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (await ((JetStreamPubSub)broker.Instance).AddStreamAsync(topic, replicas, cancellationToken))
+                console.Good("made", $"a stream for {topic}");
+            else
+                console.Line($"there is a stream for {topic}");
+        }
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new LaunchException($"No stream for {topic} of {broker.Name} could be made: {error.Message}", error);
+        }
+    }
+}
