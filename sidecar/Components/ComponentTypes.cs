@@ -1,5 +1,6 @@
 using DaprOrders.Sidecar.Components.Bindings.Cron;
 using DaprOrders.Sidecar.Components.PubSub.InMemory;
+using DaprOrders.Sidecar.Components.PubSub.RabbitMq;
 using DaprOrders.Sidecar.Components.PubSub.Redis;
 using DaprOrders.Sidecar.Components.PubSub.Sqlite;
 using DaprOrders.Sidecar.Components.Secrets.LocalEnv;
@@ -25,6 +26,7 @@ public static class ComponentTypes
         RedisStateStore.ComponentType,
         PostgresStateStore.ComponentType,
         InMemoryPubSub.ComponentType,
+        RabbitMqPubSub.ComponentType,
         RedisPubSub.ComponentType,
         SqlitePubSub.ComponentType,
     ];
