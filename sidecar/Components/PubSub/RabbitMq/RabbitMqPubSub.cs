@@ -123,7 +123,7 @@ public sealed class RabbitMqPubSub : IPubSub
         var component = new RabbitMqPubSub(factory, options, context);
         try
         {
-            await component._publishing.GetAsync(cancellationToken);
+            await component._publisher.ConnectAsync(cancellationToken);
             return component;
         }
         catch (Exception error)

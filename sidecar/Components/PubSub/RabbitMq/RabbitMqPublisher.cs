@@ -61,6 +61,9 @@ internal sealed class RabbitMqPublisher : IAsyncDisposable
         }
     }
 
+    /// <summary>The broker takes us.</summary>
+    public Task ConnectAsync(CancellationToken cancellationToken) => _channel.GetAsync(cancellationToken);
+
     public ValueTask DisposeAsync() => _channel.DisposeAsync();
 
     private static string RoutingKeyOf(BrokerMessage message) => message.Metadata?.GetValueOrDefault(RoutingKey) ?? "";
@@ -125,10 +128,10 @@ internal sealed class RabbitMqPublisher : IAsyncDisposable
         // By default the client slows the publisher down from 64 unconfirmed messages on.
         var unlimited = new ConcurrencyLimiter(new() { PermitLimit = int.MaxValue });
         var channel = await connection.CreateChannelAsync(new(_options.PublisherConfirm, _options.PublisherConfirm, unlimited));
-        return new PublishingChannel(channel, _options);
+        return new PublishingChannel(connection, channel, _options);
     }
 
-    private sealed class PublishingChannel(IChannel channel, RabbitMqPubSubOptions options) : IAsyncDisposable
+    private sealed class PublishingChannel(IConnection connection, IChannel channel, RabbitMqPubSubOptions options) : IAsyncDisposable
     {
         private readonly ConcurrentDictionary<string, Task> _declared = [];
 
@@ -139,7 +142,7 @@ internal sealed class RabbitMqPublisher : IAsyncDisposable
             await DeclaredAsync(topic);
             // Meanwhile it may have gone with its last queue; publishing to an exchange that is not there closes the channel on everybody.
             if (options.DeletedWhenUnused)
-                await DeclareAsync(topic, noWait: true);
+                await DeclareAsync(channel, topic, noWait: true);
             await channel.BasicPublishAsync(topic, routingKey, mandatory: false, properties, data);
         }
 
@@ -149,7 +152,7 @@ internal sealed class RabbitMqPublisher : IAsyncDisposable
         {
             try
             {
-                await _declared.GetOrAdd(topic, _ => DeclareAsync(topic, noWait: false));
+                await _declared.GetOrAdd(topic, DeclareAsync);
             }
             catch
             {
@@ -158,7 +161,14 @@ internal sealed class RabbitMqPublisher : IAsyncDisposable
             }
         }
 
-        private Task DeclareAsync(string topic, bool noWait) =>
-            channel.ExchangeDeclareAsync(topic, options.ExchangeKind, options.Durable, options.DeletedWhenUnused, noWait: noWait);
+        /// <summary>What is refused closes the channel it was asked on, so not on the one of all topics.</summary>
+        private async Task DeclareAsync(string topic)
+        {
+            await using var own = await connection.CreateChannelAsync();
+            await DeclareAsync(own, topic, noWait: false);
+        }
+
+        private Task DeclareAsync(IChannel on, string topic, bool noWait) =>
+            on.ExchangeDeclareAsync(topic, options.ExchangeKind, options.Durable, options.DeletedWhenUnused, noWait: noWait);
     }
 }
