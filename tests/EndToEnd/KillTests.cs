@@ -12,12 +12,19 @@ public sealed class KillTests(StoreServers servers)
     [Theory]
     [InlineData("local")]
     [InlineData("redis")]
+    [InlineData("rabbitmq")]
     public async Task Given_everything_is_killed_in_the_middle_then_every_order_goes_on_and_nobody_is_charged_twice(string components)
     {
         ServerProgram.Require(StoreServers.Missing(components));
         var installation = new Installation();
         if (components == "redis")
             installation.UseRedis(await servers.RedisAsync());
+        if (components == "rabbitmq")
+        {
+            ServerProgram.Require(PostgresServer.Missing);
+            await installation.UseRabbitMqAsync(await servers.RabbitMqAsync(), await servers.PostgresAsync(), TestContext.Current.CancellationToken);
+        }
+
         await using var system = new OrdersSystem(installation);
         await system.InitializeAsync();
         var sku = await system.Shop.StockAsync(Stock);
