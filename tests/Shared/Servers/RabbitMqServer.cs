@@ -85,6 +85,8 @@ public sealed class RabbitMqServer : IAsyncDisposable
         static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
     }
 
+    public bool IsRunning => _process is not null;
+
     private int VirtualHosts { get; init; }
 
     /// <summary>As kill -9 does.</summary>

@@ -6,7 +6,7 @@ using DaprOrders.Tests.Servers;
 namespace DaprOrders.Sidecar.Tests.PubSub;
 
 /// <summary>pubsub.rabbitmq while its broker is away. daprd's subscriptions do not all come back from that.</summary>
-public sealed class RabbitMqOutageTests : IAsyncLifetime
+public sealed class RabbitMqOutageTests(RabbitMqOutageTests.OwnServer own) : IClassFixture<RabbitMqOutageTests.OwnServer>, IAsyncLifetime
 {
     private const int Topics = 6;
 
@@ -22,10 +22,10 @@ public sealed class RabbitMqOutageTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         ServerProgram.Require(RabbitMqServer.Missing);
-        _server = await RabbitMqServer.StartAsync(virtualHosts: 1, Cancellation);
+        _server = await own.RunningAsync();
     }
 
-    public ValueTask DisposeAsync() => _server is null ? ValueTask.CompletedTask : _server.DisposeAsync();
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     [Theory]
     [InlineData(false)]
@@ -116,4 +116,23 @@ public sealed class RabbitMqOutageTests : IAsyncLifetime
     private static Task UntilAsync(Func<bool> holds) => RabbitMqPubSubTests.UntilAsync(() => Task.FromResult(holds()));
 
     private Task<IPubSub> OpenAsync(int? port = null) => RabbitMqPubSubTests.OpenAsync(_server.ConnectionString(_server.NewVirtualHost(), port), Lasting);
+
+    /// <summary>For these tests alone, which stop it and run one after another.</summary>
+    public sealed class OwnServer : IAsyncDisposable
+    {
+        private const int Tests = 4;
+
+        private RabbitMqServer? _server;
+
+        public async Task<RabbitMqServer> RunningAsync()
+        {
+            _server ??= await RabbitMqServer.StartAsync(Tests, Cancellation);
+            // A test that failed may have left it so.
+            if (!_server.IsRunning)
+                await _server.StartAgainAsync(Cancellation);
+            return _server;
+        }
+
+        public ValueTask DisposeAsync() => _server is null ? ValueTask.CompletedTask : _server.DisposeAsync();
+    }
 }

@@ -104,7 +104,7 @@ public sealed partial class Player : IAsyncDisposable
     private async Task<JsonArray> StartAsync(CancellationToken cancel)
     {
         WriteResources();
-        foreach (var app in _recording.Apps.Where(app => app is { HasPort: true, OpensAfter: { Ticks: 0 } }))
+        foreach (var app in _recording.Apps.Where(app => app is { HasPort: true, IsClosed: false, OpensAfter: { Ticks: 0 } }))
             await _apps[app.Id].StartAsync(cancel);
         var late = Task.WhenAll(_recording.Apps.Where(app => app is { HasPort: true, OpensAfter.Ticks: > 0 }).Select(async app =>
         {
@@ -112,7 +112,7 @@ public sealed partial class Player : IAsyncDisposable
             await _apps[app.Id].StartAsync(cancel);
         }));
         await Task.WhenAll(late, _runtime.StartAsync(cancel));
-        foreach (var app in _recording.Apps)
+        foreach (var app in _recording.Apps.Where(app => !app.IsClosed))
             await ReadyAsync(app.Id, cancel);
         return await _calls.TakeAsync(_recording.Start.Count, TimeSpan.FromMilliseconds(300), TimeSpan.Zero, cancel);
     }

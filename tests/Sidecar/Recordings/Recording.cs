@@ -78,15 +78,25 @@ public sealed class Recording(string id, JsonObject content)
 }
 
 /// <summary>An application of a scenario: what it answers, by "VERB /path".</summary>
+/// <param name="IsClosed">Its port is opened by a step.</param>
 /// <param name="Configuration">The lines of a Configuration of its own; null where it has that of all.</param>
+/// <param name="Silent">Calls that are answered and not written down.</param>
 public sealed record AppScript(
-    string Id, bool HasPort, TimeSpan OpensAfter, JsonArray? Configuration, IReadOnlyDictionary<string, IReadOnlyList<AppAnswer>> Serve)
+    string Id,
+    bool HasPort,
+    bool IsClosed,
+    TimeSpan OpensAfter,
+    JsonArray? Configuration,
+    IReadOnlySet<string> Silent,
+    IReadOnlyDictionary<string, IReadOnlyList<AppAnswer>> Serve)
 {
     public static AppScript From(JsonObject app) => new(
         (string)app["id"]!,
         !((bool?)app["noPort"] ?? false),
+        (bool?)app["closed"] ?? false,
         TimeSpan.FromMilliseconds((double?)app["lateMs"] ?? 0),
         app["config"]?.AsArray(),
+        (app["silent"]?.AsArray() ?? []).Select(call => (string)call!).ToHashSet(),
         (app["serve"]?.AsObject() ?? []).ToDictionary(
             served => served.Key,
             served => (IReadOnlyList<AppAnswer>)served.Value.Deserialize<List<AppAnswer>>(JsonSerializerOptions.Web)!));
