@@ -103,15 +103,17 @@ internal sealed class Installation : IDisposable
         File.WriteAllText(path, change(File.ReadAllText(path)));
     }
 
-    /// <summary>Another broker and another store by YAML alone: components/redis as it is shipped, but for the server's address.</summary>
-    public void UseRedis(RedisServer redis)
+    public void UseRedis(RedisServer redis) => Use(
+        "redis",
+        "      value: localhost:6379\n",
+        $"      value: {redis.Address}\n    - name: redisDB\n      value: \"{redis.NewDatabase().ToString(CultureInfo.InvariantCulture)}\"\n");
+
+    public async Task UseRabbitMqAsync(RabbitMqServer rabbitMq, PostgresServer postgres, CancellationToken cancel)
     {
-        var database = redis.NewDatabase().ToString(CultureInfo.InvariantCulture);
-        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", "redis")))
-        {
-            File.WriteAllText(Path.Combine(_resources, Path.GetFileName(file)), File.ReadAllText(file).ReplaceLineEndings("\n").Replace(
-                "      value: localhost:6379\n", $"      value: {redis.Address}\n    - name: redisDB\n      value: \"{database}\"\n", StringComparison.Ordinal));
-        }
+        Use("rabbitmq", "amqp://guest:guest@localhost:5672", rabbitMq.ConnectionString(rabbitMq.NewVirtualHost()));
+        var store = postgres.ConnectionString(await postgres.NewDatabaseAsync(cancel));
+        Replace("statestore.yaml", text => text.Replace(
+            "host=localhost port=5432 user=postgres password=postgres dbname=daprorders sslmode=disable", store, StringComparison.Ordinal));
     }
 
     /// <summary>components/nats as it is shipped, but for the servers' addresses, and the streams made as a user makes them.</summary>
@@ -169,6 +171,17 @@ internal sealed class Installation : IDisposable
         catch (IOException)
         {
             // A file that a process which is just ending still holds open on Windows; the system clears its temporary folder.
+        }
+    }
+
+    /// <summary>Another broker and another store by YAML alone: a folder of components as it is shipped, but for the server's address.</summary>
+    private void Use(string components, string shippedAddress, string address)
+    {
+        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", components)))
+        {
+            File.WriteAllText(
+                Path.Combine(_resources, Path.GetFileName(file)),
+                File.ReadAllText(file).ReplaceLineEndings("\n").Replace(shippedAddress, address, StringComparison.Ordinal));
         }
     }
 

@@ -13,6 +13,7 @@ public sealed class KillTests(StoreServers servers)
     [InlineData("local")]
     [InlineData("redis")]
     [InlineData("nats")]
+    [InlineData("rabbitmq")]
     public async Task Given_everything_is_killed_in_the_middle_then_every_order_goes_on_and_nobody_is_charged_twice(string components)
     {
         ServerProgram.Require(StoreServers.Missing(components));
@@ -22,6 +23,12 @@ public sealed class KillTests(StoreServers servers)
         await using var nats = components == "nats" ? await NatsServer.StartAsync(TestContext.Current.CancellationToken) : null;
         if (nats is not null)
             await installation.UseNatsAsync(nats, await servers.PostgresAsync(), TestContext.Current.CancellationToken);
+        if (components == "rabbitmq")
+        {
+            ServerProgram.Require(PostgresServer.Missing);
+            await installation.UseRabbitMqAsync(await servers.RabbitMqAsync(), await servers.PostgresAsync(), TestContext.Current.CancellationToken);
+        }
+
         await using var system = new OrdersSystem(installation);
         await system.InitializeAsync();
         var sku = await system.Shop.StockAsync(Stock);

@@ -9,7 +9,9 @@ using DaprOrders.Sidecar.Formats;
 namespace DaprOrders.Sidecar.Api.PubSub;
 
 /// <summary>What a CloudEvent gets from its surroundings.</summary>
-internal readonly record struct EventOrigin(string AppId, string PubSub, string Topic, string TraceParent, string TraceState, TimeProvider Time);
+/// <param name="BrokerDropsExpired">The event itself then says nothing of its end.</param>
+internal readonly record struct EventOrigin(
+    string AppId, string PubSub, string Topic, string TraceParent, string TraceState, TimeProvider Time, bool BrokerDropsExpired);
 
 /// <summary>
 /// Makes the CloudEvents that go to the broker (components-contrib/pubsub/envelope.go, pkg/runtime/pubsub/cloudevents.go): new ones
@@ -36,7 +38,7 @@ internal static class CloudEventEnvelope
         {
             json.WriteStartObject();
             if (MediaTypes.Is(contentType, ContentType))
-                Complete(json, origin, data.Span, Expiration(metadata, origin.Time));
+                Complete(json, origin, data.Span, Expiration(metadata, origin));
             else
                 WriteNew(json, origin, data.Span, string.IsNullOrEmpty(contentType) ? MediaTypeNames.Text.Plain : contentType, metadata);
             json.WriteEndObject();
@@ -94,7 +96,7 @@ internal static class CloudEventEnvelope
         }
 
         json.WriteString("datacontenttype"u8, contentType);
-        if (Expiration(metadata, origin.Time) is { } expiration)
+        if (Expiration(metadata, origin) is { } expiration)
             json.WriteString("expiration"u8, expiration);
         json.WriteString("id"u8, overrides.Id ?? Guid.NewGuid().ToString());
         json.WriteString("pubsubname"u8, origin.PubSub);
@@ -202,12 +204,13 @@ internal static class CloudEventEnvelope
         _ => token.ToString().ToLowerInvariant(),
     };
 
-    /// <summary>No broker here knows a time to live, so the event carries its end and the subscriber's sidecar looks at it. A wrong number is ignored.</summary>
-    private static string? Expiration(IReadOnlyDictionary<string, string>? metadata, TimeProvider time) =>
-        (MetadataFields.Find(metadata, "ttlInSeconds") ?? MetadataFields.Find(metadata, "ttl")) is { } text
+    /// <summary>Where the broker knows no time to live the event carries its end, and the subscriber's sidecar looks at it. A wrong number is ignored.</summary>
+    private static string? Expiration(IReadOnlyDictionary<string, string>? metadata, in EventOrigin origin) =>
+        !origin.BrokerDropsExpired
+        && (MetadataFields.Find(metadata, "ttlInSeconds") ?? MetadataFields.Find(metadata, "ttl")) is { } text
         && long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seconds)
         && seconds is > 0 and < int.MaxValue
-            ? Format(time.GetUtcNow().AddSeconds(seconds))
+            ? Format(origin.Time.GetUtcNow().AddSeconds(seconds))
             : null;
 
     private static string Format(DateTimeOffset time) => time.Offset == TimeSpan.Zero

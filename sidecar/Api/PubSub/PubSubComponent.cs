@@ -20,6 +20,7 @@ public sealed class PubSubComponent
         _metrics = metrics;
         Name = component.Name;
         Broker = (IPubSub)component.Instance;
+        BrokerDropsExpired = Broker.Capabilities.Contains(PubSubCapabilities.MessageTtl);
         Scopes = new(component.Metadata, options.AppId);
         ConsumerId = component.Metadata.Text("consumerID", options.AppId);
         _appId = options.AppId;
@@ -31,6 +32,8 @@ public sealed class PubSubComponent
     public IPubSub Broker { get; }
 
     public TopicScopes Scopes { get; }
+
+    public bool BrokerDropsExpired { get; }
 
     /// <summary>Replicas have one, so they compete; other applications have theirs.</summary>
     public string ConsumerId { get; }

@@ -70,7 +70,8 @@ internal sealed class PublishTarget
 
         try
         {
-            var origin = new EventOrigin(_runtime.Options.AppId, Component.Name, Topic, traceParent, TraceParent.StateOf(_call), _runtime.Time);
+            var origin = new EventOrigin(
+                _runtime.Options.AppId, Component.Name, Topic, traceParent, TraceParent.StateOf(_call), _runtime.Time, Component.BrokerDropsExpired);
             return new(CloudEventEnvelope.Make(origin, one.Data, one.ContentType, one.Metadata), null, one.Metadata);
         }
         catch (JsonException error)

@@ -201,25 +201,22 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
     private async Task AddAsync(
         AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
     {
-        Func<Task<IAsyncDisposable>> subscribe;
         try
         {
-            subscribe = Prepare(app, component, subscription, stopping, cancellationToken);
+            _running.Add(await SubscribeAsync(app, component, subscription, stopping, cancellationToken));
         }
-        catch (Exception error)
+        catch (Exception error) when (error is ResourceException or ApiException or ArgumentException)
         {
             runtime.Logger.LogError(
                 "The subscription of {AppId} to topic {Topic} of pubsub {PubSub} cannot be used and is left out: {Reason}",
                 runtime.Options.AppId, subscription.Topic, component.Name, error.Message);
-            return;
         }
-
-        _running.Add(await subscribe());
     }
 
     /// <exception cref="ResourceException">A rule cannot be used.</exception>
-    /// <exception cref="ApiException">The metadata cannot be used.</exception>
-    private Func<Task<IAsyncDisposable>> Prepare(
+    /// <exception cref="ApiException">The metadata that the sidecar reads cannot be used.</exception>
+    /// <exception cref="ArgumentException">The metadata that the broker's component reads cannot be used.</exception>
+    private async Task<IAsyncDisposable> SubscribeAsync(
         AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
     {
         var topic = component.TopicOf(subscription);
@@ -230,13 +227,13 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         if (subscription.Bulk is not { Enabled: true } bulk)
         {
             var delivery = new TopicDelivery(runtime, target, component, subscription, stopping);
-            return () => component.Broker.SubscribeAsync(topic, (message, _) => delivery.DeliverAsync(message, stopping), cancellationToken);
+            return await component.Broker.SubscribeAsync(topic, (message, _) => delivery.DeliverAsync(message, stopping), cancellationToken);
         }
 
         var batches = new BatchDelivery(runtime, target, component, subscription, stopping);
-        return () => component.Broker is IBulkPubSub broker
-            ? broker.SubscribeManyAsync(topic, bulk.MaxMessagesCount, (batch, _) => batches.DeliverAsync(batch, stopping), cancellationToken)
-            : GatheredBatches.SubscribeAsync(
+        return component.Broker is IBulkPubSub broker
+            ? await broker.SubscribeManyAsync(topic, bulk.MaxMessagesCount, (batch, _) => batches.DeliverAsync(batch, stopping), cancellationToken)
+            : await GatheredBatches.SubscribeAsync(
                 component.Broker, topic, bulk.MaxMessagesCount, TimeSpan.FromMilliseconds(bulk.MaxAwaitDurationMs), runtime.Time, batches.DeliverAsync, stopping);
     }
 }

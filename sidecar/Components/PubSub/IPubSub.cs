@@ -20,6 +20,13 @@ public enum DeliveryResult
 public sealed record TopicSubscription(
     string Topic, string ConsumerId, IReadOnlyDictionary<string, string> Metadata, string? DeadLetterTopic = null);
 
+/// <summary>Of a pub/sub component, in daprd's words (components-contrib/pubsub/feature.go).</summary>
+public static class PubSubCapabilities
+{
+    /// <summary>The broker drops what has expired; for the others the event says when it expires, and the sidecar of its subscriber drops it.</summary>
+    public const string MessageTtl = "MESSAGE_TTL";
+}
+
 /// <summary>A pub/sub component (components-contrib/pubsub). One instance serves every application.</summary>
 public interface IPubSub : IAsyncDisposable
 {
@@ -39,6 +46,7 @@ public interface IPubSub : IAsyncDisposable
     /// Delivers until the answer is disposed, which waits for the handlers that run; the handler may run many times at once, as far as
     /// the component does so.
     /// </summary>
+    /// <exception cref="ArgumentException">The metadata of the subscription cannot be used.</exception>
     Task<IAsyncDisposable> SubscribeAsync(
         TopicSubscription subscription,
         Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> handler,

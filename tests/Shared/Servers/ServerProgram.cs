@@ -25,11 +25,14 @@ public static class ServerProgram
 
     /// <summary>Returns when the program has written <paramref name="sign"/>.</summary>
     /// <exception cref="InvalidOperationException">It ended before, with what it wrote.</exception>
-    public static async Task<Process> StartAsync(string program, IEnumerable<string> arguments, string sign, CancellationToken cancel)
+    public static async Task<Process> StartAsync(
+        string program, IEnumerable<string> arguments, string sign, CancellationToken cancel, IReadOnlyDictionary<string, string>? environment = null)
     {
         var written = new List<string>();
         var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var process = new Process { StartInfo = Info(program, arguments), EnableRaisingEvents = true };
+        foreach (var (name, value) in environment ?? new Dictionary<string, string>())
+            process.StartInfo.Environment[name] = value;
         process.Exited += (_, _) => ready.TrySetException(new InvalidOperationException($"{program} ended:{Environment.NewLine}{Text(written)}"));
         process.OutputDataReceived += (_, line) => Take(line.Data);
         process.ErrorDataReceived += (_, line) => Take(line.Data);
@@ -60,7 +63,7 @@ public static class ServerProgram
             throw new InvalidOperationException($"{program} ended with {process.ExitCode}:{Environment.NewLine}{string.Join(Environment.NewLine, texts)}");
     }
 
-    private static ProcessStartInfo Info(string program, IEnumerable<string> arguments) =>
+    internal static ProcessStartInfo Info(string program, IEnumerable<string> arguments) =>
         new(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Path.GetTempPath() };
 
     private static string Text(List<string> lines)

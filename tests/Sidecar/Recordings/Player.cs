@@ -96,6 +96,12 @@ public sealed partial class Player : IAsyncDisposable
                 _addresses["127.0.0.1:6379"] = redis.Address;
                 _saved["worker"] = redis.NewDatabase().ToString();
             }
+            else if (component == "rabbitmq")
+            {
+                var rabbitMq = await servers.RabbitMqAsync();
+                _addresses["127.0.0.1:5672"] = $"{RabbitMqServer.Host}:{rabbitMq.Port}";
+                _saved["vhost"] = rabbitMq.NewVirtualHost();
+            }
             else if (component == "postgresql")
             {
                 var postgres = await servers.PostgresAsync();

@@ -17,8 +17,8 @@ public sealed partial class Recording(string id, JsonObject content)
     /// <summary>The components whose recordings are played; the others are data for components that are not built.</summary>
     public static IReadOnlySet<(string Kind, string Component)> BuiltComponents { get; } = new HashSet<(string, string)>
     {
-        ("state", "in-memory"), ("state", "sqlite"), ("state", "redis"), ("state", "postgresql"), ("pubsub", "in-memory"), ("pubsub", "redis"), ("pubsub", "sqlite"),
-        ("pubsub", "jetstream"),
+        ("state", "in-memory"), ("state", "sqlite"), ("state", "redis"), ("state", "postgresql"), ("pubsub", "in-memory"), ("pubsub", "jetstream"),
+        ("pubsub", "rabbitmq"), ("pubsub", "redis"), ("pubsub", "sqlite"),
     };
 
     public static IReadOnlyList<string> AllIds { get; } =

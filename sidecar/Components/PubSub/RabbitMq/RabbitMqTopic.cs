@@ -1,0 +1,232 @@
+using RabbitMQ.Client;
+using RabbitMQ.Client.Events;
+
+namespace DaprOrders.Sidecar.Components.PubSub.RabbitMq;
+
+/// <summary>
+/// One subscription: a channel of its own, so that what happens to others does not happen to it, opened anew as often as it is lost. What it had in
+/// hand then comes again. What is not handled when it ends goes back to the queue with the channel.
+/// </summary>
+internal sealed class RabbitMqTopic : IAsyncDisposable
+{
+    private readonly TopicSubscription _subscription;
+    private readonly RabbitMqQueue _queue;
+    private readonly Reopened<IConnection> _connection;
+    private readonly Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> _handler;
+    private readonly RabbitMqPubSubOptions _options;
+    private readonly ComponentContext _context;
+    private readonly CancellationToken _stopping;
+    private readonly CancellationTokenSource _ending;
+    private readonly CancellationToken _ended;
+    private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _consumes = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task _loop;
+    private Task _last = Task.CompletedTask;
+    private int _running = 1;
+    private Task? _disposed;
+
+    public RabbitMqTopic(
+        TopicSubscription subscription,
+        RabbitMqQueue queue,
+        Reopened<IConnection> connection,
+        Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> handler,
+        RabbitMqPubSubOptions options,
+        ComponentContext context,
+        CancellationToken stopping)
+    {
+        (_subscription, _queue, _connection, _handler) = (subscription, queue, connection, handler);
+        (_options, _context, _stopping) = (options, context, stopping);
+        _ending = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        _ended = _ending.Token;
+        _loop = Task.Run(UntilEndAsync, CancellationToken.None);
+    }
+
+    /// <summary>Disposed of, or about to be.</summary>
+    public bool IsEnding => _ended.IsCancellationRequested;
+
+    /// <summary>Completes when messages come for the first time.</summary>
+    public Task Consumes => _consumes.Task;
+
+    public ValueTask DisposeAsync()
+    {
+        lock (_lock)
+            return new(_disposed ??= EndAsync());
+    }
+
+    private async Task EndAsync()
+    {
+        await Task.Yield();
+        Leave();
+        await _ending.CancelAsync();
+        await _loop;
+        await _idle.Task;
+        _ending.Dispose();
+    }
+
+    private async Task UntilEndAsync()
+    {
+        while (!_ended.IsCancellationRequested)
+        {
+            try
+            {
+                var lost = await ConsumeAsync();
+                if (_ended.IsCancellationRequested)
+                    return;
+                _context.Logger.LogWarning(
+                    "{Consumer} gets nothing more of topic {Topic} ({Reason}); subscribed again in {Seconds} s. What it had in hand comes again",
+                    _subscription.ConsumerId, _subscription.Topic, lost, _options.ReconnectWait.TotalSeconds);
+            }
+            catch (Exception) when (_ended.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error)
+            {
+                _context.Logger.LogError(
+                    "Topic {Topic} cannot be subscribed for {Consumer}; tried again in {Seconds} s: {Reason}",
+                    _subscription.Topic, _subscription.ConsumerId, _options.ReconnectWait.TotalSeconds, error.Message);
+            }
+
+            await Task.Delay(_options.ReconnectWait, _context.Time, _ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    /// <summary>Until the end, or until no more can come; then it tells why.</summary>
+    private async Task<string> ConsumeAsync()
+    {
+        var connection = await _connection.GetAsync(_ended);
+        await using var channel = await connection.CreateChannelAsync(cancellationToken: _ended);
+        await _queue.DeclareAsync(channel, _ended);
+        if (_options.PrefetchCount > 0)
+            await channel.BasicQosAsync(prefetchSize: 0, _options.PrefetchCount, global: false, _ended);
+        var consumer = new Consumer(this, channel);
+        var tag = await channel.BasicConsumeAsync(_queue.Name, _options.AutoAck, consumer, _ended);
+        _consumes.TrySetResult();
+        try
+        {
+            return await consumer.Lost.WaitAsync(_ended);
+        }
+        catch (OperationCanceledException)
+        {
+            await channel.BasicCancelAsync(tag, cancellationToken: _stopping);
+            // What they have done must be acknowledged on this channel.
+            await _idle.Task;
+            return "it ended";
+        }
+    }
+
+    private void Take(IChannel channel, ulong tag, BrokerMessage message)
+    {
+        lock (_lock)
+        {
+            // It goes back with the channel.
+            if (_disposed is not null)
+                return;
+            _running++;
+            var handling = HandleAsync(_options.OneByOne ? _last : Task.CompletedTask, channel, tag, message);
+            if (_options.OneByOne)
+                _last = handling;
+        }
+    }
+
+    private async Task HandleAsync(Task before, IChannel channel, ulong tag, BrokerMessage message)
+    {
+        await Task.Yield();
+        try
+        {
+            await before;
+            // Otherwise it would be handled twice: it goes back with the channel.
+            if (!_options.AutoAck && (_ended.IsCancellationRequested || !channel.IsOpen))
+                return;
+            await SettleAsync(channel, tag, await _handler(message, _stopping));
+        }
+        catch (OperationCanceledException)
+        {
+            _context.Logger.LogDebug("A message of topic {Topic} was in hand at the end of {Consumer}", _subscription.Topic, _subscription.ConsumerId);
+        }
+        catch (Exception error)
+        {
+            _context.Logger.LogError(
+                error, "What became of a message of topic {Topic} at {Consumer} could not be told to RabbitMQ: it comes again",
+                _subscription.Topic, _subscription.ConsumerId);
+        }
+        finally
+        {
+            Leave();
+        }
+    }
+
+    private async Task SettleAsync(IChannel channel, ulong tag, DeliveryResult result)
+    {
+        if (result == DeliveryResult.Done)
+        {
+            if (!_options.AutoAck)
+                await channel.BasicAckAsync(tag, multiple: false);
+            return;
+        }
+
+        if (!_options.AutoAck && _ended.IsCancellationRequested)
+        {
+            _context.Logger.LogWarning(
+                "A message of topic {Topic} failed at {Consumer} when the subscription ended: it goes back to its queue", _subscription.Topic, _subscription.ConsumerId);
+            return;
+        }
+
+        var fate = _options switch
+        {
+            { AutoAck: true } => "is gone: autoAck has acknowledged it before",
+            { RequeueInFailure: true } => "comes again",
+            { DeadLetters: true } => "goes to the dead-letter queue",
+            _ => "is gone: requeueInFailure is false. Retries come from a resiliency policy, and a dead-letter topic keeps it",
+        };
+        _context.Logger.LogError("A message of topic {Topic} failed at {Consumer} and {Fate}", _subscription.Topic, _subscription.ConsumerId, fate);
+        if (!_options.AutoAck)
+            await channel.BasicNackAsync(tag, multiple: false, _options.RequeueInFailure);
+    }
+
+    /// <summary>The subscription itself counts as one.</summary>
+    private void Leave()
+    {
+        lock (_lock)
+        {
+            if (--_running == 0)
+                _idle.SetResult();
+        }
+    }
+
+    private sealed class Consumer(RabbitMqTopic topic, IChannel channel) : AsyncDefaultBasicConsumer(channel)
+    {
+        private readonly TaskCompletionSource<string> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task<string> Lost => _lost.Task;
+
+        public override Task HandleBasicDeliverAsync(
+            string consumerTag,
+            ulong deliveryTag,
+            bool redelivered,
+            string exchange,
+            string routingKey,
+            IReadOnlyBasicProperties properties,
+            ReadOnlyMemory<byte> body,
+            CancellationToken cancellationToken = default)
+        {
+            // The body is the client's again on return.
+            var metadata = topic._options.PropertiesToMetadata ? RabbitMqProperties.ToMetadata(properties) : RabbitMqProperties.None;
+            topic.Take(Channel, deliveryTag, new BrokerMessage(body.ToArray(), ContentType: null, metadata));
+            return Task.CompletedTask;
+        }
+
+        public override Task HandleBasicCancelAsync(string consumerTag, CancellationToken cancellationToken = default)
+        {
+            _lost.TrySetResult("its queue was deleted");
+            return Task.CompletedTask;
+        }
+
+        public override Task HandleChannelShutdownAsync(object channel, ShutdownEventArgs reason)
+        {
+            _lost.TrySetResult(reason.ReplyText);
+            return Task.CompletedTask;
+        }
+    }
+}
