@@ -30,7 +30,7 @@ public sealed class NatsServer : IAsyncDisposable
         return new NatsServer(await RunAsync(directory, port, cancel), directory, port);
     }
 
-    /// <summary>Streams on disk, one for each subject under its name, or all of them in the one that is named; existing ones are left alone.</summary>
+    /// <summary>Streams on disk, one for each subject under its name, or all of them in the one that is named.</summary>
     public async Task AddStreamsAsync(IEnumerable<string> subjects, CancellationToken cancel, string? oneStream = null)
     {
         await using var connection = new NatsConnection(new NatsOpts { Url = Url });

@@ -12,7 +12,10 @@ internal sealed class JetStreamTopic : IAsyncDisposable
 {
     private const int StatusOfControl = 100;
 
-    public static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(1);
+    /// <summary>Of those that wait to be handed over. Flow control is answered when what came before has its place here.</summary>
+    private const int MostArrived = 1000;
+
+    private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(1);
 
     private static readonly TimeSpan LookForConsumerEvery = TimeSpan.FromSeconds(10);
 
@@ -30,14 +33,14 @@ internal sealed class JetStreamTopic : IAsyncDisposable
     private readonly CancellationToken _stopping;
     private readonly CancellationTokenSource _ending;
     private readonly CancellationToken _ended;
-    private readonly Channel<NatsJSMsg<byte[]>> _arrived = Channel.CreateUnbounded<NatsJSMsg<byte[]>>(new() { SingleReader = true });
+    private readonly Channel<NatsJSMsg<byte[]>> _arrived = Channel.CreateBounded<NatsJSMsg<byte[]>>(new BoundedChannelOptions(MostArrived) { SingleReader = true });
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _loops;
 
-    /// <summary>By their sequence in the stream: in hand here, and delivered but not acknowledged yet.</summary>
-    private readonly HashSet<ulong> _held = [];
+    /// <summary>By their sequence in the stream: in hand here, and how often they were delivered; delivered, and not acknowledged yet.</summary>
+    private readonly Dictionary<ulong, ulong> _held = [];
     private readonly SortedSet<ulong> _open = [];
     private DateTimeOffset? _stream;
     private ulong _next;
@@ -85,11 +88,13 @@ internal sealed class JetStreamTopic : IAsyncDisposable
 
     private async Task FollowUntilEndAsync()
     {
+        var wait = AfterFailure;
         while (!IsEnding)
         {
             try
             {
                 await FollowAsync();
+                wait = AfterFailure;
             }
             catch (Exception) when (IsEnding)
             {
@@ -99,9 +104,10 @@ internal sealed class JetStreamTopic : IAsyncDisposable
             {
                 _context.Logger.LogError(
                     "Topic {Topic} cannot be subscribed at JetStream for {Consumer}; tried again in {Seconds} s: {Reason}",
-                    _subscription.Topic, _subscription.ConsumerId, AfterFailure.TotalSeconds, error.Message);
+                    _subscription.Topic, _subscription.ConsumerId, wait.TotalSeconds, error.Message);
                 _tried.TrySetResult();
-                await Task.Delay(AfterFailure, _context.Time, _ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await Task.Delay(wait, _context.Time, _ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                wait = wait * 2 < LookForConsumerEvery ? wait * 2 : LookForConsumerEvery;
             }
         }
 
@@ -151,7 +157,7 @@ internal sealed class JetStreamTopic : IAsyncDisposable
             if (message.Headers is { Code: StatusOfControl } control)
                 await AnswerAsync(message, control);
             else
-                Take(new(message, _jetStream));
+                await TakeAsync(new(message, _jetStream));
         }
     }
 
@@ -171,9 +177,9 @@ internal sealed class JetStreamTopic : IAsyncDisposable
         }
     }
 
-    private void Take(NatsJSMsg<byte[]> message)
+    private async ValueTask TakeAsync(NatsJSMsg<byte[]> message)
     {
-        if (message.Metadata is not { Sequence.Stream: var sequence })
+        if (message.Metadata is not { Sequence.Stream: var sequence, NumDelivered: var deliveries })
         {
             _context.Logger.LogError("A message came to topic {Topic} that is none of JetStream's: {Subject}", _subscription.Topic, message.Subject);
             return;
@@ -183,12 +189,14 @@ internal sealed class JetStreamTopic : IAsyncDisposable
         {
             _next = Math.Max(_next, sequence + 1);
             // It waits here, or is being handled, for longer than ackWait: what becomes of it counts for this copy too.
-            if (!_held.Add(sequence))
+            var isHeld = !_held.TryAdd(sequence, deliveries);
+            _held[sequence] = deliveries;
+            if (isHeld)
                 return;
             _open.Add(sequence);
         }
 
-        _arrived.Writer.TryWrite(message);
+        await _arrived.Writer.WriteAsync(message, CancellationToken.None);
     }
 
     private (DateTimeOffset Stream, ulong Sequence)? ResumeFrom()
@@ -271,13 +279,13 @@ internal sealed class JetStreamTopic : IAsyncDisposable
 
     private async Task SettleAsync(NatsJSMsg<byte[]> message, DeliveryResult result)
     {
-        var (sequence, deliveries) = (message.Metadata!.Value.Sequence.Stream, message.Metadata.Value.NumDelivered);
+        var sequence = message.Metadata!.Value.Sequence.Stream;
         try
         {
             if (result == DeliveryResult.Done)
                 await AcknowledgeAsync(message, sequence);
             else
-                await GiveBackAsync(message, sequence, deliveries);
+                await GiveBackAsync(message, sequence);
         }
         catch (Exception error)
         {
@@ -303,14 +311,16 @@ internal sealed class JetStreamTopic : IAsyncDisposable
         }
     }
 
-    private async Task GiveBackAsync(NatsJSMsg<byte[]> message, ulong sequence, ulong deliveries)
+    private async Task GiveBackAsync(NatsJSMsg<byte[]> message, ulong sequence)
     {
-        var isLast = !_options.Acknowledges || (_options.Consumer.MaxDeliver > 0 && deliveries >= (ulong)_options.Consumer.MaxDeliver);
+        bool isLast;
+        ulong deliveries;
         var delay = IsEnding || _options.Consumer.AckWait <= TimeSpan.Zero ? (TimeSpan?)null : _options.Consumer.AckWait;
         lock (_lock)
         {
             // Before it is given back: it may be here again at once.
-            _held.Remove(sequence);
+            _held.Remove(sequence, out deliveries);
+            isLast = !_options.Acknowledges || (_options.Consumer.MaxDeliver > 0 && deliveries >= (ulong)_options.Consumer.MaxDeliver);
             if (isLast)
                 _open.Remove(sequence);
         }
