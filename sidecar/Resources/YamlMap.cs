@@ -30,7 +30,7 @@ internal sealed partial class YamlMap
         _path = path;
         _findings = findings;
         _case = keyCase;
-        AddFields(node, []);
+        AddFields(node, new(ReferenceEqualityComparer.Instance));
     }
 
     public string File { get; }
@@ -285,7 +285,9 @@ internal sealed partial class YamlMap
     {
         if (!merged.Add(node))
             return;
-        foreach (var field in node.Children.Where(f => !IsMergeKey(f.Key) && !_fields.Exists(known => KeyText(known.Key) == KeyText(f.Key))))
+        // A map's own keys differ, which the library sees to.
+        var isOwn = merged.Count == 1;
+        foreach (var field in node.Children.Where(f => !IsMergeKey(f.Key) && (isOwn || !_fields.Exists(known => KeyText(known.Key) == KeyText(f.Key)))))
             _fields.Add(field);
         foreach (var (_, from) in node.Children.Where(f => IsMergeKey(f.Key)))
         {
