@@ -38,7 +38,7 @@ internal static class StreamsCommand
     {
         var needed = sidecar.Resources.Components.Where(
             component => component.Type == JetStreamPubSub.ComponentType.Name || component.Type.StartsWith("secretstores.", StringComparison.Ordinal));
-        var loaded = await catalog.LoadAsync([.. needed], sidecar.AppId, sidecar.Namespace, cancellationToken);
+        var loaded = await catalog.LoadAsync([.. needed], sidecar.AppId, sidecar.Namespace, sidecar.Folder ?? Environment.CurrentDirectory, cancellationToken);
         return loaded.Where(component => component.Instance is JetStreamPubSub);
     }
 
