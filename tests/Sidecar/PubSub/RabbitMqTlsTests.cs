@@ -33,7 +33,7 @@ public sealed class RabbitMqTlsTests(StoreServers servers) : IClassFixture<Store
         Assert.Equal("CN=client", listener.Client);
         // The broker behind the listener knows passwords alone, and says so: the certificate was offered in their place.
         var refused = await Assert.ThrowsAsync<InvalidOperationException>(() => RabbitMqPubSubTests.OpenAsync(address, [.. fields, ("saslExternal", "true")]));
-        Assert.Contains("EXTERNAL", refused.ToString(), StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("server offered [", refused.Message, StringComparison.Ordinal);
     }
 
     [Theory]
