@@ -125,7 +125,8 @@ public sealed class RabbitMqPubSubTests(StoreServers servers) : IClassFixture<St
             Cancellation);
 
         await broker.PublishAsync("orders", Message("bare"), Cancellation);
-        await broker.PublishAsync("orders", Message("full", ("messageID", "m"), ("CORRELATIONID", "ü"), ("type", "t"), ("contentType", "application/json")), Cancellation);
+        await broker.PublishAsync(
+            "orders", Message("full", ("messageID", "m"), ("CORRELATIONID", "ü"), ("type", "t"), ("contentType", "application/json")), Cancellation);
 
         Assert.Equal(["bare", "full"], await handler.WaitFor(2));
         string[] bare = ["metadata.contenttype=text/plain"];

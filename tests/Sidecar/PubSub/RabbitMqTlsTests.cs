@@ -21,7 +21,8 @@ public sealed class RabbitMqTlsTests(StoreServers servers) : IClassFixture<Store
         var address = $"amqps://guest:guest@localhost:{listener.Port}/{server.NewVirtualHost()}";
         (string, string)[] fields =
         [
-            ("caCert", authority.ExportCertificatePem()), ("clientCert", client.ExportCertificatePem()), ("clientKey", client.GetRSAPrivateKey()!.ExportPkcs8PrivateKeyPem()),
+            ("caCert", authority.ExportCertificatePem()), ("clientCert", client.ExportCertificatePem()),
+            ("clientKey", client.GetRSAPrivateKey()!.ExportPkcs8PrivateKeyPem()),
         ];
 
         await using var broker = await RabbitMqPubSubTests.OpenAsync(address, fields);
