@@ -85,8 +85,10 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         _stopping = null;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(DrainLimit);
+        // They know of the end before anything is cut off, and do not take that for a failure of the application.
+        var ending = Task.WhenAll(_running.Select(subscription => subscription.DisposeAsync().AsTask()));
         await using (limit.Token.Register(stopping.Cancel))
-            await Task.WhenAll(_running.Select(subscription => subscription.DisposeAsync().AsTask()));
+            await ending;
         _running.Clear();
         stopping.Dispose();
     }

@@ -79,10 +79,12 @@ public sealed class RabbitMqFieldsTests
     public void Concurrency_does_nothing_and_plain_numbers_are_seconds_as_on_daprd()
     {
         var options = RabbitMqPubSubOptions.Read(
-            RabbitMqPubSubTests.Metadata(("concurrency", "single"), ("reconnectWaitSeconds", "2"), ("ttlInSeconds", "3"), ("deliveryMode", "2"), ("prefetchCount", "255")),
+            RabbitMqPubSubTests.Metadata(
+                ("concurrency", "single"), ("reconnectWaitSeconds", "2"), ("ttlInSeconds", "3"), ("deliveryMode", "2"), ("prefetchCount", "255")),
             NullLogger.Instance);
 
         Assert.Equal(
-            new RabbitMqPubSubOptions { ReconnectWait = TimeSpan.FromSeconds(2), TimeToLive = TimeSpan.FromSeconds(3), Persistent = true, PrefetchCount = 255 }, options);
+            new RabbitMqPubSubOptions { ReconnectWait = TimeSpan.FromSeconds(2), TimeToLive = TimeSpan.FromSeconds(3), Persistent = true, PrefetchCount = 255 },
+            options);
     }
 }

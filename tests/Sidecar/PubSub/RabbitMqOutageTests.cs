@@ -76,7 +76,7 @@ public sealed class RabbitMqOutageTests(RabbitMqOutageTests.OwnServer own) : ICl
         await using var cable = new Cable(_server.Port);
         await using var broker = await OpenAsync(cable.Port);
         var (gate, handler) = (new TaskCompletionSource(), new CollectingHandler());
-        await using var subscription = await broker.SubscribeAsync(Subscription(0), handler.Gated(gate.Task), Cancellation);
+        await broker.SubscribeAsync(Subscription(0), handler.Gated(gate.Task), Cancellation);
         await broker.PublishAsync("topic0", RabbitMqPubSubTests.Message("1"), Cancellation);
         await handler.WaitFor(1);
 

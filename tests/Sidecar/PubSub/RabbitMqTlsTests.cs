@@ -21,7 +21,8 @@ public sealed class RabbitMqTlsTests(StoreServers servers) : IClassFixture<Store
         var address = $"amqps://guest:guest@localhost:{listener.Port}/{server.NewVirtualHost()}";
         (string, string)[] fields =
         [
-            ("caCert", authority.ExportCertificatePem()), ("clientCert", client.ExportCertificatePem()), ("clientKey", client.GetRSAPrivateKey()!.ExportPkcs8PrivateKeyPem()),
+            ("caCert", authority.ExportCertificatePem()), ("clientCert", client.ExportCertificatePem()),
+            ("clientKey", client.GetRSAPrivateKey()!.ExportPkcs8PrivateKeyPem()),
         ];
 
         await using var broker = await RabbitMqPubSubTests.OpenAsync(address, fields);
@@ -33,7 +34,7 @@ public sealed class RabbitMqTlsTests(StoreServers servers) : IClassFixture<Store
         Assert.Equal("CN=client", listener.Client);
         // The broker behind the listener knows passwords alone, and says so: the certificate was offered in their place.
         var refused = await Assert.ThrowsAsync<InvalidOperationException>(() => RabbitMqPubSubTests.OpenAsync(address, [.. fields, ("saslExternal", "true")]));
-        Assert.Contains("EXTERNAL", refused.ToString(), StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("server offered [", refused.Message, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -23,7 +23,10 @@ internal static class RabbitMqConnection
         ConnectionString, Host, "protocol", "hostname", "username", "password", "caCert", "clientCert", "clientKey", "saslExternal", "clientName", "heartBeat",
     ];
 
-    /// <summary>Lost connections are opened anew by whoever needs them (<see cref="Reopened{T}"/>), which also mends what the client's own recovery leaves: lost channels, cancelled consumers, a first try.</summary>
+    /// <summary>
+    /// The client's own recovery is off: whoever needs a lost connection opens it anew (<see cref="Reopened{T}"/>), as it must be done for what that
+    /// recovery leaves, lost channels and cancelled consumers.
+    /// </summary>
     public static ConnectionFactory Read(ComponentMetadata metadata, ILogger logger)
     {
         var address = Address(metadata, logger);

@@ -93,7 +93,8 @@ public sealed class RabbitMqPubSub : IPubSub
         catch (TimeoutException)
         {
             _context.Logger.LogError(
-                "{Consumer} has no subscription to topic {Topic} after {Seconds} s; it is tried on", subscription.ConsumerId, subscription.Topic, LongestStart.TotalSeconds);
+                "{Consumer} has no subscription to topic {Topic} after {Seconds} s; it is tried on",
+                subscription.ConsumerId, subscription.Topic, LongestStart.TotalSeconds);
         }
         catch
         {

@@ -46,7 +46,7 @@ internal sealed class RabbitMqPublisher : IAsyncDisposable
             {
                 throw;
             }
-            catch (Exception failure) when (attempt == Attempts || failure is ArgumentException or ObjectDisposedException)
+            catch (Exception failure) when (attempt == Attempts || failure is ArgumentException)
             {
                 return failure;
             }
@@ -94,13 +94,15 @@ internal sealed class RabbitMqPublisher : IAsyncDisposable
             return _options.TimeToLive;
         if (!RabbitMqPubSubOptions.TryParseTimeToLive(text, out var timeToLive))
         {
-            _context.Logger.LogWarning("ttl \"{Value}\" of a message of topic {Topic} is ignored: it is neither a duration nor a number of seconds above 0", text, topic);
+            _context.Logger.LogWarning(
+                "ttl \"{Value}\" of a message of topic {Topic} is ignored: it is neither a duration nor a number of seconds above 0", text, topic);
             return _options.TimeToLive;
         }
 
         return timeToLive <= RabbitMqPubSubOptions.LongestTimeToLive
             ? timeToLive
-            : throw new ArgumentException($"ttl must be at most {RabbitMqPubSubOptions.LongestTimeToLive.TotalSeconds:0} s, RabbitMQ's longest, but is \"{text}\"; leave it out to keep the message for ever");
+            : throw new ArgumentException(
+                $"ttl must be at most {RabbitMqPubSubOptions.LongestTimeToLive.TotalSeconds:0} s, RabbitMQ's longest, but is \"{text}\"; leave it out for no end");
     }
 
     private byte? Priority(string topic, IReadOnlyDictionary<string, string>? metadata)

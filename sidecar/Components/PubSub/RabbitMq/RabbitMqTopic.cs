@@ -56,9 +56,9 @@ internal sealed class RabbitMqTopic : IAsyncDisposable
 
     private async Task EndAsync()
     {
-        await Task.Yield();
-        Leave();
+        // Known at once: what fails from now on goes back to the queue.
         await _ending.CancelAsync();
+        Leave();
         await _loop;
         await _idle.Task;
         _ending.Dispose();
@@ -169,7 +169,8 @@ internal sealed class RabbitMqTopic : IAsyncDisposable
         if (!_options.AutoAck && _ended.IsCancellationRequested)
         {
             _context.Logger.LogWarning(
-                "A message of topic {Topic} failed at {Consumer} when the subscription ended: it goes back to its queue", _subscription.Topic, _subscription.ConsumerId);
+                "A message of topic {Topic} failed at {Consumer} when the subscription ended: it goes back to its queue",
+                _subscription.Topic, _subscription.ConsumerId);
             return;
         }
 
