@@ -21,11 +21,11 @@ public sealed class DeliveryOverSqliteTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task Events_published_in_bulk_arrive_in_the_order_of_publication_each_once()
+    public async Task Events_published_in_bulk_arrive_in_the_order_of_publication_each_once_where_one_batch_is_at_work_at_a_time()
     {
         const int Calls = 50, Entries = 100;
         await using var app = await TestApp.StartAsync(context => AnswerBatchAsync(context, _ => "SUCCESS"));
-        await using var dapr = await Sidecars.StartAsync(Options(app.Port, Bulk));
+        await using var dapr = await Sidecars.StartAsync(Options(app.Port, Bulk, ("concurrency", "1")));
         await dapr["one"].Ready;
         using var channel = Sidecars.Grpc(dapr["one"]);
         var client = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
@@ -126,9 +126,9 @@ public sealed class DeliveryOverSqliteTests : IDisposable
         Assert.Equal(System.Net.HttpStatusCode.NoContent, answer.StatusCode);
     }
 
-    private SidecarOptions Options(int appPort, SubscriptionResource subscription)
+    private SidecarOptions Options(int appPort, SubscriptionResource subscription, params (string Name, string Value)[] more)
     {
-        var component = Sidecars.Component("pubsub", "pubsub.sqlite", ("connectionString", _folder.File("pubsub.db")), ("redeliverInterval", "50ms"));
+        var component = Sidecars.Component("pubsub", "pubsub.sqlite", [("connectionString", _folder.File("pubsub.db")), ("redeliverInterval", "50ms"), .. more]);
         return Sidecars.App("one", component) with { AppPort = appPort, Resources = new([component], [subscription], [], []) };
     }
 

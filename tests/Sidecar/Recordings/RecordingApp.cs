@@ -55,7 +55,7 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
             await request.Body.CopyToAsync(body, context.RequestAborted);
         var target = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
         var headers = form.Headers(request.Headers.Select(header => KeyValuePair.Create(header.Key, header.Value.OfType<string>())));
-        Action<int> done = _ => { };
+        Action<JsonNode?> done = _ => { };
         if (!script.Silent.Contains($"{request.Method} {request.Path.Value}"))
             done = calls.Arrived(script.Id, form.Text($"{request.Method} {target}"), headers, form.Body(body.ToArray()));
         try
