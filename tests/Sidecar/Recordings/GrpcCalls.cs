@@ -94,7 +94,8 @@ public static class GrpcCalls
     {
         JsonObject any when (string?)any["@any"] is { } text => new JsonObject
         {
-            ["@type"] = "type.googleapis.com/" + BytesValue.Descriptor.FullName, ["value"] = Convert.ToBase64String(Encoding.UTF8.GetBytes(text)),
+            ["@type"] = "type.googleapis.com/" + BytesValue.Descriptor.FullName,
+            ["value"] = Convert.ToBase64String(Encoding.UTF8.GetBytes(text)),
         },
         JsonObject fields => new JsonObject(fields.Select(field => KeyValuePair.Create(field.Key, TextsAsBytes(field.Value)))),
         JsonArray items => new JsonArray([.. items.Select(TextsAsBytes)]),

@@ -50,7 +50,7 @@ public sealed class RecordingGrpcApp(AppScript script, int port, AppCalls calls,
         var answer = NextAnswer(method.Name, shown);
         var done = script.Silent.Contains(method.Name)
             ? _ => { }
-            : calls.Arrived(script.Id, $"gRPC {method.Name}", form.Metadata(call.RequestHeaders) is { Count: > 0 } headers ? headers : null, shown is JsonObject { Count: 0 } ? null : form.Json(shown));
+        : calls.Arrived(script.Id, $"gRPC {method.Name}", form.Metadata(call.RequestHeaders) is { Count: > 0 } headers ? headers : null, shown is JsonObject { Count: 0 } ? null : form.Json(shown));
         await Task.Delay(answer?.DelayMs ?? 0, call.CancellationToken);
         if (answer?.Headers is { } sent)
         {
