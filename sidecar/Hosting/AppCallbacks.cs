@@ -49,6 +49,9 @@ internal static class AppCallbacks
         return metadata;
     }
 
+    /// <summary>Metadata of the call itself, of which the application says nothing.</summary>
+    public static bool IsOfTheCall(string name) => name is "content-type" or "date" or "server" || name.StartsWith("grpc-", StringComparison.Ordinal);
+
     private static Method<TRequest, TResponse> Unary<TRequest, TResponse>(string service, string name)
         where TRequest : class, IMessage<TRequest>, new()
         where TResponse : class, IMessage<TResponse>, new() =>

@@ -31,7 +31,7 @@ internal static class AppReadiness
         if (sidecar.App is not { } channel)
             return;
         using var timer = new PeriodicTimer(Interval);
-        while (!channel.IsHealthy || !await AppChannel.AcceptsAsync(HostOf(app), app.AppPort, cancellationToken))
+        while (!channel.IsHealthy || !await AppChannel.AcceptsAsync(app.Host, app.AppPort, cancellationToken))
             await timer.WaitForNextTickAsync(cancellationToken);
     }
 
@@ -39,7 +39,7 @@ internal static class AppReadiness
     {
         if (app.AppPort == 0)
             return "its sidecar still starts its work";
-        var host = HostOf(app);
+        var host = app.Host;
         if (await AppChannel.AcceptsAsync(host, app.AppPort, cancellationToken))
         {
             return app.AppHealthCheck is { } check
@@ -52,6 +52,4 @@ internal static class AppReadiness
             ? $"nothing listens on {host} port {app.AppPort}, but something on {other}: Dapr reaches it with appChannelAddress: \"{other}\""
             : $"nothing listens on port {app.AppPort}, neither on {host} nor on {other}";
     }
-
-    private static string HostOf(RunApp app) => app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : SidecarOptions.DefaultAppChannelAddress;
 }

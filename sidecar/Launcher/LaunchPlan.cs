@@ -110,7 +110,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
     {
         AppId = app.AppId,
         AppPort = app.AppPort,
-        AppChannelAddress = app.AppChannelAddress.Length > 0 ? app.AppChannelAddress : SidecarOptions.DefaultAppChannelAddress,
+        AppChannelAddress = app.Host,
         AppProtocol = Enum.Parse<AppProtocol>(app.AppProtocol, ignoreCase: true),
         HttpPort = app.DaprHttpPort,
         GrpcPort = app.DaprGrpcPort,

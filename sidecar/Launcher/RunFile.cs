@@ -43,6 +43,9 @@ public sealed record RunApp
 
     public string AppChannelAddress { get; init; } = "";
 
+    /// <summary>Where the app is reached.</summary>
+    public string Host => AppChannelAddress.Length > 0 ? AppChannelAddress : SidecarOptions.DefaultAppChannelAddress;
+
     public string AppProtocol { get; init; } = "http";
 
     public IReadOnlyList<string> ResourcesPaths { get; init; } = [];

@@ -165,7 +165,7 @@ internal static class InvocationGrpc
     private static Grpc.Core.Metadata ToCaller(Grpc.Core.Metadata answered, ServerCallContext call)
     {
         var headers = AppCallbacks.Traced(TraceParent.Of(call.GetHttpContext()));
-        foreach (var entry in answered.Where(entry => !entry.Key.StartsWith("grpc-", StringComparison.Ordinal) && entry.Key is not ("content-type" or "date" or "server")))
+        foreach (var entry in answered.Where(entry => !AppCallbacks.IsOfTheCall(entry.Key)))
             headers.Add(entry);
         return headers;
     }

@@ -40,7 +40,7 @@ internal sealed class OnInvokeHandler(CallInvoker app) : HttpMessageHandler
 
         foreach (var header in await call.ResponseHeadersAsync)
         {
-            if (!header.IsBinary && !IsOfGrpc(header.Key))
+            if (!header.IsBinary && !AppCallbacks.IsOfTheCall(header.Key))
                 answer.Headers.TryAddWithoutValidation(header.Key, header.Value);
         }
 
@@ -75,8 +75,6 @@ internal sealed class OnInvokeHandler(CallInvoker app) : HttpMessageHandler
 
         return metadata;
     }
-
-    private static bool IsOfGrpc(string name) => name is "content-type" or "date" or "server" || name.StartsWith("grpc-", StringComparison.Ordinal);
 
     private static HTTPExtension.Types.Verb VerbOf(HttpMethod method) =>
         System.Enum.TryParse<HTTPExtension.Types.Verb>(method.Method, ignoreCase: true, out var verb) ? verb : HTTPExtension.Types.Verb.Post;

@@ -91,7 +91,7 @@ internal sealed class BatchDelivery(
     private async ValueTask AttemptAsync(IMessageBatch batch, string path, List<BatchEntry> entries, CancellationToken cancellationToken)
     {
         Runtime.Metrics.DeliveredInBulk(Component.Name, Subscription.Topic);
-        if (await target.DeliverManyAsync(path, entries, cancellationToken) is not { } verdicts)
+        if (await target.DeliverManyAsync(path, entries, IsRaw, cancellationToken) is not { } verdicts)
         {
             Runtime.Logger.LogError(
                 "{Count} events of topic {Topic} are dropped without a dead letter, as daprd does: {AppId} has no route {Route}",

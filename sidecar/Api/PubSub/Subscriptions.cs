@@ -222,10 +222,9 @@ public sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
     {
         var topic = component.TopicOf(subscription);
-        var isRaw = MetadataFields.IsRawPayload(component.Name, subscription.Metadata);
         IBatchTarget target = app.Grpc is { } grpc
-            ? new GrpcTarget(grpc, component.Name, subscription.Topic, isRaw, runtime.Logger)
-            : new HttpTarget(app, component.Name, subscription.Topic, isRaw);
+            ? new GrpcTarget(grpc, component.Name, subscription.Topic, runtime.Logger)
+            : new HttpTarget(app, component.Name, subscription.Topic);
         if (subscription.Bulk is not { Enabled: true } bulk)
         {
             var delivery = new TopicDelivery(runtime, target, component, subscription, stopping);

@@ -19,7 +19,7 @@ public sealed class Cable : IAsyncDisposable
     {
         _toPort = toPort;
         _listener.Start();
-        _accepting = AcceptAsync();
+        _accepting = Connections.AcceptAsync(_listener, ConnectAsync, _gone.Token);
     }
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
@@ -44,9 +44,9 @@ public sealed class Cable : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _gone.CancelAsync();
-        _listener.Stop();
         Cut();
         await _accepting;
+        _listener.Stop();
         _gone.Dispose();
     }
 
@@ -55,20 +55,6 @@ public sealed class Cable : IAsyncDisposable
         var done = new TaskCompletionSource();
         done.SetResult();
         return done;
-    }
-
-    private async Task AcceptAsync()
-    {
-        var connections = new List<Task>();
-        try
-        {
-            while (true)
-                connections.Add(ConnectAsync(await _listener.AcceptTcpClientAsync(_gone.Token)));
-        }
-        catch (Exception e) when (_gone.IsCancellationRequested && e is OperationCanceledException or ObjectDisposedException or SocketException)
-        {
-            await Task.WhenAll(connections);
-        }
     }
 
     private async Task ConnectAsync(TcpClient near)

@@ -3,6 +3,7 @@ using System.Text.Json;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Tests.Servers;
 using Microsoft.Extensions.Time.Testing;
+using static DaprOrders.Sidecar.Tests.PubSub.BrokerTests;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
 

@@ -1,7 +1,6 @@
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.PubSub.JetStream;
 using DaprOrders.Sidecar.Resources;
-using DaprOrders.Sidecar.Tests.Hosting;
 using Microsoft.Extensions.Logging.Abstractions;
 using NATS.Client.JetStream.Models;
 
@@ -98,9 +97,6 @@ public sealed class JetStreamPubSubOptionsTests
 
     private static JetStreamPubSubOptions Read(params (string, string)[] fields) => JetStreamPubSubOptions.Read(Metadata(fields), NullLogger.Instance);
 
-    private static ComponentMetadata Metadata(params (string, string)[] fields)
-    {
-        var resource = Sidecars.Component("pubsub", "pubsub.jetstream", [("natsURL", "nats://localhost:4222"), .. fields]);
-        return new ComponentMetadata(resource, resource.Metadata.Select(field => new MetadataValue(field.Name, field.Value!, field.Location)));
-    }
+    private static ComponentMetadata Metadata(params (string, string)[] fields) =>
+        BrokerTests.Metadata("pubsub.jetstream", [("natsURL", "nats://localhost:4222"), .. fields]);
 }

@@ -2,6 +2,7 @@ using System.Text;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.PubSub.JetStream;
 using NATS.Client.JetStream.Models;
+using static DaprOrders.Sidecar.Tests.PubSub.BrokerTests;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
 

@@ -1,8 +1,6 @@
-using System.Text;
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.PubSub.JetStream;
-using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
 using NATS.Client.Core;
 using NATS.Client.JetStream;
@@ -43,30 +41,11 @@ public abstract class JetStreamTestsBase : IAsyncLifetime
         GC.SuppressFinalize(this);
     }
 
-    private protected static ReadOnlyMemory<byte> Bytes(string text) => Encoding.UTF8.GetBytes(text);
-
     private protected static IEnumerable<string> Numbers(int from, int to) => Enumerable.Range(from, to - from + 1).Select(n => $"{n}");
 
-    private protected static async Task PublishAsync(IPubSub broker, int from, int to)
-    {
-        foreach (var number in Numbers(from, to))
-            await broker.PublishAsync("orders", new(Bytes(number), null, null), Cancellation);
-    }
+    private protected static Task UntilAsync(Func<Task<bool>> holds) => BrokerTests.UntilAsync(holds, Limit);
 
-    private protected static async Task UntilAsync(Func<Task<bool>> holds)
-    {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-        limit.CancelAfter(Limit);
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
-        while (!await holds())
-            await timer.WaitForNextTickAsync(limit.Token);
-    }
-
-    private protected static ComponentMetadata Metadata(params (string Name, string Value)[] fields)
-    {
-        var resource = Sidecars.Component("pubsub", "pubsub.jetstream", fields);
-        return new ComponentMetadata(resource, resource.Metadata.Select(field => new MetadataValue(field.Name, field.Value!, field.Location)));
-    }
+    private protected static ComponentMetadata Metadata(params (string Name, string Value)[] fields) => BrokerTests.Metadata("pubsub.jetstream", fields);
 
     private protected async Task<ConsumerInfo> ConsumerAsync(string name) => (await JetStream.GetConsumerAsync("orders", name, Cancellation)).Info;
 

@@ -2,10 +2,10 @@ using System.Text;
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.PubSub.RabbitMq;
-using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
 using Microsoft.Extensions.Logging.Abstractions;
 using RabbitMQ.Client;
+using static DaprOrders.Sidecar.Tests.PubSub.BrokerTests;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
 
@@ -332,33 +332,16 @@ public sealed class RabbitMqPubSubTests(StoreServers servers) : IClassFixture<St
         new(topic, consumer, metadata.ToDictionary(field => field.Item1, field => field.Item2));
 
     internal static BrokerMessage Message(string text, params (string, string)[] metadata) =>
-        new(Encoding.UTF8.GetBytes(text), null, metadata.Length == 0 ? null : metadata.ToDictionary(field => field.Item1, field => field.Item2));
+        new(Bytes(text), null, metadata.Length == 0 ? null : metadata.ToDictionary(field => field.Item1, field => field.Item2));
 
     internal static async Task<IPubSub> OpenAsync(string connectionString, params (string, string)[] fields) => (IPubSub)await RabbitMqPubSub.ComponentType.Create(
         Metadata([("connectionString", connectionString), .. fields]),
         new ComponentContext("pubsub", TimeProvider.System, NullLoggerFactory.Instance),
         Cancellation);
 
-    internal static ComponentMetadata Metadata(params (string, string)[] fields)
-    {
-        var resource = Sidecars.Component("pubsub", "pubsub.rabbitmq", fields);
-        return new ComponentMetadata(resource, resource.Metadata.Select(field => new MetadataValue(field.Name, field.Value!, field.Location)));
-    }
+    internal static ComponentMetadata Metadata(params (string, string)[] fields) => BrokerTests.Metadata("pubsub.rabbitmq", fields);
 
-    internal static async Task UntilAsync(Func<Task<bool>> holds)
-    {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-        limit.CancelAfter(TimeSpan.FromSeconds(30));
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
-        while (!await holds())
-            await timer.WaitForNextTickAsync(limit.Token);
-    }
-
-    private static async Task PublishAsync(IPubSub broker, int from, int to, string topic = "orders")
-    {
-        for (var n = from; n <= to; n++)
-            await broker.PublishAsync(topic, Message($"{n}"), Cancellation);
-    }
+    internal static Task UntilAsync(Func<Task<bool>> holds) => BrokerTests.UntilAsync(holds, TimeSpan.FromSeconds(30));
 
     /// <summary>In the queue, in nobody's hand.</summary>
     private async Task<uint> WaitingAsync(string queue) => await _channel.MessageCountAsync(queue, Cancellation);

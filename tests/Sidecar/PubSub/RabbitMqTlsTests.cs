@@ -86,7 +86,7 @@ public sealed class RabbitMqTlsTests(StoreServers servers) : IClassFixture<Store
         {
             (_toPort, _certificate) = (toPort, certificate);
             _listener.Start();
-            _accepting = AcceptAsync();
+            _accepting = Connections.AcceptAsync(_listener, PassOnAsync, _gone.Token);
         }
 
         public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
@@ -97,24 +97,10 @@ public sealed class RabbitMqTlsTests(StoreServers servers) : IClassFixture<Store
         public async ValueTask DisposeAsync()
         {
             await _gone.CancelAsync();
-            _listener.Stop();
             await _accepting;
+            _listener.Stop();
             _certificate.Dispose();
             _gone.Dispose();
-        }
-
-        private async Task AcceptAsync()
-        {
-            var connections = new List<Task>();
-            try
-            {
-                while (true)
-                    connections.Add(PassOnAsync(await _listener.AcceptTcpClientAsync(_gone.Token)));
-            }
-            catch (Exception e) when (_gone.IsCancellationRequested && e is OperationCanceledException or ObjectDisposedException or SocketException)
-            {
-                await Task.WhenAll(connections);
-            }
         }
 
         private bool Take(string? client)

@@ -1,11 +1,10 @@
-using System.Text;
 using DaprOrders.Sidecar.Components;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.PubSub.Redis;
-using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
 using Microsoft.Extensions.Logging.Abstractions;
 using StackExchange.Redis;
+using static DaprOrders.Sidecar.Tests.PubSub.BrokerTests;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
 
@@ -226,14 +225,6 @@ public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<Store
 
     private static TopicSubscription Subscription(string consumer, string topic = "orders") => new(topic, consumer, new Dictionary<string, string>());
 
-    private static ReadOnlyMemory<byte> Bytes(string text) => Encoding.UTF8.GetBytes(text);
-
-    private static async Task PublishAsync(IPubSub broker, int from, int to, string topic = "orders")
-    {
-        for (var n = from; n <= to; n++)
-            await broker.PublishAsync(topic, new(Bytes($"{n}"), null, null), Cancellation);
-    }
-
     /// <summary>A process that ended while its application handled these.</summary>
     private async Task EndWithInHandAsync(int messages)
     {
@@ -244,20 +235,9 @@ public sealed class RedisPubSubTests(StoreServers servers) : IClassFixture<Store
         await held.WaitFor(messages);
     }
 
-    private static async Task UntilAsync(Func<Task<bool>> holds)
-    {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-        limit.CancelAfter(Limit);
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
-        while (!await holds())
-            await timer.WaitForNextTickAsync(limit.Token);
-    }
+    private static Task UntilAsync(Func<Task<bool>> holds) => BrokerTests.UntilAsync(holds, Limit);
 
-    private static ComponentMetadata Metadata(params (string, string)[] fields)
-    {
-        var resource = Sidecars.Component("pubsub", "pubsub.redis", fields);
-        return new ComponentMetadata(resource, resource.Metadata.Select(field => new MetadataValue(field.Name, field.Value!, field.Location)));
-    }
+    private static ComponentMetadata Metadata(params (string, string)[] fields) => BrokerTests.Metadata("pubsub.redis", fields);
 
     private async Task<long> PendingAsync(string consumer) => (await Database.StreamPendingAsync("orders", consumer)).PendingMessageCount;
 

@@ -20,7 +20,7 @@ public sealed partial class Player : IAsyncDisposable
     private readonly Recording _recording;
     private readonly string _directory = Directory.CreateTempSubdirectory("recording-").FullName;
     private readonly Dictionary<string, int> _appPorts;
-    private readonly Dictionary<string, IRecordingApp> _apps;
+    private readonly Dictionary<string, RecordingServer> _apps;
     private readonly Dictionary<string, string> _saved = [];
     private readonly Dictionary<string, string> _addresses = [];
     private readonly AppCalls _calls = new();
@@ -50,7 +50,7 @@ public sealed partial class Player : IAsyncDisposable
             : new EmbeddedRuntime(recording, _directory, _appPorts);
     }
 
-    private IRecordingApp AppOf(AppScript app) => _recording.WithGrpcApps
+    private RecordingServer AppOf(AppScript app) => _recording.WithGrpcApps
         ? new RecordingGrpcApp(app, _appPorts[app.Id], _calls, _form)
         : new RecordingApp(app, _appPorts[app.Id], _calls, _form);
 
@@ -227,7 +227,7 @@ public sealed partial class Player : IAsyncDisposable
                 return "runs";
             await Task.Delay(BetweenLooks, cancel);
         }
-        return _recording.MayBeUnready ? "ended" : 0;
+        return 0;
     }
 
     private async Task<JsonObject> CallsAsync(JsonObject calls, JsonObject recorded, CancellationToken cancel)
@@ -280,7 +280,7 @@ public sealed partial class Player : IAsyncDisposable
         foreach (var (name, value) in step["headers"]?.AsObject() ?? [])
         {
             if (name.EndsWith("-bin", StringComparison.Ordinal))
-                metadata.Add(name, Convert.FromBase64String(((string)value!).PadRight(((string)value!).Length + (4 - ((string)value!).Length % 4) % 4, '=')));
+                metadata.Add(name, Binary((string)value!));
             else
                 metadata.Add(name, HeaderValue((string)value!));
         }
@@ -323,6 +323,9 @@ public sealed partial class Player : IAsyncDisposable
         request.Content.Headers.Remove(name);
         request.Content.Headers.TryAddWithoutValidation(name, value);
     }
+
+    /// <summary>Base64, which gRPC writes without the signs that fill it up.</summary>
+    private static byte[] Binary(string value) => Convert.FromBase64String(value + new string('=', (4 - (value.Length % 4)) % 4));
 
     private static string HeaderValue(string value) =>
         value.StartsWith("@repeat ", StringComparison.Ordinal) ? new string('x', int.Parse(value["@repeat ".Length..])) : WireText.ToHeader(value);

@@ -1,50 +1,28 @@
-using System.Collections.Concurrent;
-using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections.Features;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
-using Microsoft.Extensions.Logging;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
 /// <summary>An application of a scenario: answers by its script, 404 for what is not in it, and writes every call down.</summary>
-public sealed class RecordingApp(AppScript script, int port, AppCalls calls, RecordedForm form) : IRecordingApp
+public sealed class RecordingApp(AppScript script, int port, AppCalls calls, RecordedForm form) : RecordingServer(port)
 {
-    private readonly ConcurrentDictionary<string, int> _answered = new();
-    private WebApplication? _server;
+    private readonly AnswersInTurn _turns = new();
 
-    public async Task StartAsync(CancellationToken cancel)
+    protected override void Listen(KestrelServerOptions kestrel, ListenOptions listen)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
-        {
-            kestrel.Listen(IPAddress.Loopback, port);
-            kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestBodySize = null;
-            kestrel.RequestHeaderEncodingSelector = _ => WireText.EncodingOfHeaders;
-            kestrel.ResponseHeaderEncodingSelector = _ => WireText.EncodingOfHeaders;
-        });
-        _server = builder.Build();
-        _server.Run(HandleAsync);
-        await _server.StartAsync(cancel);
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxRequestBodySize = null;
+        kestrel.RequestHeaderEncodingSelector = _ => WireText.EncodingOfHeaders;
+        kestrel.ResponseHeaderEncodingSelector = _ => WireText.EncodingOfHeaders;
     }
 
-    public async Task StopAsync()
-    {
-        if (_server is not { } server)
-            return;
-        _server = null;
-        await server.StopAsync(new CancellationToken(canceled: true));
-        await server.DisposeAsync();
-    }
-
-    public async ValueTask DisposeAsync() => await StopAsync();
+    protected override void Map(WebApplication server) => server.Run(HandleAsync);
 
     private async Task HandleAsync(HttpContext context)
     {
@@ -70,13 +48,8 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
         }
     }
 
-    private AppAnswer? NextAnswer(HttpRequest request)
-    {
-        if (script.Find($"{request.Method} {request.Path.Value}") is not { } served)
-            return null;
-        var turn = _answered.AddOrUpdate(served.Key, 0, (_, before) => before + 1);
-        return served.Value[Math.Min(turn, served.Value.Count - 1)];
-    }
+    private AppAnswer? NextAnswer(HttpRequest request) =>
+        script.Find($"{request.Method} {request.Path.Value}") is { } served ? _turns.Next(served.Key, served.Value) : null;
 
     private static async Task<int> AnswerAsync(HttpContext context, AppAnswer? answer, byte[] body)
     {

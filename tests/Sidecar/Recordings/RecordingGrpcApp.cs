@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-using System.Net;
 using System.Text.Json.Nodes;
 using Dapr.AppCallback.Autogen.Grpc.v1;
 using Google.Protobuf;
@@ -7,42 +5,26 @@ using Google.Protobuf.Reflection;
 using Grpc.AspNetCore.Server.Model;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
 /// <summary>An application of a scenario that speaks gRPC: its methods of AppCallback answer by its script, and every call is written down.</summary>
-public sealed class RecordingGrpcApp(AppScript script, int port, AppCalls calls, RecordedForm form) : IRecordingApp
+public sealed class RecordingGrpcApp(AppScript script, int port, AppCalls calls, RecordedForm form) : RecordingServer(port)
 {
-    private readonly ConcurrentDictionary<string, int> _answered = new();
-    private WebApplication? _server;
+    private readonly AnswersInTurn _turns = new();
 
-    public async Task StartAsync(CancellationToken cancel)
+    protected override void Listen(KestrelServerOptions kestrel, ListenOptions listen) => listen.Protocols = HttpProtocols.Http2;
+
+    protected override void Add(WebApplicationBuilder builder)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = HttpProtocols.Http2));
         builder.Services.AddGrpc();
         builder.Services.AddSingleton(this);
         builder.Services.AddSingleton<IServiceMethodProvider<RecordingGrpcApp>, Methods>();
-        _server = builder.Build();
-        _server.MapGrpcService<RecordingGrpcApp>();
-        await _server.StartAsync(cancel);
     }
 
-    public async Task StopAsync()
-    {
-        if (_server is not { } server)
-            return;
-        _server = null;
-        await server.StopAsync(new CancellationToken(canceled: true));
-        await server.DisposeAsync();
-    }
-
-    public async ValueTask DisposeAsync() => await StopAsync();
+    protected override void Map(WebApplication server) => server.MapGrpcService<RecordingGrpcApp>();
 
     private async Task<IMessage> HandleAsync(MethodDescriptor method, IMessage request, ServerCallContext call)
     {
@@ -76,10 +58,7 @@ public sealed class RecordingGrpcApp(AppScript script, int port, AppCalls calls,
     {
         var detail = (string?)request["path"] ?? (string?)request["method"] ?? (string?)request["name"] ?? "";
         var key = script.Serve.ContainsKey($"{method} {detail}") ? $"{method} {detail}" : method;
-        if (!script.Serve.TryGetValue(key, out var answers))
-            return null;
-        var turn = _answered.AddOrUpdate(key, 0, (_, last) => last + 1);
-        return answers[Math.Min(turn, answers.Count - 1)];
+        return script.Serve.TryGetValue(key, out var answers) ? _turns.Next(key, answers) : null;
     }
 
     private static TopicEventBulkResponse BulkAnswer(IReadOnlyDictionary<string, string> statuses, TopicEventBulkRequest request)

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Google.Protobuf;
@@ -37,7 +36,7 @@ public sealed class RecordingStreams(AppCalls calls, RecordedForm form) : IAsync
     {
         private readonly CancellationTokenSource _gone = new();
         private readonly SemaphoreSlim _writing = new(1);
-        private readonly ConcurrentDictionary<string, int> _answered = new();
+        private readonly AnswersInTurn _turns = new();
         private readonly TaskCompletionSource<JsonObject> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private AsyncDuplexStreamingCall<IMessage, IMessage>? _call;
         private Task _reading = Task.CompletedTask;
@@ -116,8 +115,7 @@ public sealed class RecordingStreams(AppCalls calls, RecordedForm form) : IAsync
             var key = serve.ContainsKey(name) ? name : "*";
             if (!serve.TryGetValue(key, out var answers))
                 return null;
-            var turn = _answered.AddOrUpdate(key, 0, (_, last) => last + 1);
-            var answer = answers[Math.Min(turn, answers.Count - 1)];
+            var answer = _turns.Next(key, answers);
             return answer.Text == "-" ? null : answer;
         }
 

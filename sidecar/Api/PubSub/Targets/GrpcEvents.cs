@@ -5,6 +5,7 @@ using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Resiliency;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
+using Status = Dapr.AppCallback.Autogen.Grpc.v1.TopicEventResponse.Types.TopicEventResponseStatus;
 
 namespace DaprOrders.Sidecar.Api.PubSub.Targets;
 
@@ -50,6 +51,16 @@ internal static class GrpcEvents
             Extensions = Extensions(attributes),
         };
     }
+
+    /// <summary>A status that is not known asks for a retry.</summary>
+    public static AppVerdict Verdict(Status status) => status switch
+    {
+        Status.Success => AppVerdict.Success,
+        Status.Drop => AppVerdict.Drop,
+        _ => AppVerdict.Retry,
+    };
+
+    public static EventAnswer Answer(Status status) => status == Status.Success ? EventAnswer.Success : new(Verdict(status), $"status {status}");
 
     private static string Text(JsonElement attributes, string name) =>
         GoJson.TryFind(attributes, name, out var value) && value.ValueKind == JsonValueKind.String ? GoJson.Text(value) : "";

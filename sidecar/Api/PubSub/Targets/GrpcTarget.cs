@@ -3,12 +3,11 @@ using DaprOrders.Sidecar.Formats;
 using DaprOrders.Sidecar.Hosting;
 using Google.Protobuf;
 using Grpc.Core;
-using Answered = Dapr.AppCallback.Autogen.Grpc.v1.TopicEventResponse.Types.TopicEventResponseStatus;
 
 namespace DaprOrders.Sidecar.Api.PubSub.Targets;
 
 /// <summary>An application that takes events by gRPC: OnTopicEvent, and OnBulkTopicEvent for batches (pkg/runtime/subscription/postman/grpc).</summary>
-internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, bool isRaw, ILogger logger) : IBatchTarget
+internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, ILogger logger) : IBatchTarget
 {
     public async Task<EventAnswer> DeliverAsync(string path, DeliveredEvent delivered, CancellationToken cancellationToken)
     {
@@ -23,12 +22,7 @@ internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, b
         {
             var request = GrpcEvents.ToRequest(delivered.CloudEvent, pubsub, topic, path);
             var answer = await app.AsyncUnaryCall(AppCallbacks.OnTopicEvent, null, new(headers, cancellationToken: cancellationToken), request);
-            return answer.Status switch
-            {
-                Answered.Success => EventAnswer.Success,
-                Answered.Drop => new(AppVerdict.Drop, "status DROP"),
-                var status => new(AppVerdict.Retry, $"status {status}"),
-            };
+            return GrpcEvents.Answer(answer.Status);
         }
         catch (RpcException error) when (error.StatusCode == StatusCode.Unimplemented)
         {
@@ -37,12 +31,12 @@ internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, b
         }
     }
 
-    public async Task<Dictionary<string, AppVerdict>?> DeliverManyAsync(string path, IReadOnlyList<BatchEntry> entries, CancellationToken cancellationToken)
+    public async Task<Dictionary<string, AppVerdict>?> DeliverManyAsync(string path, IReadOnlyList<BatchEntry> entries, bool isRaw, CancellationToken cancellationToken)
     {
         var request = new TopicEventBulkRequest
         {
             Id = Uuid.Next(),
-            Entries = { entries.Select(ToEntry) },
+            Entries = { entries.Select(entry => ToEntry(entry, isRaw)) },
             Metadata = { ["pubsubName"] = pubsub },
             Topic = topic,
             PubsubName = pubsub,
@@ -51,13 +45,8 @@ internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, b
         };
         try
         {
-            var answer = await CallAsync(request, entries, cancellationToken);
-            return answer.Statuses.GroupBy(entry => entry.EntryId).ToDictionary(entry => entry.Key, entry => entry.Last().Status switch
-            {
-                Answered.Success => AppVerdict.Success,
-                Answered.Drop => AppVerdict.Drop,
-                _ => AppVerdict.Retry,
-            });
+            var answer = await CallAsync(request, isRaw ? [] : entries, cancellationToken);
+            return answer.Statuses.GroupBy(entry => entry.EntryId).ToDictionary(entry => entry.Key, entry => GrpcEvents.Verdict(entry.Last().Status));
         }
         catch (RpcException error) when (error.StatusCode == StatusCode.Unimplemented)
         {
@@ -65,9 +54,9 @@ internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, b
         }
     }
 
-    private async Task<TopicEventBulkResponse> CallAsync(TopicEventBulkRequest request, IReadOnlyList<BatchEntry> entries, CancellationToken cancellationToken)
+    private async Task<TopicEventBulkResponse> CallAsync(TopicEventBulkRequest request, IReadOnlyList<BatchEntry> traced, CancellationToken cancellationToken)
     {
-        var traces = isRaw ? [] : entries.Select(entry => entry.Header.TraceParent).Where(trace => !string.IsNullOrEmpty(trace)).ToList();
+        var traces = traced.Select(entry => entry.Header.TraceParent).Where(trace => !string.IsNullOrEmpty(trace)).ToList();
         var headers = Headers(traces.FirstOrDefault());
         foreach (var trace in traces.Skip(1))
             headers.Add("traceparent", TraceParent.Continue(trace));
@@ -81,7 +70,7 @@ internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, b
         }
     }
 
-    private TopicEventBulkRequestEntry ToEntry(BatchEntry entry)
+    private static TopicEventBulkRequestEntry ToEntry(BatchEntry entry, bool isRaw)
     {
         var request = new TopicEventBulkRequestEntry { EntryId = entry.Id, ContentType = entry.Message.ContentType ?? "" };
         if (isRaw)

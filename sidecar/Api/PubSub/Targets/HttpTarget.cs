@@ -12,7 +12,7 @@ using DaprOrders.Sidecar.Resiliency;
 namespace DaprOrders.Sidecar.Api.PubSub.Targets;
 
 /// <summary>An application that takes events by HTTP: a POST to the route of each, or of a batch (pkg/runtime/subscription/postman/http).</summary>
-internal sealed class HttpTarget(AppChannel app, string pubsub, string topic, bool isRaw) : IBatchTarget
+internal sealed class HttpTarget(AppChannel app, string pubsub, string topic) : IBatchTarget
 {
     private static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
@@ -38,10 +38,10 @@ internal sealed class HttpTarget(AppChannel app, string pubsub, string topic, bo
         return verdict == AppVerdict.Success ? EventAnswer.Success : new(verdict, Describe(answer, body));
     }
 
-    public async Task<Dictionary<string, AppVerdict>?> DeliverManyAsync(string path, IReadOnlyList<BatchEntry> entries, CancellationToken cancellationToken)
+    public async Task<Dictionary<string, AppVerdict>?> DeliverManyAsync(string path, IReadOnlyList<BatchEntry> entries, bool isRaw, CancellationToken cancellationToken)
     {
         var traceParent = entries.FirstOrDefault(entry => !string.IsNullOrEmpty(entry.Header.TraceParent)).Header.TraceParent;
-        using var answer = await PostAsync(path, Json, Envelope(entries), null, traceParent, cancellationToken);
+        using var answer = await PostAsync(path, Json, Envelope(entries, isRaw), null, traceParent, cancellationToken);
         var body = await AppChannel.ReadAsync(answer, cancellationToken);
         if (answer.StatusCode == HttpStatusCode.NotFound)
             return null;
@@ -91,7 +91,7 @@ internal sealed class HttpTarget(AppChannel app, string pubsub, string topic, bo
         return $"status {(int)answer.StatusCode}{(text.Length == 0 ? "" : $", body: {text}")}";
     }
 
-    private ReadOnlyMemory<byte> Envelope(IReadOnlyList<BatchEntry> entries)
+    private ReadOnlyMemory<byte> Envelope(IReadOnlyList<BatchEntry> entries, bool isRaw)
     {
         var size = 256;
         foreach (var entry in entries)

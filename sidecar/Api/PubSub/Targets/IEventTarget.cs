@@ -14,8 +14,12 @@ internal interface IEventTarget
 internal interface IBatchTarget : IEventTarget
 {
     /// <summary>The verdicts by entry id; null when nobody is there who takes them, and all are dropped.</summary>
+    /// <param name="path">The route of all of them.</param>
+    /// <param name="entries">One event each.</param>
+    /// <param name="isRaw">They are handed over as the bytes that they are.</param>
+    /// <param name="cancellationToken">Gives the attempt up.</param>
     /// <exception cref="AttemptFailedException">None of them was handled.</exception>
-    Task<Dictionary<string, AppVerdict>?> DeliverManyAsync(string path, IReadOnlyList<BatchEntry> entries, CancellationToken cancellationToken);
+    Task<Dictionary<string, AppVerdict>?> DeliverManyAsync(string path, IReadOnlyList<BatchEntry> entries, bool isRaw, CancellationToken cancellationToken);
 }
 
 /// <param name="Message">As the broker keeps it.</param>

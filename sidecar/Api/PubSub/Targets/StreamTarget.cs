@@ -48,12 +48,7 @@ internal sealed class StreamTarget(IServerStreamWriter<SubscribeTopicEventsRespo
                 _writing.Release();
             }
 
-            return await answer.Task.WaitAsync(cancellationToken) switch
-            {
-                Status.Success => EventAnswer.Success,
-                Status.Drop => new(AppVerdict.Drop, "the client answered DROP"),
-                var status => new(AppVerdict.Retry, $"the client answered {status}"),
-            };
+            return GrpcEvents.Answer(await answer.Task.WaitAsync(cancellationToken));
         }
         catch (Exception error) when (error is InvalidOperationException or IOException)
         {

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using NATS.Client.Core;
@@ -35,7 +34,7 @@ public sealed partial class JetStreamPubSub : IBulkPubSub
     private readonly NatsJSContext _jetStream;
     private readonly JetStreamPubSubOptions _options;
     private readonly ComponentContext _context;
-    private readonly ConcurrentDictionary<JetStreamTopic, bool> _topics = [];
+    private readonly OpenSubscriptions _topics = new();
     private readonly CancellationTokenSource _stopping = new();
     private volatile TaskCompletionSource _reopened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _isDisposed;
@@ -110,7 +109,7 @@ public sealed partial class JetStreamPubSub : IBulkPubSub
         if (Interlocked.Exchange(ref _isDisposed, true))
             return;
         await _stopping.CancelAsync();
-        await Task.WhenAll(_topics.Keys.Select(topic => topic.DisposeAsync().AsTask()));
+        await _topics.EndAsync();
         await FlushAsync();
         await _connection.DisposeAsync();
         _stopping.Dispose();
@@ -136,9 +135,7 @@ public sealed partial class JetStreamPubSub : IBulkPubSub
         TopicSubscription subscription, int maxMessages, int atOnce, Func<IMessageBatch, CancellationToken, Task> handler, CancellationToken cancellationToken)
     {
         var topic = new JetStreamTopic(subscription, maxMessages, atOnce, handler, _jetStream, _options, _context, () => _reopened.Task, _stopping.Token);
-        foreach (var ended in _topics.Keys.Where(one => one.IsEnding))
-            _topics.TryRemove(ended, out _);
-        _topics[topic] = true;
+        _topics.Add(topic);
         try
         {
             await topic.Tried.WaitAsync(cancellationToken);

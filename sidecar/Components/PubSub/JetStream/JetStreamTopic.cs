@@ -8,7 +8,7 @@ namespace DaprOrders.Sidecar.Components.PubSub.JetStream;
 /// One subscription: takes what its consumer pushes, hands it over in order, acknowledges what was handled and gives back what was not. It lives on
 /// when its consumer is lost, or the server for a while; of a consumer without a durable name the next one begins where the lost one was.
 /// </summary>
-internal sealed class JetStreamTopic : IAsyncDisposable
+internal sealed class JetStreamTopic : BrokerSubscription
 {
     private const int StatusOfControl = 100;
 
@@ -30,13 +30,9 @@ internal sealed class JetStreamTopic : IAsyncDisposable
     private readonly JetStreamPubSubOptions _options;
     private readonly ComponentContext _context;
     private readonly Func<Task> _reopened;
-    private readonly CancellationToken _stopping;
-    private readonly CancellationTokenSource _ending;
-    private readonly CancellationToken _ended;
     private readonly Channel<NatsJSMsg<byte[]>> _arrived = Channel.CreateBounded<NatsJSMsg<byte[]>>(new BoundedChannelOptions(MostArrived) { SingleReader = true });
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _loops;
 
     /// <summary>By their sequence in the stream: in hand here, and how often they were delivered; delivered, and not acknowledged yet.</summary>
@@ -44,8 +40,6 @@ internal sealed class JetStreamTopic : IAsyncDisposable
     private readonly SortedSet<ulong> _open = [];
     private DateTimeOffset? _stream;
     private ulong _next;
-    private int _running = 1;
-    private Task? _disposed;
 
     public JetStreamTopic(
         TopicSubscription subscription,
@@ -57,34 +51,19 @@ internal sealed class JetStreamTopic : IAsyncDisposable
         ComponentContext context,
         Func<Task> reopened,
         CancellationToken stopping)
+        : base(stopping)
     {
         (_subscription, _maxMessages, _handler, _places) = (subscription, maxMessages, handler, new(atOnce, atOnce));
-        (_jetStream, _options, _context, _reopened, _stopping) = (jetStream, options, context, reopened, stopping);
-        _ending = CancellationTokenSource.CreateLinkedTokenSource(stopping);
-        _ended = _ending.Token;
+        (_jetStream, _options, _context, _reopened) = (jetStream, options, context, reopened);
         _loops = Task.WhenAll(Task.Run(FollowUntilEndAsync, CancellationToken.None), Task.Run(HandOverAsync, CancellationToken.None));
     }
 
     /// <summary>It was tried once; what failed is tried again.</summary>
     public Task Tried => _tried.Task;
 
-    /// <summary>Disposed of, or about to be.</summary>
-    public bool IsEnding => _ended.IsCancellationRequested;
+    protected override Task TakesNoMoreAsync() => _loops;
 
-    public ValueTask DisposeAsync()
-    {
-        lock (_lock)
-            return new(_disposed ??= EndAsync());
-    }
-
-    private async Task EndAsync()
-    {
-        await _ending.CancelAsync();
-        await _loops;
-        Leave();
-        await _idle.Task;
-        _ending.Dispose();
-    }
+    protected override ValueTask CloseAsync() => ValueTask.CompletedTask;
 
     private async Task FollowUntilEndAsync()
     {
@@ -106,7 +85,7 @@ internal sealed class JetStreamTopic : IAsyncDisposable
                     "Topic {Topic} cannot be subscribed at JetStream for {Consumer}; tried again in {Seconds} s: {Reason}",
                     _subscription.Topic, _subscription.ConsumerId, wait.TotalSeconds, error.Message);
                 _tried.TrySetResult();
-                await Task.Delay(wait, _context.Time, _ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await Task.Delay(wait, _context.Time, Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 wait = wait * 2 < LookForConsumerEvery ? wait * 2 : LookForConsumerEvery;
             }
         }
@@ -122,7 +101,7 @@ internal sealed class JetStreamTopic : IAsyncDisposable
         var reading = Task.CompletedTask;
         try
         {
-            var consumer = await JetStreamConsumer.OpenAsync(_jetStream, _options, _subscription.Topic, ResumeFrom(), ListenAsync, _ended);
+            var consumer = await JetStreamConsumer.OpenAsync(_jetStream, _options, _subscription.Topic, ResumeFrom(), ListenAsync, Ended);
             Begin(consumer);
             _tried.TrySetResult();
             await UntilGoneAsync(consumer);
@@ -145,7 +124,7 @@ internal sealed class JetStreamTopic : IAsyncDisposable
 
         async Task ListenAsync(string subject)
         {
-            subscribed = await _jetStream.Connection.SubscribeCoreAsync<byte[]>(subject, _options.Consumer.DeliverGroup, cancellationToken: _ended);
+            subscribed = await _jetStream.Connection.SubscribeCoreAsync<byte[]>(subject, _options.Consumer.DeliverGroup, cancellationToken: Ended);
             reading = ReadAsync(subscribed);
         }
     }
@@ -227,11 +206,11 @@ internal sealed class JetStreamTopic : IAsyncDisposable
         var wait = LookForConsumerEvery;
         while (true)
         {
-            await Task.WhenAny(_reopened(), Task.Delay(wait, _context.Time, _ended));
-            _ended.ThrowIfCancellationRequested();
+            await Task.WhenAny(_reopened(), Task.Delay(wait, _context.Time, Ended));
+            Ended.ThrowIfCancellationRequested();
             try
             {
-                if (!await consumer.IsThereAsync(_jetStream, _ended))
+                if (!await consumer.IsThereAsync(_jetStream, Ended))
                     return;
                 wait = LookForConsumerEvery;
             }
@@ -252,8 +231,7 @@ internal sealed class JetStreamTopic : IAsyncDisposable
             var messages = new List<NatsJSMsg<byte[]>>();
             while (messages.Count < most && _arrived.Reader.TryRead(out var message))
                 messages.Add(message);
-            lock (_lock)
-                _running++;
+            Enter();
             _ = HandleAsync(new Batch(this, messages));
         }
     }
@@ -265,11 +243,11 @@ internal sealed class JetStreamTopic : IAsyncDisposable
         {
             // What has only arrived when the subscription ends goes back at once, to another replica.
             if (!IsEnding)
-                await _handler(batch, _stopping);
+                await _handler(batch, Stopping);
         }
         catch (Exception error)
         {
-            if (!_stopping.IsCancellationRequested)
+            if (!Stopping.IsCancellationRequested)
                 _context.Logger.LogError(error, "Delivering {Count} messages of topic {Topic} to {Consumer} failed", batch.Messages.Count, _subscription.Topic, _subscription.ConsumerId);
         }
 
@@ -344,7 +322,7 @@ internal sealed class JetStreamTopic : IAsyncDisposable
         {
             try
             {
-                await send(_ended);
+                await send(Ended);
                 return;
             }
             catch (OperationCanceledException)
@@ -355,16 +333,6 @@ internal sealed class JetStreamTopic : IAsyncDisposable
 
         using var limit = new CancellationTokenSource(LastWords, _context.Time);
         await send(limit.Token);
-    }
-
-    /// <summary>The subscription itself counts as one.</summary>
-    private void Leave()
-    {
-        lock (_lock)
-        {
-            if (--_running == 0)
-                _idle.SetResult();
-        }
     }
 
     private sealed class Batch(JetStreamTopic topic, List<NatsJSMsg<byte[]>> arrived) : IMessageBatch

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using RabbitMQ.Client;
 
 namespace DaprOrders.Sidecar.Components.PubSub.RabbitMq;
@@ -28,7 +27,7 @@ public sealed class RabbitMqPubSub : IPubSub
     private readonly Reopened<IConnection> _publishing;
     private readonly Reopened<IConnection> _consuming;
     private readonly RabbitMqPublisher _publisher;
-    private readonly ConcurrentDictionary<RabbitMqTopic, bool> _topics = [];
+    private readonly OpenSubscriptions _topics = new();
     private readonly CancellationTokenSource _stopping = new();
     private bool _isDisposed;
 
@@ -83,9 +82,7 @@ public sealed class RabbitMqPubSub : IPubSub
     {
         var queue = new RabbitMqQueue(subscription, _options);
         var topic = new RabbitMqTopic(subscription, queue, _consuming, handler, _options, _context, _stopping.Token);
-        foreach (var ended in _topics.Keys.Where(one => one.IsEnding))
-            _topics.TryRemove(ended, out _);
-        _topics[topic] = true;
+        _topics.Add(topic);
         try
         {
             await topic.Consumes.WaitAsync(LongestStart, _context.Time, cancellationToken);
@@ -110,7 +107,7 @@ public sealed class RabbitMqPubSub : IPubSub
         if (Interlocked.Exchange(ref _isDisposed, true))
             return;
         await _stopping.CancelAsync();
-        await Task.WhenAll(_topics.Keys.Select(topic => topic.DisposeAsync().AsTask()));
+        await _topics.EndAsync();
         await _publisher.DisposeAsync();
         await _publishing.DisposeAsync();
         await _consuming.DisposeAsync();

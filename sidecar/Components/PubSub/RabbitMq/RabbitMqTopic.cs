@@ -7,7 +7,7 @@ namespace DaprOrders.Sidecar.Components.PubSub.RabbitMq;
 /// One subscription: a channel of its own, so that what happens to others does not happen to it, opened anew as often as it is lost. What it had in
 /// hand then comes again. What is not handled when it ends goes back to the queue with the channel.
 /// </summary>
-internal sealed class RabbitMqTopic : IAsyncDisposable
+internal sealed class RabbitMqTopic : BrokerSubscription
 {
     private readonly TopicSubscription _subscription;
     private readonly RabbitMqQueue _queue;
@@ -15,16 +15,10 @@ internal sealed class RabbitMqTopic : IAsyncDisposable
     private readonly Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> _handler;
     private readonly RabbitMqPubSubOptions _options;
     private readonly ComponentContext _context;
-    private readonly CancellationToken _stopping;
-    private readonly CancellationTokenSource _ending;
-    private readonly CancellationToken _ended;
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _consumes = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _loop;
     private Task _last = Task.CompletedTask;
-    private int _running = 1;
-    private Task? _disposed;
 
     public RabbitMqTopic(
         TopicSubscription subscription,
@@ -34,50 +28,35 @@ internal sealed class RabbitMqTopic : IAsyncDisposable
         RabbitMqPubSubOptions options,
         ComponentContext context,
         CancellationToken stopping)
+        : base(stopping)
     {
         (_subscription, _queue, _connection, _handler) = (subscription, queue, connection, handler);
-        (_options, _context, _stopping) = (options, context, stopping);
-        _ending = CancellationTokenSource.CreateLinkedTokenSource(stopping);
-        _ended = _ending.Token;
+        (_options, _context) = (options, context);
         _loop = Task.Run(UntilEndAsync, CancellationToken.None);
     }
-
-    /// <summary>Disposed of, or about to be.</summary>
-    public bool IsEnding => _ended.IsCancellationRequested;
 
     /// <summary>Completes when messages come for the first time.</summary>
     public Task Consumes => _consumes.Task;
 
-    public ValueTask DisposeAsync()
-    {
-        lock (_lock)
-            return new(_disposed ??= EndAsync());
-    }
+    /// <summary>From now on a message that comes is not taken, and goes back with the channel.</summary>
+    protected override Task TakesNoMoreAsync() => Task.CompletedTask;
 
-    private async Task EndAsync()
-    {
-        // Known at once: what fails from now on goes back to the queue.
-        await _ending.CancelAsync();
-        Leave();
-        await _loop;
-        await _idle.Task;
-        _ending.Dispose();
-    }
+    protected override ValueTask CloseAsync() => new(_loop);
 
     private async Task UntilEndAsync()
     {
-        while (!_ended.IsCancellationRequested)
+        while (!IsEnding)
         {
             try
             {
                 var lost = await ConsumeAsync();
-                if (_ended.IsCancellationRequested)
+                if (IsEnding)
                     return;
                 _context.Logger.LogWarning(
                     "{Consumer} gets nothing more of topic {Topic} ({Reason}); subscribed again in {Seconds} s. What it had in hand comes again",
                     _subscription.ConsumerId, _subscription.Topic, lost, _options.ReconnectWait.TotalSeconds);
             }
-            catch (Exception) when (_ended.IsCancellationRequested)
+            catch (Exception) when (IsEnding)
             {
                 return;
             }
@@ -88,30 +67,30 @@ internal sealed class RabbitMqTopic : IAsyncDisposable
                     _subscription.Topic, _subscription.ConsumerId, _options.ReconnectWait.TotalSeconds, error.Message);
             }
 
-            await Task.Delay(_options.ReconnectWait, _context.Time, _ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.Delay(_options.ReconnectWait, _context.Time, Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
     /// <summary>Until the end, or until no more can come; then it tells why.</summary>
     private async Task<string> ConsumeAsync()
     {
-        var connection = await _connection.GetAsync(_ended);
-        await using var channel = await connection.CreateChannelAsync(cancellationToken: _ended);
-        await _queue.DeclareAsync(channel, _ended);
+        var connection = await _connection.GetAsync(Ended);
+        await using var channel = await connection.CreateChannelAsync(cancellationToken: Ended);
+        await _queue.DeclareAsync(channel, Ended);
         if (_options.PrefetchCount > 0)
-            await channel.BasicQosAsync(prefetchSize: 0, _options.PrefetchCount, global: false, _ended);
+            await channel.BasicQosAsync(prefetchSize: 0, _options.PrefetchCount, global: false, Ended);
         var consumer = new Consumer(this, channel);
-        var tag = await channel.BasicConsumeAsync(_queue.Name, _options.AutoAck, consumer, _ended);
+        var tag = await channel.BasicConsumeAsync(_queue.Name, _options.AutoAck, consumer, Ended);
         _consumes.TrySetResult();
         try
         {
-            return await consumer.Lost.WaitAsync(_ended);
+            return await consumer.Lost.WaitAsync(Ended);
         }
         catch (OperationCanceledException)
         {
-            await channel.BasicCancelAsync(tag, cancellationToken: _stopping);
+            await channel.BasicCancelAsync(tag, cancellationToken: Stopping);
             // What they have done must be acknowledged on this channel.
-            await _idle.Task;
+            await Idle;
             return "it ended";
         }
     }
@@ -120,10 +99,8 @@ internal sealed class RabbitMqTopic : IAsyncDisposable
     {
         lock (_lock)
         {
-            // It goes back with the channel.
-            if (_disposed is not null)
+            if (!TryEnter())
                 return;
-            _running++;
             var handling = HandleAsync(_options.OneByOne ? _last : Task.CompletedTask, channel, tag, message);
             if (_options.OneByOne)
                 _last = handling;
@@ -137,9 +114,9 @@ internal sealed class RabbitMqTopic : IAsyncDisposable
         {
             await before;
             // Otherwise it would be handled twice: it goes back with the channel.
-            if (!_options.AutoAck && (_ended.IsCancellationRequested || !channel.IsOpen))
+            if (!_options.AutoAck && (IsEnding || !channel.IsOpen))
                 return;
-            await SettleAsync(channel, tag, await _handler(message, _stopping));
+            await SettleAsync(channel, tag, await _handler(message, Stopping));
         }
         catch (OperationCanceledException)
         {
@@ -166,7 +143,7 @@ internal sealed class RabbitMqTopic : IAsyncDisposable
             return;
         }
 
-        if (!_options.AutoAck && _ended.IsCancellationRequested)
+        if (!_options.AutoAck && IsEnding)
         {
             _context.Logger.LogWarning(
                 "A message of topic {Topic} failed at {Consumer} when the subscription ended: it goes back to its queue",
@@ -184,16 +161,6 @@ internal sealed class RabbitMqTopic : IAsyncDisposable
         _context.Logger.LogError("A message of topic {Topic} failed at {Consumer} and {Fate}", _subscription.Topic, _subscription.ConsumerId, fate);
         if (!_options.AutoAck)
             await channel.BasicNackAsync(tag, multiple: false, _options.RequeueInFailure);
-    }
-
-    /// <summary>The subscription itself counts as one.</summary>
-    private void Leave()
-    {
-        lock (_lock)
-        {
-            if (--_running == 0)
-                _idle.SetResult();
-        }
     }
 
     private sealed class Consumer(RabbitMqTopic topic, IChannel channel) : AsyncDefaultBasicConsumer(channel)

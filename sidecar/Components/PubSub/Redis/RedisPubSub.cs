@@ -26,7 +26,7 @@ public sealed class RedisPubSub : IPubSub
     private readonly IDatabase _database;
     private readonly ComponentContext _context;
     private readonly ConcurrentDictionary<string, SemaphoreSlim> _workers = [];
-    private readonly ConcurrentDictionary<RedisTopic, bool> _topics = [];
+    private readonly OpenSubscriptions _topics = new();
     private readonly CancellationTokenSource _stopping = new();
     private bool _isDisposed;
 
@@ -65,9 +65,7 @@ public sealed class RedisPubSub : IPubSub
                 var reading = await ConnectionMultiplexer.ConnectAsync(RedisTopic.ForReading(_configuration));
                 var workers = _workers.GetOrAdd(subscription.ConsumerId, _ => new SemaphoreSlim(_options.Concurrency));
                 var topic = new RedisTopic(subscription, _database, reading, workers, handler, _options, _context, _stopping.Token);
-                foreach (var ended in _topics.Keys.Where(one => one.IsEnding))
-                    _topics.TryRemove(ended, out _);
-                _topics[topic] = true;
+                _topics.Add(topic);
                 return topic;
             }
             catch (RedisException error)
@@ -85,7 +83,7 @@ public sealed class RedisPubSub : IPubSub
         if (Interlocked.Exchange(ref _isDisposed, true))
             return;
         await _stopping.CancelAsync();
-        await Task.WhenAll(_topics.Keys.Select(topic => topic.DisposeAsync().AsTask()));
+        await _topics.EndAsync();
         await _connection.DisposeAsync();
         _stopping.Dispose();
     }

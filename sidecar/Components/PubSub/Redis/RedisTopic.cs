@@ -8,7 +8,7 @@ namespace DaprOrders.Sidecar.Components.PubSub.Redis;
 /// One subscription: takes new messages of the stream as they come, over a connection of its own since it waits on the server for them, and from time
 /// to time those that somebody took and did not acknowledge.
 /// </summary>
-internal sealed class RedisTopic : IAsyncDisposable
+internal sealed class RedisTopic : BrokerSubscription
 {
     /// <summary>The fields of a message in its stream. Its content type is not kept.</summary>
     public const string Data = "data";
@@ -35,15 +35,9 @@ internal sealed class RedisTopic : IAsyncDisposable
     private readonly Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> _handler;
     private readonly RedisPubSubOptions _options;
     private readonly ComponentContext _context;
-    private readonly CancellationToken _stopping;
-    private readonly CancellationTokenSource _ending;
-    private readonly CancellationToken _ended;
     private readonly Lock _lock = new();
-    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _loops;
     private readonly HashSet<string> _held = [];
-    private int _running = 1;
-    private Task? _disposed;
 
     public RedisTopic(
         TopicSubscription subscription,
@@ -54,18 +48,14 @@ internal sealed class RedisTopic : IAsyncDisposable
         RedisPubSubOptions options,
         ComponentContext context,
         CancellationToken stopping)
+        : base(stopping)
     {
         (_subscription, _database, _reading, _workers, _handler) = (subscription, database, reading, workers, handler);
-        (_options, _context, _stopping) = (options, context, stopping);
-        _ending = CancellationTokenSource.CreateLinkedTokenSource(stopping);
-        _ended = _ending.Token;
+        (_options, _context) = (options, context);
         _loops = Task.WhenAll(
             Task.Run(() => UntilEndAsync(TakeNewAsync), CancellationToken.None),
             Task.Run(() => _options.Redelivers ? UntilEndAsync(TakeUnacknowledgedAsync) : Task.CompletedTask, CancellationToken.None));
     }
-
-    /// <summary>Disposed of, or about to be.</summary>
-    public bool IsEnding => _ended.IsCancellationRequested;
 
     private RedisKey Stream => _subscription.Topic;
 
@@ -93,31 +83,19 @@ internal sealed class RedisTopic : IAsyncDisposable
         }
     }
 
-    public ValueTask DisposeAsync()
-    {
-        lock (_lock)
-            return new(_disposed ??= EndAsync());
-    }
+    protected override Task TakesNoMoreAsync() => _loops;
 
-    private async Task EndAsync()
-    {
-        await _ending.CancelAsync();
-        await _loops;
-        Leave();
-        await _idle.Task;
-        await _reading.DisposeAsync();
-        _ending.Dispose();
-    }
+    protected override ValueTask CloseAsync() => _reading.DisposeAsync();
 
     private async Task UntilEndAsync(Func<Task> take)
     {
-        while (!_ended.IsCancellationRequested)
+        while (!IsEnding)
         {
             try
             {
                 await take();
             }
-            catch (OperationCanceledException) when (_ended.IsCancellationRequested || _stopping.IsCancellationRequested)
+            catch (OperationCanceledException) when (IsEnding || Stopping.IsCancellationRequested)
             {
                 return;
             }
@@ -126,7 +104,7 @@ internal sealed class RedisTopic : IAsyncDisposable
                 _context.Logger.LogError(
                     "Topic {Topic} of {Consumer} cannot be read from Redis; tried again in {Seconds} s: {Reason}",
                     _subscription.Topic, _subscription.ConsumerId, AfterFailure.TotalSeconds, error.Message);
-                await Task.Delay(AfterFailure, _context.Time, _ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await Task.Delay(AfterFailure, _context.Time, Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
     }
@@ -157,8 +135,8 @@ internal sealed class RedisTopic : IAsyncDisposable
     private async Task TakeUnacknowledgedAsync()
     {
         while (await TakeLateAsync())
-            _ended.ThrowIfCancellationRequested();
-        await Task.Delay(_options.RedeliverInterval, _context.Time, _ended);
+            Ended.ThrowIfCancellationRequested();
+        await Task.Delay(_options.RedeliverInterval, _context.Time, Ended);
     }
 
     /// <summary>False: there are no more that somebody else has left. What is held here is on its way.</summary>
@@ -210,8 +188,7 @@ internal sealed class RedisTopic : IAsyncDisposable
             {
                 await PlaceAsync();
                 handedOver++;
-                lock (_lock)
-                    _running++;
+                Enter();
                 _ = HandleAsync(entry, takenAt);
             }
         }
@@ -225,10 +202,10 @@ internal sealed class RedisTopic : IAsyncDisposable
     private async Task PlaceAsync()
     {
         var began = Stopwatch.GetTimestamp();
-        while (!await _workers.WaitAsync(Poll, _stopping))
+        while (!await _workers.WaitAsync(Poll, Stopping))
         {
-            if (_ended.IsCancellationRequested && Stopwatch.GetElapsedTime(began) > PlaceAtTheEnd)
-                throw new OperationCanceledException(_ended);
+            if (IsEnding && Stopwatch.GetElapsedTime(began) > PlaceAtTheEnd)
+                throw new OperationCanceledException(Ended);
         }
     }
 
@@ -238,9 +215,9 @@ internal sealed class RedisTopic : IAsyncDisposable
         var id = entry.Id;
         try
         {
-            var result = await _handler(Read(id, entry.Fields), _stopping);
+            var result = await _handler(Read(id, entry.Fields), Stopping);
             var isLate = _options.Redelivers && Stopwatch.GetElapsedTime(takenAt) > _options.ProcessingTimeout;
-            if (result == DeliveryResult.Failed && (isLate || _ended.IsCancellationRequested))
+            if (result == DeliveryResult.Failed && (isLate || IsEnding))
             {
                 _context.Logger.LogWarning(
                     "Message {Id} of topic {Topic} failed at {Consumer} {When}: it comes again",
@@ -257,7 +234,7 @@ internal sealed class RedisTopic : IAsyncDisposable
 
             await _database.StreamAcknowledgeAsync(Stream, Group, id);
         }
-        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        catch (OperationCanceledException) when (Stopping.IsCancellationRequested)
         {
             _context.Logger.LogDebug("Message {Id} of topic {Topic} was in hand at the end: it comes again", id, _subscription.Topic);
         }
@@ -301,16 +278,6 @@ internal sealed class RedisTopic : IAsyncDisposable
         {
             _context.Logger.LogWarning("The metadata of message {Id} of topic {Topic} cannot be read: {Reason}", id, _subscription.Topic, error.Message);
             return null;
-        }
-    }
-
-    /// <summary>The subscription itself counts as one.</summary>
-    private void Leave()
-    {
-        lock (_lock)
-        {
-            if (--_running == 0)
-                _idle.SetResult();
         }
     }
 

@@ -1,0 +1,36 @@
+using System.Text;
+using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Components.PubSub;
+using DaprOrders.Sidecar.Tests.Hosting;
+
+namespace DaprOrders.Sidecar.Tests.PubSub;
+
+/// <summary>What the tests of brokers have in common.</summary>
+internal static class BrokerTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public static ReadOnlyMemory<byte> Bytes(string text) => Encoding.UTF8.GetBytes(text);
+
+    public static ComponentMetadata Metadata(string type, params (string Name, string Value)[] fields)
+    {
+        var resource = Sidecars.Component("pubsub", type, fields);
+        return new ComponentMetadata(resource, resource.Metadata.Select(field => new MetadataValue(field.Name, field.Value!, field.Location)));
+    }
+
+    /// <summary>Each number is a message.</summary>
+    public static async Task PublishAsync(IPubSub broker, int from, int to, string topic = "orders")
+    {
+        for (var n = from; n <= to; n++)
+            await broker.PublishAsync(topic, new(Bytes($"{n}"), null, null), Cancellation);
+    }
+
+    public static async Task UntilAsync(Func<Task<bool>> holds, TimeSpan limit)
+    {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        end.CancelAfter(limit);
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
+        while (!await holds())
+            await timer.WaitForNextTickAsync(end.Token);
+    }
+}
