@@ -7,6 +7,10 @@ namespace DaprOrders.Sidecar.Launcher;
 public sealed record RunFile(string Path, string? Name, IReadOnlyList<RunApp> Apps)
 {
     public string Folder { get; } = System.IO.Path.GetDirectoryName(Path)!;
+
+    /// <summary>Where an app is reached through its own sidecar, with a slash at the end; null where the run file has none such.</summary>
+    public Uri? DaprAddress(string appId) =>
+        Apps.FirstOrDefault(a => a.AppId == appId) is { DaprHttpPort: > 0 } app ? new Uri($"http://localhost:{app.DaprHttpPort}/v1.0/invoke/{appId}/method/") : null;
 }
 
 public enum LogDestination

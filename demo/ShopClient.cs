@@ -1,10 +1,11 @@
 using System.Net;
+using System.Net.Http.Json;
 using System.Text.Json;
 
-namespace DaprOrders.Sidecar.Launcher;
+namespace DaprOrders.Demo;
 
 /// <summary>The public HTTP API of Ordering and Inventory, as any client sees it through Dapr invocation.</summary>
-internal sealed class ShopClient(Uri ordering, Uri inventory) : IDisposable
+public sealed class ShopClient(Uri ordering, Uri inventory) : IDisposable
 {
     private static readonly TimeSpan EndWithin = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(5);
@@ -50,7 +51,7 @@ internal sealed class ShopClient(Uri ordering, Uri inventory) : IDisposable
     }
 
     /// <summary>The order once it is shipped or cancelled, and how long that took from before the POST.</summary>
-    /// <exception cref="LaunchException">It took more than 30 s.</exception>
+    /// <exception cref="ShopException">It took more than 30 s.</exception>
     public async Task<(Order Order, TimeSpan Took)> WaitForEndAsync(PlacedOrder placed, CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(PollEvery);
@@ -63,7 +64,7 @@ internal sealed class ShopClient(Uri ordering, Uri inventory) : IDisposable
             if (order.Status is "shipped" or "cancelled")
                 return (order, took);
             if (took > EndWithin)
-                throw new LaunchException($"Order {order.OrderId} is still {order.Status} after {took.TotalSeconds:0} s; the logs of the services tell why.");
+                throw new ShopException($"Order {order.OrderId} is still {order.Status} after {took.TotalSeconds:0} s; the logs of the services tell why.");
             await timer.WaitForNextTickAsync(cancellationToken);
         }
     }
@@ -95,15 +96,15 @@ internal sealed class ShopClient(Uri ordering, Uri inventory) : IDisposable
                 return answer;
             var body = await answer.Content.ReadAsStringAsync(cancellationToken);
             answer.Dispose();
-            throw new LaunchException($"{request.Method} {request.RequestUri} answered {(int)answer.StatusCode}: {body}");
+            throw new ShopException($"{request.Method} {request.RequestUri} answered {(int)answer.StatusCode}: {body}");
         }
         catch (HttpRequestException e)
         {
-            throw new LaunchException($"{request.Method} {request.RequestUri}: {e.Message}", e);
+            throw new ShopException($"{request.Method} {request.RequestUri}: {e.Message}", e);
         }
         catch (TaskCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new LaunchException($"{request.Method} {request.RequestUri} was not answered within {_http.Timeout.TotalSeconds:0} s.", e);
+            throw new ShopException($"{request.Method} {request.RequestUri} was not answered within {_http.Timeout.TotalSeconds:0} s.", e);
         }
     }
 
@@ -115,18 +116,21 @@ internal sealed class ShopClient(Uri ordering, Uri inventory) : IDisposable
         }
         catch (JsonException e)
         {
-            throw new LaunchException($"{answer.RequestMessage?.RequestUri} did not answer as expected: {e.Message}", e);
+            throw new ShopException($"{answer.RequestMessage?.RequestUri} did not answer as expected: {e.Message}", e);
         }
     }
-
-    internal sealed record PlacedOrder(string OrderId, long Timestamp);
-
-    internal sealed record Cancellation(string Reason);
-
-    internal sealed record Order(string OrderId, string Status, Cancellation? Cancellation)
-    {
-        public string Outcome => Cancellation is null ? Status : $"{Status} ({Cancellation.Reason})";
-    }
-
-    internal sealed record OrderEvent(int Version, string Type, DateTimeOffset OccurredAt);
 }
+
+/// <param name="OrderId">As Ordering gave it.</param>
+/// <param name="Timestamp">Of the system's clock, before the POST.</param>
+public sealed record PlacedOrder(string OrderId, long Timestamp);
+
+public sealed record Cancellation(string Reason);
+
+public sealed record Order(string OrderId, string Status, Cancellation? Cancellation)
+{
+    /// <summary>The status, and why where it is cancelled: <c>cancelled (outOfStock)</c>.</summary>
+    public string Outcome => Cancellation is null ? Status : $"{Status} ({Cancellation.Reason})";
+}
+
+public sealed record OrderEvent(int Version, string Type, DateTimeOffset OccurredAt);
