@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using DaprOrders.Demo;
-using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Launcher;
 

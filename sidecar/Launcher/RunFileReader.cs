@@ -1,6 +1,5 @@
 using System.Globalization;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Launcher;
 

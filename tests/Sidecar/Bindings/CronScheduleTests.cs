@@ -1,5 +1,5 @@
 using System.Globalization;
-using DaprOrders.Sidecar.Components.Bindings.Cron;
+using EmbeddedSidecar.Components.Bindings.Cron;
 
 namespace DaprOrders.Sidecar.Tests.Bindings;
 

@@ -1,7 +1,6 @@
 using System.Net;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Resources;
 using Grpc.Core;
 

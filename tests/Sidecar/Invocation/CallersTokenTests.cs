@@ -1,6 +1,5 @@
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using Grpc.Core;
 using Microsoft.AspNetCore.Http;

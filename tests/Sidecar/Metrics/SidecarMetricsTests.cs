@@ -1,8 +1,7 @@
 using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Metrics;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Metrics;
+using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using Google.Protobuf;
 using Grpc.Core;

@@ -1,6 +1,6 @@
 using System.Text;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.PubSub;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.PubSub;
 using DaprOrders.Sidecar.Tests.Hosting;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
-using DaprOrders.Sidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub;
 using DaprOrders.Tests.Servers;
 using Microsoft.Extensions.Time.Testing;
 using static DaprOrders.Sidecar.Tests.PubSub.BrokerTests;

@@ -1,6 +1,6 @@
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.PubSub;
-using DaprOrders.Sidecar.Components.PubSub.JetStream;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub.JetStream;
 using DaprOrders.Tests.Servers;
 using NATS.Client.Core;
 using NATS.Client.JetStream;

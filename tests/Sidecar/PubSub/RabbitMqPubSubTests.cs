@@ -1,7 +1,7 @@
 using System.Text;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.PubSub;
-using DaprOrders.Sidecar.Components.PubSub.RabbitMq;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub.RabbitMq;
 using DaprOrders.Tests.Servers;
 using Microsoft.Extensions.Logging.Abstractions;
 using RabbitMQ.Client;

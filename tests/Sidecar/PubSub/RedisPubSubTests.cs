@@ -1,6 +1,6 @@
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.PubSub;
-using DaprOrders.Sidecar.Components.PubSub.Redis;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub.Redis;
 using DaprOrders.Tests.Servers;
 using Microsoft.Extensions.Logging.Abstractions;
 using StackExchange.Redis;

@@ -1,5 +1,4 @@
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 

@@ -1,5 +1,5 @@
 using System.Net;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 
 namespace DaprOrders.Sidecar.Tests.Secrets;

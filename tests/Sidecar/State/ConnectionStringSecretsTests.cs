@@ -1,5 +1,5 @@
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,6 +1,6 @@
 using System.Text;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.State;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.State;
 using DaprOrders.Sidecar.Tests.Hosting;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
