@@ -1,7 +1,7 @@
 using System.Net;
 using Dapr.Client.Autogen.Grpc.v1;
-using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Resources;
+using EmbeddedSidecar.Resources;
 using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;

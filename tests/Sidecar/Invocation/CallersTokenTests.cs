@@ -1,6 +1,6 @@
 using Dapr.Client.Autogen.Grpc.v1;
-using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Resources;
 using Grpc.Core;
 using Microsoft.AspNetCore.Http;
 

@@ -1,8 +1,8 @@
 using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
+using DaprOrders.Sidecar.Tests.Hosting;
 using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resources;
-using DaprOrders.Sidecar.Tests.Hosting;
 using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.AspNetCore.Http;

@@ -1,7 +1,7 @@
 using System.Text;
+using DaprOrders.Sidecar.Tests.Hosting;
 using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Components.PubSub;
-using DaprOrders.Sidecar.Tests.Hosting;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
 

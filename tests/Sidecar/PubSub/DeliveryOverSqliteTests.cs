@@ -2,8 +2,8 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
 using Dapr.Client.Autogen.Grpc.v1;
-using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Resources;
 using Google.Protobuf;
 using Microsoft.AspNetCore.Http;
 

@@ -1,6 +1,6 @@
+using DaprOrders.Sidecar.Tests.Hosting;
 using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Resources;
-using DaprOrders.Sidecar.Tests.Hosting;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.State;

@@ -1,7 +1,7 @@
 using System.Net;
-using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Resources;
 using Npgsql;
 
 namespace DaprOrders.Sidecar.Tests.State;

@@ -1,8 +1,8 @@
 using System.Net;
 using System.Text;
 using Dapr.Client.Autogen.Grpc.v1;
-using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Resources;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;

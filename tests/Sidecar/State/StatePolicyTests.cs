@@ -1,3 +1,4 @@
+using DaprOrders.Sidecar.Tests.Hosting;
 using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Api.State;
 using EmbeddedSidecar.Components;
@@ -5,7 +6,6 @@ using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resiliency;
 using EmbeddedSidecar.Resources;
-using DaprOrders.Sidecar.Tests.Hosting;
 using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Tests.State;
