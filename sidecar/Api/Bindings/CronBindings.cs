@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using Dapr.AppCallback.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Components.Bindings;
 using DaprOrders.Sidecar.Components.Bindings.Cron;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Resiliency;
@@ -10,11 +11,14 @@ using Grpc.Core;
 namespace DaprOrders.Sidecar.Api.Bindings;
 
 /// <summary>
-/// The cron input bindings of an application: a POST to the route of each at its times. An application that does not want one answers
-/// OPTIONS on the route with 404 or 405, unless the component says <c>direction: input</c>.
+/// The cron input bindings of an application: a POST to the route of each at its times, also while it is still at work on the one before. An
+/// application wants one when it answers OPTIONS on the route with 2xx, or 405, as one that knows the route for POST alone; it is not asked where
+/// the component says <c>direction: input</c>.
 /// </summary>
 internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
 {
+    private static readonly TimeSpan PatienceOfProbe = TimeSpan.FromSeconds(3);
+
     private readonly List<Task> _running = [];
     private CancellationTokenSource _stopping = new();
 
@@ -34,7 +38,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
 
         foreach (var component in bindings)
         {
-            var route = "/" + component.Metadata.Text(CronSchedule.Route, component.Name).TrimStart('/');
+            var route = "/" + component.Metadata.Text(BindingFields.Route, component.Name).TrimStart('/');
             if (await IsWantedAsync(app, component, route, cancellationToken))
                 _running.Add(TickAsync(component, attempt => PostAsync(app, route, attempt), _stopping.Token));
         }
@@ -49,18 +53,20 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
 
     private async Task<bool> IsWantedAsync(AppChannel app, LoadedComponent component, string route, CancellationToken cancellationToken)
     {
-        if (component.Metadata.Text(CronSchedule.Direction) is { Length: > 0 } direction)
+        if (component.Metadata.Text(BindingFields.Direction) is { Length: > 0 } direction)
             return direction.Contains("input", StringComparison.OrdinalIgnoreCase);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(PatienceOfProbe);
         try
         {
             using var request = Request(HttpMethod.Options, route);
-            using var answer = await app.SendAsync(request, cancellationToken);
-            if (answer.StatusCode is not (HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed))
+            using var answer = await app.SendAsync(request, patience.Token);
+            if (answer.IsSuccessStatusCode || answer.StatusCode == HttpStatusCode.MethodNotAllowed)
                 return true;
             runtime.Logger.LogInformation("{AppId} does not want the binding {Binding}: OPTIONS {Route} answered {Status}",
                 runtime.Options.AppId, component.Name, route, (int)answer.StatusCode);
         }
-        catch (HttpRequestException e)
+        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             runtime.Logger.LogError("{AppId} was not to be asked whether it wants the binding {Binding}, and does not get it: OPTIONS {Route}: {Reason}",
                 runtime.Options.AppId, component.Name, route, e.Message);
@@ -86,21 +92,27 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     private async Task TickAsync(LoadedComponent component, Func<CancellationToken, Task> call, CancellationToken cancellationToken)
     {
         var schedule = (CronSchedule)component.Instance;
+        var calls = new List<Task>();
         try
         {
             for (var due = schedule.Next(runtime.Time.GetUtcNow()); due is not null; due = schedule.Next(Later(due.Value, runtime.Time.GetUtcNow())))
             {
                 await runtime.Time.WaitUntilAsync(due.Value, cancellationToken);
-                await CallAsync(component.Name, call, cancellationToken);
+                calls.RemoveAll(earlier => earlier.IsCompleted);
+                calls.Add(CallAsync(component.Name, call, cancellationToken));
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             // The sidecar stops, or the application is not healthy.
         }
+        finally
+        {
+            await Task.WhenAll(calls).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
     }
 
-    /// <summary>Keeps the rhythm unless a call took longer than that.</summary>
+    /// <summary>Keeps the rhythm, unless the machine slept.</summary>
     private static DateTimeOffset Later(DateTimeOffset due, DateTimeOffset now) => now - due > TimeSpan.FromSeconds(1) ? now : due;
 
     private async Task CallAsync(string binding, Func<CancellationToken, Task> call, CancellationToken cancellationToken)

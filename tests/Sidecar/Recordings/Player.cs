@@ -4,6 +4,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using DaprOrders.Sidecar.Resources;
 using DaprOrders.Tests.Servers;
 using Grpc.Core;
 using Grpc.Net.Client;
@@ -29,6 +30,7 @@ public sealed partial class Player : IAsyncDisposable
     private readonly IPlayedRuntime _runtime;
     private readonly Dictionary<Uri, GrpcChannel> _channels = [];
     private NatsServer? _nats;
+    private IReadOnlyList<string> _tried = [];
     private readonly HttpClient _http = new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -194,6 +196,8 @@ public sealed partial class Player : IAsyncDisposable
             return await RawRequest.SendAsync(_runtime.Http(app), [.. raw.AsArray().Select(part => (string)part!)], _form, cancel);
         if (step["exit"] is { } exit)
             return new JsonObject { ["exit"] = await HasEndedAsync(app, (double?)exit["within"] ?? 0, cancel) };
+        if (step["try"] is { } tried)
+            return await TryAsync((string)tried!, step["write"]!.AsObject(), cancel);
         if (step["calls"] is { } calls)
             return await CallsAsync(calls.AsObject(), recorded, cancel);
         if (step["sleep"] is { } seconds)
@@ -369,6 +373,28 @@ public sealed partial class Player : IAsyncDisposable
     {
         await _runtime.StartAgainAsync(app, cancel);
         await ReadyAsync(app, cancel);
+    }
+
+    /// <summary>A start with these files, in place of those of the last try.</summary>
+    private async Task<JsonObject> TryAsync(string app, JsonObject files, CancellationToken cancel)
+    {
+        await _runtime.StopAsync(app, cancel);
+        foreach (var name in _tried)
+            File.Delete(PathOf(name));
+        _tried = [.. files.Select(file => file.Key)];
+        foreach (var (name, lines) in files)
+            File.WriteAllText(PathOf(name), Lines(lines!));
+        try
+        {
+            await StartSidecarAsync(app, cancel);
+            return new JsonObject { ["status"] = "ready" };
+        }
+        catch (ResourceException)
+        {
+            return new JsonObject { ["status"] = "exit 1" };
+        }
+
+        string PathOf(string name) => name == "config.yaml" ? Path.Combine(_directory, name) : Path.Combine(_directory, "resources", name);
     }
 
     /// <summary>{{name}} in any text of a step or a file is a saved value, the port of an app, or the folder of this play.</summary>
