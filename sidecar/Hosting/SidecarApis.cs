@@ -2,6 +2,7 @@ using DaprOrders.Sidecar.Api.Actors;
 using DaprOrders.Sidecar.Api.Bindings;
 using DaprOrders.Sidecar.Api.Health;
 using DaprOrders.Sidecar.Api.Invocation;
+using DaprOrders.Sidecar.Api.Jobs;
 using DaprOrders.Sidecar.Api.Metadata;
 using DaprOrders.Sidecar.Api.NotConfigured;
 using DaprOrders.Sidecar.Api.PubSub;
@@ -22,6 +23,7 @@ internal static class SidecarApis
         routes.MapState(runtime);
         routes.MapPublish(runtime);
         routes.MapActors(runtime);
+        routes.MapJobs(runtime);
         // Invocation takes what is left: every path and verb that is no route may go to an application (RequestPipeline).
     }
 
@@ -33,9 +35,11 @@ internal static class SidecarApis
         methods.BindState();
         methods.BindPubSub();
         methods.BindActors();
+        methods.BindJobs();
         methods.BindInvocation();
     }
 
     /// <summary>In the order in which they start.</summary>
-    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [runtime.Actors, runtime.Subscriptions, new CronBindings(runtime)];
+    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) =>
+        [runtime.Actors, runtime.Subscriptions, new CronBindings(runtime), new JobDelivery(runtime)];
 }

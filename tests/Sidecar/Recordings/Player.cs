@@ -31,6 +31,9 @@ public sealed partial class Player : IAsyncDisposable
     private readonly Dictionary<Uri, GrpcChannel> _channels = [];
     private NatsServer? _nats;
     private IReadOnlyList<string> _tried = [];
+
+    /// <summary>What is being handled when a sidecar ends is in the recording as it then went.</summary>
+    private bool _endsNext;
     private readonly HttpClient _http = new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -68,8 +71,14 @@ public sealed partial class Player : IAsyncDisposable
             await player.TakeServersAsync(servers, limit.Token);
         var start = await player.StartAsync(limit.Token);
         var got = new List<JsonObject>();
-        foreach (var step in recording.Steps)
+        foreach (var (i, step) in recording.Steps.Index())
+        {
+            var next = recording.Steps.ElementAtOrDefault(i + 1);
+            player._endsNext = next?["stopSidecar"] is not null || next?["kill"] is not null;
             got.Add(await player.StepAsync(step, limit.Token));
+        }
+
+        await player._calls.SettleAsync(limit.Token);
         return Comparison.Of(recording, start, got);
     }
 
@@ -240,7 +249,7 @@ public sealed partial class Player : IAsyncDisposable
         // A count of 0 watches for the whole time. Where more came than was waited for, it is waited for as much: the machine may be slow.
         var awaited = count == 0 ? 0 : Math.Max(count, recorded["got"]?["calls"]?.AsArray().Count ?? 0);
         var quiet = TimeSpan.FromSeconds((double?)calls["quiet"] ?? 0.3);
-        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel);
+        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel, settle: !_endsNext);
         return taken.Count == 0 ? [] : new JsonObject { ["calls"] = taken };
     }
 
