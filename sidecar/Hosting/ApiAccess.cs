@@ -63,13 +63,21 @@ public sealed class ApiAccess
         ("metadata", "v1", ["GetMetadata", "SetMetadata"]),
         ("shutdown", "v1", ["Shutdown"]),
         ("workflows", "v1", []),
-        ("workflows", "v1beta1", []),
-        ("workflows", "v1alpha1", []),
+        ("workflows", "v1beta1",
+            [
+                "StartWorkflowBeta1", "GetWorkflowBeta1", "TerminateWorkflowBeta1", "RaiseEventWorkflowBeta1", "PurgeWorkflowBeta1",
+                "PauseWorkflowBeta1", "ResumeWorkflowBeta1",
+            ]),
+        ("workflows", "v1alpha1",
+            [
+                "StartWorkflowAlpha1", "GetWorkflowAlpha1", "TerminateWorkflowAlpha1", "RaiseEventWorkflowAlpha1", "PurgeWorkflowAlpha1",
+                "PauseWorkflowAlpha1", "ResumeWorkflowAlpha1",
+            ]),
         ("jobs", "v1", ["ScheduleJob", "GetJob", "DeleteJob", "DeleteJobsByPrefix", "ListJobs"]),
         ("jobs", "v1alpha1", ["ScheduleJobAlpha1", "GetJobAlpha1", "DeleteJobAlpha1", "DeleteJobsByPrefixAlpha1", "ListJobsAlpha1"]),
-        ("conversation", "v1alpha1", []),
-        ("conversation", "v1alpha2", []),
-        ("crypto", "v1alpha1", []),
+        ("conversation", "v1alpha1", ["ConverseAlpha1"]),
+        ("conversation", "v1alpha2", ["ConverseAlpha2"]),
+        ("crypto", "v1alpha1", ["EncryptAlpha1", "DecryptAlpha1"]),
         ("subtlecrypto", "v1alpha1", []),
     ];
 

@@ -8,6 +8,7 @@ using DaprOrders.Sidecar.Api.NotConfigured;
 using DaprOrders.Sidecar.Api.PubSub;
 using DaprOrders.Sidecar.Api.Secrets;
 using DaprOrders.Sidecar.Api.State;
+using DaprOrders.Sidecar.Api.Workflows;
 
 namespace DaprOrders.Sidecar.Hosting;
 
@@ -19,6 +20,8 @@ internal static class SidecarApis
         routes.MapHealth(runtime);
         routes.MapMetadata(runtime);
         routes.MapSecrets(runtime);
+        routes.MapOutputBindings(runtime);
+        routes.MapWorkflows(runtime);
         routes.MapNotConfigured(runtime);
         routes.MapState(runtime);
         routes.MapPublish(runtime);
@@ -31,6 +34,8 @@ internal static class SidecarApis
     {
         methods.BindMetadata();
         methods.BindSecrets();
+        methods.BindOutputBindings();
+        methods.BindWorkflows();
         methods.BindNotConfigured();
         methods.BindState();
         methods.BindPubSub();

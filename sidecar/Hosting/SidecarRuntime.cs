@@ -2,10 +2,12 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using DaprOrders.Sidecar.Actors;
 using DaprOrders.Sidecar.Api;
+using DaprOrders.Sidecar.Api.Bindings;
 using DaprOrders.Sidecar.Api.PubSub;
 using DaprOrders.Sidecar.Api.Secrets;
 using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Components.Bindings;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.Secrets;
 using DaprOrders.Sidecar.Components.State;
@@ -38,6 +40,8 @@ public sealed class SidecarRuntime
         Streams = new StreamingSubscriptions(this);
         SecretStores = Of<ISecretStore>().ToDictionary(
             c => c.Name, c => new SecretStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Secretstore)));
+        OutputBindings = Of<IOutputBinding>().ToDictionary(
+            c => c.Name, c => new OutputBindingComponent(c, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Binding)));
         ApiAccess = new ApiAccess(options.Configuration);
         App = options.AppPort > 0 ? new AppChannel(options, Metrics, shared.Time) : null;
         Actors = new SidecarActors(this, shared.Placement);
@@ -66,6 +70,11 @@ public sealed class SidecarRuntime
     public StreamingSubscriptions Streams { get; }
 
     public IReadOnlyDictionary<string, SecretStoreComponent> SecretStores { get; }
+
+    internal IReadOnlyDictionary<string, OutputBindingComponent> OutputBindings { get; }
+
+    /// <summary>Features that the application called for and that are not here: each is told once.</summary>
+    internal ConcurrentDictionary<string, bool> Missing { get; } = new();
 
     /// <summary>Null when the application takes no calls (no app port).</summary>
     public AppChannel? App { get; }

@@ -21,12 +21,13 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
 
     private readonly List<Task> _running = [];
     private CancellationTokenSource _stopping = new();
+    private CancellationTokenSource _givingUp = new();
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         if (runtime.App is not { } app)
             return;
-        _stopping = new();
+        (_stopping, _givingUp) = (new(), new());
         var bindings = runtime.Components.Where(component => component.Instance is CronSchedule).ToList();
         if (bindings.Count > 0 && app.Grpc is { } grpc)
         {
@@ -47,8 +48,15 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         await _stopping.CancelAsync();
-        await Task.WhenAll(_running).WaitAsync(cancellationToken);
-        _running.Clear();
+        try
+        {
+            await Task.WhenAll(_running).WaitAsync(cancellationToken);
+        }
+        finally
+        {
+            await _givingUp.CancelAsync();
+            _running.Clear();
+        }
     }
 
     private async Task<bool> IsWantedAsync(AppChannel app, LoadedComponent component, string route, CancellationToken cancellationToken)
@@ -99,7 +107,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
             {
                 await runtime.Time.WaitUntilAsync(due.Value, cancellationToken);
                 calls.RemoveAll(earlier => earlier.IsCompleted);
-                calls.Add(CallAsync(component.Name, call, cancellationToken));
+                calls.Add(CallAsync(component.Name, call, _givingUp.Token));
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)

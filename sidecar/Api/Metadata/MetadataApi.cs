@@ -1,6 +1,7 @@
 using System.Text;
 using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Components.Bindings;
 using DaprOrders.Sidecar.Components.Bindings.Cron;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.State;
@@ -123,6 +124,7 @@ internal static class MetadataApi
         IStateStore store => store.Capabilities,
         IPubSub pubSub => pubSub.Capabilities,
         CronSchedule => ["INPUT_BINDING"],
+        IOutputBinding => ["OUTPUT_BINDING"],
         _ => [],
     };
 }

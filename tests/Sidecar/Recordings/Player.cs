@@ -32,7 +32,7 @@ public sealed partial class Player : IAsyncDisposable
     private NatsServer? _nats;
     private IReadOnlyList<string> _tried = [];
 
-    /// <summary>What is being handled when a sidecar ends is in the recording as it then went.</summary>
+    /// <summary>What is being handled when a sidecar, or the play, ends is in the recording as it then went.</summary>
     private bool _endsNext;
     private readonly HttpClient _http = new(new SocketsHttpHandler
     {
@@ -74,7 +74,7 @@ public sealed partial class Player : IAsyncDisposable
         foreach (var (i, step) in recording.Steps.Index())
         {
             var next = recording.Steps.ElementAtOrDefault(i + 1);
-            player._endsNext = next?["stopSidecar"] is not null || next?["kill"] is not null;
+            player._endsNext = next is null || next["stopSidecar"] is not null || next["kill"] is not null;
             got.Add(await player.StepAsync(step, limit.Token));
         }
 
