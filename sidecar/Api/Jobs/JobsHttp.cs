@@ -49,7 +49,7 @@ internal static class JobsHttp
             if (!body.IsEmpty)
                 overwrite = Read(body, job);
         }
-        catch (Exception e) when (e is JsonException or InvalidProtocolBufferException)
+        catch (Exception e) when (e is JsonException or IOException)
         {
             throw new ApiException(400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", $"failed deserializing HTTP body: {e.Message}");
         }
@@ -82,7 +82,7 @@ internal static class JobsHttp
 
     /// <summary>The message JobHTTPRequest of daprd's internals, whose data is any JSON. Gives back what it says of overwriting.</summary>
     /// <exception cref="JsonException">With protojson's text.</exception>
-    /// <exception cref="InvalidProtocolBufferException">Data, or a failure policy, that makes no sense.</exception>
+    /// <exception cref="IOException">Data, or a failure policy, that makes no sense (of Protobuf's parser).</exception>
     private static bool Read(ReadOnlyMemory<byte> body, Job job)
     {
         using var json = ProtoJson.Parse(body);

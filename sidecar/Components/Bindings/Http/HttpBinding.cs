@@ -139,13 +139,10 @@ internal sealed class HttpBinding(HttpBindingOptions options) : IOutputBinding
         if (address.Any(char.IsControl))
             throw new BindingException($"parse \"{address}\": net/url: invalid control character in URL");
         var escaped = string.Concat(address.EnumerateRunes().Select(rune => rune.IsAscii && rune.Value != ' ' ? rune.ToString() : Uri.EscapeDataString(rune.ToString())));
+        if (!Uri.TryCreate(escaped, UriKind.Absolute, out var plain) || (plain.Scheme != Uri.UriSchemeHttp && plain.Scheme != Uri.UriSchemeHttps))
+            throw new BindingException($"unsupported address \"{address}\": expected http:// or https://");
         // An address without a path is asked for its root.
-        if (Uri.TryCreate(escaped, UriKind.Absolute, out var plain) && plain.PathAndQuery == "/")
-            return plain;
-        return Uri.TryCreate(escaped, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true }, out var uri)
-            && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps)
-            ? uri
-            : throw new BindingException($"unsupported address \"{address}\": expected http:// or https://");
+        return plain.PathAndQuery == "/" ? plain : new Uri(escaped, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
     }
 
     private async Task<byte[]> ReadAsync(HttpContent content, CancellationToken cancellationToken)
