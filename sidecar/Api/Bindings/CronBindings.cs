@@ -48,15 +48,9 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         await _stopping.CancelAsync();
-        try
-        {
-            await Task.WhenAll(_running).WaitAsync(cancellationToken);
-        }
-        finally
-        {
-            await _givingUp.CancelAsync();
-            _running.Clear();
-        }
+        await runtime.Time.LetEndAsync(_running, cancellationToken);
+        await _givingUp.CancelAsync();
+        _running.Clear();
     }
 
     private async Task<bool> IsWantedAsync(AppChannel app, LoadedComponent component, string route, CancellationToken cancellationToken)

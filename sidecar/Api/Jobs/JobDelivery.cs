@@ -40,19 +40,13 @@ internal sealed class JobDelivery(SidecarRuntime runtime) : ISidecarPart
         Task[] calls;
         lock (_calls)
             calls = [.. _calls];
-        try
-        {
-            await Task.WhenAll(calls).WaitAsync(cancellationToken);
-        }
-        finally
-        {
-            await _stopping.CancelAsync();
-        }
+        await runtime.Time.LetEndAsync(calls, cancellationToken);
+        await _stopping.CancelAsync();
     }
 
     private Task<bool> CallAsync(Job job)
     {
-        var call = CallAsync(job, _stopping.Token);
+        var call = DeliverAsync(job, _stopping.Token);
         lock (_calls)
         {
             _calls.RemoveAll(earlier => earlier.IsCompleted);
@@ -62,12 +56,12 @@ internal sealed class JobDelivery(SidecarRuntime runtime) : ISidecarPart
         return call;
     }
 
-    private async Task<bool> CallAsync(Job job, CancellationToken cancellationToken)
+    private async Task<bool> DeliverAsync(Job job, CancellationToken cancellationToken)
     {
         await _places.WaitAsync(cancellationToken);
         try
         {
-            return runtime.App!.Grpc is { } grpc ? await CallAsync(grpc, job, cancellationToken) : await PostAsync(job, cancellationToken);
+            return runtime.App!.Grpc is { } grpc ? await InvokeAsync(grpc, job, cancellationToken) : await PostAsync(job, cancellationToken);
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
@@ -95,7 +89,7 @@ internal sealed class JobDelivery(SidecarRuntime runtime) : ISidecarPart
         return answer.IsSuccessStatusCode || Failed(job, $"the application answered {(int)answer.StatusCode}");
     }
 
-    private async Task<bool> CallAsync(CallInvoker app, Job job, CancellationToken cancellationToken)
+    private async Task<bool> InvokeAsync(CallInvoker app, Job job, CancellationToken cancellationToken)
     {
         var request = new JobEventRequest
         {
@@ -107,11 +101,11 @@ internal sealed class JobDelivery(SidecarRuntime runtime) : ISidecarPart
         };
         try
         {
-            await CallAsync(AppCallbacks.OnJobEvent);
+            await SendAsync(AppCallbacks.OnJobEvent);
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.Unimplemented)
         {
-            await CallAsync(AppCallbacks.OnJobEventAlpha1);
+            await SendAsync(AppCallbacks.OnJobEventAlpha1);
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.NotFound)
         {
@@ -120,7 +114,7 @@ internal sealed class JobDelivery(SidecarRuntime runtime) : ISidecarPart
 
         return true;
 
-        Task CallAsync(Method<JobEventRequest, JobEventResponse> method) =>
+        Task SendAsync(Method<JobEventRequest, JobEventResponse> method) =>
             app.AsyncUnaryCall(method, null, new(cancellationToken: cancellationToken), request).ResponseAsync;
     }
 

@@ -44,11 +44,10 @@ internal sealed partial class JobsApi(SidecarRuntime runtime)
     public Job Get(string name)
     {
         CheckGiven(name);
-        Job? job = null;
-        Try(JobErrors.Get, () =>
+        var job = Try(JobErrors.Get, () =>
         {
             CheckName(name);
-            job = Scheduler.Find(new(Mine, name));
+            return Scheduler.Find(new(Mine, name));
         });
         return job ?? throw JobErrors.Get(Mine, $"rpc error: code = NotFound desc = job not found: {name}");
     }
@@ -63,12 +62,7 @@ internal sealed partial class JobsApi(SidecarRuntime runtime)
         });
     }
 
-    public IReadOnlyList<Job> List()
-    {
-        IReadOnlyList<JobRecord> jobs = [];
-        Try(JobErrors.List, () => jobs = Scheduler.List(Mine, ""));
-        return [.. jobs.Select(record => record.Job)];
-    }
+    public IEnumerable<Job> List() => Try(JobErrors.List, () => Scheduler.List(Mine, "").Select(record => record.Job));
 
     /// <summary>All of them, where the prefix is empty.</summary>
     public void DeleteByPrefix(string prefix) => Try(JobErrors.Delete, () =>
@@ -78,13 +72,19 @@ internal sealed partial class JobsApi(SidecarRuntime runtime)
             Scheduler.Delete(record.Key);
     });
 
-    private void Try(Func<JobOwner, string, ApiException> refusal, Action act)
+    private void Try(Func<JobOwner, string, ApiException> refusal, Action act) => Try(refusal, () =>
+    {
+        act();
+        return true;
+    });
+
+    private T Try<T>(Func<JobOwner, string, ApiException> refusal, Func<T> act)
     {
         if (!runtime.Options.PlacementEnabled)
             throw refusal(Mine, "scheduler clients are disabled");
         try
         {
-            act();
+            return act();
         }
         catch (FormatException e)
         {
