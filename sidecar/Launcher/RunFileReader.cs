@@ -1,6 +1,5 @@
-using DaprOrders.Sidecar.Formats;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Formats;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Launcher;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
-using DaprOrders.Sidecar.Components.Bindings.Cron;
-using DaprOrders.Sidecar.Formats;
+using EmbeddedSidecar.Components.Bindings.Cron;
+using EmbeddedSidecar.Formats;
 
 namespace DaprOrders.Sidecar.Tests.Bindings;
 

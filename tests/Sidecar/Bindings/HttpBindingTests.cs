@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
-using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Tests.Hosting;
 using Microsoft.AspNetCore.Http;
 
@@ -69,6 +68,24 @@ public sealed class HttpBindingTests
         await using var dapr = await StartAsync($"http://127.0.0.1:{server.Port}", ("maxResponseBodySize", "4"));
 
         Assert.Equal((HttpStatusCode.OK, "0123"), await InvokeAsync(dapr, new { operation = "get" }));
+    }
+
+    [Fact]
+    public async Task Who_watches_the_sidecars_sees_a_call_before_it_is_made_and_may_let_it_fail()
+    {
+        await using var server = await TestApp.StartAsync(StatusCodes.Status200OK);
+        var component = Sidecars.Component("out", "bindings.http", ("url", $"http://127.0.0.1:{server.Port}"));
+        var options = new EmbeddedDaprOptions
+        {
+            Apps = [Sidecars.App("one", component)],
+            BeforeCall = (call, _) => throw new IOException($"{call.AppId} {call.Component} {call.Operation} {call.Payloads.Single()}"),
+        };
+        await using var dapr = await EmbeddedDapr.StartAsync(options, Cancellation);
+
+        var (status, text) = await InvokeAsync(dapr, new { operation = "post", data = 1 });
+
+        Assert.Equal(HttpStatusCode.InternalServerError, status);
+        Assert.StartsWith("error invoking output binding out: one out post", text, StringComparison.Ordinal);
     }
 
     [Fact]

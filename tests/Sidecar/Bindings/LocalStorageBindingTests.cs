@@ -1,8 +1,7 @@
 using System.Text;
 using System.Text.Json;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.Bindings;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.Bindings;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.PubSub;
 using Microsoft.Extensions.Logging.Abstractions;

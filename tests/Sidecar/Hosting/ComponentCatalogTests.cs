@@ -1,6 +1,6 @@
 using System.Text.Json;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Resources;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;

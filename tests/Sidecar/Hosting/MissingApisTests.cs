@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
 using Grpc.Core;
 using Microsoft.Extensions.Logging;
 

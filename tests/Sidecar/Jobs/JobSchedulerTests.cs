@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Threading.Channels;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Jobs;
+using EmbeddedSidecar.Jobs;
 using DaprOrders.Sidecar.Tests.Launcher;
 using DaprOrders.Sidecar.Tests.PubSub;
 using Microsoft.Extensions.Logging.Abstractions;

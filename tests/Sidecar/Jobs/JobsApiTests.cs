@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Http.Json;
-using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.PubSub;
 

@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 

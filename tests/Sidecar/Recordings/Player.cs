@@ -4,7 +4,6 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Tests.Servers;
 using Grpc.Core;
 using Grpc.Net.Client;

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;

@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Resources;
 using Microsoft.AspNetCore.Http;
 
 namespace DaprOrders.Sidecar.Tests.Resources;

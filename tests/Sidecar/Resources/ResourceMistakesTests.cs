@@ -1,5 +1,5 @@
 using System.Text;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Resources;
 
