@@ -14,6 +14,9 @@ public sealed record EmbeddedDaprOptions
     /// <summary>Folders with resource files for all of the sidecars, beside what each has of its own.</summary>
     public IReadOnlyList<string> ResourcesPaths { get; init; } = [];
 
+    /// <summary>The database that keeps jobs, which no other process may have at the same time; made with the first job. Null: jobs last as long as the process.</summary>
+    public string? JobsFile { get; init; }
+
     /// <summary>Resources for all of the sidecars as YAML, one or several documents, for a test that needs no folder.</summary>
     public string? Resources { get; init; }
 
@@ -53,6 +56,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
 
     /// <summary>Returns once the APIs of all sidecars answer; applications may come later (see <see cref="Ready"/>).</summary>
     /// <exception cref="ResourceException">A mistake in a resource.</exception>
+    /// <exception cref="IOException">A port is taken, or the file of the jobs.</exception>
     public static async Task<EmbeddedDapr> StartAsync(EmbeddedDaprOptions options, CancellationToken cancellationToken = default)
     {
         var resources = ResourceLoader.Load(options.ResourcesPaths).With(ResourceLoader.Read(options.Resources ?? ""));
@@ -60,9 +64,11 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         foreach (var warning in resources.Warnings)
             logger.LogWarning("{Warning}", warning);
         var catalog = new ComponentCatalog(options.LoggerFactory, options.Time);
-        var dapr = new EmbeddedDapr(new SharedParts(catalog, new AppDirectory(), options.LoggerFactory, options.Time) { BeforeCall = options.BeforeCall }, resources);
+        var parts = new SharedParts(catalog, new AppDirectory(), options.LoggerFactory, options.Time, options.JobsFile) { BeforeCall = options.BeforeCall };
+        var dapr = new EmbeddedDapr(parts, resources);
         try
         {
+            dapr._shared.Jobs.Start();
             foreach (var app in options.Apps)
                 await dapr.AddAsync(app, cancellationToken);
 
@@ -100,6 +106,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         await Task.WhenAll(_sidecars.Select(sidecar => sidecar.StopAsync(CancellationToken.None)));
         _sidecars.Clear();
         await _shared.Placement.DisposeAsync();
+        await _shared.Jobs.DisposeAsync();
         await _shared.Components.DisposeAsync();
     }
 }

@@ -48,6 +48,9 @@ public sealed record SidecarOptions
     /// <summary>APP_API_TOKEN: what the sidecar sends to the application as <c>dapr-api-token</c>.</summary>
     public string? AppApiToken { get; init; }
 
+    /// <summary>Of whose pages scripts may call the sidecar (CORS), with commas between them: <c>*</c> is any; empty, none is told so.</summary>
+    public string AllowedOrigins { get; init; } = "";
+
     /// <summary>-1: no bound.</summary>
     public int AppMaxConcurrency { get; init; } = -1;
 
@@ -55,7 +58,7 @@ public sealed record SidecarOptions
 
     public AppHealthCheck? AppHealthCheck { get; init; }
 
-    /// <summary>False: as a daprd that has no placement service: no actors.</summary>
+    /// <summary>False: as a daprd that has neither a placement nor a scheduler service: no actors, no jobs.</summary>
     public bool PlacementEnabled { get; init; } = true;
 }
 

@@ -134,7 +134,8 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
 
         try
         {
-            _dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = _plan.Sidecars, LoggerFactory = loggerFactory, Time = _time }, cancellationToken);
+            var options = new EmbeddedDaprOptions { Apps = _plan.Sidecars, JobsFile = Path.Combine(_plan.DataFolder, "jobs.db"), LoggerFactory = loggerFactory, Time = _time };
+            _dapr = await EmbeddedDapr.StartAsync(options, cancellationToken);
         }
         catch (Exception e) when (e is IOException or SocketException)
         {

@@ -1,3 +1,4 @@
+using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Components.PubSub;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Resources;
@@ -33,10 +34,11 @@ internal sealed record LoadedComponent(ComponentResource Resource, ComponentMeta
 
     public string Type => Resource.Type;
 
-    /// <summary>The same, with its operations shown before they are done; only stores and brokers are watched.</summary>
+    /// <summary>The same, with its operations shown before they are done; only stores, brokers and output bindings are watched.</summary>
     public LoadedComponent Watched(string appId, BeforeSidecarCall before) => Instance switch
     {
         IStateStore store => this with { Instance = new WatchedStateStore(store, Name, appId, before) },
+        IOutputBinding binding => this with { Instance = new WatchedOutputBinding(binding, Name, appId, before) },
         IPubSub broker => this with { Instance = WatchedPubSub.Over(broker, Name, appId, before) },
         _ => this,
     };

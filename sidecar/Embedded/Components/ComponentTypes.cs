@@ -1,4 +1,6 @@
 using EmbeddedSidecar.Components.Bindings.Cron;
+using EmbeddedSidecar.Components.Bindings.Http;
+using EmbeddedSidecar.Components.Bindings.LocalStorage;
 using EmbeddedSidecar.Components.PubSub.InMemory;
 using EmbeddedSidecar.Components.PubSub.JetStream;
 using EmbeddedSidecar.Components.PubSub.RabbitMq;
@@ -22,6 +24,8 @@ internal static class ComponentTypes
         LocalFileSecretStore.ComponentType,
         LocalEnvSecretStore.ComponentType,
         CronSchedule.ComponentType,
+        HttpBinding.ComponentType,
+        LocalStorageBinding.ComponentType,
         InMemoryStateStore.ComponentType,
         SqliteStateStore.ComponentType,
         RedisStateStore.ComponentType,

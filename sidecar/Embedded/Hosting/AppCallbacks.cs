@@ -30,6 +30,11 @@ internal static class AppCallbacks
 
     public static readonly Method<BindingEventRequest, BindingEventResponse> OnBindingEvent = Unary<BindingEventRequest, BindingEventResponse>(Service, "OnBindingEvent");
 
+    public static readonly Method<JobEventRequest, JobEventResponse> OnJobEvent = Unary<JobEventRequest, JobEventResponse>(Service, "OnJobEvent");
+
+    /// <summary>The older name of <see cref="OnJobEvent"/>.</summary>
+    public static readonly Method<JobEventRequest, JobEventResponse> OnJobEventAlpha1 = Unary<JobEventRequest, JobEventResponse>(Service + "Alpha", "OnJobEventAlpha1");
+
     public static readonly Method<Empty, HealthCheckResponse> HealthCheck = Unary<Empty, HealthCheckResponse>(Service + "HealthCheck", "HealthCheck");
 
     /// <summary>The trace of a call, as text and in the binary form of OpenCensus, which older clients read.</summary>

@@ -16,10 +16,11 @@ internal static class RequestPipeline
     public static void UseDaprPipeline(this IApplicationBuilder app, SidecarRuntime runtime)
     {
         var invocation = InvocationHttp.Handler(runtime);
+        var crossOrigin = CrossOrigin.From(runtime.Options.AllowedOrigins);
         app.Use((context, next) =>
             IsGrpcPort(context) ? GuardGrpcAsync(context, next, runtime)
             : context.Connection.LocalPort == runtime.MetricsPort ? TellMetricsAsync(context, runtime)
-            : GuardAndCountHttpAsync(context, next, runtime));
+            : GuardAndCountHttpAsync(context, next, runtime, crossOrigin));
         app.UseRouting();
         app.Use((context, next) => IsGrpcPort(context) ? CallMethodAsync(context, next, runtime) : CallRouteAsync(context, next, runtime, invocation));
     }
@@ -43,11 +44,11 @@ internal static class RequestPipeline
         return runtime.Metrics.WriteAsync(context.Response.Body, context.RequestAborted);
     }
 
-    private static async Task GuardAndCountHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
+    private static async Task GuardAndCountHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, CrossOrigin? crossOrigin)
     {
         try
         {
-            await GuardHttpAsync(context, next, runtime);
+            await GuardHttpAsync(context, next, runtime, crossOrigin);
         }
         finally
         {
@@ -55,7 +56,7 @@ internal static class RequestPipeline
         }
     }
 
-    private static Task GuardHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
+    private static Task GuardHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, CrossOrigin? crossOrigin)
     {
         context.Request.Path = Clean(new(RequestPath.WithSpaces(context.Request.Path.Value!, RequestPath.Raw(context))));
         var path = context.Request.Path.Value!;
@@ -66,6 +67,9 @@ internal static class RequestPipeline
             if (TraceParent.StateOf(context) is { Length: > 0 } traceState && Ascii.IsValid(traceState))
                 context.Response.Headers["tracestate"] = traceState;
         }
+
+        if (crossOrigin?.Answers(context) == true)
+            return Task.CompletedTask;
 
         // Exactly these two: an exception for what begins so would let anything through that the path becomes later.
         var isHealth = HttpMethods.IsGet(context.Request.Method) && path is Health or Health + "/outbound";

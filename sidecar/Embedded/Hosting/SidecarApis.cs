@@ -2,11 +2,13 @@ using EmbeddedSidecar.Api.Actors;
 using EmbeddedSidecar.Api.Bindings;
 using EmbeddedSidecar.Api.Health;
 using EmbeddedSidecar.Api.Invocation;
+using EmbeddedSidecar.Api.Jobs;
 using EmbeddedSidecar.Api.Metadata;
 using EmbeddedSidecar.Api.NotConfigured;
 using EmbeddedSidecar.Api.PubSub;
 using EmbeddedSidecar.Api.Secrets;
 using EmbeddedSidecar.Api.State;
+using EmbeddedSidecar.Api.Workflows;
 
 namespace EmbeddedSidecar.Hosting;
 
@@ -18,10 +20,13 @@ internal static class SidecarApis
         routes.MapHealth(runtime);
         routes.MapMetadata(runtime);
         routes.MapSecrets(runtime);
+        routes.MapOutputBindings(runtime);
+        routes.MapWorkflows(runtime);
         routes.MapNotConfigured(runtime);
         routes.MapState(runtime);
         routes.MapPublish(runtime);
         routes.MapActors(runtime);
+        routes.MapJobs(runtime);
         // Invocation takes what is left: every path and verb that is no route may go to an application (RequestPipeline).
     }
 
@@ -29,13 +34,17 @@ internal static class SidecarApis
     {
         methods.BindMetadata();
         methods.BindSecrets();
+        methods.BindOutputBindings();
+        methods.BindWorkflows();
         methods.BindNotConfigured();
         methods.BindState();
         methods.BindPubSub();
         methods.BindActors();
+        methods.BindJobs();
         methods.BindInvocation();
     }
 
     /// <summary>In the order in which they start.</summary>
-    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [runtime.Actors, runtime.Subscriptions, new CronBindings(runtime)];
+    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) =>
+        [runtime.Actors, runtime.Subscriptions, new CronBindings(runtime), new JobDelivery(runtime)];
 }

@@ -2,10 +2,12 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using EmbeddedSidecar.Actors;
 using EmbeddedSidecar.Api;
+using EmbeddedSidecar.Api.Bindings;
 using EmbeddedSidecar.Api.PubSub;
 using EmbeddedSidecar.Api.Secrets;
 using EmbeddedSidecar.Api.State;
 using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Components.PubSub;
 using EmbeddedSidecar.Components.Secrets;
 using EmbeddedSidecar.Components.State;
@@ -38,6 +40,8 @@ internal sealed class SidecarRuntime
         Streams = new StreamingSubscriptions(this);
         SecretStores = Of<ISecretStore>().ToDictionary(
             c => c.Name, c => new SecretStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Secretstore)));
+        OutputBindings = Of<IOutputBinding>().ToDictionary(
+            c => c.Name, c => new OutputBindingComponent(c, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Binding)));
         ApiAccess = new ApiAccess(options.Configuration);
         App = options.AppPort > 0 ? new AppChannel(options, Metrics, shared.BeforeCall, shared.Time) : null;
         Actors = new SidecarActors(this, shared.Placement);
@@ -66,6 +70,11 @@ internal sealed class SidecarRuntime
     public StreamingSubscriptions Streams { get; }
 
     public IReadOnlyDictionary<string, SecretStoreComponent> SecretStores { get; }
+
+    internal IReadOnlyDictionary<string, OutputBindingComponent> OutputBindings { get; }
+
+    /// <summary>Features that the application called for and that are not here: each is told once.</summary>
+    internal ConcurrentDictionary<string, bool> Missing { get; } = new();
 
     /// <summary>Null when the application takes no calls (no app port).</summary>
     public AppChannel? App { get; }

@@ -6,6 +6,10 @@ internal static class Waits
     /// <summary>A single wait of a runtime timer may not be longer than about 49 days.</summary>
     public static readonly TimeSpan Longest = TimeSpan.FromDays(40);
 
+    /// <summary>Until running work has ended, for daprd's five seconds at most and as far as the token allows. What then still runs has to be given up.</summary>
+    public static async Task LetEndAsync(this TimeProvider time, IEnumerable<Task> work, CancellationToken cancellationToken) =>
+        await Task.WhenAll(work).WaitAsync(SidecarHost.GracefulStop, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
     public static async Task WaitUntilAsync(this TimeProvider time, DateTimeOffset due, CancellationToken cancellationToken)
     {
         while (due - time.GetUtcNow() is { Ticks: > 0 } left)

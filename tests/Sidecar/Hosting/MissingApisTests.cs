@@ -12,11 +12,13 @@ public sealed class MissingApisTests
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Theory]
-    [InlineData("POST", "/v1.0/bindings/mail", HttpStatusCode.InternalServerError, "but the embedded sidecar has no output bindings")]
+    [InlineData("PUT", "/v1.0-alpha1/crypto/vault/encrypt", HttpStatusCode.InternalServerError, "but the embedded sidecar has no crypto providers")]
+    [InlineData("POST", "/v1.0-alpha2/conversation/model/converse", HttpStatusCode.BadRequest, "but the embedded sidecar has no conversation components")]
+    [InlineData("POST", "/v1.0/workflows/dapr/order/start", HttpStatusCode.InternalServerError, "but the embedded sidecar has no workflows")]
     [InlineData("GET", "/v1.0/configuration/store", HttpStatusCode.InternalServerError, "but the embedded sidecar has no configuration stores")]
     [InlineData("GET", "/v1.0-alpha1/configuration/store/subscribe", HttpStatusCode.InternalServerError, "but the embedded sidecar has no configuration stores")]
     [InlineData("POST", "/v1.0-alpha1/lock/store", HttpStatusCode.InternalServerError, "but the embedded sidecar has no lock stores")]
-    [InlineData("POST", "/v1.0-alpha1/jobs/clean-up", HttpStatusCode.NotFound, "which is no API of the embedded sidecar")]
+    [InlineData("POST", "/v1.0-alpha1/query/store", HttpStatusCode.NotFound, "which is no API of the embedded sidecar")]
     public async Task Over_http(string method, string path, HttpStatusCode status, string missing)
     {
         using var log = new WarningsSeen();
@@ -27,6 +29,24 @@ public sealed class MissingApisTests
 
         Assert.Equal(status, answer.StatusCode);
         Assert.Equal([$"one called {method} {path}, {missing}"], log.Texts);
+    }
+
+    [Fact]
+    public async Task What_is_missing_is_told_at_the_first_call_of_it_and_then_no_more()
+    {
+        using var log = new WarningsSeen();
+        await using var dapr = await StartAsync(log);
+        using var http = Sidecars.Http(dapr["one"]);
+
+        foreach (var path in new[] { "/v1.0/workflows/dapr/1", "/v1.0-beta1/workflows/dapr/2", "/v1.0/configuration/store", "/v1.0/workflows/dapr/3" })
+            (await http.GetAsync(new Uri(path, UriKind.Relative), Cancellation)).Dispose();
+
+        Assert.Equal(
+            [
+                "one called GET /v1.0/workflows/dapr/1, but the embedded sidecar has no workflows",
+                "one called GET /v1.0/configuration/store, but the embedded sidecar has no configuration stores",
+            ],
+            log.Texts);
     }
 
     [Fact]

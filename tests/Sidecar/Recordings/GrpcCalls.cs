@@ -122,6 +122,8 @@ public static class GrpcCalls
     {
         if (message is Any { TypeUrl: "" } untyped)
             return untyped.Value.IsEmpty ? [] : new JsonObject { ["value"] = Shown(untyped.Value) };
+        if (message is Any typed)
+            return new JsonObject { ["typeUrl"] = typed.TypeUrl, ["value"] = Shown(typed.Value) };
         if (message.Descriptor.File.Package == "google.protobuf")
             return JsonNode.Parse(Formatter.Format(message))!;
         var shown = new JsonObject();

@@ -29,6 +29,10 @@ public sealed partial class Player : IAsyncDisposable
     private readonly IPlayedRuntime _runtime;
     private readonly Dictionary<Uri, GrpcChannel> _channels = [];
     private NatsServer? _nats;
+    private IReadOnlyList<string> _tried = [];
+
+    /// <summary>What is being handled when a sidecar, or the play, ends is in the recording as it then went.</summary>
+    private bool _endsNext;
     private readonly HttpClient _http = new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -66,8 +70,14 @@ public sealed partial class Player : IAsyncDisposable
             await player.TakeServersAsync(servers, limit.Token);
         var start = await player.StartAsync(limit.Token);
         var got = new List<JsonObject>();
-        foreach (var step in recording.Steps)
+        foreach (var (i, step) in recording.Steps.Index())
+        {
+            var next = recording.Steps.ElementAtOrDefault(i + 1);
+            player._endsNext = next is null || next["stopSidecar"] is not null || next["kill"] is not null;
             got.Add(await player.StepAsync(step, limit.Token));
+        }
+
+        await player._calls.SettleAsync(limit.Token);
         return Comparison.Of(recording, start, got);
     }
 
@@ -194,6 +204,8 @@ public sealed partial class Player : IAsyncDisposable
             return await RawRequest.SendAsync(_runtime.Http(app), [.. raw.AsArray().Select(part => (string)part!)], _form, cancel);
         if (step["exit"] is { } exit)
             return new JsonObject { ["exit"] = await HasEndedAsync(app, (double?)exit["within"] ?? 0, cancel) };
+        if (step["try"] is { } tried)
+            return await TryAsync((string)tried!, step["write"]!.AsObject(), cancel);
         if (step["calls"] is { } calls)
             return await CallsAsync(calls.AsObject(), recorded, cancel);
         if (step["sleep"] is { } seconds)
@@ -236,7 +248,7 @@ public sealed partial class Player : IAsyncDisposable
         // A count of 0 watches for the whole time. Where more came than was waited for, it is waited for as much: the machine may be slow.
         var awaited = count == 0 ? 0 : Math.Max(count, recorded["got"]?["calls"]?.AsArray().Count ?? 0);
         var quiet = TimeSpan.FromSeconds((double?)calls["quiet"] ?? 0.3);
-        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel);
+        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel, settle: !_endsNext);
         return taken.Count == 0 ? [] : new JsonObject { ["calls"] = taken };
     }
 
@@ -369,6 +381,28 @@ public sealed partial class Player : IAsyncDisposable
     {
         await _runtime.StartAgainAsync(app, cancel);
         await ReadyAsync(app, cancel);
+    }
+
+    /// <summary>A start with these files, in place of those of the last try.</summary>
+    private async Task<JsonObject> TryAsync(string app, JsonObject files, CancellationToken cancel)
+    {
+        await _runtime.StopAsync(app, cancel);
+        foreach (var name in _tried)
+            File.Delete(PathOf(name));
+        _tried = [.. files.Select(file => file.Key)];
+        foreach (var (name, lines) in files)
+            File.WriteAllText(PathOf(name), Lines(lines!));
+        try
+        {
+            await StartSidecarAsync(app, cancel);
+            return new JsonObject { ["status"] = "ready" };
+        }
+        catch (ResourceException)
+        {
+            return new JsonObject { ["status"] = "exit 1" };
+        }
+
+        string PathOf(string name) => name == "config.yaml" ? Path.Combine(_directory, name) : Path.Combine(_directory, "resources", name);
     }
 
     /// <summary>{{name}} in any text of a step or a file is a saved value, the port of an app, or the folder of this play.</summary>

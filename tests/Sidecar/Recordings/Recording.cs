@@ -94,6 +94,12 @@ public sealed partial class Recording(string id, JsonObject content)
 public sealed record AppScript(
     string Id, bool HasPort, TimeSpan? OpensAfter, JsonArray? Configuration, IReadOnlyDictionary<string, IReadOnlyList<AppAnswer>> Serve, IReadOnlySet<string> Silent, bool IsOff = false)
 {
+    /// <summary>Where it is not <see cref="Id"/>: two apps of one app id are replicas.</summary>
+    public string AppId { get; init; } = Id;
+
+    /// <summary>Run-file settings of its own, before those of all apps.</summary>
+    public JsonObject? Settings { get; init; }
+
     public static AppScript From(JsonObject app) => new(
         (string)app["id"]!,
         !((bool?)app["noPort"] ?? false),
@@ -103,7 +109,11 @@ public sealed record AppScript(
             served => served.Key,
             served => (IReadOnlyList<AppAnswer>)served.Value.Deserialize<List<AppAnswer>>(JsonSerializerOptions.Web)!),
         (app["silent"]?.AsArray() ?? []).Select(call => (string)call!).ToHashSet(),
-        (bool?)app["off"] ?? false);
+        (bool?)app["off"] ?? false)
+    {
+        AppId = (string?)app["appId"] ?? (string)app["id"]!,
+        Settings = app["settings"]?.AsObject(),
+    };
 
     /// <summary>The entry that answers a call: the exact one, or the longest that ends in a star.</summary>
     public KeyValuePair<string, IReadOnlyList<AppAnswer>>? Find(string verbAndPath) =>

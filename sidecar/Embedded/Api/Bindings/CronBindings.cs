@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using Dapr.AppCallback.Autogen.Grpc.v1;
 using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Components.Bindings.Cron;
 using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Resiliency;
@@ -10,19 +11,23 @@ using Grpc.Core;
 namespace EmbeddedSidecar.Api.Bindings;
 
 /// <summary>
-/// The cron input bindings of an application: a POST to the route of each at its times. An application that does not want one answers
-/// OPTIONS on the route with 404 or 405, unless the component says <c>direction: input</c>.
+/// The cron input bindings of an application: a POST to the route of each at its times, also while it is still at work on the one before. An
+/// application wants one when it answers OPTIONS on the route with 2xx, or 405, as one that knows the route for POST alone; it is not asked where
+/// the component says <c>direction: input</c>.
 /// </summary>
 internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
 {
+    private static readonly TimeSpan PatienceOfProbe = TimeSpan.FromSeconds(3);
+
     private readonly List<Task> _running = [];
     private CancellationTokenSource _stopping = new();
+    private CancellationTokenSource _givingUp = new();
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         if (runtime.App is not { } app)
             return;
-        _stopping = new();
+        (_stopping, _givingUp) = (new(), new());
         var bindings = runtime.Components.Where(component => component.Instance is CronSchedule).ToList();
         if (bindings.Count > 0 && app.Grpc is { } grpc)
         {
@@ -34,7 +39,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
 
         foreach (var component in bindings)
         {
-            var route = "/" + component.Metadata.Text(CronSchedule.Route, component.Name).TrimStart('/');
+            var route = "/" + component.Metadata.Text(BindingFields.Route, component.Name).TrimStart('/');
             if (await IsWantedAsync(app, component, route, cancellationToken))
                 _running.Add(TickAsync(component, attempt => PostAsync(app, route, attempt), _stopping.Token));
         }
@@ -43,24 +48,27 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         await _stopping.CancelAsync();
-        await Task.WhenAll(_running).WaitAsync(cancellationToken);
+        await runtime.Time.LetEndAsync(_running, cancellationToken);
+        await _givingUp.CancelAsync();
         _running.Clear();
     }
 
     private async Task<bool> IsWantedAsync(AppChannel app, LoadedComponent component, string route, CancellationToken cancellationToken)
     {
-        if (component.Metadata.Text(CronSchedule.Direction) is { Length: > 0 } direction)
+        if (component.Metadata.Text(BindingFields.Direction) is { Length: > 0 } direction)
             return direction.Contains("input", StringComparison.OrdinalIgnoreCase);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(PatienceOfProbe);
         try
         {
             using var request = Request(HttpMethod.Options, route);
-            using var answer = await app.SendAsync(request, cancellationToken);
-            if (answer.StatusCode is not (HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed))
+            using var answer = await app.SendAsync(request, patience.Token);
+            if (answer.IsSuccessStatusCode || answer.StatusCode == HttpStatusCode.MethodNotAllowed)
                 return true;
             runtime.Logger.LogInformation("{AppId} does not want the binding {Binding}: OPTIONS {Route} answered {Status}",
                 runtime.Options.AppId, component.Name, route, (int)answer.StatusCode);
         }
-        catch (HttpRequestException e)
+        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             runtime.Logger.LogError("{AppId} was not to be asked whether it wants the binding {Binding}, and does not get it: OPTIONS {Route}: {Reason}",
                 runtime.Options.AppId, component.Name, route, e.Message);
@@ -86,21 +94,27 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     private async Task TickAsync(LoadedComponent component, Func<CancellationToken, Task> call, CancellationToken cancellationToken)
     {
         var schedule = (CronSchedule)component.Instance;
+        var calls = new List<Task>();
         try
         {
             for (var due = schedule.Next(runtime.Time.GetUtcNow()); due is not null; due = schedule.Next(Later(due.Value, runtime.Time.GetUtcNow())))
             {
                 await runtime.Time.WaitUntilAsync(due.Value, cancellationToken);
-                await CallAsync(component.Name, call, cancellationToken);
+                calls.RemoveAll(earlier => earlier.IsCompleted);
+                calls.Add(CallAsync(component.Name, call, _givingUp.Token));
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             // The sidecar stops, or the application is not healthy.
         }
+        finally
+        {
+            await Task.WhenAll(calls).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
     }
 
-    /// <summary>Keeps the rhythm unless a call took longer than that.</summary>
+    /// <summary>Keeps the rhythm, unless the machine slept.</summary>
     private static DateTimeOffset Later(DateTimeOffset due, DateTimeOffset now) => now - due > TimeSpan.FromSeconds(1) ? now : due;
 
     private async Task CallAsync(string binding, Func<CancellationToken, Task> call, CancellationToken cancellationToken)

@@ -1,6 +1,7 @@
 using System.Text;
 using Dapr.Client.Autogen.Grpc.v1;
 using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Components.Bindings.Cron;
 using EmbeddedSidecar.Components.PubSub;
 using EmbeddedSidecar.Components.State;
@@ -123,6 +124,7 @@ internal static class MetadataApi
         IStateStore store => store.Capabilities,
         IPubSub pubSub => pubSub.Capabilities,
         CronSchedule => ["INPUT_BINDING"],
+        IOutputBinding => ["OUTPUT_BINDING"],
         _ => [],
     };
 }
