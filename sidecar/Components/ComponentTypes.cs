@@ -1,4 +1,6 @@
 using DaprOrders.Sidecar.Components.Bindings.Cron;
+using DaprOrders.Sidecar.Components.Configuration.Redis;
+using DaprOrders.Sidecar.Components.Locks.Redis;
 using DaprOrders.Sidecar.Components.PubSub.InMemory;
 using DaprOrders.Sidecar.Components.PubSub.JetStream;
 using DaprOrders.Sidecar.Components.PubSub.RabbitMq;
@@ -22,6 +24,8 @@ public static class ComponentTypes
         LocalFileSecretStore.ComponentType,
         LocalEnvSecretStore.ComponentType,
         CronSchedule.ComponentType,
+        RedisConfigurationStore.ComponentType,
+        RedisLockStore.ComponentType,
         InMemoryStateStore.ComponentType,
         SqliteStateStore.ComponentType,
         RedisStateStore.ComponentType,

@@ -1,7 +1,9 @@
 using DaprOrders.Sidecar.Api.Actors;
 using DaprOrders.Sidecar.Api.Bindings;
+using DaprOrders.Sidecar.Api.Configuration;
 using DaprOrders.Sidecar.Api.Health;
 using DaprOrders.Sidecar.Api.Invocation;
+using DaprOrders.Sidecar.Api.Locks;
 using DaprOrders.Sidecar.Api.Metadata;
 using DaprOrders.Sidecar.Api.NotConfigured;
 using DaprOrders.Sidecar.Api.PubSub;
@@ -18,6 +20,8 @@ internal static class SidecarApis
         routes.MapHealth(runtime);
         routes.MapMetadata(runtime);
         routes.MapSecrets(runtime);
+        routes.MapConfiguration(runtime);
+        routes.MapLocks(runtime);
         routes.MapNotConfigured(runtime);
         routes.MapState(runtime);
         routes.MapPublish(runtime);
@@ -29,6 +33,8 @@ internal static class SidecarApis
     {
         methods.BindMetadata();
         methods.BindSecrets();
+        methods.BindConfiguration();
+        methods.BindLocks();
         methods.BindNotConfigured();
         methods.BindState();
         methods.BindPubSub();

@@ -130,7 +130,8 @@ public sealed class SidecarHost : IAsyncDisposable
     public Task StopTakingWorkAsync(CancellationToken cancellationToken)
     {
         lock (_stopping)
-            return _idle ??= Task.WhenAll(_lifecycle.StopAsync(cancellationToken), Runtime.Streams.StopAsync());
+            return _idle ??= Task.WhenAll(
+                _lifecycle.StopAsync(cancellationToken), Runtime.Streams.StopAsync(), Runtime.ConfigurationSubscriptions.StopAsync());
     }
 
     /// <summary>

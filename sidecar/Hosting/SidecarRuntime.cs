@@ -2,10 +2,14 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using DaprOrders.Sidecar.Actors;
 using DaprOrders.Sidecar.Api;
+using DaprOrders.Sidecar.Api.Configuration;
+using DaprOrders.Sidecar.Api.Locks;
 using DaprOrders.Sidecar.Api.PubSub;
 using DaprOrders.Sidecar.Api.Secrets;
 using DaprOrders.Sidecar.Api.State;
 using DaprOrders.Sidecar.Components;
+using DaprOrders.Sidecar.Components.Configuration.Redis;
+using DaprOrders.Sidecar.Components.Locks.Redis;
 using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Components.Secrets;
 using DaprOrders.Sidecar.Components.State;
@@ -38,6 +42,11 @@ public sealed class SidecarRuntime
         Streams = new StreamingSubscriptions(this);
         SecretStores = Of<ISecretStore>().ToDictionary(
             c => c.Name, c => new SecretStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Secretstore)));
+        ConfigurationStores = Of<RedisConfigurationStore>().ToDictionary(
+            c => c.Name, c => new ConfigurationStoreComponent(c, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Configuration)));
+        ConfigurationSubscriptions = new ConfigurationSubscriptions(this);
+        LockStores = Of<RedisLockStore>().ToDictionary(
+            c => c.Name, c => new LockStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Lock)));
         ApiAccess = new ApiAccess(options.Configuration);
         App = options.AppPort > 0 ? new AppChannel(options, Metrics, shared.Time) : null;
         Actors = new SidecarActors(this, shared.Placement);
@@ -66,6 +75,12 @@ public sealed class SidecarRuntime
     public StreamingSubscriptions Streams { get; }
 
     public IReadOnlyDictionary<string, SecretStoreComponent> SecretStores { get; }
+
+    public IReadOnlyDictionary<string, ConfigurationStoreComponent> ConfigurationStores { get; }
+
+    internal ConfigurationSubscriptions ConfigurationSubscriptions { get; }
+
+    public IReadOnlyDictionary<string, LockStoreComponent> LockStores { get; }
 
     /// <summary>Null when the application takes no calls (no app port).</summary>
     public AppChannel? App { get; }

@@ -1,0 +1,7 @@
+namespace DaprOrders.Sidecar.Components.Configuration;
+
+/// <summary>What a key of a configuration store has; null where there is nothing.</summary>
+public sealed record ConfigurationEntry(string? Value, string? Version)
+{
+    public static ConfigurationEntry None { get; } = new(null, null);
+}
