@@ -43,5 +43,5 @@ internal static class SidecarApis
     }
 
     /// <summary>In the order in which they start.</summary>
-    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [runtime.Actors, runtime.Subscriptions, new CronBindings(runtime)];
+    public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) => [runtime.Actors, runtime.Subscriptions, runtime.Outboxes, new CronBindings(runtime)];
 }

@@ -49,6 +49,7 @@ public sealed class SidecarHost : IAsyncDisposable
             options.Resources.Components, options.AppId, options.Namespace, options.Folder ?? Environment.CurrentDirectory, cancellationToken);
         var runtime = new SidecarRuntime(options, shared, components);
         await runtime.Subscriptions.RegisterAsync(cancellationToken);
+        await runtime.Outboxes.RegisterAsync(cancellationToken);
         ListenOptions? http = null, grpc = null, metrics = null;
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(SidecarHost).Assembly.GetName().Name });
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>

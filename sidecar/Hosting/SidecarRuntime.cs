@@ -38,6 +38,9 @@ public sealed class SidecarRuntime
         StateStores = Of<IStateStore>().ToDictionary(
             c => c.Name, c => new StateStoreComponent(c, options, Metrics, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Statestore)));
         PubSubs = Of<IPubSub>().ToDictionary(c => c.Name, c => new PubSubComponent(c, options, Metrics, Resiliency));
+        foreach (var store in StateStores.Values)
+            store.Outbox = Outbox.Of(this, store);
+        Outboxes = new OutboxRelay(this);
         Subscriptions = new Subscriptions(this);
         Streams = new StreamingSubscriptions(this);
         SecretStores = Of<ISecretStore>().ToDictionary(
@@ -67,6 +70,8 @@ public sealed class SidecarRuntime
     public IReadOnlyList<LoadedComponent> Components { get; }
 
     public IReadOnlyDictionary<string, StateStoreComponent> StateStores { get; }
+
+    internal OutboxRelay Outboxes { get; }
 
     public IReadOnlyDictionary<string, PubSubComponent> PubSubs { get; }
 

@@ -49,6 +49,9 @@ public sealed class StateStoreComponent
 
     public IStateStore Store { get; }
 
+    /// <summary>Null where the component names none.</summary>
+    internal Outbox? Outbox { get; set; }
+
     public bool IsTransactional => Store.Capabilities.Contains("TRANSACTIONAL");
 
     public bool IsActorStore => ComponentMetadata.IsTruthy(Component.Metadata.Text(StateStoreFields.ActorStateStore, "false"));
@@ -109,28 +112,50 @@ public sealed class StateStoreComponent
             throw StateErrors.DeleteBulk(Name, failure);
     }
 
-    internal async Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    /// <param name="operations">In their order.</param>
+    /// <param name="call">That asks for it: the events of an outbox are of its trace.</param>
+    /// <param name="cancellationToken">Gives it up.</param>
+    /// <exception cref="ApiException">The transaction failed, or its events could not be published.</exception>
+    internal async Task TransactAsync(IReadOnlyList<StateOperation> operations, HttpContext call, CancellationToken cancellationToken)
     {
-        if (writes.Count == 0)
+        if (Outbox is not null)
+        {
+            await Outbox.TransactAsync(operations, TraceParent.Of(call), TraceParent.StateOf(call), cancellationToken);
             return;
-
-        if (writes.OfType<RefusedWrite>().FirstOrDefault() is { } refused)
-            throw StateErrors.Transaction(refused.Reason.Message);
+        }
 
         try
         {
-            await CountAsync("transaction", writes.Count, () => UnderPolicyAsync(
-                async token =>
-                {
-                    await Store.TransactAsync(writes, token);
-                    return true;
-                },
-                cancellationToken));
+            StateWrite[] writes = [.. operations.Select(operation => operation.Write)];
+            Check(writes);
+            await CommitAsync(writes, cancellationToken);
         }
         catch (StateStoreException e)
         {
             throw StateErrors.Transaction(e.Message);
         }
+    }
+
+    /// <exception cref="StateStoreException">One of the writes cannot be done.</exception>
+    internal static void Check(IEnumerable<StateWrite> writes)
+    {
+        if (writes.OfType<RefusedWrite>().FirstOrDefault() is { } refused)
+            throw refused.Reason;
+    }
+
+    /// <exception cref="StateStoreException">The transaction failed.</exception>
+    internal async Task CommitAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        if (writes.Count == 0)
+            return;
+
+        await CountAsync("transaction", writes.Count, () => UnderPolicyAsync(
+            async token =>
+            {
+                await Store.TransactAsync(writes, token);
+                return true;
+            },
+            cancellationToken));
     }
 
     private async Task<StateStoreException?> WriteAsync(string operation, IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
