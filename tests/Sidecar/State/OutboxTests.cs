@@ -27,11 +27,13 @@ public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServe
 
     public void Dispose() => _folder.Dispose();
 
-    [Fact]
-    public async Task What_was_committed_and_not_published_when_the_process_ended_is_published_by_the_next_one()
+    [Theory]
+    [InlineData("pubsub.sqlite")]
+    [InlineData("pubsub.redis")]
+    public async Task What_was_committed_and_not_published_when_the_process_ended_is_published_by_the_next_one(string inner)
     {
         await using var app = await TestApp.StartAsync(TakeAsync);
-        ComponentResource[] components = [SqliteStore("store", ("outboxPubsub", "inner")), SqlitePubSub("inner")];
+        ComponentResource[] components = [SqliteStore("store", ("outboxPubsub", "inner")), inner == "pubsub.sqlite" ? SqlitePubSub("inner") : await RedisPubSubAsync("inner")];
         await using (var dapr = await Sidecars.StartAsync(Options(app.Port, components)))
         {
             await dapr["one"].Ready;
@@ -145,6 +147,14 @@ public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServe
 
     private ComponentResource SqlitePubSub(string name) =>
         Sidecars.Component(name, "pubsub.sqlite", ("connectionString", _folder.File($"{name}-events.db")), ("redeliverInterval", "50ms"));
+
+    private async Task<ComponentResource> RedisPubSubAsync(string name)
+    {
+        ServerProgram.Require(RedisServer.Missing);
+        var redis = await servers.RedisAsync();
+        return Sidecars.Component(
+            name, "pubsub.redis", ("redisHost", redis.Address), ("redisDB", $"{redis.NewDatabase()}"), ("processingTimeout", "2000"), ("redeliverInterval", "20"));
+    }
 
     private async Task TakeAsync(HttpContext context)
     {
