@@ -5,6 +5,7 @@ using DaprOrders.Sidecar.Resiliency;
 using Grpc.Core;
 using Polly;
 using Polly.Timeout;
+using StackExchange.Redis;
 
 namespace DaprOrders.Sidecar.Api.Configuration;
 
@@ -39,7 +40,7 @@ public sealed class ConfigurationStoreComponent(LoadedComponent component, Resil
         {
             throw failed("context deadline exceeded");
         }
-        catch (Exception e) when (e is InvalidOperationException or CircuitBreakerOpenException)
+        catch (Exception e) when (e is RedisException or RedisTimeoutException or CircuitBreakerOpenException)
         {
             throw failed(e.Message);
         }

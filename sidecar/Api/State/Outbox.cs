@@ -25,6 +25,8 @@ internal enum OutboxFate
 /// </summary>
 internal sealed class Outbox
 {
+    public const string MarkerPrefix = "outbox-";
+
     private const string Projection = "outbox.projection";
 
     /// <summary>As daprd writes it, so that both can work on one store.</summary>
@@ -80,7 +82,7 @@ internal sealed class Outbox
                 writes.Add(change.Write);
                 if (change.Write is not StateUpsert upsert)
                     continue;
-                var marker = $"outbox-{Guid.NewGuid()}";
+                var marker = $"{MarkerPrefix}{Guid.NewGuid()}";
                 _ = _outcomes.GetOrAdd(marker, () => outcome.Task);
                 var origin = new EventOrigin(_runtime.Options.AppId, PubSub, "", traceParent, traceState, _runtime.Time, BrokerDropsExpired: true);
                 var payload = projections[upsert.Key].LastOrDefault() ?? change;

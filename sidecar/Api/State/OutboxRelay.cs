@@ -64,7 +64,7 @@ internal sealed class OutboxRelay(SidecarRuntime runtime) : ISidecarPart
     }
 
     /// <exception cref="InvalidOperationException">
-    /// It could not be published, or its change is still unknown. Thrown where a failure is meant, since pubsub.redis keeps only what was thrown at, and loses what was called failed.
+    /// A store or a broker is away. Thrown, since pubsub.redis and pubsub.rabbitmq keep what was thrown at, and may lose what was called failed.
     /// </exception>
     private async Task<DeliveryResult> RelayAsync(List<Outbox> outboxes, ReadOnlyMemory<byte> cloudEvent, CancellationToken stopping)
     {
@@ -77,7 +77,7 @@ internal sealed class OutboxRelay(SidecarRuntime runtime) : ISidecarPart
         var (began, wait) = (runtime.Time.GetTimestamp(), FirstWait);
         while (true)
         {
-            string problem;
+            Exception? problem = null;
             try
             {
                 var (fate, outbox) = await FindAsync(outboxes, marker, stopping);
@@ -89,26 +89,31 @@ internal sealed class OutboxRelay(SidecarRuntime runtime) : ISidecarPart
                     await ForgetAsync(outbox, marker, stopping);
                     return DeliveryResult.Done;
                 }
-
-                problem = "outbox state not found";
             }
             catch (Exception e) when (e is ApiException or StateStoreException)
             {
-                problem = e.Message;
+                problem = e;
             }
 
             if (runtime.Time.GetElapsedTime(began) > Patience)
-            {
-                var topic = outboxes[0].PublishTopic;
-                if (!outboxes.All(outbox => outbox.DiscardsWhatHasNoMarker))
-                    throw new InvalidOperationException($"outbox event {marker} of topic {topic} cannot be published: {problem}");
-                runtime.Logger.LogError("Outbox event {Marker} of topic {Topic} is discarded: {Reason}", marker, topic, problem);
-                return DeliveryResult.Done;
-            }
+                return GivenUp(outboxes, marker, problem);
 
             await Task.Delay(wait, runtime.Time, stopping);
             wait = wait * 3 < LongestWait ? wait * 3 : LongestWait;
         }
+    }
+
+    private DeliveryResult GivenUp(List<Outbox> outboxes, string marker, Exception? problem)
+    {
+        var topic = outboxes[0].PublishTopic;
+        if (problem is not null)
+            throw new InvalidOperationException($"outbox event {marker} of topic {topic} cannot be published yet: {problem.Message}", problem);
+
+        var isDiscarded = outboxes.TrueForAll(outbox => outbox.DiscardsWhatHasNoMarker);
+        runtime.Logger.LogError(
+            "Outbox event {Marker} of topic {Topic} has no state that was committed with it, and is {Fate}",
+            marker, topic, isDiscarded ? "discarded" : "left to the broker");
+        return isDiscarded ? DeliveryResult.Done : DeliveryResult.Failed;
     }
 
     /// <summary>The outbox that knows of the marker; any where none does.</summary>
@@ -123,11 +128,12 @@ internal sealed class OutboxRelay(SidecarRuntime runtime) : ISidecarPart
         return (OutboxFate.Unknown, outboxes[0]);
     }
 
+    /// <summary>Null for what no outbox has made: whose id names another key must not have it deleted.</summary>
     private static string? MarkerOf(ReadOnlyMemory<byte> cloudEvent)
     {
         try
         {
-            return EventHeader.Read(cloudEvent.Span).Id;
+            return EventHeader.Read(cloudEvent.Span).Id is { } id && id.StartsWith(Outbox.MarkerPrefix, StringComparison.Ordinal) ? id : null;
         }
         catch (JsonException)
         {

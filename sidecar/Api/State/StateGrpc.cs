@@ -116,7 +116,7 @@ internal static class StateGrpc
                 "delete" => Delete(store, item),
                 _ => throw StateErrors.UnknownOperation(operation.OperationType),
             };
-            transaction[i] = StateOperation.Create(write, isJson: false, contentType: null, item.Metadata.AsReadOnly());
+            transaction[i] = new StateOperation(write, IsJson: false, OwnContentType: null, item.Metadata.AsReadOnly());
         }
 
         await store.TransactAsync(transaction, call.GetHttpContext(), call.CancellationToken);

@@ -96,7 +96,7 @@ internal static class StateHttp
                 "delete" => item.ToDelete(store),
                 _ => throw StateErrors.UnknownOperation(operation),
             };
-            transaction[i] = StateOperation.Create(write, isJson: true, item.ContentType, item.Metadata);
+            transaction[i] = new StateOperation(write, IsJson: true, item.ContentType, item.Metadata);
         }
 
         await store.TransactAsync(transaction, context, context.RequestAborted);

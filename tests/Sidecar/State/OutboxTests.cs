@@ -101,6 +101,31 @@ public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServe
         Assert.Equal(["1", "3", "4"], (await ArrivedAsync(3)).Order(StringComparer.Ordinal));
     }
 
+    [Theory]
+    [InlineData("outbox-0d7a8a6c-0000-4000-8000-000000000000", HttpStatusCode.NoContent)]
+    [InlineData("one||b", HttpStatusCode.OK)]
+    public async Task An_event_without_a_transaction_is_not_published_and_takes_no_state_away_and_what_is_behind_it_comes(string id, HttpStatusCode stateOfB)
+    {
+        await using var app = await TestApp.StartAsync(TakeAsync);
+        await using var dapr = await Sidecars.StartAsync(Options(app.Port, SqliteStore("store"), Sidecars.Component("pubsub", "pubsub.in-memory")));
+        await dapr["one"].Ready;
+        using var http = Sidecars.Http(dapr["one"]);
+        if (stateOfB == HttpStatusCode.OK)
+        {
+            Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert("b", "1")));
+            Assert.Equal(["1"], await ArrivedAsync(1));
+        }
+
+        using var content = new StringContent($$"""{"id":"{{id}}","data":{"n":2},"specversion":"1.0","type":"t","source":"s"}""", Encoding.UTF8, "application/json");
+        using var published = await http.PostAsync(new Uri("/v1.0/publish/pubsub/defaultoneordersoutbox?metadata.rawPayload=true", UriKind.Relative), content, Cancellation);
+        Assert.Equal(HttpStatusCode.NoContent, published.StatusCode);
+        Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert("a", "3")));
+
+        Assert.Equal(["3"], await ArrivedAsync(1));
+        using var state = await http.GetAsync(new Uri("/v1.0/state/store/b", UriKind.Relative), Cancellation);
+        Assert.Equal(stateOfB, state.StatusCode);
+    }
+
     [Fact]
     public async Task Money_and_large_numbers_keep_their_digits()
     {

@@ -37,7 +37,7 @@ public sealed class RedisConfigurationStore : IAsyncDisposable
     public static ComponentType ComponentType { get; } = new("configuration.redis", "v1", RedisConnection.Fields, CreateAsync);
 
     /// <summary>What is there of the keys; without keys all there is. Keys of other types than a string, and empty ones, are passed over.</summary>
-    /// <exception cref="InvalidOperationException">The server did not answer, or refused.</exception>
+    /// <exception cref="RedisException">The server did not answer, or refused.</exception>
     public async Task<IReadOnlyDictionary<string, ConfigurationEntry>> GetAsync(IReadOnlyCollection<string> keys, CancellationToken cancellationToken)
     {
         if (keys.Count == 0)
@@ -56,7 +56,7 @@ public sealed class RedisConfigurationStore : IAsyncDisposable
     /// <summary>
     /// Tells of each change of a key what it has become; without keys of every key of the database. One after another for each key, until the answer is disposed.
     /// </summary>
-    /// <exception cref="InvalidOperationException">The server did not answer, or refused.</exception>
+    /// <exception cref="RedisException">The server did not answer, or refused.</exception>
     public async Task<IAsyncDisposable> SubscribeAsync(
         IReadOnlyCollection<string> keys, Func<string, ConfigurationEntry, Task> changed, CancellationToken cancellationToken)
     {
@@ -77,10 +77,10 @@ public sealed class RedisConfigurationStore : IAsyncDisposable
 
             return subscription;
         }
-        catch (Exception e)
+        catch
         {
             await subscription.DisposeAsync();
-            throw e is RedisException or RedisTimeoutException ? new InvalidOperationException(e.Message, e) : e;
+            throw;
         }
     }
 
@@ -94,17 +94,7 @@ public sealed class RedisConfigurationStore : IAsyncDisposable
         return new RedisConfigurationStore(await RedisConnection.OpenAsync(options), context.Logger);
     }
 
-    private async Task<string[]> KeysAsync()
-    {
-        try
-        {
-            return (string[])(await _database.ExecuteAsync("KEYS", "*"))!;
-        }
-        catch (Exception e) when (e is RedisException or RedisTimeoutException)
-        {
-            throw new InvalidOperationException(e.Message, e);
-        }
-    }
+    private async Task<string[]> KeysAsync() => (string[])(await _database.ExecuteAsync("KEYS", "*"))!;
 
     private async Task<ConfigurationEntry> GetAsync(string key)
     {
@@ -119,7 +109,7 @@ public sealed class RedisConfigurationStore : IAsyncDisposable
         }
         catch (Exception e) when (e is RedisException or RedisTimeoutException)
         {
-            throw new InvalidOperationException($"fail to get configuration for redis key={key}, error is {e.Message}", e);
+            throw new RedisException($"fail to get configuration for redis key={key}, error is {e.Message}", e);
         }
     }
 
