@@ -57,6 +57,7 @@ public sealed class SidecarHost : IAsyncDisposable
             options.Resources.Components, options.AppId, options.Namespace, options.Folder ?? Environment.CurrentDirectory, cancellationToken);
         var runtime = new SidecarRuntime(options, shared, components);
         await runtime.Subscriptions.RegisterAsync(cancellationToken);
+        await runtime.Outboxes.RegisterAsync(cancellationToken);
         ListenOptions? http = null, grpc = null, metrics = null;
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(SidecarHost).Assembly.GetName().Name });
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
@@ -138,7 +139,8 @@ public sealed class SidecarHost : IAsyncDisposable
     public Task StopTakingWorkAsync(CancellationToken cancellationToken)
     {
         lock (_stopping)
-            return _idle ??= Task.WhenAll(_lifecycle.StopAsync(cancellationToken), Runtime.Streams.StopAsync());
+            return _idle ??= Task.WhenAll(
+                _lifecycle.StopAsync(cancellationToken), Runtime.Streams.StopAsync(), Runtime.ConfigurationSubscriptions.StopAsync());
     }
 
     /// <summary>

@@ -1,6 +1,8 @@
 using EmbeddedSidecar.Components.Bindings.Cron;
 using EmbeddedSidecar.Components.Bindings.Http;
 using EmbeddedSidecar.Components.Bindings.LocalStorage;
+using EmbeddedSidecar.Components.Configuration.Redis;
+using EmbeddedSidecar.Components.Locks.Redis;
 using EmbeddedSidecar.Components.PubSub.InMemory;
 using EmbeddedSidecar.Components.PubSub.JetStream;
 using EmbeddedSidecar.Components.PubSub.RabbitMq;
@@ -26,6 +28,8 @@ internal static class ComponentTypes
         CronSchedule.ComponentType,
         HttpBinding.ComponentType,
         LocalStorageBinding.ComponentType,
+        RedisConfigurationStore.ComponentType,
+        RedisLockStore.ComponentType,
         InMemoryStateStore.ComponentType,
         SqliteStateStore.ComponentType,
         RedisStateStore.ComponentType,

@@ -1,8 +1,10 @@
 using EmbeddedSidecar.Api.Actors;
 using EmbeddedSidecar.Api.Bindings;
+using EmbeddedSidecar.Api.Configuration;
 using EmbeddedSidecar.Api.Health;
 using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Api.Jobs;
+using EmbeddedSidecar.Api.Locks;
 using EmbeddedSidecar.Api.Metadata;
 using EmbeddedSidecar.Api.NotConfigured;
 using EmbeddedSidecar.Api.PubSub;
@@ -22,6 +24,8 @@ internal static class SidecarApis
         routes.MapSecrets(runtime);
         routes.MapOutputBindings(runtime);
         routes.MapWorkflows(runtime);
+        routes.MapConfiguration(runtime);
+        routes.MapLocks(runtime);
         routes.MapNotConfigured(runtime);
         routes.MapState(runtime);
         routes.MapPublish(runtime);
@@ -36,6 +40,8 @@ internal static class SidecarApis
         methods.BindSecrets();
         methods.BindOutputBindings();
         methods.BindWorkflows();
+        methods.BindConfiguration();
+        methods.BindLocks();
         methods.BindNotConfigured();
         methods.BindState();
         methods.BindPubSub();
@@ -46,5 +52,5 @@ internal static class SidecarApis
 
     /// <summary>In the order in which they start.</summary>
     public static IReadOnlyList<ISidecarPart> Parts(SidecarRuntime runtime) =>
-        [runtime.Actors, runtime.Subscriptions, new CronBindings(runtime), new JobDelivery(runtime)];
+        [runtime.Actors, runtime.Subscriptions, runtime.Outboxes, new CronBindings(runtime), new JobDelivery(runtime)];
 }

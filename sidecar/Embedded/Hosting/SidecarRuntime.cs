@@ -1,16 +1,20 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using EmbeddedSidecar.Actors;
-using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Api.Bindings;
+using EmbeddedSidecar.Api.Configuration;
+using EmbeddedSidecar.Api.Locks;
 using EmbeddedSidecar.Api.PubSub;
 using EmbeddedSidecar.Api.Secrets;
 using EmbeddedSidecar.Api.State;
-using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Components.Bindings;
+using EmbeddedSidecar.Components.Configuration.Redis;
+using EmbeddedSidecar.Components.Locks.Redis;
 using EmbeddedSidecar.Components.PubSub;
 using EmbeddedSidecar.Components.Secrets;
 using EmbeddedSidecar.Components.State;
+using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resiliency;
 using EmbeddedSidecar.Resources;
@@ -36,12 +40,20 @@ internal sealed class SidecarRuntime
         StateStores = Of<IStateStore>().ToDictionary(
             c => c.Name, c => new StateStoreComponent(c, options, Metrics, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Statestore)));
         PubSubs = Of<IPubSub>().ToDictionary(c => c.Name, c => new PubSubComponent(c, options, Metrics, Resiliency));
+        foreach (var store in StateStores.Values)
+            store.Outbox = Outbox.Of(this, store);
+        Outboxes = new OutboxRelay(this);
         Subscriptions = new Subscriptions(this);
         Streams = new StreamingSubscriptions(this);
         SecretStores = Of<ISecretStore>().ToDictionary(
             c => c.Name, c => new SecretStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Secretstore)));
         OutputBindings = Of<IOutputBinding>().ToDictionary(
             c => c.Name, c => new OutputBindingComponent(c, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Binding)));
+        ConfigurationStores = Of<RedisConfigurationStore>().ToDictionary(
+            c => c.Name, c => new ConfigurationStoreComponent(c, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Configuration)));
+        ConfigurationSubscriptions = new ConfigurationSubscriptions(this);
+        LockStores = Of<RedisLockStore>().ToDictionary(
+            c => c.Name, c => new LockStoreComponent(c, options, Resiliency.ForComponentOutbound(c.Name, ComponentKind.Lock)));
         ApiAccess = new ApiAccess(options.Configuration);
         App = options.AppPort > 0 ? new AppChannel(options, Metrics, shared.BeforeCall, shared.Time) : null;
         Actors = new SidecarActors(this, shared.Placement);
@@ -63,6 +75,8 @@ internal sealed class SidecarRuntime
 
     public IReadOnlyDictionary<string, StateStoreComponent> StateStores { get; }
 
+    internal OutboxRelay Outboxes { get; }
+
     public IReadOnlyDictionary<string, PubSubComponent> PubSubs { get; }
 
     public Subscriptions Subscriptions { get; }
@@ -75,6 +89,11 @@ internal sealed class SidecarRuntime
 
     /// <summary>Features that the application called for and that are not here: each is told once.</summary>
     internal ConcurrentDictionary<string, bool> Missing { get; } = new();
+    public IReadOnlyDictionary<string, ConfigurationStoreComponent> ConfigurationStores { get; }
+
+    internal ConfigurationSubscriptions ConfigurationSubscriptions { get; }
+
+    public IReadOnlyDictionary<string, LockStoreComponent> LockStores { get; }
 
     /// <summary>Null when the application takes no calls (no app port).</summary>
     public AppChannel? App { get; }

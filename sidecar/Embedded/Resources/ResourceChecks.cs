@@ -1,3 +1,4 @@
+using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Expressions;
 using EmbeddedSidecar.Resiliency;
 
@@ -14,6 +15,7 @@ internal static class ResourceChecks
         LeaveOutWhatWaitsForASecretStore(found, errors);
         LeaveOutReplacedSubscriptions(found.Subscriptions, errors);
         TellUnknownPolicies(found, errors);
+        TellUnusableOutboxes(found.Components, errors);
         RefuseUnusableExpressions(found, errors);
     }
 
@@ -145,6 +147,35 @@ internal static class ResourceChecks
 
         HashSet<string> Names(Func<ResiliencyResource, IEnumerable<string>> of) =>
             found.Resiliencies.SelectMany(of).ToHashSet(StringComparer.Ordinal);
+    }
+
+    /// <summary>daprd starts with an outbox that is described by half, and has none; and with one whose broker is not there, and refuses its transactions.</summary>
+    private static void TellUnusableOutboxes(List<ComponentResource> components, List<ResourceError> errors)
+    {
+        var brokers = components.Where(c => c.Type.StartsWith("pubsub.", StringComparison.OrdinalIgnoreCase))
+            .Select(c => c.Name).Distinct().Order(StringComparer.Ordinal).ToList();
+        foreach (var store in components.Where(c => c.Type.StartsWith("state.", StringComparison.OrdinalIgnoreCase)))
+        {
+            var (broker, topic) = (Find(StateStoreFields.OutboxPublishPubSub), Find(StateStoreFields.OutboxPublishTopic));
+            if ((broker ?? topic) is { } one && (broker is null || topic is null))
+            {
+                var missing = broker is null ? StateStoreFields.OutboxPublishPubSub : StateStoreFields.OutboxPublishTopic;
+                Tell(one, $"expected {missing} beside {one.Name}; Dapr has no outbox without both");
+            }
+
+            foreach (var named in new[] { broker, Find(StateStoreFields.OutboxPubSub) }.OfType<MetadataItem>().Where(item => item.Value is not null && !brokers.Contains(item.Value)))
+                Tell(named, $"{named.Name}: expected one of the pub/sub components, {Choice(brokers)}; got \"{named.Value}\", and Dapr publishes no event of the outbox");
+
+            MetadataItem? Find(string field)
+            {
+                var item = store.Metadata.FirstOrDefault(item => item.Name.Equals(field, StringComparison.OrdinalIgnoreCase));
+                if (item is not null && item.Name != field)
+                    Tell(item, $"expected {field}, got {item.Name}: Dapr minds the case of this field, and passes over it");
+                return item;
+            }
+
+            void Tell(MetadataItem item, string problem) => errors.Add(new(item.Location, $"component \"{store.Name}\": {problem}") { IsWarning = true });
+        }
     }
 
     private static string Choice(List<string> names) => names.Count == 0 ? "but there are none" : $"which are {string.Join(", ", names)}";

@@ -8,7 +8,7 @@ public sealed class RedisServer : IAsyncDisposable
 {
     private const int DatabaseCount = 512;
 
-    private readonly Process _process;
+    private Process _process;
     private readonly string _directory;
     private int _databases;
 
@@ -30,20 +30,36 @@ public sealed class RedisServer : IAsyncDisposable
     {
         var directory = Directory.CreateTempSubdirectory("redis-").FullName;
         var port = FreePort.Next();
+        return new RedisServer(await StartAsync(directory, port, cancel), directory, port);
+    }
+
+    /// <summary>Kills it and starts it again: it has forgotten its data and what it was set to.</summary>
+    public async Task RestartAsync(CancellationToken cancel)
+    {
+        await EndAsync();
+        _process = await StartAsync(_directory, Port, cancel);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await EndAsync();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private static Task<Process> StartAsync(string directory, int port, CancellationToken cancel)
+    {
         string[] arguments =
         [
             "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", Host, "--dir", directory, "--save", "", "--appendonly", "no",
             "--databases", DatabaseCount.ToString(CultureInfo.InvariantCulture),
         ];
-        var process = await ServerProgram.StartAsync(ServerProgram.Find("redis-server")!, arguments, "Ready to accept connections", cancel);
-        return new RedisServer(process, directory, port);
+        return ServerProgram.StartAsync(ServerProgram.Find("redis-server")!, arguments, "Ready to accept connections", cancel);
     }
 
-    public async ValueTask DisposeAsync()
+    private async Task EndAsync()
     {
         _process.Kill();
         await _process.WaitForExitAsync();
         _process.Dispose();
-        Directory.Delete(_directory, recursive: true);
     }
 }

@@ -12,6 +12,9 @@ public sealed partial class Recording(string id, JsonObject content)
 
     public JsonObject Content { get; } = content;
 
+    /// <summary>Of the redis that it was recorded with.</summary>
+    public const string RedisAddress = "127.0.0.1:6379";
+
     public static string DataFolder { get; } = Path.Combine(AppContext.BaseDirectory, "Recordings", "data");
 
     /// <summary>The components whose recordings are played; the others are data for components that are not built.</summary>
@@ -62,6 +65,10 @@ public sealed partial class Recording(string id, JsonObject content)
         foreach (var (kind, component) in Content["fixed"]?.AsObject() ?? [])
             yield return (kind, (string)component!);
     }
+
+    /// <summary>The components whose servers are needed: also those that only a file of the recording names.</summary>
+    public IEnumerable<string> Servers() => Components().Select(component => component.Component)
+        .Concat((Content["resources"]?.ToJsonString() ?? "").Contains(RedisAddress, StringComparison.Ordinal) ? ["redis"] : []).Distinct();
 
     /// <summary>Every topic that is subscribed, published to, or takes dead letters: brokers that make none themselves had them when it was recorded.</summary>
     public IReadOnlyCollection<string> Topics() => [.. TopicName().Matches(Content.ToJsonString()).Select(match => match.Groups[1].Value).Distinct()];

@@ -8,27 +8,16 @@ using StatusCode = Grpc.Core.StatusCode;
 namespace EmbeddedSidecar.Api.NotConfigured;
 
 /// <summary>
-/// The APIs whose components this sidecar does not have (configuration, locks, cryptography, conversations): they answer as a daprd without such a
+/// The APIs whose components this sidecar does not have (cryptography, conversations): they answer as a daprd without such a
 /// component, and the log names what is missing, once.
 /// </summary>
 internal static class NotConfiguredApis
 {
-    private const string Configurations = "configuration stores";
-    private const string Locks = "lock stores";
     private const string Cryptography = "crypto providers";
     private const string Conversations = "conversation components";
 
     public static void MapNotConfigured(this IEndpointRouteBuilder routes, SidecarRuntime runtime)
     {
-        foreach (var version in new[] { "v1.0", "v1.0-alpha1" })
-        {
-            Refuse($"/{version}/configuration/{{store}}", "GET", Configurations, _ => Configuration());
-            Refuse($"/{version}/configuration/{{store}}/subscribe", "GET", Configurations, _ => Configuration());
-            Refuse($"/{version}/configuration/{{store}}/{{id}}/unsubscribe", "GET", Configurations, _ => Configuration());
-        }
-
-        RefuseMessage("/v1.0-alpha1/lock/{store}", Locks, _ => Lock());
-        RefuseMessage("/v1.0-alpha1/unlock/{store}", Locks, _ => Lock());
         foreach (var version in new[] { "v1.0-alpha1", "v1.0-alpha2" })
             RefuseMessage($"/{version}/conversation/{{name}}/converse", Conversations, name => Conversation(name));
         foreach (var operation in new[] { "encrypt", "decrypt" })
@@ -64,16 +53,6 @@ internal static class NotConfiguredApis
 
     public static void BindNotConfigured(this DaprGrpcMethods methods)
     {
-        Refuse<GetConfigurationRequest, GetConfigurationResponse>("GetConfiguration", Configurations, _ => Configuration());
-        Refuse<GetConfigurationRequest, GetConfigurationResponse>("GetConfigurationAlpha1", Configurations, _ => Configuration());
-        Refuse<UnsubscribeConfigurationRequest, UnsubscribeConfigurationResponse>("UnsubscribeConfiguration", Configurations, _ => Configuration());
-        methods.ServerStreaming<SubscribeConfigurationRequest, SubscribeConfigurationResponse>("SubscribeConfiguration", (runtime, _, _, _) =>
-        {
-            Report(runtime, "SubscribeConfiguration", Configurations);
-            throw Configuration();
-        });
-        Refuse<TryLockRequest, TryLockResponse>("TryLockAlpha1", Locks, _ => Lock());
-        Refuse<UnlockRequest, UnlockResponse>("UnlockAlpha1", Locks, _ => Lock());
 #pragma warning disable CS0612 // Daprd still answers it.
         Refuse<ConversationRequest, ConversationResponse>("ConverseAlpha1", Conversations, request => Conversation(request.Name));
 #pragma warning restore CS0612
@@ -106,14 +85,6 @@ internal static class NotConfiguredApis
         if (runtime.Missing.TryAdd(missing, true))
             runtime.Logger.LogError("{AppId} called {Method}, but the embedded sidecar has no {Missing}", runtime.Options.AppId, method, missing);
     }
-
-    private static ApiException Configuration()
-    {
-        const string Code = "ERR_CONFIGURATION_STORE_NOT_CONFIGURED";
-        return new ApiException(500, StatusCode.FailedPrecondition, Code, "configuration stores not configured") { Details = [ApiException.Info(Code)] };
-    }
-
-    private static ApiException Lock() => new(500, StatusCode.FailedPrecondition, "ERR_LOCK_STORE_NOT_CONFIGURED", "lock store is not configured");
 
     private static ApiException Crypto() => new(500, StatusCode.Internal, "ERR_CRYPTO_PROVIDERS_NOT_CONFIGURED", "crypto providers not configured");
 

@@ -76,25 +76,78 @@ internal static class CloudEventEnvelope
         return buffer.WrittenSpan.ToArray();
     }
 
+    /// <summary>The event of an outbox: whatever the metadata of its operation names becomes a field (pkg/runtime/pubsub/outbox.go).</summary>
+    public static byte[] MakeForOutbox(
+        in EventOrigin origin, string id, ReadOnlyMemory<byte> data, string? contentType, IReadOnlyDictionary<string, string> metadata)
+    {
+        contentType = string.IsNullOrEmpty(contentType) ? MediaTypeNames.Text.Plain : contentType;
+        var fields = new SortedDictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["datacontenttype"] = contentType,
+            ["pubsubname"] = origin.PubSub,
+            ["source"] = origin.AppId,
+            ["specversion"] = "1.0",
+            ["time"] = Format(origin.Time.GetLocalNow()),
+            ["topic"] = origin.Topic,
+            ["traceparent"] = "",
+            ["tracestate"] = origin.TraceState,
+            ["type"] = DefaultType,
+        };
+        foreach (var (name, value) in metadata)
+            fields[name] = value;
+        foreach (var own in new[] { "data", "data_base64" })
+            fields.Remove(own);
+        (fields["id"], fields["traceid"]) = (id, origin.TraceParent);
+
+        var buffer = new ArrayBufferWriter<byte>(data.Length + 768);
+        using (var json = new Utf8JsonWriter(buffer, WriterOptions))
+        {
+            json.WriteStartObject();
+            WriteData(json, data.Span, contentType);
+            foreach (var (name, value) in fields)
+                json.WriteString(name, value);
+            json.WriteEndObject();
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    /// <summary>The same event for another topic.</summary>
+    public static byte[] Readdress(ReadOnlySpan<byte> cloudEvent, string pubsub, string topic)
+    {
+        var buffer = new ArrayBufferWriter<byte>(cloudEvent.Length + 64);
+        using (var json = new Utf8JsonWriter(buffer, WriterOptions))
+        {
+            json.WriteStartObject();
+            var reader = new Utf8JsonReader(cloudEvent, GoJson.ReaderOptions);
+            reader.Read();
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var isAddress = AttributeOf(ref reader) == Attributes.Overwritten;
+                if (!isAddress)
+                    json.WritePropertyName(GoJson.Text(ref reader));
+                reader.Read();
+                var start = (int)reader.TokenStartIndex;
+                reader.Skip();
+                if (!isAddress)
+                    json.WriteRawValue(cloudEvent[start..(int)reader.BytesConsumed], skipInputValidation: true);
+            }
+
+            json.WriteString("pubsubname"u8, pubsub);
+            json.WriteString("topic"u8, topic);
+            json.WriteEndObject();
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+
     /// <summary>The fields in the order of Go's maps, which is that of their names.</summary>
     private static void WriteNew(
         Utf8JsonWriter json, in EventOrigin origin, ReadOnlySpan<byte> data, string contentType, IReadOnlyDictionary<string, string>? metadata)
     {
         var overrides = Overrides.Read(metadata);
         var traceParent = overrides.TraceParent ?? overrides.TraceId ?? origin.TraceParent;
-        if (MediaTypes.Is(contentType, MediaTypeNames.Application.Octet) || MediaTypes.Is(contentType, "application/cloudevents+protobuf"))
-        {
-            json.WriteBase64String("data_base64"u8, data);
-        }
-        else
-        {
-            json.WritePropertyName("data"u8);
-            if (MediaTypes.Is(contentType, MediaTypeNames.Application.Json) && GoJson.IsValid(data))
-                GoJson.WriteCompact(json, data);
-            else
-                json.WriteStringValue(Encoding.UTF8.GetString(data));
-        }
-
+        WriteData(json, data, contentType);
         json.WriteString("datacontenttype"u8, contentType);
         if (Expiration(metadata, origin) is { } expiration)
             json.WriteString("expiration"u8, expiration);
@@ -110,6 +163,21 @@ internal static class CloudEventEnvelope
         json.WriteString("traceparent"u8, traceParent);
         json.WriteString("tracestate"u8, overrides.TraceState ?? origin.TraceState);
         json.WriteString("type"u8, overrides.Type ?? DefaultType);
+    }
+
+    private static void WriteData(Utf8JsonWriter json, ReadOnlySpan<byte> data, string contentType)
+    {
+        if (MediaTypes.Is(contentType, MediaTypeNames.Application.Octet) || MediaTypes.Is(contentType, "application/cloudevents+protobuf"))
+        {
+            json.WriteBase64String("data_base64"u8, data);
+            return;
+        }
+
+        json.WritePropertyName("data"u8);
+        if (MediaTypes.Is(contentType, MediaTypeNames.Application.Json) && GoJson.IsValid(data))
+            GoJson.WriteCompact(json, data);
+        else
+            json.WriteStringValue(Encoding.UTF8.GetString(data));
     }
 
     /// <summary>Everything stays as it came but topic and pubsubname; what is missing (or null) is added, but never an id.</summary>

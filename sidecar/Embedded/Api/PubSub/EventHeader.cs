@@ -32,7 +32,7 @@ internal readonly record struct EventHeader(string? Id, string? TraceParent, Dat
 
         // Whatever comes behind the object makes it unreadable as a whole.
         reader.Read();
-        return new(id, traceParent ?? traceId, expiration);
+        return new(id, string.IsNullOrEmpty(traceParent) ? traceId : traceParent, expiration);
     }
 
     private static string? Text(ref Utf8JsonReader reader)

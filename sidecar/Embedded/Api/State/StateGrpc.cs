@@ -105,20 +105,21 @@ internal static class StateGrpc
     private static async Task<Empty> TransactAsync(SidecarRuntime runtime, ExecuteStateTransactionRequest request, ServerCallContext call)
     {
         var store = runtime.StateStore(request.StoreName).Transactional();
-        var writes = new StateWrite[request.Operations.Count];
-        for (var i = 0; i < writes.Length; i++)
+        var transaction = new StateOperation[request.Operations.Count];
+        for (var i = 0; i < transaction.Length; i++)
         {
             var operation = request.Operations[i];
             var item = operation.Request ?? new StateItem();
-            writes[i] = operation.OperationType switch
+            var write = operation.OperationType switch
             {
                 "upsert" => Upsert(store, item, item.Value.Memory),
                 "delete" => Delete(store, item),
                 _ => throw StateErrors.UnknownOperation(operation.OperationType),
             };
+            transaction[i] = new StateOperation(write, IsJson: false, OwnContentType: null, item.Metadata.AsReadOnly());
         }
 
-        await store.TransactAsync(writes, call.CancellationToken);
+        await store.TransactAsync(transaction, call.GetHttpContext(), call.CancellationToken);
         return await Done;
     }
 

@@ -84,21 +84,22 @@ internal static class StateHttp
     {
         var store = StoreOf(runtime, context).Transactional();
         var operations = await StateRequests.ReadTransactionAsync(context);
-        var writes = new StateWrite[operations.Count];
-        for (var i = 0; i < writes.Length; i++)
+        var transaction = new StateOperation[operations.Count];
+        for (var i = 0; i < transaction.Length; i++)
         {
             var (operation, item) = operations[i];
             if (operation is "upsert" or "delete" && !StateStoreComponent.IsLegal(item.Key))
                 throw StateErrors.IllegalKey(store.Name, item.Key, namesKey: false);
-            writes[i] = operation switch
+            var write = operation switch
             {
                 "upsert" => item.ToUpsert(store),
                 "delete" => item.ToDelete(store),
                 _ => throw StateErrors.UnknownOperation(operation),
             };
+            transaction[i] = new StateOperation(write, IsJson: true, item.ContentType, item.Metadata);
         }
 
-        await store.TransactAsync(writes, context.RequestAborted);
+        await store.TransactAsync(transaction, context, context.RequestAborted);
         ApiErrors.NoContent(context);
     }
 

@@ -11,6 +11,7 @@ internal sealed record StateRequestItem(
     string? ETag,
     string? Concurrency,
     string? Consistency,
+    string? ContentType,
     Dictionary<string, string> Metadata)
 {
     public StateWrite ToUpsert(StateStoreComponent store) =>
@@ -106,7 +107,7 @@ internal static class StateRequests
     private static StateRequestItem ReadItem(JsonElement element, Dictionary<string, string> urlMetadata, string prefix)
     {
         if (element.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
-            return new StateRequestItem("", Null, null, null, null, urlMetadata);
+            return new StateRequestItem("", Null, null, null, null, null, urlMetadata);
 
         if (element.ValueKind != JsonValueKind.Object)
             throw WrongType(element, "state.SetRequest", prefix);
@@ -135,6 +136,7 @@ internal static class StateRequests
             Text(element, "etag", "SetRequest", prefix) is { Length: > 0 } etag ? etag : null,
             concurrency,
             consistency,
+            Text(element, "contentType", "SetRequest", prefix),
             metadata);
     }
 

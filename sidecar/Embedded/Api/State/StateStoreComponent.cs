@@ -1,4 +1,5 @@
 using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resiliency;
@@ -46,6 +47,9 @@ internal sealed class StateStoreComponent
     public string Name => Component.Name;
 
     public IStateStore Store { get; }
+
+    /// <summary>Null where the component names none.</summary>
+    internal Outbox? Outbox { get; set; }
 
     public bool IsTransactional => Store.Capabilities.Contains("TRANSACTIONAL");
 
@@ -107,28 +111,50 @@ internal sealed class StateStoreComponent
             throw StateErrors.DeleteBulk(Name, failure);
     }
 
-    internal async Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    /// <param name="operations">In their order.</param>
+    /// <param name="call">That asks for it: the events of an outbox are of its trace.</param>
+    /// <param name="cancellationToken">Gives it up.</param>
+    /// <exception cref="ApiException">The transaction failed, or its events could not be published.</exception>
+    internal async Task TransactAsync(IReadOnlyList<StateOperation> operations, HttpContext call, CancellationToken cancellationToken)
     {
-        if (writes.Count == 0)
+        if (Outbox is not null)
+        {
+            await Outbox.TransactAsync(operations, TraceParent.Of(call), TraceParent.StateOf(call), cancellationToken);
             return;
-
-        if (writes.OfType<RefusedWrite>().FirstOrDefault() is { } refused)
-            throw StateErrors.Transaction(refused.Reason.Message);
+        }
 
         try
         {
-            await CountAsync("transaction", writes.Count, () => UnderPolicyAsync(
-                async token =>
-                {
-                    await Store.TransactAsync(writes, token);
-                    return true;
-                },
-                cancellationToken));
+            StateWrite[] writes = [.. operations.Select(operation => operation.Write)];
+            Check(writes);
+            await CommitAsync(writes, cancellationToken);
         }
         catch (StateStoreException e)
         {
             throw StateErrors.Transaction(e.Message);
         }
+    }
+
+    /// <exception cref="StateStoreException">One of the writes cannot be done.</exception>
+    internal static void Check(IEnumerable<StateWrite> writes)
+    {
+        if (writes.OfType<RefusedWrite>().FirstOrDefault() is { } refused)
+            throw refused.Reason;
+    }
+
+    /// <exception cref="StateStoreException">The transaction failed.</exception>
+    internal async Task CommitAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        if (writes.Count == 0)
+            return;
+
+        await CountAsync("transaction", writes.Count, () => UnderPolicyAsync(
+            async token =>
+            {
+                await Store.TransactAsync(writes, token);
+                return true;
+            },
+            cancellationToken));
     }
 
     private async Task<StateStoreException?> WriteAsync(string operation, IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)

@@ -38,9 +38,11 @@ internal static class RedisConnection
     ];
 
     /// <exception cref="InvalidOperationException">The server does not answer, or refuses the user.</exception>
-    public static async Task<ConnectionMultiplexer> OpenAsync(ComponentMetadata metadata)
+    public static Task<ConnectionMultiplexer> OpenAsync(ComponentMetadata metadata) => OpenAsync(Read(metadata));
+
+    /// <exception cref="InvalidOperationException">The server does not answer, or refuses the user.</exception>
+    public static async Task<ConnectionMultiplexer> OpenAsync(ConfigurationOptions options)
     {
-        var options = Read(metadata);
         try
         {
             return await ConnectionMultiplexer.ConnectAsync(options);
@@ -68,6 +70,8 @@ internal static class RedisConnection
             ConfigurationChannel = "",
             TieBreaker = "",
             Ssl = metadata.Boolean("enableTLS", false),
+            // For CONFIG and INFO, of which the client else knows nothing.
+            AllowAdmin = true,
         };
         var anyCertificate = metadata.Boolean("insecureSkipTLSVerify", false);
         options.CertificateValidation += (_, _, _, errors) => anyCertificate || errors == SslPolicyErrors.None;

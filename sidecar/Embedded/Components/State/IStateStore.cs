@@ -8,7 +8,11 @@ internal abstract record StateWrite(string Key, string? ETag, bool FirstWrite);
 
 /// <summary><c>TtlSeconds</c>: null leaves it to the store, -1 takes an expiry off.</summary>
 internal sealed record StateUpsert(string Key, ReadOnlyMemory<byte> Value, string? ETag, bool FirstWrite, int? TtlSeconds)
-    : StateWrite(Key, ETag, FirstWrite);
+    : StateWrite(Key, ETag, FirstWrite)
+{
+    /// <summary>In a transaction: only where the write before it was done. It matters to a store that has no rollback.</summary>
+    public bool OnlyAfterPrevious { get; init; }
+}
 
 internal sealed record StateDelete(string Key, string? ETag, bool FirstWrite) : StateWrite(Key, ETag, FirstWrite);
 

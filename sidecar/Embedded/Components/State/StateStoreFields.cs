@@ -5,6 +5,11 @@ internal static class StateStoreFields
 {
     public const string KeyPrefix = "keyPrefix";
     public const string ActorStateStore = "actorStateStore";
+    public const string OutboxPublishPubSub = "outboxPublishPubsub";
+    public const string OutboxPublishTopic = "outboxPublishTopic";
+    public const string OutboxPubSub = "outboxPubsub";
+    public const string OutboxDiscardWhenMissingState = "outboxDiscardWhenMissingState";
 
-    public static IReadOnlyList<string> Common { get; } = [KeyPrefix, ActorStateStore];
+    public static IReadOnlyList<string> Common { get; } =
+        [KeyPrefix, ActorStateStore, OutboxPublishPubSub, OutboxPublishTopic, OutboxPubSub, OutboxDiscardWhenMissingState];
 }

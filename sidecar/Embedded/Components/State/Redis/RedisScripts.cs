@@ -65,14 +65,19 @@ internal static class RedisScripts
 
     /// <summary>
     /// Many writes, in order, of which those that are refused or fail do not stop the others; the first of their reasons is the answer. ARGV for each key: tag, data, seconds
-    /// to live; a write without data is a delete, and has "" and "delete" there.
+    /// to live; a write without data is a delete, and has "" and "delete" there. The tag "after" is none, of a write that is done only after the one before it.
     /// </summary>
     public const string Transact = Functions + """
         local first
+        local written = true
         for i, key in ipairs(KEYS) do
           local sent, data, ttl = ARGV[i * 3 - 2], ARGV[i * 3 - 1], ARGV[i * 3]
           local done, refusal
-          if ttl == 'delete' then
+          if sent == 'after' then
+            if written then
+              done, refusal = pcall(set, key, '0', data, '0', ttl)
+            end
+          elseif ttl == 'delete' then
             done, refusal = pcall(delete, key, sent)
           else
             done, refusal = pcall(set, key, sent, data, '0', ttl)
@@ -80,6 +85,7 @@ internal static class RedisScripts
           if not done and type(refusal) == 'table' then
             refusal = refusal.err
           end
+          written = done and not refusal
           first = first or refusal
         end
         if first then

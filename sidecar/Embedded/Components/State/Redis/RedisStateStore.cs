@@ -13,6 +13,7 @@ internal sealed class RedisStateStore : IStateStore
 {
     private const string DefaultTtl = "ttlInSeconds";
     private const string NoTag = "0";
+    private const string AfterPrevious = "after";
 
     private static readonly RedisValue[] Fields = ["data", "version"];
 
@@ -70,7 +71,7 @@ internal sealed class RedisStateStore : IStateStore
             if (MalformedTag(writes[i]) is { } malformed)
                 throw malformed;
             keys[i] = writes[i].Key;
-            values[i * 3] = Tag(writes[i]);
+            values[i * 3] = writes[i] is StateUpsert { OnlyAfterPrevious: true } ? AfterPrevious : Tag(writes[i]);
             values[(i * 3) + 1] = writes[i] is StateUpsert written ? Data(written) : RedisValue.EmptyString;
             values[(i * 3) + 2] = writes[i] is StateUpsert upsert ? Ttl(upsert) : "delete";
         }
