@@ -7,7 +7,10 @@ using Grpc.Core;
 
 namespace EmbeddedSidecar.Api;
 
-/// <summary>Bodies that daprd reads as the JSON form of a message: fields by either name, unknown ones passed over, no body is an empty message (pkg/api/http/universal.go).</summary>
+/// <summary>
+/// Bodies that daprd reads as the JSON form of a message: fields by either name, unknown ones passed over, no body is an empty message
+/// (pkg/api/http/universal.go).
+/// </summary>
 internal static class ProtoJsonBody
 {
     private static readonly JsonParser Parser = new(JsonParser.Settings.Default.WithIgnoreUnknownFields(true));
@@ -25,8 +28,8 @@ internal static class ProtoJsonBody
         }
         catch (Exception e) when (e is InvalidProtocolBufferException or InvalidJsonException)
         {
-            throw new ApiException(
-                400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", $"failed deserializing HTTP body: proto: {Problem(body.Span, new T().Descriptor) ?? e.Message}");
+            var problem = Problem(body.Span, new T().Descriptor) ?? e.Message;
+            throw new ApiException(400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", $"failed deserializing HTTP body: proto: {problem}");
         }
     }
 

@@ -163,8 +163,15 @@ internal static class ResourceChecks
                 Tell(one, $"expected {missing} beside {one.Name}; Dapr has no outbox without both");
             }
 
-            foreach (var named in new[] { broker, Find(StateStoreFields.OutboxPubSub) }.OfType<MetadataItem>().Where(item => item.Value is not null && !brokers.Contains(item.Value)))
-                Tell(named, $"{named.Name}: expected one of the pub/sub components, {Choice(brokers)}; got \"{named.Value}\", and Dapr publishes no event of the outbox");
+            foreach (var named in new[] { broker, Find(StateStoreFields.OutboxPubSub) })
+            {
+                if (named?.Value is { } name && !brokers.Contains(name))
+                {
+                    Tell(
+                        named,
+                        $"{named.Name}: expected one of the pub/sub components, {Choice(brokers)}; got \"{name}\", and Dapr publishes no event of the outbox");
+                }
+            }
 
             MetadataItem? Find(string field)
             {

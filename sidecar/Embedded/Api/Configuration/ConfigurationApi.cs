@@ -7,7 +7,10 @@ using StatusCode = Grpc.Core.StatusCode;
 
 namespace EmbeddedSidecar.Api.Configuration;
 
-/// <summary>GET /v1.0/configuration/{store}, /subscribe and /{id}/unsubscribe, and their gRPC twins, each under its older alpha name too (pkg/api/http/http.go, pkg/api/grpc/grpc.go).</summary>
+/// <summary>
+/// GET /v1.0/configuration/{store}, /subscribe and /{id}/unsubscribe, and their gRPC twins, each under its older alpha name too (pkg/api/http/http.go,
+/// pkg/api/grpc/grpc.go).
+/// </summary>
 internal static class ConfigurationApi
 {
     /// <summary>What a key does not have is left out.</summary>

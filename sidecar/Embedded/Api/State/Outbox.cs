@@ -97,7 +97,8 @@ internal sealed class Outbox
         }
         catch (StateStoreException e)
         {
-            if (e.Failure != StateFailure.Other)
+            // Of several attempts the first may have been done, and be what the next one was refused for.
+            if (e.Failure != StateFailure.Other && !_store.TriesAgain)
                 isCommitted = false;
             throw StateErrors.Transaction(e.Message);
         }

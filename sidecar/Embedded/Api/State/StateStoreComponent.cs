@@ -48,6 +48,9 @@ internal sealed class StateStoreComponent
 
     public IStateStore Store { get; }
 
+    /// <summary>A policy may send one call several times.</summary>
+    internal bool TriesAgain => _policy is not null;
+
     /// <summary>Null where the component names none.</summary>
     internal Outbox? Outbox { get; set; }
 
