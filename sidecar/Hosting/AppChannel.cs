@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
@@ -122,6 +123,11 @@ public sealed class AppChannel : IDisposable
 
     private sealed class AppCallHandler : DelegatingHandler
     {
+        private static readonly TimeSpan PatienceWithUnread = TimeSpan.FromSeconds(5);
+
+        /// <summary>By the call that is being sent: connections that it was not sent to as a whole.</summary>
+        private static readonly AsyncLocal<ConcurrentQueue<EarlyAnswerStream>> HalfSent = new();
+
         private readonly SidecarMetrics _metrics;
         private readonly string? _token;
         private readonly SemaphoreSlim? _concurrency;
@@ -141,7 +147,9 @@ public sealed class AppChannel : IDisposable
                 ActivityHeadersPropagator = null,
                 RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
                 ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
-                PlaintextStreamFilter = (context, _) => new(new EarlyAnswerStream(context.PlaintextStream)),
+                PlaintextStreamFilter = (context, _) => new(context.NegotiatedHttpVersion.Major == 1
+                    ? new EarlyAnswerStream(context.PlaintextStream, PatienceWithUnread, connection => HalfSent.Value?.Enqueue(connection))
+                    : context.PlaintextStream),
             })
         {
             _metrics = metrics;
@@ -175,10 +183,18 @@ public sealed class AppChannel : IDisposable
         private async Task<HttpResponseMessage> SendAndCountAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
             var status = (int)HttpStatusCode.InternalServerError;
+            var halfSent = HalfSent.Value = new();
             try
             {
                 var answer = await base.SendAsync(request, cancellationToken);
                 status = (int)answer.StatusCode;
+                // It would take the next request for the rest of this one.
+                if (halfSent.TryDequeue(out var connection))
+                {
+                    await answer.Content.LoadIntoBufferAsync(LargestAnswer, cancellationToken);
+                    await connection.DisposeAsync();
+                }
+
                 return answer;
             }
             finally

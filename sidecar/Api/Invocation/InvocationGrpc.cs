@@ -98,11 +98,13 @@ internal static class InvocationGrpc
         using var message = new HttpRequestMessage(
             new HttpMethod(extension.Verb.ToString().ToUpperInvariant()), AppInvoker.Address(route, request.Message.Method, query));
         var body = request.Message.Data?.Value ?? ByteString.Empty;
-        if (!body.IsEmpty || request.Message.ContentType.Length > 0)
+        var contentType = request.Message.Data is { TypeUrl.Length: > 0 } ? "application/x-protobuf" : request.Message.ContentType;
+        if (!body.IsEmpty || contentType.Length > 0)
         {
             message.Content = new ReadOnlyMemoryContent(body.Memory);
-            message.Content.Headers.TryAddWithoutValidation("Content-Type", request.Message.ContentType);
+            message.Content.Headers.TryAddWithoutValidation("Content-Type", contentType);
         }
+        message.Headers.TryAddWithoutValidation("Dapr-Authority", call.Host);
         foreach (var entry in call.RequestHeaders.Where(entry => !entry.IsBinary && IsForTheApp(entry.Key)))
             message.Headers.TryAddWithoutValidation(entry.Key, entry.Value);
         message.Headers.TryAddWithoutValidation("traceparent", TraceParent.Continue(call.RequestHeaders.GetValue("traceparent")));
