@@ -144,6 +144,8 @@ public sealed class AppChannel : IDisposable
 #pragma warning disable CA5359 // An application beside its sidecar has a certificate of its own making, if any: daprd takes whatever it shows.
                 SslOptions = new SslClientAuthenticationOptions { RemoteCertificateValidationCallback = (_, _, _, _) => true },
 #pragma warning restore CA5359
+                // Without one the client of gRPC would set its own, which serves no other calls than its own: not those that are proxied.
+                ConnectCallback = options.AppProtocol is AppProtocol.Grpc or AppProtocol.Grpcs ? ConnectAsync : null,
                 ActivityHeadersPropagator = null,
                 RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
                 ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
@@ -177,6 +179,21 @@ public sealed class AppChannel : IDisposable
                 _concurrency?.Dispose();
 
             base.Dispose(disposing);
+        }
+
+        private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
+        {
+            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            try
+            {
+                await socket.ConnectAsync(context.DnsEndPoint, cancellationToken);
+                return new NetworkStream(socket, ownsSocket: true);
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
         }
 
         /// <summary>A call without an answer counts as one with 500 (pkg/channel/http/http_channel.go).</summary>

@@ -57,6 +57,70 @@ public sealed class InvocationTests
     }
 
     [Fact]
+    public async Task An_app_that_answers_and_neither_reads_on_nor_closes_is_heard_and_can_be_called_again()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        // A large window would take the request without anybody reading it.
+        listener.Server.ReceiveBufferSize = 4096;
+        listener.Start();
+        var answering = AnswerAsync(listener);
+        await using var dapr = await StartAsync(Caller(), Sidecars.App("shop") with { AppPort = ((IPEndPoint)listener.LocalEndpoint).Port, MaxBodyBytes = 64 << 20 });
+        using var client = Sidecars.Http(dapr["caller"]);
+
+        foreach (var size in new[] { 1, 30 << 20, 1, 30 << 20, 1 })
+        {
+            using var answer = await client.PostAsync(
+                new Uri("/v1.0/invoke/shop/method/x", UriKind.Relative), new ByteArrayContent(new byte[size]), TestContext.Current.CancellationToken);
+            Assert.Equal("ok", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        }
+
+        listener.Stop();
+        await answering;
+
+        // Answers at once, and reads no more than the head of a request and a few bytes: the end of a large one never.
+        static async Task AnswerAsync(TcpListener listener)
+        {
+            var open = new List<TcpClient>();
+            while (listener.Server.IsBound)
+            {
+                try
+                {
+                    open.Add(await listener.AcceptTcpClientAsync(TestContext.Current.CancellationToken));
+                    _ = AnswerOneAsync(open[^1].GetStream());
+                }
+                catch (SocketException)
+                {
+                    break;
+                }
+            }
+
+            open.ForEach(client => client.Dispose());
+        }
+
+        static async Task AnswerOneAsync(NetworkStream stream)
+        {
+            var buffer = new byte[4096];
+            while (true)
+            {
+                var head = "";
+                while (!head.Contains("\r\n\r\n", StringComparison.Ordinal))
+                {
+                    var read = await stream.ReadAsync(buffer, TestContext.Current.CancellationToken);
+                    if (read == 0)
+                        return;
+                    head += Encoding.Latin1.GetString(buffer, 0, read);
+                }
+
+                await stream.WriteAsync("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"u8.ToArray(), TestContext.Current.CancellationToken);
+                if (!head.Contains("Content-Length: 1\r\n", StringComparison.Ordinal) && head.StartsWith("POST", StringComparison.Ordinal))
+                    return;
+                if (head.StartsWith("POST", StringComparison.Ordinal) && head.EndsWith("\r\n\r\n", StringComparison.Ordinal))
+                    await stream.ReadExactlyAsync(buffer.AsMemory(0, 1), TestContext.Current.CancellationToken);
+            }
+        }
+    }
+
+    [Fact]
     public async Task Basic_credentials_may_name_the_application()
     {
         await using var shop = await StartAppAsync(context => context.Response.WriteAsync($"{context.Request.Path}{context.Request.QueryString}"));
