@@ -1,7 +1,7 @@
-using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using System.Text;
 using DaprOrders.Sidecar.Api.Invocation;
 using DaprOrders.Sidecar.Metrics;
@@ -125,8 +125,8 @@ public sealed class AppChannel : IDisposable
     {
         private static readonly TimeSpan PatienceWithUnread = TimeSpan.FromSeconds(5);
 
-        /// <summary>By the call that is being sent: connections that it was not sent to as a whole.</summary>
-        private static readonly AsyncLocal<ConcurrentQueue<EarlyAnswerStream>> HalfSent = new();
+        /// <summary>By the call that is being sent: the connection that did not take all of it.</summary>
+        private static readonly AsyncLocal<StrongBox<EarlyAnswerStream?>> HalfSent = new();
 
         private readonly SidecarMetrics _metrics;
         private readonly string? _token;
@@ -150,7 +150,7 @@ public sealed class AppChannel : IDisposable
                 RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
                 ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
                 PlaintextStreamFilter = (context, _) => new(context.NegotiatedHttpVersion.Major == 1
-                    ? new EarlyAnswerStream(context.PlaintextStream, PatienceWithUnread, connection => HalfSent.Value?.Enqueue(connection))
+                    ? new EarlyAnswerStream(context.PlaintextStream, PatienceWithUnread, HalfSentTo)
                     : context.PlaintextStream),
             })
         {
@@ -181,6 +181,12 @@ public sealed class AppChannel : IDisposable
             base.Dispose(disposing);
         }
 
+        private static void HalfSentTo(EarlyAnswerStream connection)
+        {
+            if (HalfSent.Value is { } call)
+                call.Value = connection;
+        }
+
         private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
         {
             var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -206,7 +212,7 @@ public sealed class AppChannel : IDisposable
                 var answer = await base.SendAsync(request, cancellationToken);
                 status = (int)answer.StatusCode;
                 // It would take the next request for the rest of this one.
-                if (halfSent.TryDequeue(out var connection))
+                if (halfSent.Value is { } connection)
                 {
                     await answer.Content.LoadIntoBufferAsync(LargestAnswer, cancellationToken);
                     await connection.DisposeAsync();

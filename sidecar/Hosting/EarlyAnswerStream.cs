@@ -42,7 +42,8 @@ internal sealed class EarlyAnswerStream(Stream connection, TimeSpan patience, Ac
             var count = await Reading().WaitAsync(cancellationToken);
             if (buffer.IsEmpty)
                 return 0;
-            (_read, _reading) = (_buffer.AsMemory(0, count), null);
+            lock (_lock)
+                (_read, _reading) = (_buffer.AsMemory(0, count), null);
         }
 
         var length = Math.Min(_read.Length, buffer.Length);
@@ -101,7 +102,7 @@ internal sealed class EarlyAnswerStream(Stream connection, TimeSpan patience, Ac
     /// <summary>While the application does not take what is written, it is looked whether it answers.</summary>
     private async ValueTask WaitAsync(Task writing)
     {
-        if (!_hasAnswered)
+        if (!_hasAnswered && _read.IsEmpty)
             await Task.WhenAny(writing, Reading());
         if (!writing.IsCompleted)
             await Task.WhenAny(writing, Task.Delay(patience));

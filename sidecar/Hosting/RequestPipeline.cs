@@ -108,7 +108,8 @@ internal static class RequestPipeline
     private static bool IsSpelledSo(RouteEndpoint route, PathString path)
     {
         var words = path.Value!.Split('/');
-        return route.RoutePattern.PathSegments.Index().All(segment => segment.Item.Parts is not [RoutePatternLiteralPart literal] || literal.Content == words[segment.Index + 1]);
+        return route.RoutePattern.PathSegments.Index().All(segment =>
+            segment.Item.Parts is not [RoutePatternLiteralPart literal] || literal.Content == words[segment.Index + 1]);
     }
 
     private static Task GuardGrpcAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)

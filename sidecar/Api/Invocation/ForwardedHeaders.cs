@@ -46,13 +46,12 @@ internal static class ForwardedHeaders
     }
 
     /// <summary>The trace of another protocol, a trace's state without the trace, and what the server makes of a length beside chunks.</summary>
-    private static bool IsWithoutMeaning(string name, IHeaderDictionary headers) => name.ToLowerInvariant() switch
+    private static bool IsWithoutMeaning(string name, IHeaderDictionary headers)
     {
-        "grpc-trace-bin" => true,
-        "tracestate" => headers.TraceParent.Count == 0,
-        "x-content-length" => headers.TransferEncoding.Count > 0,
-        _ => false,
-    };
+        return Is("grpc-trace-bin") || (Is("tracestate") && headers.TraceParent.Count == 0) || (Is("x-content-length") && headers.TransferEncoding.Count > 0);
+
+        bool Is(string other) => name.Equals(other, StringComparison.OrdinalIgnoreCase);
+    }
 
     public static void CopyResponse(HttpResponseMessage from, IHeaderDictionary to)
     {

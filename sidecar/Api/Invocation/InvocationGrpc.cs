@@ -58,7 +58,8 @@ internal static class InvocationGrpc
 
             // A retry, and a timeout of the whole, are only for calls that do not say that they are streams.
             var isStream = headers["dapr-stream"].ToString().ToUpperInvariant() is "1" or "Y" or "YES" or "T" or "TRUE" or "ON";
-            using var handler = route.IsRemote && invoker.Policy(route.Id, isStream) is { } policy ? new ProxiedCallPolicy(policy, app.Transport, runtime.Options.MaxBodyBytes) : null;
+            var policy = route.IsRemote ? invoker.Policy(route.Id, isStream) : null;
+            using var handler = policy is null ? null : new ProxiedCallPolicy(policy, app.Transport, runtime.Options.MaxBodyBytes);
             using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
             var error = await context.RequestServices.GetRequiredService<IHttpForwarder>().SendAsync(
                 context, route.BaseAddress, underPolicy ?? app.Transport, Forwarding, new ProxyTransformer(route, TraceParent.Of(context)), context.RequestAborted);

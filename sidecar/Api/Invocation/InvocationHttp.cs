@@ -33,7 +33,8 @@ internal static class InvocationHttp
         var target = InvocationTarget.Find(context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget, context.Request.Headers)
             ?? throw NoTarget(context, runtime);
         var route = await invoker.RouteAsync(target.Id, context.RequestAborted);
-        var address = AppInvoker.Address(route, target.Method, context.Request.QueryString is { HasValue: true, Value.Length: > 1 } query ? query.Value : "");
+        var query = context.Request.QueryString.Value is { Length: > 1 } given ? given : "";
+        var address = AppInvoker.Address(route, target.Method, query);
         if (route.IsRemote && !(target.IsUtf8 && context.Request.Headers.Values.All(values => ForwardedHeaders.AreUtf8(values))))
             throw AppInvoker.NotUtf8(route.Id, "error sending message: ");
         if (HttpMethods.IsConnect(context.Request.Method))

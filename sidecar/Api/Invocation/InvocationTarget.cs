@@ -62,7 +62,7 @@ internal readonly record struct InvocationTarget(string Id, string Method, bool 
         return string.Join('/', parts);
     }
 
-    /// <summary>The path of a URL that was built from this one, as Go writes it: as it is where that is fit for a URL, else escaped anew (net/url, EscapedPath).</summary>
+    /// <summary>The path of a URL that was built from this one, as Go writes it: as it is where that is fit for a URL, else escaped anew (net/url).</summary>
     public static string Escape(string path)
     {
         if (path.All(c => char.IsAsciiLetterOrDigit(c) || "-_.~$&+,/:;=@!'()*[]%".Contains(c, StringComparison.Ordinal)))
@@ -95,7 +95,8 @@ internal readonly record struct InvocationTarget(string Id, string Method, bool 
         var length = 0;
         for (var i = 0; i < bytes.Length; i++)
         {
-            if (bytes[i] == '%' && i + 2 < bytes.Length && byte.TryParse(bytes.AsSpan(i + 1, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var escaped))
+            if (bytes[i] == '%' && i + 2 < bytes.Length
+                && byte.TryParse(bytes.AsSpan(i + 1, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var escaped))
             {
                 bytes[length++] = escaped;
                 i += 2;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using DaprOrders.Sidecar.Resiliency;
 using Grpc.Core;
 using Polly;
@@ -30,6 +31,8 @@ internal sealed class ProxiedCallPolicy(ResiliencePipeline policy, HttpMessageIn
         {
             refusal?.Dispose();
             refusal = null;
+            if (!body.CanBeSentAgain)
+                throw new AttemptFailedException("a stream that has begun cannot be made again; with metadata dapr-stream: true no policy tries to", isFinal: true);
             try
             {
                 var answer = await inner.SendAsync(request, attempt);
@@ -69,9 +72,10 @@ internal sealed class ProxiedCallPolicy(ResiliencePipeline policy, HttpMessageIn
 
         public bool CanBeSentAgain => !_isBegun || (_isWhole && _kept is not null);
 
-        protected override Task SerializeToStreamAsync(Stream stream, System.Net.TransportContext? context) => SerializeToStreamAsync(stream, context, CancellationToken.None);
+        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) =>
+            SerializeToStreamAsync(stream, context, CancellationToken.None);
 
-        protected override async Task SerializeToStreamAsync(Stream stream, System.Net.TransportContext? context, CancellationToken cancellationToken)
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
         {
             if (_isBegun)
             {

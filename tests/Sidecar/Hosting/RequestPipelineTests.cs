@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;
@@ -31,7 +32,8 @@ public sealed class RequestPipelineTests : IAsyncLifetime
     {
         using var client = new TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, _dapr["one"].HttpPort, Cancellation);
-        await client.GetStream().WriteAsync(System.Text.Encoding.ASCII.GetBytes($"{request} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n"), Cancellation);
+        var bytes = Encoding.ASCII.GetBytes($"{request} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n");
+        await client.GetStream().WriteAsync(bytes, Cancellation);
         using var reader = new StreamReader(client.GetStream());
 
         Assert.Equal(status, (await reader.ReadLineAsync(Cancellation))!.Split(' ')[1]);

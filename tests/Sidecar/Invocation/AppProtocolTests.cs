@@ -2,6 +2,7 @@ using System.Net;
 using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.Launcher;
+using Grpc.Core;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -29,9 +30,9 @@ public sealed class AppProtocolTests
                 if (context.Request.Path == "/dapr/subscribe")
                     await context.Response.WriteAsync(Subscriptions, Cancellation);
                 else if (context.Request.Path == "/orders")
-                    delivered.SetResult($"{context.Request.Protocol} {context.Request.Scheme}");
+                    delivered.SetResult(Spoken(context));
                 else if (context.Request.Path == "/echo")
-                    await context.Response.WriteAsync($"{context.Request.Protocol} {context.Request.Scheme} {await new StreamReader(context.Request.Body).ReadToEndAsync(Cancellation)}", Cancellation);
+                    await context.Response.WriteAsync($"{Spoken(context)} {await new StreamReader(context.Request.Body).ReadToEndAsync(Cancellation)}", Cancellation);
             },
             listen: listen =>
             {
@@ -51,7 +52,10 @@ public sealed class AppProtocolTests
         Assert.Equal($"{expected} hello", await called.Content.ReadAsStringAsync(Cancellation));
         Assert.Equal(HttpStatusCode.NoContent, published.StatusCode);
         Assert.Equal(expected, await delivered.Task.WaitAsync(Cancellation));
-        Assert.Contains($"\"protocol\":\"{protocol.ToString().ToLowerInvariant()}\"", await own.GetStringAsync(new Uri("/v1.0/metadata", UriKind.Relative), Cancellation), StringComparison.Ordinal);
+        var metadata = await own.GetStringAsync(new Uri("/v1.0/metadata", UriKind.Relative), Cancellation);
+        Assert.Contains($"\"protocol\":\"{protocol.ToString().ToLowerInvariant()}\"", metadata, StringComparison.Ordinal);
+
+        static string Spoken(HttpContext context) => $"{context.Request.Protocol} {context.Request.Scheme}";
     }
 
     [Fact]
@@ -63,7 +67,8 @@ public sealed class AppProtocolTests
         await dapr.Ready;
         using var channel = Sidecars.Grpc(dapr["caller"]);
 
-        using var call = channel.CreateCallInvoker().AsyncUnaryCall(ShopApp.Get, null, new(new() { { "dapr-app-id", "shop" } }, cancellationToken: Cancellation), new() { Value = "x" });
+        var toShop = new CallOptions(new() { { "dapr-app-id", "shop" } }, cancellationToken: Cancellation);
+        using var call = channel.CreateCallInvoker().AsyncUnaryCall(ShopApp.Get, null, toShop, new() { Value = "x" });
 
         Assert.Equal("got x", (await call).Value);
     }

@@ -53,7 +53,9 @@ public sealed class GrpcProxyTests : IAsyncLifetime
             return request + "!";
         };
 
-        using var call = Caller.AsyncUnaryCall(ShopApp.Get, null, new(new() { { "dapr-app-id", "shop" }, { "x-text", "a" }, { "x-bytes-bin", [0, 255, 1] } }), new() { Value = "grüße" });
+        var options = To("shop", ("x-text", "a"));
+        options.Headers!.Add("x-bytes-bin", [0, 255, 1]);
+        using var call = Caller.AsyncUnaryCall(ShopApp.Get, null, options, new() { Value = "grüße" });
 
         Assert.Equal("grüße!", (await call).Value);
         var head = await call.ResponseHeadersAsync;

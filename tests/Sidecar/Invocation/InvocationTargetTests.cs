@@ -57,7 +57,8 @@ public sealed class InvocationTargetTests
     [InlineData("/v1.0/invoke/shop/method/gr%C3%BC", true)]
     [InlineData("/v1.0/invoke/shop/method/%FC", false)]
     [InlineData("/v1.0/invoke/shop/method/%25FC", true)]
-    public void Whether_a_path_is_UTF_8_is_known(string rawTarget, bool isUtf8) => Assert.Equal(isUtf8, InvocationTarget.Find(rawTarget, new HeaderDictionary())!.Value.IsUtf8);
+    public void Whether_a_path_is_UTF_8_is_known(string rawTarget, bool isUtf8) =>
+        Assert.Equal(isUtf8, InvocationTarget.Find(rawTarget, new HeaderDictionary())!.Value.IsUtf8);
 
     [Theory]
     [InlineData("a#b", "method contains forbidden character: \"a#b\"")]

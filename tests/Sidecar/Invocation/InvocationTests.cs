@@ -65,7 +65,8 @@ public sealed class InvocationTests
         listener.Start();
         using var end = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         var answering = AnswerAsync(listener, end.Token);
-        await using var dapr = await StartAsync(Caller() with { MaxBodyBytes = 64 << 20 }, Sidecars.App("shop") with { AppPort = ((IPEndPoint)listener.LocalEndpoint).Port });
+        var shop = Sidecars.App("shop") with { AppPort = ((IPEndPoint)listener.LocalEndpoint).Port };
+        await using var dapr = await StartAsync(Caller() with { MaxBodyBytes = 64 << 20 }, shop);
         using var client = Sidecars.Http(dapr["caller"]);
 
         foreach (var size in new[] { 0, 30 << 20, 0, 30 << 20, 0 })

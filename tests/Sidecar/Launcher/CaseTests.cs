@@ -144,8 +144,9 @@ public sealed class CaseTests : IAsyncDisposable
         await using var redis = await RedisServer.StartAsync(TestContext.Current.CancellationToken);
         var port = PortOfAnAppThatRunsAlready("pubsub-redis");
         _workspace.Write("res/a.yaml", File.ReadAllText(_workspace.PathOf("res/a.yaml")).Replace("localhost:6379", redis.Address, StringComparison.Ordinal));
+        const string Subscriptions = """[{"pubsubname":"pubsub","topic":"orders","route":"/orders"}]""";
         await using var app = await TestApp.StartAsync(
-            context => context.Request.Path == "/dapr/subscribe" ? context.Response.WriteAsync("""[{"pubsubname":"pubsub","topic":"orders","route":"/orders"}]""") : Task.CompletedTask, port);
+            context => context.Request.Path == "/dapr/subscribe" ? context.Response.WriteAsync(Subscriptions) : Task.CompletedTask, port);
         await StartReadyAsync();
 
         using var published = await _http.PostAsync(
