@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using System.Text.Json;
 using EmbeddedSidecar.Formats;
 using Microsoft.AspNetCore.Http.Features;
@@ -10,7 +11,10 @@ internal static class RequestBody
     /// <summary>What is sent beyond the limit is read all the same, up to this many times the limit, so that the caller gets to read the answer.</summary>
     private const int PatienceFactor = 16;
 
-    /// <exception cref="BadHttpRequestException">The body is larger than the sidecar's limit (413), or broke off.</exception>
+    /// <summary>daprd's word for a body over the limit.</summary>
+    public const string TooLarge = "stream too large";
+
+    /// <exception cref="BadHttpRequestException">The body is larger than the sidecar's limit (413, with daprd's text), or broke off.</exception>
     public static async Task<ReadOnlyMemory<byte>> ReadAsync(HttpContext context)
     {
         var limit = LetMoreThrough(context);
@@ -18,7 +22,7 @@ internal static class RequestBody
         using var buffer = new MemoryStream((int)Math.Min(context.Request.ContentLength ?? 0, 1 << 20));
         for (var length = 0L; ;)
         {
-            var result = await reader.ReadAsync(context.RequestAborted);
+            var result = await ReadAsync(reader, context.RequestAborted);
             length += result.Buffer.Length;
             if (length <= limit)
             {
@@ -31,7 +35,19 @@ internal static class RequestBody
                 continue;
             return length <= limit
                 ? new ReadOnlyMemory<byte>(buffer.GetBuffer(), 0, (int)buffer.Length)
-                : throw new BadHttpRequestException($"the body has {length} bytes, the limit is {limit}", StatusCodes.Status413PayloadTooLarge);
+                : throw new BadHttpRequestException(length == limit + 1 ? "unexpected EOF" : TooLarge, StatusCodes.Status413PayloadTooLarge);
+        }
+    }
+
+    private static async ValueTask<ReadResult> ReadAsync(PipeReader body, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await body.ReadAsync(cancellationToken);
+        }
+        catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
+        {
+            throw new BadHttpRequestException(TooLarge, e.StatusCode, e);
         }
     }
 

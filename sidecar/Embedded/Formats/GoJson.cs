@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
+using System.Text.Unicode;
 
 namespace EmbeddedSidecar.Formats;
 
@@ -19,6 +20,9 @@ internal static class GoJson
 
     private static readonly SearchValues<byte> Escaped = SearchValues.Create(
         [.. Enumerable.Range(0, 0x20).Select(control => (byte)control), (byte)'"', (byte)'\\', (byte)'<', (byte)'>', (byte)'&', 0xE2]);
+
+    /// <summary>What Go may write in another way.</summary>
+    private static readonly SearchValues<byte> NotPlain = SearchValues.Create([(byte)'\\', (byte)'<', (byte)'>', (byte)'&', 0xE2]);
 
     public static JsonDocumentOptions DocumentOptions => new() { MaxDepth = MaxDepth };
 
@@ -93,6 +97,62 @@ internal static class GoJson
         return fields;
     }
 
+    /// <summary>
+    /// A JSON value as Go writes what it has read with its numbers left as they are: of a name that comes twice the last field counts, escapes and what
+    /// is no UTF-8 are gone. False where it is not one JSON value and nothing else.
+    /// </summary>
+    /// <param name="normal">The same bytes where there is nothing to change; white space, and the order of fields, are not looked at.</param>
+    public static bool TryNormalize(ReadOnlyMemory<byte> json, out ReadOnlyMemory<byte> normal)
+    {
+        normal = json;
+        try
+        {
+            var isPlain = json.Span.IndexOfAny(NotPlain) < 0 && Utf8.IsValid(json.Span);
+            if (NamesAreUnique(json.Span) && isPlain)
+                return true;
+            using var document = JsonDocument.Parse(json, DocumentOptions);
+            var written = new ArrayBufferWriter<byte>(json.Length);
+            Write(written, document.RootElement, keepNumbers: true);
+            normal = written.WrittenMemory;
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Says no also of large objects, whose names are not compared.</summary>
+    /// <exception cref="JsonException">It is not one JSON value.</exception>
+    private static bool NamesAreUnique(ReadOnlySpan<byte> json)
+    {
+        const int Compared = 64;
+        var (names, begins, areUnique) = (new List<int>(), new Stack<int>(), true);
+        var reader = new Utf8JsonReader(json, ReaderOptions);
+        while (reader.Read())
+        {
+            switch (reader.TokenType)
+            {
+                case JsonTokenType.StartObject:
+                    begins.Push(names.Count);
+                    break;
+                case JsonTokenType.EndObject:
+                    names.RemoveRange(begins.Peek(), names.Count - begins.Pop());
+                    break;
+                case JsonTokenType.PropertyName when areUnique:
+                    var hash = new HashCode();
+                    hash.AddBytes(reader.ValueSpan);
+                    var name = hash.ToHashCode();
+                    var siblings = CollectionsMarshal.AsSpan(names)[begins.Peek()..];
+                    areUnique = siblings.Length < Compared && !siblings.Contains(name);
+                    names.Add(name);
+                    break;
+            }
+        }
+
+        return areUnique;
+    }
+
     /// <summary>One JSON value and nothing else.</summary>
     public static bool IsValid(ReadOnlySpan<byte> json)
     {
@@ -135,12 +195,12 @@ internal static class GoJson
     public static byte[] Reencode(JsonElement element)
     {
         var json = new ArrayBufferWriter<byte>(256);
-        Write(json, element);
+        Write(json, element, keepNumbers: false);
         return json.WrittenSpan.ToArray();
     }
 
     /// <summary>Keeps what is open itself: a value may be nested deeper than a thread's stack allows.</summary>
-    private static void Write(ArrayBufferWriter<byte> json, JsonElement element)
+    private static void Write(ArrayBufferWriter<byte> json, JsonElement element, bool keepNumbers)
     {
         var open = new Stack<(IEnumerator<(string? Name, JsonElement Value)> Items, byte Close)>();
         Begin(element);
@@ -178,16 +238,19 @@ internal static class GoJson
                     open.Push((value.EnumerateArray().Select(item => ((string?)null, item)).GetEnumerator(), (byte)']'));
                     return true;
                 default:
-                    WriteScalar(json, value);
+                    WriteScalar(json, value, keepNumbers);
                     return false;
             }
         }
     }
 
-    private static void WriteScalar(ArrayBufferWriter<byte> json, JsonElement value)
+    private static void WriteScalar(ArrayBufferWriter<byte> json, JsonElement value, bool keepNumbers)
     {
         switch (value.ValueKind)
         {
+            case JsonValueKind.Number when keepNumbers:
+                json.Write(JsonMarshal.GetRawUtf8Value(value));
+                break;
             case JsonValueKind.Number when value.GetDouble() is var number:
                 json.Write(double.IsFinite(number)
                     ? Encoding.ASCII.GetBytes(Number(number))
@@ -208,10 +271,51 @@ internal static class GoJson
         }
     }
 
-    public static void WriteString(IBufferWriter<byte> json, string text)
+    public static void WriteString(IBufferWriter<byte> json, string text) => WriteString(json, Encoding.UTF8.GetBytes(text));
+
+    /// <summary>A text that need not be UTF-8: what is none is written as an escape.</summary>
+    public static void WriteText(Utf8JsonWriter json, ReadOnlySpan<byte> text)
+    {
+        if (text.IndexOfAny(Escaped) < 0 && Utf8.IsValid(text))
+        {
+            json.WriteStringValue(text);
+            return;
+        }
+
+        var written = new ArrayBufferWriter<byte>(text.Length + 64);
+        WriteString(written, text);
+        json.WriteRawValue(written.WrittenSpan, skipInputValidation: true);
+    }
+
+    private static void WriteString(IBufferWriter<byte> json, ReadOnlySpan<byte> text)
     {
         json.Write("\""u8);
-        var rest = Encoding.UTF8.GetBytes(text).AsSpan();
+        for (var rest = text; !rest.IsEmpty;)
+        {
+            var valid = ValidLength(rest);
+            WriteValid(json, rest[..valid]);
+            rest = rest[valid..];
+            if (rest.IsEmpty)
+                break;
+            json.Write("\\ufffd"u8);
+            rest = rest[1..];
+        }
+
+        json.Write("\""u8);
+    }
+
+    private static int ValidLength(ReadOnlySpan<byte> text)
+    {
+        if (Utf8.IsValid(text))
+            return text.Length;
+        var length = 0;
+        while (Rune.DecodeFromUtf8(text[length..], out _, out var read) == OperationStatus.Done)
+            length += read;
+        return length;
+    }
+
+    private static void WriteValid(IBufferWriter<byte> json, ReadOnlySpan<byte> rest)
+    {
         while (!rest.IsEmpty)
         {
             var plain = rest.IndexOfAny(Escaped);
@@ -225,8 +329,6 @@ internal static class GoJson
             rest = rest[plain..];
             rest = rest[WriteEscaped(json, rest)..];
         }
-
-        json.Write("\""u8);
     }
 
     /// <summary>A double as Go's JSON writes it: plain from 1e-6 up to 1e21, with an exponent (1e-7, 1e+21) outside.</summary>

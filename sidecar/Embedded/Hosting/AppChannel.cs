@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using System.Text;
 using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Metrics;
@@ -122,6 +123,11 @@ internal sealed class AppChannel : IDisposable
 
     private sealed class AppCallHandler : DelegatingHandler
     {
+        private static readonly TimeSpan PatienceWithUnread = TimeSpan.FromSeconds(5);
+
+        /// <summary>By the call that is being sent: the connection that did not take all of it.</summary>
+        private static readonly AsyncLocal<StrongBox<EarlyAnswerStream?>> HalfSent = new();
+
         private readonly SidecarMetrics _metrics;
         private readonly BeforeSidecarCall? _before;
         private readonly string _appId;
@@ -140,10 +146,14 @@ internal sealed class AppChannel : IDisposable
 #pragma warning disable CA5359 // An application beside its sidecar has a certificate of its own making, if any: daprd takes whatever it shows.
                 SslOptions = new SslClientAuthenticationOptions { RemoteCertificateValidationCallback = (_, _, _, _) => true },
 #pragma warning restore CA5359
+                // Without one the client of gRPC would set its own, which serves no other calls than its own: not those that are proxied.
+                ConnectCallback = options.AppProtocol is AppProtocol.Grpc or AppProtocol.Grpcs ? ConnectAsync : null,
                 ActivityHeadersPropagator = null,
                 RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
                 ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
-                PlaintextStreamFilter = (context, _) => new(new EarlyAnswerStream(context.PlaintextStream)),
+                PlaintextStreamFilter = (context, _) => new(context.NegotiatedHttpVersion.Major == 1
+                    ? new EarlyAnswerStream(context.PlaintextStream, PatienceWithUnread, HalfSentTo)
+                    : context.PlaintextStream),
             })
         {
             _metrics = metrics;
@@ -175,16 +185,45 @@ internal sealed class AppChannel : IDisposable
             base.Dispose(disposing);
         }
 
+        private static void HalfSentTo(EarlyAnswerStream connection)
+        {
+            if (HalfSent.Value is { } call)
+                call.Value = connection;
+        }
+
+        private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
+        {
+            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            try
+            {
+                await socket.ConnectAsync(context.DnsEndPoint, cancellationToken);
+                return new NetworkStream(socket, ownsSocket: true);
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
+        }
+
         /// <summary>A call without an answer counts as one with 500 (pkg/channel/http/http_channel.go).</summary>
         private async Task<HttpResponseMessage> SendAndCountAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
             var status = (int)HttpStatusCode.InternalServerError;
+            var halfSent = HalfSent.Value = new();
             try
             {
                 if (_before is not null)
                     await ShowAsync(_before, request, cancellationToken);
                 var answer = await base.SendAsync(request, cancellationToken);
                 status = (int)answer.StatusCode;
+                // It would take the next request for the rest of this one.
+                if (halfSent.Value is { } connection)
+                {
+                    await answer.Content.LoadIntoBufferAsync(LargestAnswer, cancellationToken);
+                    await connection.DisposeAsync();
+                }
+
                 return answer;
             }
             finally

@@ -1,11 +1,23 @@
 namespace EmbeddedSidecar.Hosting;
 
 /// <summary>
-/// A connection to an application that may answer before it has read the request, and close (413 to a body that is too large). What can no longer be
-/// written is dropped, and reading tells how it went: the client of .NET writes all of a request before it reads, and would tell the failed write instead.
+/// A connection of HTTP/1.1 to an application that may answer before it has read the request, and then close (413 to a body that is too large) or read
+/// no further. What can no longer be written is dropped, and reading tells how it went: the client of .NET writes all of a request before it looks at
+/// the answer, and would tell the failed write instead, or wait for ever.
 /// </summary>
-internal sealed class EarlyAnswerStream(Stream connection) : Stream
+/// <param name="connection">Is closed with this stream.</param>
+/// <param name="patience">So long an application that has begun to answer may leave what is sent to it unread.</param>
+/// <param name="gaveUp">Told once when a part of a request was dropped: after its answer the connection is of no more use.</param>
+internal sealed class EarlyAnswerStream(Stream connection, TimeSpan patience, Action<EarlyAnswerStream> gaveUp) : Stream
 {
+    private readonly Lock _lock = new();
+    private readonly byte[] _buffer = new byte[16 * 1024];
+    private Task<int>? _reading;
+    private Memory<byte> _read;
+    private bool _isWriting;
+    private volatile bool _hasAnswered;
+    private bool _hasGivenUp;
+
     public override bool CanRead => true;
 
     public override bool CanSeek => false;
@@ -20,33 +32,39 @@ internal sealed class EarlyAnswerStream(Stream connection) : Stream
         set => throw new NotSupportedException();
     }
 
-    public override int Read(Span<byte> buffer) => connection.Read(buffer);
+    public override int Read(byte[] buffer, int offset, int count) => ReadAsync(buffer.AsMemory(offset, count)).AsTask().GetAwaiter().GetResult();
 
-    public override int Read(byte[] buffer, int offset, int count) => connection.Read(buffer, offset, count);
-
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => connection.ReadAsync(buffer, cancellationToken);
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        connection.ReadAsync(buffer, offset, count, cancellationToken);
-
-    public override void Write(ReadOnlySpan<byte> buffer)
+    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        try
+        _isWriting = false;
+        if (_read.IsEmpty)
         {
-            connection.Write(buffer);
+            var count = await Reading().WaitAsync(cancellationToken);
+            if (buffer.IsEmpty)
+                return 0;
+            lock (_lock)
+                (_read, _reading) = (_buffer.AsMemory(0, count), null);
         }
-        catch (IOException)
-        {
-            // Reading tells.
-        }
+
+        var length = Math.Min(_read.Length, buffer.Length);
+        _read[..length].CopyTo(buffer);
+        _read = _read[length..];
+        return length;
     }
 
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override void Write(byte[] buffer, int offset, int count) => WriteAsync(buffer.AsMemory(offset, count)).AsTask().GetAwaiter().GetResult();
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        if (!_isWriting)
+            (_isWriting, _hasAnswered) = (true, false);
+        if (_hasGivenUp)
+            return ValueTask.CompletedTask;
         var writing = connection.WriteAsync(buffer, cancellationToken);
-        return writing.IsCompletedSuccessfully ? writing : WaitAsync(writing);
+        return writing.IsCompletedSuccessfully ? writing : WaitAsync(writing.AsTask());
     }
 
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
@@ -67,13 +85,45 @@ internal sealed class EarlyAnswerStream(Stream connection) : Stream
         base.Dispose(disposing);
     }
 
-    private static async ValueTask WaitAsync(ValueTask writing)
+    /// <summary>One at a time: the client may be reading already, for the end of an idle connection.</summary>
+    private Task<int> Reading()
+    {
+        lock (_lock)
+            return _reading ??= ReadAsync();
+
+        async Task<int> ReadAsync()
+        {
+            var count = await connection.ReadAsync(_buffer);
+            _hasAnswered = true;
+            return count;
+        }
+    }
+
+    /// <summary>While the application does not take what is written, it is looked whether it answers.</summary>
+    private async ValueTask WaitAsync(Task writing)
+    {
+        if (!_hasAnswered && _read.IsEmpty)
+            await Task.WhenAny(writing, Reading());
+        if (!writing.IsCompleted)
+            await Task.WhenAny(writing, Task.Delay(patience));
+        var end = EndAsync(writing);
+        if (writing.IsCompleted)
+        {
+            await end;
+            return;
+        }
+
+        _hasGivenUp = true;
+        gaveUp(this);
+    }
+
+    private static async Task EndAsync(Task writing)
     {
         try
         {
             await writing;
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
             // Reading tells.
         }

@@ -1,9 +1,11 @@
 using System.Security.Cryptography;
 using System.Text;
-using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Api.Invocation;
+using EmbeddedSidecar.Api;
+using EmbeddedSidecar.Formats;
 using Grpc.AspNetCore.Server;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Routing.Patterns;
 
 namespace EmbeddedSidecar.Hosting;
 
@@ -58,13 +60,29 @@ internal static class RequestPipeline
 
     private static Task GuardHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, CrossOrigin? crossOrigin)
     {
+        if (InvocationTarget.InvalidEscape(RequestPath.Raw(context)) is not null)
+        {
+            context.Response.Headers.Connection = "close";
+            context.Response.ContentType = "text/plain; charset=utf-8";
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            return context.Response.WriteAsync("400 Bad Request", context.RequestAborted);
+        }
+
         context.Request.Path = Clean(new(RequestPath.WithSpaces(context.Request.Path.Value!, RequestPath.Raw(context))));
         var path = context.Request.Path.Value!;
+        if (context.Request.Headers.Expect.Count > 0 && !context.Request.Headers.Expect.ToString().Equals("100-continue", StringComparison.OrdinalIgnoreCase))
+        {
+            context.Response.StatusCode = StatusCodes.Status417ExpectationFailed;
+            return Task.CompletedTask;
+        }
+
         // As daprd, no trace begins with what only looks like a question for the health.
         if (!path.StartsWith(Health, StringComparison.Ordinal) && !RequestPath.Raw(context).StartsWith(Health, StringComparison.Ordinal))
         {
+            if (Baggage.Problem(string.Join(',', context.Request.Headers.Baggage.AsEnumerable())) is { } problem)
+                return PlainTextAsync(context, StatusCodes.Status400BadRequest, $"invalid baggage header: {problem}\n");
             context.Response.Headers["traceparent"] = TraceParent.Of(context);
-            if (TraceParent.StateOf(context) is { Length: > 0 } traceState && Ascii.IsValid(traceState))
+            if (TraceParent.StateOf(context) is { Length: > 0 } traceState)
                 context.Response.Headers["tracestate"] = traceState;
         }
 
@@ -82,12 +100,20 @@ internal static class RequestPipeline
     /// <summary>What is no route, or none that is allowed, may still name an application.</summary>
     private static Task CallRouteAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, RequestDelegate invocation)
     {
-        if (context.GetEndpoint() is RouteEndpoint route && !IsMethod(route) && runtime.ApiAccess.Allows(route))
+        if (context.GetEndpoint() is RouteEndpoint route && !IsMethod(route) && IsSpelledSo(route, context.Request.Path) && runtime.ApiAccess.Allows(route))
             return next(context);
 
         return runtime.ApiAccess.AllowsInvocation
             ? invocation(context)
             : PlainTextAsync(context, StatusCodes.Status404NotFound, "404 page not found\n");
+    }
+
+    /// <summary>To daprd's routes the case matters.</summary>
+    private static bool IsSpelledSo(RouteEndpoint route, PathString path)
+    {
+        var words = path.Value!.Split('/');
+        return route.RoutePattern.PathSegments.Index().All(segment =>
+            segment.Item.Parts is not [RoutePatternLiteralPart literal] || literal.Content == words[segment.Index + 1]);
     }
 
     private static Task GuardGrpcAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 
 namespace EmbeddedSidecar.Hosting;
 
@@ -6,9 +7,12 @@ namespace EmbeddedSidecar.Hosting;
 /// The W3C trace context of a call into the sidecar: the caller's trace with a span of the sidecar's own, or a new trace. Answered in the
 /// <c>Traceparent</c> header, and handed on with what the call leads to (events, calls to the application).
 /// </summary>
-internal static class TraceParent
+internal static partial class TraceParent
 {
     private const string Header = "traceparent";
+    private const string StateHeader = "tracestate";
+    private const int LongestState = 512;
+    private const int MostMembers = 32;
 
     /// <summary>The trace context of this call, for instance 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01.</summary>
     public static string Of(HttpContext context)
@@ -21,8 +25,12 @@ internal static class TraceParent
         return traceParent;
     }
 
-    /// <summary>The tracestate that came with the call; empty when there was none.</summary>
-    public static string StateOf(HttpContext context) => context.Request.Headers["tracestate"].ToString();
+    /// <summary>The tracestate that came with the call; empty where it, or the traceparent that it belongs to, cannot be read.</summary>
+    public static string StateOf(HttpContext context)
+    {
+        var state = context.Request.Headers[StateHeader].ToString();
+        return state.Length > 0 && IsState(state) && ActivityContext.TryParse(context.Request.Headers[Header], null, out _) ? state : "";
+    }
 
     /// <summary>A new span in the given trace, or in a new one when there is none that can be read.</summary>
     public static string Continue(string? incoming)
@@ -32,4 +40,18 @@ internal static class TraceParent
             ? $"00-{parent.TraceId}-{span}-{(parent.TraceFlags.HasFlag(ActivityTraceFlags.Recorded) ? "01" : "00")}"
             : $"00-{ActivityTraceId.CreateRandom()}-{span}-01";
     }
+
+    /// <summary>W3C Trace Context, 3.3.1.</summary>
+    private static bool IsState(string state)
+    {
+        if (state.Length > LongestState)
+            return false;
+        var members = state.Split(',', StringSplitOptions.TrimEntries);
+        return members.Length <= MostMembers
+            && members.All(member => Member().IsMatch(member))
+            && members.DistinctBy(member => member[..member.IndexOf('=', StringComparison.Ordinal)]).Count() == members.Length;
+    }
+
+    [GeneratedRegex("^(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})=[ -+--<>-~]{0,255}[!-+--<>-~]$")]
+    private static partial Regex Member();
 }

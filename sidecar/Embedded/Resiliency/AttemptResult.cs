@@ -8,12 +8,16 @@ namespace EmbeddedSidecar.Resiliency;
 /// A failure with the status code that a retry policy's <c>matching</c> may ask for: thrown by an attempt whose answer is not
 /// an <see cref="HttpResponseMessage"/> and not an <see cref="RpcException"/>.
 /// </summary>
-internal sealed class AttemptFailedException(string message, int? httpStatus = null, StatusCode? grpcStatus = null, Exception? inner = null)
+/// <param name="isFinal">It cannot be tried again, whatever the policy says.</param>
+internal sealed class AttemptFailedException(
+    string message, int? httpStatus = null, StatusCode? grpcStatus = null, Exception? inner = null, bool isFinal = false)
     : Exception(message, inner)
 {
     public int? HttpStatus { get; } = httpStatus;
 
     public StatusCode? GrpcStatus { get; } = grpcStatus;
+
+    public bool IsFinal { get; } = isFinal;
 }
 
 /// <summary>What an attempt came to, seen by retries and breakers.</summary>
@@ -28,7 +32,7 @@ internal readonly record struct AttemptResult(bool Failed, bool Retriable, int? 
         null => result is HttpResponseMessage answer && (int)answer.StatusCode is < 200 or >= 400
             ? new(true, true, (int)answer.StatusCode, null)
             : Success,
-        AttemptFailedException failure => new(true, true, failure.HttpStatus, failure.GrpcStatus),
+        AttemptFailedException failure => new(true, !failure.IsFinal, failure.HttpStatus, failure.GrpcStatus),
         RpcException failure => new(true, true, null, failure.StatusCode),
         CircuitBreakerOpenException => new(true, false, null, null),
         // A refused ETag is an answer: asking again gets the same one, and it says nothing against the store.

@@ -28,6 +28,34 @@ public sealed class GoJsonTests
     }
 
     [Theory]
+    [InlineData("""{"b":1.0,"a":-0,"n":12345678901234567890,"x":1e400}""", """{"b":1.0,"a":-0,"n":12345678901234567890,"x":1e400}""")]
+    [InlineData("""{"b":1.0,"a":1,"a":1e400}""", """{"a":1e400,"b":1.0}""")]
+    [InlineData("""[{"a":1},{"a":2,"c":{"a":3}}]""", """[{"a":1},{"a":2,"c":{"a":3}}]""")]
+    [InlineData("\"\\ud800 <\\u00e9>\"", "\"\ufffd \\u003cé\\u003e\"")]
+    [InlineData("01", null)]
+    [InlineData("{} {}", null)]
+    [InlineData("", null)]
+    public void A_published_value_keeps_its_numbers_and_loses_what_go_does_not_keep(string json, string? expected) =>
+        Assert.Equal(expected, GoJson.TryNormalize(Encoding.UTF8.GetBytes(json), out var normal) ? Encoding.UTF8.GetString(normal.Span) : null);
+
+    [Fact]
+    public void Bytes_that_are_no_UTF_8_are_replaced_one_by_one()
+    {
+        Assert.True(GoJson.TryNormalize(new byte[] { (byte)'"', 0xFC, 0xDF, (byte)'e', (byte)'"' }, out var normal));
+        Assert.Equal("\"\ufffd\ufffde\"", Encoding.UTF8.GetString(normal.Span));
+    }
+
+    [Fact]
+    public void The_fields_of_a_large_object_are_those_that_came_last()
+    {
+        var json = "{" + string.Join(',', Enumerable.Range(0, 500).Select(n => $"\"k{n % 250:000}\":{n}")) + "}";
+
+        Assert.True(GoJson.TryNormalize(Encoding.UTF8.GetBytes(json), out var normal));
+
+        Assert.Equal("{" + string.Join(',', Enumerable.Range(0, 250).Select(n => $"\"k{n:000}\":{n + 250}")) + "}", Encoding.UTF8.GetString(normal.Span));
+    }
+
+    [Theory]
     [InlineData("", "EOF")]
     [InlineData("{", "unexpected EOF")]
     [InlineData("[1,", "unexpected EOF")]

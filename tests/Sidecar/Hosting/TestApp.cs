@@ -1,7 +1,9 @@
+using System.Net;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;
 
@@ -18,10 +20,10 @@ internal sealed class TestApp : IAsyncDisposable
     /// <summary>The headers of the last call.</summary>
     public IHeaderDictionary LastHeaders { get; private set; } = new HeaderDictionary();
 
-    public static async Task<TestApp> StartAsync(Func<HttpContext, Task> answer, int port = 0)
+    public static async Task<TestApp> StartAsync(Func<HttpContext, Task> answer, int port = 0, Action<ListenOptions>? listen = null)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().UseUrls($"http://127.0.0.1:{port}");
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen ?? (_ => { })));
         var app = new TestApp(builder.Build());
         app._server.Run(async context =>
         {

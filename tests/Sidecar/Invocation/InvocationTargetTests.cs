@@ -45,6 +45,22 @@ public sealed class InvocationTargetTests
     public void Paths_are_cleaned(string method, string cleaned) => Assert.Equal(cleaned, InvocationTarget.Normalize(method));
 
     [Theory]
+    [InlineData("a\\b", "a%5Cb")]
+    [InlineData("a b", "a%20b")]
+    [InlineData("a%20b", "a%20b")]
+    [InlineData("gr\u00fc\u00dfe/a+b", "gr%C3%BC%C3%9Fe/a+b")]
+    [InlineData("a;v=1/(b)*", "a;v=1/(b)*")]
+    [InlineData("%FC", "%FC")]
+    public void Paths_are_escaped_as_go_does(string path, string escaped) => Assert.Equal(escaped, InvocationTarget.Escape(path));
+
+    [Theory]
+    [InlineData("/v1.0/invoke/shop/method/gr%C3%BC", true)]
+    [InlineData("/v1.0/invoke/shop/method/%FC", false)]
+    [InlineData("/v1.0/invoke/shop/method/%25FC", true)]
+    public void Whether_a_path_is_UTF_8_is_known(string rawTarget, bool isUtf8) =>
+        Assert.Equal(isUtf8, InvocationTarget.Find(rawTarget, new HeaderDictionary())!.Value.IsUtf8);
+
+    [Theory]
     [InlineData("a#b", "method contains forbidden character: \"a#b\"")]
     [InlineData("a?b", "method contains forbidden character: \"a?b\"")]
     [InlineData("a\nb", "method contains control character at position 1: \"a\\nb\"")]

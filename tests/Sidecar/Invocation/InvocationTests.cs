@@ -56,6 +56,62 @@ public sealed class InvocationTests
     }
 
     [Fact]
+    public async Task An_app_that_answers_and_neither_reads_on_nor_closes_is_heard_and_can_be_called_again()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        // A large window would take the request without anybody reading it.
+        listener.Server.ReceiveBufferSize = 4096;
+        listener.Start();
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        var answering = AnswerAsync(listener, end.Token);
+        var shop = Sidecars.App("shop") with { AppPort = ((IPEndPoint)listener.LocalEndpoint).Port };
+        await using var dapr = await StartAsync(Caller() with { MaxBodyBytes = 64 << 20 }, shop);
+        using var client = Sidecars.Http(dapr["caller"]);
+
+        foreach (var size in new[] { 0, 30 << 20, 0, 30 << 20, 0 })
+        {
+            using var answer = await client.PostAsync(
+                new Uri("/v1.0/invoke/shop/method/x", UriKind.Relative), new ByteArrayContent(new byte[size]), TestContext.Current.CancellationToken);
+            Assert.Equal("ok", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        }
+
+        await end.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => answering);
+    }
+
+    /// <summary>Answers as soon as it has read the head of a request, and reads none of its body.</summary>
+    private static async Task AnswerAsync(TcpListener listener, CancellationToken end)
+    {
+        var clients = new List<TcpClient>();
+        try
+        {
+            while (true)
+            {
+                clients.Add(await listener.AcceptTcpClientAsync(end));
+                _ = AnswerAsync(clients[^1].GetStream());
+            }
+        }
+        finally
+        {
+            clients.ForEach(client => client.Dispose());
+        }
+
+        async Task AnswerAsync(NetworkStream stream)
+        {
+            using var reader = new StreamReader(stream, bufferSize: 128);
+            while (await reader.ReadLineAsync(end) is not null)
+            {
+                var hasBody = false;
+                while (await reader.ReadLineAsync(end) is { Length: > 0 } header)
+                    hasBody |= header.StartsWith("Content-Length: 3", StringComparison.Ordinal);
+                await stream.WriteAsync("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"u8.ToArray(), end);
+                if (hasBody)
+                    return;
+            }
+        }
+    }
+
+    [Fact]
     public async Task Basic_credentials_may_name_the_application()
     {
         await using var shop = await StartAppAsync(context => context.Response.WriteAsync($"{context.Request.Path}{context.Request.QueryString}"));

@@ -3,6 +3,9 @@ using System.Net.Sockets;
 using System.Text.Json;
 using DaprOrders.Sidecar.Launcher;
 using DaprOrders.Sidecar.Tests.Hosting;
+using DaprOrders.Sidecar.Tests.Invocation;
+using DaprOrders.Tests.Servers;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 
 namespace DaprOrders.Sidecar.Tests.Launcher;
@@ -108,6 +111,53 @@ public sealed class CaseTests : IAsyncDisposable
     }
 
     [Theory]
+    [InlineData("app-protocol-https")]
+    [InlineData("app-ssl")]
+    public async Task An_app_that_speaks_TLS_is_called_whatever_its_certificate(string name)
+    {
+        var port = PortOfAnAppThatRunsAlready(name);
+        using var certificate = SelfSigned.Certificate();
+        await using var app = await TestApp.StartAsync(context => context.Response.WriteAsync(context.Request.Scheme), port, listen => listen.UseHttps(certificate));
+
+        await StartReadyAsync();
+
+        Assert.Equal("https", await (await GetAsync("a", "hello")).Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task An_app_that_speaks_gRPC_is_called_so()
+    {
+        await using var app = await ShopApp.StartAsync(PortOfAnAppThatRunsAlready("app-protocol-grpc"));
+
+        await StartReadyAsync();
+
+        using var channel = Sidecars.Grpc(_system!.Dapr["a"]);
+        using var call = channel.CreateCallInvoker().AsyncUnaryCall(
+            ShopApp.Get, null, new(new() { { "dapr-app-id", "a" } }, cancellationToken: TestContext.Current.CancellationToken), new() { Value = "x" });
+        Assert.Equal("got x", (await call).Value);
+    }
+
+    [Fact]
+    public async Task An_app_gets_its_events_from_a_redis()
+    {
+        ServerProgram.Require(RedisServer.Missing);
+        await using var redis = await RedisServer.StartAsync(TestContext.Current.CancellationToken);
+        var port = PortOfAnAppThatRunsAlready("pubsub-redis");
+        _workspace.Write("res/a.yaml", File.ReadAllText(_workspace.PathOf("res/a.yaml")).Replace("localhost:6379", redis.Address, StringComparison.Ordinal));
+        const string Subscriptions = """[{"pubsubname":"pubsub","topic":"orders","route":"/orders"}]""";
+        await using var app = await TestApp.StartAsync(
+            context => context.Request.Path == "/dapr/subscribe" ? context.Response.WriteAsync(Subscriptions) : Task.CompletedTask, port);
+        await StartReadyAsync();
+
+        using var published = await _http.PostAsync(
+            new Uri($"http://127.0.0.1:{_system!.Dapr["a"].HttpPort}/v1.0/publish/pubsub/orders"), new StringContent("x"), TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.NoContent, published.StatusCode);
+        Assert.Equal(
+            ["GET /dapr/config", "GET /dapr/subscribe", "POST /orders"], [await app.NextCallAsync(), await app.NextCallAsync(), await app.NextCallAsync()]);
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public async Task An_app_that_answers_before_it_has_read_a_large_body_and_closes_is_heard(bool chunked)
@@ -174,6 +224,15 @@ public sealed class CaseTests : IAsyncDisposable
         await GetAsync("a", "hello");
 
         Assert.Equal(["GET /dapr/config", "GET /dapr/subscribe", "GET /hello"], [await app.NextCallAsync(), await app.NextCallAsync(), await app.NextCallAsync()]);
+    }
+
+    /// <summary>A case whose app this process brings: the run file starts none.</summary>
+    private int PortOfAnAppThatRunsAlready(string name)
+    {
+        _workspace.WithCase(name);
+        var lines = File.ReadAllLines(_workspace.RunFile).Where(line => !line.Contains("command:", StringComparison.Ordinal));
+        _workspace.Write("dapr.yaml", string.Join('\n', lines) + "\n");
+        return _workspace.Plan().RunFile.Apps[0].AppPort;
     }
 
     private async Task StartReadyAsync() => await (await StartAsync()).Ready.WaitAsync(TestContext.Current.CancellationToken);

@@ -42,6 +42,8 @@ public sealed record Expectations(
             step!["got"] = WithTexts(step["got"]!, difference.Texts!);
         foreach (var app in difference.Without ?? [])
             Remove(app, content);
+        foreach (var step in difference.Sooner ?? [])
+            RemoveTimes(content["steps"]![step - 1]!.AsObject());
         if (difference.AnyOrder)
             content["about"] = difference.Reason;
         return new Recording(recording.Id, content);
@@ -51,6 +53,13 @@ public sealed record Expectations(
     {
         foreach (var (part, name) in new[] { ("apps", "id"), ("steps", "app"), ("start", "app") })
             content[part]!.AsArray().RemoveAll(one => (string?)one![name] == app);
+    }
+
+    private static void RemoveTimes(JsonObject step)
+    {
+        step["got"]?.AsObject().Remove("ms");
+        foreach (var one in step["parallel"]?.AsArray() ?? [])
+            RemoveTimes(one!.AsObject());
     }
 
     private static JsonNode? WithTexts(JsonNode? node, IReadOnlyDictionary<string, string> texts) => node switch
@@ -65,6 +74,12 @@ public sealed record Expectations(
 /// <param name="Instead">By the number of the step: the whole of what it gets. 0 is the start.</param>
 /// <param name="Texts">Texts of daprd in what any step gets, and ours.</param>
 /// <param name="Without">Apps that are left out with all their steps: their sidecars do not start.</param>
+/// <param name="Sooner">Steps that need not take as long as they took with daprd.</param>
 /// <param name="AnyOrder">The recorded order of calls is one of those that chance gives.</param>
 public sealed record DeliberateDifference(
-    string Reason, IReadOnlyDictionary<int, JsonObject>? Instead, IReadOnlyDictionary<string, string>? Texts, IReadOnlyList<string>? Without, bool AnyOrder = false);
+    string Reason,
+    IReadOnlyDictionary<int, JsonObject>? Instead,
+    IReadOnlyDictionary<string, string>? Texts,
+    IReadOnlyList<string>? Without,
+    IReadOnlyList<int>? Sooner,
+    bool AnyOrder = false);

@@ -20,7 +20,7 @@ public sealed class ExpectationsTests
         Assert.All(Expectations.Deliberate[id].Instead ?? new Dictionary<int, JsonObject>(), instead =>
             Assert.False(JsonNode.DeepEquals(instead.Value, RecordedAt(instead.Key)), $"step {instead.Key} is as recorded"));
 
-        static string Got(Recording one) => one.About + one.Start.ToJsonString() + string.Join('\n', one.Steps.Select(step => step["got"]?.ToJsonString()));
+        static string Got(Recording one) => one.About + one.Start.ToJsonString() + string.Join('\n', one.Steps.Select(step => step.ToJsonString()));
 
         JsonNode? RecordedAt(int step) => step == 0 ? new JsonObject { ["calls"] = recording.Start.DeepClone() } : recording.Steps[step - 1]["got"];
     }

@@ -19,6 +19,8 @@ public static class GrpcCalls
     private static readonly TypeRegistry Types = TypeRegistry.FromFiles(
         DaprReflection.Descriptor, AppcallbackReflection.Descriptor, WrappersReflection.Descriptor, StructReflection.Descriptor, Google.Rpc.ErrorDetailsReflection.Descriptor);
 
+    private const string UntypedAny = "@any";
+
     private static readonly JsonParser Parser = new(JsonParser.Settings.Default.WithTypeRegistry(Types));
     private static readonly JsonFormatter Formatter = new(JsonFormatter.Settings.Default.WithTypeRegistry(Types));
 
@@ -54,7 +56,11 @@ public static class GrpcCalls
 
     public static IMessage Request(string name, JsonNode request) => Parsed(request, Descriptor(name).InputType);
 
-    public static IMessage Parsed(JsonNode json, MessageDescriptor type) => Untyped(Parser.Parse(TextsAsBytes(json)!.ToJsonString(), type));
+    public static IMessage Parsed(JsonNode json, MessageDescriptor type)
+    {
+        var message = Parser.Parse(TextsAsBytes(json)!.ToJsonString(), type);
+        return json.ToJsonString().Contains(UntypedAny, StringComparison.Ordinal) ? Untyped(message) : message;
+    }
 
     /// <summary>The recordings name the codes as Go does: one letter less in Canceled.</summary>
     public static string NameOf(StatusCode code) => code == StatusCode.Cancelled ? "Canceled" : code.ToString();
@@ -95,7 +101,7 @@ public static class GrpcCalls
     /// <summary>In a request a text that starts with "@text " stands wherever bytes are expected.</summary>
     private static JsonNode? TextsAsBytes(JsonNode? json) => json switch
     {
-        JsonObject any when (string?)any["@any"] is { } text => new JsonObject
+        JsonObject any when (string?)any[UntypedAny] is { } text => new JsonObject
         {
             ["@type"] = "type.googleapis.com/" + BytesValue.Descriptor.FullName,
             ["value"] = Convert.ToBase64String(Encoding.UTF8.GetBytes(text)),

@@ -145,6 +145,7 @@ public sealed partial class Player : IAsyncDisposable
         await Task.WhenAll(late, _runtime.StartAsync(cancel));
         foreach (var app in _recording.Apps.Where(app => app is { OpensAfter: not null, IsOff: false }))
             await ReadyAsync(app.Id, cancel);
+        _form.GrpcPorts = _recording.Apps.Where(app => !app.IsOff).ToDictionary(app => app.Id, app => _runtime.Grpc(app.Id).Port);
         return await _calls.TakeAsync(_recording.Start.Count, TimeSpan.FromMilliseconds(300), TimeSpan.Zero, cancel);
     }
 
@@ -361,8 +362,13 @@ public sealed partial class Player : IAsyncDisposable
         request.Content.Headers.TryAddWithoutValidation(name, value);
     }
 
-    /// <summary>Base64, which gRPC writes without the signs that fill it up.</summary>
-    private static byte[] Binary(string value) => Convert.FromBase64String(value + new string('=', (4 - (value.Length % 4)) % 4));
+    /// <summary>Base64, which gRPC writes without the signs that fill it up; what is none is the bytes themselves.</summary>
+    private static byte[] Binary(string value)
+    {
+        var bytes = new byte[value.Length];
+        var filled = value + new string('=', (4 - (value.Length % 4)) % 4);
+        return Convert.TryFromBase64String(filled, bytes, out var length) ? bytes[..length] : WireText.Bytes(value);
+    }
 
     private static string HeaderValue(string value) =>
         value.StartsWith("@repeat ", StringComparison.Ordinal) ? new string('x', int.Parse(value["@repeat ".Length..])) : WireText.ToHeader(value);

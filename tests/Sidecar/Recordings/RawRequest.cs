@@ -52,17 +52,31 @@ internal static class RawRequest
 
     private static JsonObject Parse(byte[] answer, RecordedForm form)
     {
-        var end = answer.AsSpan().IndexOf("\r\n\r\n"u8);
-        if (end < 0)
-            return new JsonObject { ["error"] = "no answer" };
-        var lines = Encoding.Latin1.GetString(answer, 0, end).Split("\r\n");
+        var interim = new JsonArray();
+        int end;
+        string[] lines;
+        while (true)
+        {
+            end = answer.AsSpan().IndexOf("\r\n\r\n"u8);
+            if (end < 0)
+                return [];
+            lines = Encoding.Latin1.GetString(answer, 0, end).Split("\r\n");
+            var status = int.Parse(lines[0].Split(' ')[1], CultureInfo.InvariantCulture);
+            if (status is < 100 or >= 200)
+                break;
+            interim.Add(status);
+            answer = answer[(end + 4)..];
+        }
+
         var headers = lines.Skip(1).Select(line => line.Split(": ", 2)).GroupBy(field => field[0], StringComparer.OrdinalIgnoreCase)
             .Select(group => KeyValuePair.Create(group.Key, group.Select(field => field[1])));
         var got = new JsonObject { ["status"] = int.Parse(lines[0].Split(' ')[1], CultureInfo.InvariantCulture) };
         if (form.Headers(headers) is { Count: > 0 } shown)
             got["headers"] = shown;
-        if (form.Body(answer[(end + 4)..]) is { } body)
+        if (got["status"]!.GetValue<int>() != 204 && form.Body(answer[(end + 4)..]) is { } body)
             got["body"] = body;
+        if (interim.Count > 0)
+            got["interim"] = interim;
         return got;
     }
 }

@@ -46,6 +46,9 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
     private readonly DateTimeOffset _started = clock.GetUtcNow();
     private readonly HashSet<string> _compared = new(recording?.Compare ?? [], StringComparer.OrdinalIgnoreCase);
 
+    /// <summary>Of the sidecars, by app; known once they run.</summary>
+    public IReadOnlyDictionary<string, int> GrpcPorts { get; set; } = new Dictionary<string, int>();
+
     /// <summary>Null for an empty body.</summary>
     public JsonNode? Body(byte[] body)
     {
@@ -58,7 +61,7 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
         }
         catch (DecoderFallbackException)
         {
-            return new JsonObject { ["base64"] = Convert.ToBase64String(body) };
+            return new JsonObject { ["base64"] = Text(Convert.ToBase64String(body)) };
         }
         if (text.Count(letter => letter is '[' or '{') > Deep)
             return $"{text[..KeptOfDeepText]}... ({body.Length} bytes, deep)";
@@ -110,7 +113,9 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
         text = Time().Replace(text, match => IsOfThisRun(match.Value) ? "{time}" : match.Value);
         text = HttpDate().Replace(text, "{httpDate}");
         text = text.Replace(directory, "{dir}", StringComparison.Ordinal);
-        text = Port().Replace(text, match => AppOfPort(match.Groups[1].Value) is { } app ? $":{{appPort:{app}}}" : match.Value);
+        text = Port().Replace(text, match => AppOfPort(match.Groups[1].Value) is { } app
+            ? $":{{appPort:{app}}}"
+            : GrpcPorts.FirstOrDefault(port => port.Value.ToString() == match.Groups[1].Value).Key is { } sidecar ? $":{{grpcPort:{sidecar}}}" : match.Value);
         return text.Length <= LongestText ? text : $"{text[..KeptOfLongText]}... ({text.Length} characters)";
     }
 
@@ -128,6 +133,8 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
 
     private string HeaderText(string name, string value)
     {
+        if (value.Length > LongestText)
+            return $"{value[..KeptOfDeepText]}... ({value.Length} bytes)";
         value = Text(value);
         if (name is "Forwarded" or "X-Forwarded-For" or "X-Forwarded-Host")
         {

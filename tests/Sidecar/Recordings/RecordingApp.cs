@@ -12,6 +12,8 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 /// <summary>An application of a scenario: answers by its script, 404 for what is not in it, and writes every call down.</summary>
 public sealed class RecordingApp(AppScript script, int port, AppCalls calls, RecordedForm form) : RecordingServer(port)
 {
+    private static readonly TimeSpan UnreadFor = TimeSpan.FromMilliseconds(300);
+
     private readonly AnswersInTurn _turns = new();
 
     protected override void Listen(KestrelServerOptions kestrel, ListenOptions listen)
@@ -63,7 +65,7 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
         if (answer.DelayMs > 0)
             await Task.Delay(answer.DelayMs, context.RequestAborted);
         if (answer.Raw is { } raw)
-            return await AnswerRawAsync(context, raw);
+            return answer.Early ? await ResetAsync(context) : await AnswerRawAsync(context, raw);
         response.StatusCode = answer.Status ?? StatusCodes.Status200OK;
         if (answer.Early)
             response.Headers.Connection = "close";
@@ -78,6 +80,14 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
             await response.Body.WriteAsync(content, context.RequestAborted);
         }
         return response.StatusCode;
+    }
+
+    /// <summary>As a process that goes away with the request unread.</summary>
+    private static async Task<int> ResetAsync(HttpContext context)
+    {
+        await Task.Delay(UnreadFor, CancellationToken.None);
+        context.Features.GetRequiredFeature<IConnectionSocketFeature>().Socket.Close(timeout: 0);
+        return StatusCodes.Status200OK;
     }
 
     /// <summary>Past the server, onto the socket; it counts as 200, as it does in the recordings.</summary>
@@ -105,7 +115,7 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
             return ("application/json", BulkAnswer(statuses, body));
         if (answer.JsonText is { } json)
             return ("application/json", json == "\"@echo\"" ? body : Encoding.UTF8.GetBytes(json));
-        return answer.Text is { } plain ? ("text/plain; charset=utf-8", WireText.Bytes(WireText.Repeated(plain))) : (null, []);
+        return answer.Text is { } plain ? (answer.Early ? "text/plain" : "text/plain; charset=utf-8", WireText.Bytes(WireText.Repeated(plain))) : (null, []);
     }
 
     private static byte[] BulkAnswer(IReadOnlyDictionary<string, string> statuses, byte[] body)

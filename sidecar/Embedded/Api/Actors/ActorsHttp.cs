@@ -29,7 +29,7 @@ internal static class ActorsHttp
     {
         var api = new ActorApi(runtime);
         // Read before the turn is taken: a slow sender holds up nobody.
-        var body = await RequestBody.ReadAsync(context);
+        var body = await ReadAsync(context);
         context.Request.Headers.TraceParent = TraceParent.Of(context);
         using var reply = await api.InvokeAsync(
             Key(context), Name(context), context.Request.QueryString.Value ?? "", body, context.Request.Headers, context.RequestAborted);
@@ -117,9 +117,21 @@ internal static class ActorsHttp
         {
             return read(await RequestBody.ReadAsync(context));
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge })
         {
             throw ActorErrors.Malformed(e.Message);
+        }
+    }
+
+    private static async Task<ReadOnlyMemory<byte>> ReadAsync(HttpContext context)
+    {
+        try
+        {
+            return await RequestBody.ReadAsync(context);
+        }
+        catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
+        {
+            throw ActorErrors.BadRequest($"failed to read body: {RequestBody.TooLarge}");
         }
     }
 

@@ -15,8 +15,11 @@ namespace EmbeddedSidecar.Api.Invocation;
 internal sealed record InvocationRoute(
     string Id, HttpMessageInvoker Invoker, string BaseAddress, IReadOnlyList<KeyValuePair<string, string>> AddedHeaders, AppChannel? App, bool IsOwnApp)
 {
+    /// <summary>Between two daprd there would be a call of gRPC.</summary>
+    public bool IsRemote => App is not null && !IsOwnApp;
+
     /// <summary>For an error of the called side: daprd's sidecars talk gRPC to each other.</summary>
-    public string Word(string error) => App is not null && !IsOwnApp ? $"rpc error: code = Internal desc = error invoking app channel: {error}" : error;
+    public string Word(string error) => IsRemote ? $"rpc error: code = Internal desc = error invoking app channel: {error}" : error;
 }
 
 /// <summary>Service invocation as one sidecar does it: finds the called side, and applies the policies of its target (dapr pkg/messaging).</summary>
@@ -33,6 +36,9 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
         PooledConnectionLifetime = TimeSpan.FromMinutes(2),
     });
+
+    /// <summary>.NET would take a backslash for a slash.</summary>
+    private static readonly UriCreationOptions AsWritten = new() { DangerousDisablePathAndQueryCanonicalization = true };
 
     private readonly SidecarOptions _options = runtime.Options;
     private int _turn;
@@ -99,8 +105,12 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         }
         if (InvocationTarget.InvalidEscape(path) is { } bad)
             throw Failed(route.Id, route.Word($"parse \"{route.BaseAddress}/{path}\": invalid URL escape {GoText.Quote(bad)}"));
-        return new Uri($"{route.BaseAddress}/{path}{query}");
+        return new Uri($"{route.BaseAddress}/{InvocationTarget.Escape(path)}{query}", AsWritten);
     }
+
+    /// <summary>Between two daprd everything but the body is text.</summary>
+    public static ApiException NotUtf8(string id, string attempt) =>
+        Failed(id, $"{attempt}rpc error: code = Internal desc = grpc: error while marshaling: string field contains invalid UTF-8");
 
     public static ApiException Failed(string id, string reason) =>
         new(500, Grpc.Core.StatusCode.Internal, "ERR_DIRECT_INVOKE", $"failed to invoke, id: {id}, err: {reason}");

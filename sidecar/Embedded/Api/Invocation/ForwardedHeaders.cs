@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Net.Http.Headers;
 using System.Text;
+using System.Text.Unicode;
 
 namespace EmbeddedSidecar.Api.Invocation;
 
@@ -22,6 +23,13 @@ internal static class ForwardedHeaders
     /// <summary>A text as the value of a header: headers are written one character to the byte, and texts are UTF-8.</summary>
     public static string Value(string text) => Ascii.IsValid(text) ? text : Encoding.Latin1.GetString(Encoding.UTF8.GetBytes(text));
 
+    /// <summary>The text that a header's value is.</summary>
+    public static string Text(string? value) => value is null || Ascii.IsValid(value) ? value ?? "" : Encoding.UTF8.GetString(Encoding.Latin1.GetBytes(value));
+
+    /// <summary>Between two daprd headers are texts of protobuf, which refuses other bytes.</summary>
+    public static bool AreUtf8(IEnumerable<string?> values) =>
+        values.All(value => value is null || Ascii.IsValid(value) || Utf8.IsValid(Encoding.Latin1.GetBytes(value)));
+
     public static bool AreOfTheSidecar(string name) => OfTheSidecar.Contains(name);
 
     /// <summary>The request has its content already, so that content headers find their place; without a body they have none.</summary>
@@ -29,12 +37,20 @@ internal static class ForwardedHeaders
     {
         foreach (var (name, values) in from)
         {
-            if (name.StartsWith(':') || OfTheConnection.Contains(name) || AreOfTheSidecar(name))
+            if (name.StartsWith(':') || OfTheConnection.Contains(name) || AreOfTheSidecar(name) || IsWithoutMeaning(name, from))
                 continue;
             IEnumerable<string?> all = values;
             if (!to.Headers.TryAddWithoutValidation(name, all))
                 to.Content?.Headers.TryAddWithoutValidation(name, all);
         }
+    }
+
+    /// <summary>The trace of another protocol, a trace's state without the trace, and what the server makes of a length beside chunks.</summary>
+    private static bool IsWithoutMeaning(string name, IHeaderDictionary headers)
+    {
+        return Is("grpc-trace-bin") || (Is("tracestate") && headers.TraceParent.Count == 0) || (Is("x-content-length") && headers.TransferEncoding.Count > 0);
+
+        bool Is(string other) => name.Equals(other, StringComparison.OrdinalIgnoreCase);
     }
 
     public static void CopyResponse(HttpResponseMessage from, IHeaderDictionary to)

@@ -2,10 +2,12 @@ using System.Globalization;
 using System.Text;
 using Dapr.Client.Autogen.Grpc.v1;
 using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Resiliency;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Microsoft.AspNetCore.WebUtilities;
+using Polly.Timeout;
 using Yarp.ReverseProxy.Forwarder;
 
 namespace EmbeddedSidecar.Api.Invocation;
@@ -46,24 +48,36 @@ internal static class InvocationGrpc
 
         try
         {
-            var route = await new AppInvoker(runtime).RouteAsync(id, context.RequestAborted);
+            var invoker = new AppInvoker(runtime);
+            var route = await invoker.RouteAsync(id, context.RequestAborted);
             if (route.App is not { Grpc: not null } app)
             {
-                await GrpcRefusal.WriteAsync(context, StatusCode.Unimplemented, $"{id} does not speak gRPC (appProtocol grpc), so {method[1..]} cannot be proxied to it");
+                await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, $"{id} does not speak gRPC (appProtocol grpc), so {method[1..]} cannot be proxied to it");
                 return;
             }
 
+            // A retry, and a timeout of the whole, are only for calls that do not say that they are streams.
+            var isStream = headers["dapr-stream"].ToString().ToUpperInvariant() is "1" or "Y" or "YES" or "T" or "TRUE" or "ON";
+            var policy = route.IsRemote ? invoker.Policy(route.Id, isStream) : null;
+            using var handler = policy is null ? null : new ProxiedCallPolicy(policy, app.Transport, runtime.Options.MaxBodyBytes);
+            using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
             var error = await context.RequestServices.GetRequiredService<IHttpForwarder>().SendAsync(
-                context, route.BaseAddress, app.Transport, Forwarding, new ProxyTransformer(route, TraceParent.Of(context)), context.RequestAborted);
+                context, route.BaseAddress, underPolicy ?? app.Transport, Forwarding, new ProxyTransformer(route, TraceParent.Of(context)), context.RequestAborted);
             if (error != ForwarderError.None && !context.RequestAborted.IsCancellationRequested && !context.Response.HasStarted)
             {
                 context.Response.StatusCode = StatusCodes.Status200OK;
-                await GrpcRefusal.WriteAsync(context, StatusCode.Unavailable, $"{id} was not reached: {context.GetForwarderErrorFeature()?.Exception?.Message ?? error.ToString()}");
+                var (code, message) = context.GetForwarderErrorFeature()?.Exception switch
+                {
+                    TimeoutRejectedException => (StatusCode.DeadlineExceeded, "context deadline exceeded"),
+                    CircuitBreakerOpenException open => (StatusCode.Unknown, open.Message),
+                    var exception => (StatusCode.Unavailable, $"{id} was not reached: {exception?.Message ?? error.ToString()}"),
+                };
+                await GrpcRefusal.WriteAsync(context, code, message);
             }
         }
         catch (ApiException error)
         {
-            await GrpcRefusal.WriteAsync(context, error.GrpcStatus, error.Message);
+            await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, error.Message);
         }
     }
 
@@ -75,13 +89,12 @@ internal static class InvocationGrpc
         {
             await base.TransformRequestAsync(context, request, destinationPrefix, cancellationToken);
             request.Headers.Host = null;
+            foreach (var name in request.Headers.NonValidated.Select(header => header.Key).Where(ForwardedHeaders.AreOfTheSidecar).ToList())
+                request.Headers.Remove(name);
             request.Headers.Remove("traceparent");
             request.Headers.TryAddWithoutValidation("traceparent", traceParent);
             foreach (var (name, value) in route.AddedHeaders)
-            {
-                request.Headers.Remove(name);
                 request.Headers.TryAddWithoutValidation(name, value);
-            }
         }
     }
 
@@ -98,11 +111,13 @@ internal static class InvocationGrpc
         using var message = new HttpRequestMessage(
             new HttpMethod(extension.Verb.ToString().ToUpperInvariant()), AppInvoker.Address(route, request.Message.Method, query));
         var body = request.Message.Data?.Value ?? ByteString.Empty;
-        if (!body.IsEmpty || request.Message.ContentType.Length > 0)
+        var contentType = request.Message.Data is { TypeUrl.Length: > 0 } ? "application/x-protobuf" : request.Message.ContentType;
+        if (!body.IsEmpty || contentType.Length > 0)
         {
             message.Content = new ReadOnlyMemoryContent(body.Memory);
-            message.Content.Headers.TryAddWithoutValidation("Content-Type", request.Message.ContentType);
+            message.Content.Headers.TryAddWithoutValidation("Content-Type", contentType);
         }
+        message.Headers.TryAddWithoutValidation("Dapr-Authority", call.Host);
         foreach (var entry in call.RequestHeaders.Where(entry => !entry.IsBinary && IsForTheApp(entry.Key)))
             message.Headers.TryAddWithoutValidation(entry.Key, entry.Value);
         message.Headers.TryAddWithoutValidation("traceparent", TraceParent.Continue(call.RequestHeaders.GetValue("traceparent")));

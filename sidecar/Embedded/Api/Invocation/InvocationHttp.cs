@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using EmbeddedSidecar.Hosting;
 using Microsoft.AspNetCore.Http.Features;
 using Yarp.ReverseProxy.Forwarder;
@@ -15,6 +16,10 @@ internal static class InvocationHttp
         VersionPolicy = HttpVersionPolicy.RequestVersionExact,
     };
 
+    private static readonly FrozenDictionary<string, HttpMethod> KnownVerbs =
+        new[] { HttpMethod.Get, HttpMethod.Head, HttpMethod.Post, HttpMethod.Put, HttpMethod.Delete, HttpMethod.Options, HttpMethod.Trace, HttpMethod.Patch }
+            .ToFrozenDictionary(verb => verb.Method, StringComparer.OrdinalIgnoreCase);
+
     public static RequestDelegate Handler(SidecarRuntime runtime)
     {
         var invoker = new AppInvoker(runtime);
@@ -23,10 +28,17 @@ internal static class InvocationHttp
 
     private static async Task InvokeAsync(HttpContext context, SidecarRuntime runtime, AppInvoker invoker)
     {
+        // Like daprd: an upgrade is asked of the sidecar, and passed over.
+        context.Features.Set<IHttpUpgradeFeature>(null);
         var target = InvocationTarget.Find(context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget, context.Request.Headers)
             ?? throw NoTarget(context, runtime);
         var route = await invoker.RouteAsync(target.Id, context.RequestAborted);
-        var address = AppInvoker.Address(route, target.Method, context.Request.QueryString.Value ?? "");
+        var query = context.Request.QueryString.Value is { Length: > 1 } given ? given : "";
+        var address = AppInvoker.Address(route, target.Method, query);
+        if (route.IsRemote && !(target.IsUtf8 && context.Request.Headers.Values.All(values => ForwardedHeaders.AreUtf8(values))))
+            throw AppInvoker.NotUtf8(route.Id, "error sending message: ");
+        if (HttpMethods.IsConnect(context.Request.Method))
+            throw AppInvoker.Failed(route.Id, route.Word("rpc error: code = InvalidArgument desc = invalid HTTP verb"));
         await RefuseTooLargeAsync(context, runtime, route, address);
 
         var streaming = context.Request.Headers.TransferEncoding.Count > 0;
@@ -46,9 +58,24 @@ internal static class InvocationHttp
             return;
         }
         context.Response.Headers.TraceParent = traceParent;
-        throw AppInvoker.Describe(route, new HttpMethod(context.Request.Method), address, exception)
+        if (OfTheCaller(exception) is { } broken)
+            throw AppInvoker.Failed(route.Id, broken.Message);
+        throw exception as ApiException
+            ?? AppInvoker.Describe(route, VerbOf(context.Request), address, exception)
             ?? AppInvoker.Failed(route.Id, route.Word(exception?.Message ?? error.ToString()));
     }
+
+    /// <summary>The request itself could not be read.</summary>
+    private static BadHttpRequestException? OfTheCaller(Exception? exception) => exception switch
+    {
+        null => null,
+        BadHttpRequestException broken => broken,
+        AggregateException several => several.InnerExceptions.Select(OfTheCaller).FirstOrDefault(broken => broken is not null),
+        _ => OfTheCaller(exception.InnerException),
+    };
+
+    /// <summary>What daprd's list of verbs does not hold goes on as POST.</summary>
+    private static HttpMethod VerbOf(HttpRequest request) => KnownVerbs.GetValueOrDefault(request.Method, HttpMethod.Post);
 
     /// <summary>Also for the APIs of Dapr that this sidecar does not have, such as jobs and workflows: daprd's answer to an unknown path.</summary>
     private static ApiException NoTarget(HttpContext context, SidecarRuntime runtime)
@@ -65,13 +92,19 @@ internal static class InvocationHttp
     /// <summary>daprd cuts the body at the limit and fails on the difference; the text is the same.</summary>
     private static async Task RefuseTooLargeAsync(HttpContext context, SidecarRuntime runtime, InvocationRoute route, Uri address)
     {
-        if (context.Request.ContentLength is not { } length || length <= runtime.Options.MaxBodyBytes)
+        var limit = runtime.Options.MaxBodyBytes;
+        if (context.Request.ContentLength is not { } length || length <= limit)
             return;
         await RequestBody.SkipAsync(context);
-        var verb = context.Request.Method[..1] + context.Request.Method[1..].ToLowerInvariant();
-        throw AppInvoker.Failed(
-            route.Id,
-            route.Word($"{verb} \"{address}\": net/http: HTTP/1.x transport connection broken: http: ContentLength={length} with Body length {runtime.Options.MaxBodyBytes}"));
+        var method = VerbOf(context.Request).Method;
+        var sent = $"{method[..1]}{method[1..].ToLowerInvariant()} \"{address}\":";
+        throw AppInvoker.Failed(route.Id, route switch
+        {
+            { IsRemote: false } => $"{sent} {RequestBody.TooLarge}",
+            _ when length == limit + 1 =>
+                route.Word($"{sent} net/http: HTTP/1.x transport connection broken: http: ContentLength={length} with Body length {limit}"),
+            _ => RequestBody.TooLarge,
+        });
     }
 
     private sealed class Transformer(InvocationRoute route, Uri address, string traceParent, bool streaming) : HttpTransformer
@@ -79,7 +112,7 @@ internal static class InvocationHttp
         public override ValueTask TransformRequestAsync(
             HttpContext context, HttpRequestMessage request, string destinationPrefix, CancellationToken cancellationToken)
         {
-            request.RequestUri = address;
+            (request.Method, request.RequestUri) = (VerbOf(context.Request), address);
             ForwardedHeaders.CopyRequest(context.Request.Headers, request);
             if (request.Content is not null && context.Request.ContentLength is { } length)
                 request.Content.Headers.ContentLength = length;
@@ -93,14 +126,15 @@ internal static class InvocationHttp
         public override async ValueTask<bool> TransformResponseAsync(
             HttpContext context, HttpResponseMessage? response, CancellationToken cancellationToken)
         {
+            if (route.IsRemote && response?.Headers.NonValidated.All(header => ForwardedHeaders.AreUtf8(header.Value)) is false)
+                throw AppInvoker.NotUtf8(route.Id, "");
             var copyBody = await base.TransformResponseAsync(context, response, cancellationToken);
             var headers = context.Response.Headers;
             headers.TraceParent = traceParent;
-            foreach (var name in new[] { "tracestate", "baggage" })
-            {
-                if (context.Request.Headers.TryGetValue(name, out var value))
-                    headers[name] = value;
-            }
+            if (TraceParent.StateOf(context) is { Length: > 0 } traceState)
+                headers.TraceState = traceState;
+            if (context.Request.Headers.Baggage is { Count: > 0 } baggage)
+                headers.Baggage = baggage;
             // daprd takes such an answer into memory, and gives it this content type when it has none.
             if (!streaming && (int?)response?.StatusCode is < 200 or >= 400 && headers.ContentType.Count == 0)
                 headers.ContentType = "application/json";

@@ -1,10 +1,13 @@
+using System.Globalization;
 using System.Text;
+using System.Text.Unicode;
 using EmbeddedSidecar.Formats;
 
 namespace EmbeddedSidecar.Api.Invocation;
 
 /// <summary>What a request on the Dapr HTTP port asks to be called: an app id (or HTTPEndpoint, or base URL) and a path, decoded once.</summary>
-internal readonly record struct InvocationTarget(string Id, string Method)
+/// <param name="IsUtf8">The path is; where it is not, its other bytes are still escaped in <paramref name="Method"/>.</param>
+internal readonly record struct InvocationTarget(string Id, string Method, bool IsUtf8 = true)
 {
     private const string AppIdHeader = "dapr-app-id";
     private const string InvokePrefix = "v1.0/invoke/";
@@ -18,18 +21,20 @@ internal readonly record struct InvocationTarget(string Id, string Method)
     /// <param name="headers">Of the request.</param>
     public static InvocationTarget? Find(string rawTarget, IHeaderDictionary headers)
     {
-        var path = Uri.UnescapeDataString(PathOf(rawTarget));
+        var raw = PathOf(rawTarget);
+        var path = Uri.UnescapeDataString(raw);
+        var isUtf8 = Utf8.IsValid(Unescape(raw));
         if (headers.TryGetValue(AppIdHeader, out var header) && header is [{ Length: > 0 } named, ..])
-            return new(named, path);
+            return new(named, path, isUtf8);
         if (FromBasic(headers.Authorization.ToString()) is { } user)
-            return new(user, path);
+            return new(user, path, isUtf8);
 
         var trimmed = path.TrimStart('/');
         if (!trimmed.StartsWith(InvokePrefix, StringComparison.Ordinal))
             return null;
         var rest = trimmed[InvokePrefix.Length..].TrimStart('/');
         var split = rest.IndexOf(MethodPart, StringComparison.Ordinal);
-        return split > 0 ? new(Uri.UnescapeDataString(rest[..split]), rest[(split + MethodPart.Length)..]) : null;
+        return split > 0 ? new(Uri.UnescapeDataString(rest[..split]), rest[(split + MethodPart.Length)..], isUtf8) : null;
     }
 
     /// <summary>The path as daprd sends it on: without a leading slash, with dots and doubled slashes resolved.</summary>
@@ -57,6 +62,22 @@ internal readonly record struct InvocationTarget(string Id, string Method)
         return string.Join('/', parts);
     }
 
+    /// <summary>The path of a URL that was built from this one, as Go writes it: as it is where that is fit for a URL, else escaped anew (net/url).</summary>
+    public static string Escape(string path)
+    {
+        if (path.All(c => char.IsAsciiLetterOrDigit(c) || "-_.~$&+,/:;=@!'()*[]%".Contains(c, StringComparison.Ordinal)))
+            return path;
+        var escaped = new StringBuilder(path.Length + 16);
+        foreach (var c in Unescape(path))
+        {
+            if (char.IsAsciiLetterOrDigit((char)c) || "-_.~$&+,/:;=@"u8.Contains(c))
+                escaped.Append((char)c);
+            else
+                escaped.Append(CultureInfo.InvariantCulture, $"%{c:X2}");
+        }
+        return escaped.ToString();
+    }
+
     /// <summary>Where a percent sign is not followed by two hex digits, that text (at most three characters); null when there is none.</summary>
     public static string? InvalidEscape(string method)
     {
@@ -66,6 +87,26 @@ internal readonly record struct InvocationTarget(string Id, string Method)
                 return method.Substring(i, Math.Min(3, method.Length - i));
         }
         return null;
+    }
+
+    private static ReadOnlySpan<byte> Unescape(string text)
+    {
+        var bytes = Encoding.UTF8.GetBytes(text);
+        var length = 0;
+        for (var i = 0; i < bytes.Length; i++)
+        {
+            if (bytes[i] == '%' && i + 2 < bytes.Length
+                && byte.TryParse(bytes.AsSpan(i + 1, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var escaped))
+            {
+                bytes[length++] = escaped;
+                i += 2;
+            }
+            else
+            {
+                bytes[length++] = bytes[i];
+            }
+        }
+        return bytes.AsSpan(0, length);
     }
 
     private static string PathOf(string rawTarget)

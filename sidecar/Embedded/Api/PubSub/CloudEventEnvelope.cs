@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Globalization;
 using System.Net.Mime;
-using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using EmbeddedSidecar.Formats;
@@ -38,9 +37,9 @@ internal static class CloudEventEnvelope
         {
             json.WriteStartObject();
             if (MediaTypes.Is(contentType, ContentType))
-                Complete(json, origin, data.Span, Expiration(metadata, origin));
+                Complete(json, origin, (GoJson.TryNormalize(data, out var normal) ? normal : data).Span, Expiration(metadata, origin));
             else
-                WriteNew(json, origin, data.Span, string.IsNullOrEmpty(contentType) ? MediaTypeNames.Text.Plain : contentType, metadata);
+                WriteNew(json, origin, data, string.IsNullOrEmpty(contentType) ? MediaTypeNames.Text.Plain : contentType, metadata);
             json.WriteEndObject();
         }
 
@@ -103,7 +102,7 @@ internal static class CloudEventEnvelope
         using (var json = new Utf8JsonWriter(buffer, WriterOptions))
         {
             json.WriteStartObject();
-            WriteData(json, data.Span, contentType);
+            WriteData(json, data, contentType);
             foreach (var (name, value) in fields)
                 json.WriteString(name, value);
             json.WriteEndObject();
@@ -143,7 +142,7 @@ internal static class CloudEventEnvelope
 
     /// <summary>The fields in the order of Go's maps, which is that of their names.</summary>
     private static void WriteNew(
-        Utf8JsonWriter json, in EventOrigin origin, ReadOnlySpan<byte> data, string contentType, IReadOnlyDictionary<string, string>? metadata)
+        Utf8JsonWriter json, in EventOrigin origin, ReadOnlyMemory<byte> data, string contentType, IReadOnlyDictionary<string, string>? metadata)
     {
         var overrides = Overrides.Read(metadata);
         var traceParent = overrides.TraceParent ?? overrides.TraceId ?? origin.TraceParent;
@@ -165,19 +164,19 @@ internal static class CloudEventEnvelope
         json.WriteString("type"u8, overrides.Type ?? DefaultType);
     }
 
-    private static void WriteData(Utf8JsonWriter json, ReadOnlySpan<byte> data, string contentType)
+    private static void WriteData(Utf8JsonWriter json, ReadOnlyMemory<byte> data, string contentType)
     {
         if (MediaTypes.Is(contentType, MediaTypeNames.Application.Octet) || MediaTypes.Is(contentType, "application/cloudevents+protobuf"))
         {
-            json.WriteBase64String("data_base64"u8, data);
+            json.WriteBase64String("data_base64"u8, data.Span);
             return;
         }
 
         json.WritePropertyName("data"u8);
-        if (MediaTypes.Is(contentType, MediaTypeNames.Application.Json) && GoJson.IsValid(data))
-            GoJson.WriteCompact(json, data);
+        if (MediaTypes.Is(contentType, MediaTypeNames.Application.Json) && GoJson.TryNormalize(data, out var value))
+            GoJson.WriteCompact(json, value.Span);
         else
-            json.WriteStringValue(Encoding.UTF8.GetString(data));
+            GoJson.WriteText(json, data.Span);
     }
 
     /// <summary>Everything stays as it came but topic and pubsubname; what is missing (or null) is added, but never an id.</summary>

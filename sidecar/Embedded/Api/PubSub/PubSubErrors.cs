@@ -89,21 +89,6 @@ internal static class PubSubErrors
         ("topic", topic),
         ("error", why));
 
-    /// <summary>Deliberately not daprd's answer: over HTTP it cuts the body at this length and publishes the rest of it.</summary>
-    public static ApiException TooLarge(string pubsub, string topic, int limit)
-    {
-        var why = $"the body is larger than {limit} bytes; publish less, or raise the sidecar's maximum body size";
-        return Build(
-            pubsub,
-            413,
-            StatusCode.ResourceExhausted,
-            "ERR_PUBSUB_PUBLISH_MESSAGE",
-            $"error when publishing to topic {topic} in pubsub {pubsub}: {why}",
-            "DAPR_PUBSUB_PUBLISH_MESSAGE",
-            ("topic", topic),
-            ("error", why));
-    }
-
     private static ApiException Build(
         string pubsub,
         int http,

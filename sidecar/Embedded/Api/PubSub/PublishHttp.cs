@@ -1,4 +1,5 @@
 using System.Text.Json;
+using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Hosting;
 
 namespace EmbeddedSidecar.Api.PubSub;
@@ -20,8 +21,8 @@ internal static class PublishHttp
         var (pubsub, topic) = Route(context);
         // daprd reads the body before it looks at the metadata's values; only which of two refusals comes differs.
         var target = PublishTarget.Find(runtime, context, pubsub, topic, metadata);
-        var body = await ReadBodyAsync(runtime, context, target);
-        await target.PublishAsync(new("", body, context.Request.ContentType, metadata), context.RequestAborted);
+        var body = await ReadBodyAsync(context, _ => PubSubErrors.PublishFailed(pubsub, topic, RequestBody.TooLarge));
+        await target.PublishAsync(new("", body, ForwardedHeaders.Text(context.Request.ContentType), metadata), context.RequestAborted);
         ApiErrors.NoContent(context);
     }
 
@@ -30,7 +31,8 @@ internal static class PublishHttp
         var metadata = RequestBody.QueryMetadata(context);
         var (pubsub, topic) = Route(context);
         var target = PublishTarget.Find(runtime, context, pubsub, topic, metadata);
-        var events = BulkPublishBody.Read(await ReadBodyAsync(runtime, context, target), target, runtime.Options.AppId, metadata);
+        var body = await ReadBodyAsync(context, why => PubSubErrors.EventsUnreadable(pubsub, topic, runtime.Options.AppId, why));
+        var events = BulkPublishBody.Read(body, target, runtime.Options.AppId, metadata);
         var failures = await target.PublishManyAsync(events, context.RequestAborted);
         if (failures.Count == 0)
         {
@@ -59,7 +61,7 @@ internal static class PublishHttp
     private static (string PubSub, string Topic) Route(HttpContext context) =>
         ((string)context.Request.RouteValues["pubsub"]!, (string)context.Request.RouteValues["topic"]!);
 
-    private static async Task<ReadOnlyMemory<byte>> ReadBodyAsync(SidecarRuntime runtime, HttpContext context, PublishTarget target)
+    private static async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpContext context, Func<string, ApiException> tooLarge)
     {
         try
         {
@@ -67,7 +69,7 @@ internal static class PublishHttp
         }
         catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
         {
-            throw PubSubErrors.TooLarge(target.Component.Name, target.Topic, runtime.Options.MaxBodyBytes);
+            throw tooLarge(e.Message);
         }
     }
 }

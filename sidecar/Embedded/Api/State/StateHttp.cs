@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
+using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
@@ -45,7 +46,7 @@ internal static class StateHttp
         var store = StoreOf(runtime, context);
         var key = KeyOf(context);
         var fullKey = store.FullKey(key);
-        var etag = context.Request.Headers.IfMatch.ToString();
+        var etag = ForwardedHeaders.Text(context.Request.Headers.IfMatch.ToString());
         StateWrite write;
         try
         {

@@ -100,7 +100,7 @@ internal static class StateRequests
         catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
         {
             // daprd cuts the body at the limit, and then cannot parse it.
-            throw StateErrors.Malformed(prefix + "http: request body too large");
+            throw StateErrors.Malformed(prefix + e.Message);
         }
     }
 
