@@ -1,5 +1,4 @@
 using System.CommandLine;
-using DaprOrders.Audit;
 using DaprOrders.Bench.Measuring;
 
 namespace DaprOrders.Bench.Orders;

@@ -1,9 +1,9 @@
 using System.Text;
 using System.Text.Json;
-using EmbeddedSidecar.Components;
-using EmbeddedSidecar.Components.Bindings;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.PubSub;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.Bindings;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.Bindings;

@@ -3,9 +3,9 @@ using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
 using Dapr.Client.Autogen.Grpc.v1;
-using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Resources;
 using Microsoft.AspNetCore.Http;
 using StackExchange.Redis;
 

@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Threading.Channels;
 using Dapr.Client.Autogen.Grpc.v1;
-using EmbeddedSidecar.Jobs;
 using DaprOrders.Sidecar.Tests.Launcher;
 using DaprOrders.Sidecar.Tests.PubSub;
+using EmbeddedSidecar.Jobs;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 

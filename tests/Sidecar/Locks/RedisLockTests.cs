@@ -1,7 +1,7 @@
 using Dapr.Client.Autogen.Grpc.v1;
-using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Locks;
 

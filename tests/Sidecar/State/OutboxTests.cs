@@ -2,10 +2,10 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
-using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.PubSub;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Resources;
 using Google.Protobuf;
 using Microsoft.AspNetCore.Http;
 

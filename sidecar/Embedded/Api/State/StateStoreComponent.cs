@@ -1,6 +1,6 @@
 using EmbeddedSidecar.Components;
-using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Components.State;
+using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resiliency;
 using Polly;
