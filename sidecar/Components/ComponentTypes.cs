@@ -1,6 +1,7 @@
 using DaprOrders.Sidecar.Components.Bindings.Cron;
 using DaprOrders.Sidecar.Components.PubSub.InMemory;
 using DaprOrders.Sidecar.Components.PubSub.JetStream;
+using DaprOrders.Sidecar.Components.PubSub.Kafka;
 using DaprOrders.Sidecar.Components.PubSub.RabbitMq;
 using DaprOrders.Sidecar.Components.PubSub.Redis;
 using DaprOrders.Sidecar.Components.PubSub.Sqlite;
@@ -28,6 +29,7 @@ public static class ComponentTypes
         PostgresStateStore.ComponentType,
         InMemoryPubSub.ComponentType,
         JetStreamPubSub.ComponentType,
+        KafkaPubSub.ComponentType,
         RabbitMqPubSub.ComponentType,
         RedisPubSub.ComponentType,
         SqlitePubSub.ComponentType,
