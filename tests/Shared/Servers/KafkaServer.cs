@@ -7,7 +7,7 @@ namespace DaprOrders.Tests.Servers;
 /// librdkafka's imitation of a Kafka broker (one, 4 partitions a topic) in a process of its own, gone with the object. It has nothing on disk: killed, and
 /// started again at its address, it is empty. A cable leads to it.
 /// </summary>
-public sealed class KafkaServer : IAsyncDisposable
+public sealed class KafkaServer : IServer
 {
     public const string Host = "127.0.0.1";
 
@@ -19,29 +19,40 @@ public sealed class KafkaServer : IAsyncDisposable
 
     public string Address => string.Create(CultureInfo.InvariantCulture, $"{Host}:{Cable.Port}");
 
-    public int ProcessId => _process.Id;
-
     public static async Task<KafkaServer> StartAsync(CancellationToken cancel)
     {
         var cable = new Cable();
         return new KafkaServer(await RunAsync(cable, cancel), cable);
     }
 
-    public async Task KillAsync()
+    /// <summary>It cannot be reached, and keeps what it has: what it writes down would be gone with it.</summary>
+    public Task StopAsync(CancellationToken cancel)
     {
-        _process.Kill();
-        await _process.WaitForExitAsync();
+        Cable.Cut();
+        return Task.CompletedTask;
     }
 
+    public async Task KillAsync(CancellationToken cancel)
+    {
+        _process.Kill();
+        await _process.WaitForExitAsync(cancel);
+    }
+
+    /// <summary>Killed, it is empty.</summary>
     public async Task StartAgainAsync(CancellationToken cancel)
     {
-        _process.Dispose();
-        _process = await RunAsync(Cable, cancel);
+        if (_process.HasExited)
+        {
+            _process.Dispose();
+            _process = await RunAsync(Cable, cancel);
+        }
+
+        Cable.Mend();
     }
 
     public async ValueTask DisposeAsync()
     {
-        await KillAsync();
+        await KillAsync(CancellationToken.None);
         _process.Dispose();
         await Cable.DisposeAsync();
     }

@@ -19,11 +19,12 @@ public sealed class KafkaPubSub : IBulkPubSub
 {
     private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
 
-    private readonly IProducer<byte[]?, byte[]?> _producer;
     private readonly KafkaPubSubOptions _options;
     private readonly ComponentContext _context;
     private readonly OpenSubscriptions _topics = new();
     private readonly CancellationTokenSource _stopping = new();
+    private readonly Lock _lock = new();
+    private volatile IProducer<byte[]?, byte[]?> _producer;
     private bool _isDisposed;
 
     private KafkaPubSub(IProducer<byte[]?, byte[]?> producer, KafkaPubSubOptions options, ComponentContext context) =>
@@ -84,10 +85,7 @@ public sealed class KafkaPubSub : IBulkPubSub
     private static async Task<IAsyncDisposable> CreateAsync(ComponentMetadata metadata, ComponentContext context, CancellationToken cancellationToken)
     {
         var options = KafkaPubSubOptions.Read(metadata, context.Logger);
-        var producer = new ProducerBuilder<byte[]?, byte[]?>(options.Producer)
-            .SetErrorHandler((_, error) => Tell(context, error))
-            .SetLogHandler((_, log) => context.Logger.LogDebug("{Client}: {Text}", log.Name, log.Message))
-            .Build();
+        var producer = Open(options, context);
         var answering = Task.Run(() => AwaitAnswer(producer), CancellationToken.None);
         try
         {
@@ -100,6 +98,12 @@ public sealed class KafkaPubSub : IBulkPubSub
             throw;
         }
     }
+
+    private static IProducer<byte[]?, byte[]?> Open(KafkaPubSubOptions options, ComponentContext context) =>
+        new ProducerBuilder<byte[]?, byte[]?>(options.Producer)
+            .SetErrorHandler((_, error) => Tell(context, error))
+            .SetLogHandler((_, log) => context.Logger.LogDebug("{Client}: {Text}", log.Name, log.Message))
+            .Build();
 
     private static void AwaitAnswer(IProducer<byte[]?, byte[]?> producer)
     {
@@ -118,15 +122,32 @@ public sealed class KafkaPubSub : IBulkPubSub
     /// <summary>Null, or why it may not be there.</summary>
     private async Task<Exception?> TryPublishAsync(string topic, BrokerMessage message, CancellationToken cancellationToken)
     {
+        var producer = _producer;
         try
         {
             var (partition, written) = KafkaMessages.Write(message, _options);
-            await _producer.ProduceAsync(new TopicPartition(topic, partition), written, cancellationToken);
+            await producer.ProduceAsync(new TopicPartition(topic, partition), written, cancellationToken);
             return null;
         }
-        catch (Exception failure) when (failure is KafkaException or ArgumentException)
+        catch (Exception failure) when (failure is KafkaException or ArgumentException or ObjectDisposedException)
         {
+            if (failure is KafkaException { Error.Code: ErrorCode.Local_Fatal })
+                Reopen(producer);
             return new IOException($"kafka: {failure.Message}", failure);
         }
+    }
+
+    /// <summary>A producer that can no longer be idempotent, since the broker has lost what it knew of it, takes nothing more.</summary>
+    private void Reopen(IProducer<byte[]?, byte[]?> fatal)
+    {
+        lock (_lock)
+        {
+            if (_producer != fatal || _isDisposed)
+                return;
+            _context.Logger.LogWarning("Kafka does not know this producer any more: another one takes its place");
+            _producer = Open(_options, _context);
+        }
+
+        _ = Task.Run(fatal.Dispose);
     }
 }
