@@ -43,7 +43,7 @@ public sealed class KafkaServer : IServer
     {
         if (_process.HasExited)
         {
-            _process.Dispose();
+            using var before = _process;
             _process = await RunAsync(Cable, cancel);
         }
 

@@ -58,7 +58,7 @@ public sealed class NatsServer : IServer
 
     public async Task StartAgainAsync(CancellationToken cancel)
     {
-        _process.Dispose();
+        using var before = _process;
         _process = await RunAsync(_directory, Port, cancel);
     }
 

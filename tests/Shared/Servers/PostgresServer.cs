@@ -12,6 +12,8 @@ public sealed class PostgresServer : IServer
 {
     private const string SystemUser = "postgres";
 
+    private const int MostAttempts = 50;
+
     private readonly string _directory;
     private readonly int _port;
     private Process _process;
@@ -56,8 +58,20 @@ public sealed class PostgresServer : IServer
 
     public async Task StartAgainAsync(CancellationToken cancel)
     {
-        _process.Dispose();
-        _process = await RunAsync(_directory, _port, cancel);
+        using var before = _process;
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                _process = await RunAsync(_directory, _port, cancel);
+                return;
+            }
+            catch (InvalidOperationException) when (attempt < MostAttempts)
+            {
+                // What was killed still holds the port, or the memory that its processes shared.
+                await Task.Delay(TimeSpan.FromMilliseconds(200), cancel);
+            }
+        }
     }
 
     /// <summary>Creates an empty database and hands back its name.</summary>

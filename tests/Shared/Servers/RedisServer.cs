@@ -45,7 +45,7 @@ public sealed class RedisServer : IServer
 
     public async Task StartAgainAsync(CancellationToken cancel)
     {
-        _process.Dispose();
+        using var before = _process;
         _process = await RunAsync(_directory, Port, _keeps, cancel);
     }
 
