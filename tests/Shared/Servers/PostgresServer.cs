@@ -11,7 +11,6 @@ namespace DaprOrders.Tests.Servers;
 public sealed class PostgresServer : IServer
 {
     private const string SystemUser = "postgres";
-
     private const int MostAttempts = 50;
 
     private readonly string _directory;

@@ -35,7 +35,9 @@ public sealed class KafkaPubSubTests : KafkaTestsBase
         await broker.PublishAsync("orders", new(Bytes("bare"), "text/plain", null), Cancellation);
         await handler.WaitFor(1);
         await broker.PublishAsync(
-            "orders", new(Bytes("full"), null, new Dictionary<string, string> { ["partitionKey"] = "k ü", ["partitionNumber"] = "3", ["a"] = "b", ["secret"] = "s" }), Cancellation);
+            "orders",
+            new(Bytes("full"), null, new Dictionary<string, string> { ["partitionKey"] = "k ü", ["partitionNumber"] = "3", ["a"] = "b", ["secret"] = "s" }),
+            Cancellation);
         await handler.WaitFor(2);
 
         Assert.Equal(["__offset", "__partition", "__timestamp", "__topic"], received[0].Metadata!.Keys.Order());
@@ -68,7 +70,9 @@ public sealed class KafkaPubSubTests : KafkaTestsBase
         await using var broker = await OpenAsync();
 
         var failures = await broker.PublishManyAsync(
-            "orders", [new(Bytes("1"), null, null), new(Bytes("2"), null, new Dictionary<string, string> { [field] = value }), new(Bytes("3"), null, null)], Cancellation);
+            "orders",
+            [new(Bytes("1"), null, null), new(Bytes("2"), null, new Dictionary<string, string> { [field] = value }), new(Bytes("3"), null, null)],
+            Cancellation);
 
         Assert.Equal([null, failures[1], null], failures);
         Assert.Contains(reason, Assert.IsType<IOException>(failures[1]).Message, StringComparison.Ordinal);
@@ -83,7 +87,10 @@ public sealed class KafkaPubSubTests : KafkaTestsBase
         for (var partition = 0; partition < 4; partition++)
         {
             foreach (var n in Numbers(1, 5))
-                await broker.PublishAsync("orders", new(Bytes($"{partition}-{n}"), null, new Dictionary<string, string> { ["partitionNumber"] = $"{partition}" }), Cancellation);
+            {
+                await broker.PublishAsync(
+                    "orders", new(Bytes($"{partition}-{n}"), null, new Dictionary<string, string> { ["partitionNumber"] = $"{partition}" }), Cancellation);
+            }
         }
 
         Assert.Equal(["0-1", "1-1", "2-1", "3-1"], (await handler.WaitFor(4)).Order());

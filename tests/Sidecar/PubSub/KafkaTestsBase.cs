@@ -35,7 +35,8 @@ public abstract class KafkaTestsBase : IAsyncLifetime
     {
         (string Name, string Value)[] own =
         [
-            ("brokers", Server.Address), ("authType", "none"), ("initialOffset", "oldest"), ("backOffDuration", "100ms"), ("heartbeatInterval", "200ms"), ("sessionTimeout", "2s"),
+            ("brokers", Server.Address), ("authType", "none"), ("initialOffset", "oldest"), ("backOffDuration", "100ms"), ("heartbeatInterval", "200ms"),
+            ("sessionTimeout", "2s"),
         ];
         return (IPubSub)await KafkaPubSub.ComponentType.Create(
             BrokerTests.Metadata("pubsub.kafka", [.. own.Where(field => fields.All(one => one.Name != field.Name)), .. fields]),

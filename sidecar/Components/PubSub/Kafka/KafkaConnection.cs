@@ -2,7 +2,9 @@ using Confluent.Kafka;
 
 namespace DaprOrders.Sidecar.Components.PubSub.Kafka;
 
-/// <summary>Where Kafka is and who we are, as the metadata of <c>pubsub.kafka</c> says it (components-contrib, common/component/kafka/metadata.go and auth.go).</summary>
+/// <summary>
+/// Where Kafka is and who we are, as the metadata of <c>pubsub.kafka</c> says it (components-contrib, common/component/kafka/metadata.go and auth.go).
+/// </summary>
 internal static class KafkaConnection
 {
     private const string AuthType = "authType";

@@ -122,7 +122,8 @@ internal sealed class KafkaPartition
             if (!_options.Retries || retries == _options.MaxRetries)
             {
                 _context.Logger.LogError(
-                    "{Count} messages of {Partition} from {Offset} on failed at {Consumer} and are skipped. Retries come from a resiliency policy or consumeRetryEnabled, and a dead-letter topic keeps such",
+                    "{Count} messages of {Partition} from {Offset} on failed at {Consumer} and are skipped. "
+                    + "Retries come from a resiliency policy or consumeRetryEnabled, and a dead-letter topic keeps such",
                     failed.Count, _partition, failed[0].Offset.Value, _consumerId);
                 MoveTo(records[^1].Offset + 1);
                 return;
@@ -145,7 +146,8 @@ internal sealed class KafkaPartition
         catch (Exception error)
         {
             if (!_stopping.IsCancellationRequested)
-                _context.Logger.LogError(error, "Delivering {Count} messages of {Partition} to {Consumer} failed", batch.Messages.Count, _partition, _consumerId);
+                _context.Logger.LogError(
+                    error, "Delivering {Count} messages of {Partition} to {Consumer} failed", batch.Messages.Count, _partition, _consumerId);
         }
     }
 
@@ -162,7 +164,8 @@ internal sealed class KafkaPartition
             }
             catch (Exception error) when (error is KafkaException or ObjectDisposedException)
             {
-                _context.Logger.LogDebug("{Partition} is not {Consumer}'s any more, and what it has handled comes again: {Reason}", _partition, _consumerId, error.Message);
+                _context.Logger.LogDebug(
+                    "{Partition} is not {Consumer}'s any more, and what it has handled comes again: {Reason}", _partition, _consumerId, error.Message);
             }
         }
     }

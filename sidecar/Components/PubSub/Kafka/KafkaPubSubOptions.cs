@@ -99,7 +99,9 @@ internal sealed record KafkaPubSubOptions
             _ => throw metadata.Invalid(ProducerRequiredAcks, "all, local or none"),
         };
         if (acks != Acks.All)
-            logger.LogWarning("{Location}: what is published may be lost by a failure of a broker, unless producerRequiredAcks is all", metadata.LocationOf(ProducerRequiredAcks));
+            logger.LogWarning(
+                "{Location}: what is published may be lost by a failure of a broker, unless producerRequiredAcks is all",
+                metadata.LocationOf(ProducerRequiredAcks));
         var producer = new ProducerConfig(new Dictionary<string, string>(client))
         {
             Acks = acks,

@@ -84,7 +84,8 @@ internal sealed class KafkaTopic : BrokerSubscription
 
     private IConsumer<byte[]?, byte[]?> Open()
     {
-        var consumer = new ConsumerBuilder<byte[]?, byte[]?>(new ConsumerConfig(new Dictionary<string, string>(_options.Consumer)) { GroupId = _options.Group ?? _subscription.ConsumerId })
+        var config = new ConsumerConfig(new Dictionary<string, string>(_options.Consumer)) { GroupId = _options.Group ?? _subscription.ConsumerId };
+        var consumer = new ConsumerBuilder<byte[]?, byte[]?>(config)
             .SetPartitionsAssignedHandler((consumer, partitions) => partitions.Select(partition => Take(consumer, partition)).ToList())
             .SetPartitionsRevokedHandler((_, partitions) => GiveUp(partitions.ConvertAll(one => one.TopicPartition)))
             .SetPartitionsLostHandler((_, partitions) => Lose(partitions.ConvertAll(one => one.TopicPartition)))
@@ -122,7 +123,9 @@ internal sealed class KafkaTopic : BrokerSubscription
         return new(partition, _options.Consumer.AutoOffsetReset == AutoOffsetReset.Latest ? BeginningOf(consumer, partition) : Offset.Unset);
     }
 
-    /// <summary>The end of a partition that the group has not read yet is noted at once: until its first message it would be another one after each rebalance.</summary>
+    /// <summary>
+    /// The end of a partition that the group has not read yet is noted at once: until its first message it would be another one after each rebalance.
+    /// </summary>
     private Offset BeginningOf(IConsumer<byte[]?, byte[]?> consumer, TopicPartition partition)
     {
         try
