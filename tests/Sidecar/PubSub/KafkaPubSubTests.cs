@@ -284,6 +284,14 @@ public sealed class KafkaPubSubTests : KafkaTestsBase
     }
 
     [Fact]
+    public async Task It_says_of_itself_what_daprd_says()
+    {
+        await using var broker = await OpenAsync();
+
+        Assert.Equal(["BULK_PUBSUB"], broker.Capabilities);
+    }
+
+    [Fact]
     public async Task A_subscription_that_asks_for_avro_is_refused()
     {
         await using var broker = await OpenAsync();
