@@ -1,6 +1,7 @@
 using System.CommandLine;
 using DaprOrders.Bench.EventStores;
 using DaprOrders.Bench.Orders;
+using DaprOrders.Bench.Sidecars;
 
 return await new RootCommand("Measures DaprOrders on this machine, over the loopback only. Build it in Release.")
 {
@@ -13,4 +14,5 @@ return await new RootCommand("Measures DaprOrders on this machine, over the loop
     SoakCommand.Create(),
     RebuildCommand.Create(),
     CallsCommand.Create(),
+    SidecarCommand.Create(),
 }.Parse(args).InvokeAsync();

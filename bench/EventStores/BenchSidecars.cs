@@ -1,7 +1,6 @@
 using System.CommandLine;
 using DaprOrders.EventSourcing;
 using DaprOrders.Inventory.Stock;
-using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Bench.EventStores;
 

@@ -12,11 +12,11 @@ internal sealed partial class ProcessCosts
 {
     private static readonly string EchoAssembly = typeof(ProcessCosts).Assembly.GetName().Name!;
 
-    private readonly Dictionary<string, (TimeSpan Processor, long Written, long Memory)> _costs;
+    private readonly Dictionary<(int Id, string Name), (TimeSpan Processor, long Written, long Memory)> _costs;
 
-    private ProcessCosts(Dictionary<string, (TimeSpan Processor, long Written, long Memory)> costs) => _costs = costs;
+    private ProcessCosts(Dictionary<(int Id, string Name), (TimeSpan Processor, long Written, long Memory)> costs) => _costs = costs;
 
-    public IEnumerable<string> Names => _costs.Keys;
+    public IEnumerable<string> Names => _costs.Keys.Select(process => process.Name).Distinct();
 
     public TimeSpan Processor => new(_costs.Values.Sum(cost => cost.Processor.Ticks));
 
@@ -25,7 +25,7 @@ internal sealed partial class ProcessCosts
 
     public static ProcessCosts Read()
     {
-        var costs = new Dictionary<string, (TimeSpan Processor, long Written, long Memory)>();
+        var costs = new Dictionary<(int Id, string Name), (TimeSpan Processor, long Written, long Memory)>();
         foreach (var process in Process.GetProcesses())
         {
             using (process)
@@ -33,10 +33,7 @@ internal sealed partial class ProcessCosts
                 try
                 {
                     if (Name(process) is { } name)
-                    {
-                        var (processor, written, memory) = costs.GetValueOrDefault(name);
-                        costs[name] = (processor + process.TotalProcessorTime, written + WrittenBy(process.Id), memory + process.WorkingSet64);
-                    }
+                        costs[(process.Id, name)] = (process.TotalProcessorTime, WrittenBy(process.Id), process.WorkingSet64);
                 }
                 catch (Exception exception) when (exception is InvalidOperationException or System.ComponentModel.Win32Exception or IOException or UnauthorizedAccessException)
                 {
@@ -48,16 +45,23 @@ internal sealed partial class ProcessCosts
         return new ProcessCosts(costs);
     }
 
-    public ProcessCosts Since(ProcessCosts before) => new(_costs.ToDictionary(
+    /// <summary>
+    /// Of the processes that were there then. What ended or began meanwhile is none of a system that runs all the time, but another one beside it.
+    /// </summary>
+    public ProcessCosts Since(ProcessCosts before) => new(_costs.Where(cost => before._costs.ContainsKey(cost.Key)).ToDictionary(
         cost => cost.Key,
-        cost => before._costs.TryGetValue(cost.Key, out var then)
-            ? (cost.Value.Processor - then.Processor, cost.Value.Written - then.Written, cost.Value.Memory)
-            : cost.Value));
+        cost => (
+            cost.Value.Processor - before._costs[cost.Key].Processor,
+            cost.Value.Written - before._costs[cost.Key].Written,
+            cost.Value.Memory)));
 
-    public TimeSpan ProcessorOf(string name) => _costs.GetValueOrDefault(name).Processor;
+    public TimeSpan ProcessorOf(string name) => new(Of(name).Sum(cost => cost.Processor.Ticks));
 
     /// <summary>Bytes.</summary>
-    public long MemoryOf(string name) => _costs.GetValueOrDefault(name).Memory;
+    public long MemoryOf(string name) => Of(name).Sum(cost => cost.Memory);
+
+    private IEnumerable<(TimeSpan Processor, long Written, long Memory)> Of(string name) =>
+        _costs.Where(cost => cost.Key.Name == name).Select(cost => cost.Value);
 
     private static string? Name(Process process)
     {

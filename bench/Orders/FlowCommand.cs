@@ -28,7 +28,7 @@ internal static class FlowCommand
 
     public static Command Create()
     {
-        var command = new Command("flow", "Drives POST /orders at a rate, and follows the orders until they are shipped") { Host, Rates, Seconds, WarmUp, Settle, Skus, Plot };
+        var command = new Command("flow", "Drives POST /orders at a rate, and follows the orders until they are shipped") { Host, Rates, Seconds, WarmUp, Settle, Skus, Plot, AuditBehind.Wanted };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             string[] skus = [.. Enumerable.Range(1, parsed.GetValue(Skus)).Select(n => $"bench-{n}")];
@@ -60,6 +60,7 @@ internal static class FlowCommand
             Show(runs, Samples.Of(echoes).Median);
             if (parsed.GetValue(Plot) is { } file)
                 await File.WriteAllTextAsync(file.FullName, RatePlot.Svg(runs), cancellationToken);
+            return parsed.GetValue(AuditBehind.Wanted) ? await AuditBehind.RunAsync(parsed.GetValue(Host)!, runs.SelectMany(run => run.Load.Sample), cancellationToken) : 0;
 
             async Task MeasureAsync(double? rate)
             {

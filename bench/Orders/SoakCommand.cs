@@ -21,7 +21,7 @@ internal static class SoakCommand
 
     public static Command Create()
     {
-        var command = new Command("soak", "Drives POST /orders for long: rate, memory and file sizes from part to part") { Host, Minutes, Orders, Parts, Skus, Data };
+        var command = new Command("soak", "Drives POST /orders for long: rate, memory and file sizes from part to part") { Host, Minutes, Orders, Parts, Skus, Data, AuditBehind.Wanted };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             string[] skus = [.. Enumerable.Range(1, parsed.GetValue(Skus)).Select(n => $"bench-{n}")];
@@ -34,12 +34,14 @@ internal static class SoakCommand
             Report.Machine();
             await system.OfferAsync(skus, cancellationToken);
             await load.RunAsync(echo.Address, EchoTime, null, cancellationToken);
+            var placed = new List<Placed>();
             var (rows, accepted, names) = (new List<string[]>(), 0L, Array.Empty<string>());
             for (var part = 1; part <= parsed.GetValue(Parts) && accepted < parsed.GetValue(Orders); part++)
             {
                 var echoed = (await load.RunAsync(echo.Address, EchoTime, null, cancellationToken)).PerSecond;
                 var run = await flow.RunAsync(time, null, cancellationToken);
                 accepted += run.Load.Accepted;
+                placed.AddRange(run.Load.Sample);
                 names = [.. run.Costs.Names.Where(name => name is not ("load generator" or "bare echo"))];
                 rows.Add([
                     $"{accepted:N0}", Report.Figure(run.ShippedPerSecond), (run.ShippedPerSecond / echoed).ToString("0.000", CultureInfo.InvariantCulture),
@@ -50,6 +52,7 @@ internal static class SoakCommand
 
             Report.Line("Memory is the working set of each process, MB, when all that was accepted had ended.");
             Report.Table(["accepted", "shipped/s", ": echo", "CPU ms", "data MB", .. names], rows);
+            return parsed.GetValue(AuditBehind.Wanted) ? await AuditBehind.RunAsync(parsed.GetValue(Host)!, placed, cancellationToken) : 0;
         });
         return command;
     }

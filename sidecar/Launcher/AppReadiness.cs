@@ -1,4 +1,4 @@
-using DaprOrders.Sidecar.Hosting;
+using EmbeddedSidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Launcher;
 

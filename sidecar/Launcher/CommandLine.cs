@@ -62,7 +62,7 @@ internal static class CommandLine
     public static Task<int> RunAsync(string[] arguments)
     {
         var demo = new Command("demo", "Places orders of every kind, shows how each travelled, and ends");
-        demo.SetAction((parsed, token) => WithSignalsAsync(t => Demo.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
+        demo.SetAction((parsed, token) => WithSignalsAsync(t => DemoCommand.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
 
         var audit = new Command("audit", "Checks that a running system has lost nothing, charged nobody twice and sold nothing that was not there; exit code 1 if it has") { Wait };
         audit.SetAction((parsed, token) => WithSignalsAsync(

@@ -9,8 +9,8 @@ internal static class DotnetHost
     {
         if (Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host)
             return host;
-        if (Environment.ProcessPath is { } process && System.IO.Path.GetFileNameWithoutExtension(process) == "dotnet")
-            return process;
-        return "dotnet";
+        return Environment.ProcessPath is { } process && Is(process) ? process : "dotnet";
     }
+
+    public static bool Is(string program) => System.IO.Path.GetFileNameWithoutExtension(program) == "dotnet";
 }

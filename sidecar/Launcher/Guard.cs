@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Reflection;
 using System.Runtime.InteropServices;
 
 namespace DaprOrders.Sidecar.Launcher;
@@ -24,7 +25,8 @@ internal sealed class Guard : IDisposable
 
     public static Guard Start()
     {
-        var start = new ProcessStartInfo(DotnetHost.Path, ["exec", typeof(Guard).Assembly.Location, Argument]) { RedirectStandardInput = true };
+        var start = Again();
+        start.RedirectStandardInput = true;
         // It must start fast and stay small.
         start.Environment["DOTNET_TieredPGO"] = "0";
         start.Environment["DOTNET_gcServer"] = "0";
@@ -74,6 +76,12 @@ internal sealed class Guard : IDisposable
             process.Kill();
         return 0;
     }
+
+    /// <summary>This program once more: by its own executable, which is all there is of one published as a single file, else by dotnet.</summary>
+    private static ProcessStartInfo Again() =>
+        Environment.ProcessPath is { } self && Assembly.GetEntryAssembly() == typeof(Guard).Assembly && !DotnetHost.Is(self)
+            ? new ProcessStartInfo(self, [Argument])
+            : new ProcessStartInfo(DotnetHost.Path, ["exec", Path.Combine(AppContext.BaseDirectory, $"{typeof(Guard).Assembly.GetName().Name}.dll"), Argument]);
 
     private static PosixSignalRegistration Ignore(PosixSignal signal) => PosixSignalRegistration.Create(signal, context => context.Cancel = true);
 

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using DaprOrders.Sidecar.Resources;
+using DaprOrders.Demo;
 
 namespace DaprOrders.Sidecar.Launcher;
 
@@ -13,7 +13,7 @@ internal static class Launch
             await StartAndAsync(options, console, async (system, plan) =>
             {
                 if (plan.IsOwnRunFile)
-                    await SampleStock.EnsureAsync(plan.RunFile, console, cancellationToken);
+                    await StockSampleAsync(plan.RunFile, console, cancellationToken);
                 ShowAddresses(plan, console);
                 await system.Failed.WaitAsync(cancellationToken);
             }, cancellationToken);
@@ -73,7 +73,7 @@ internal static class Launch
                 console.Line($"  {error}");
             return 1;
         }
-        catch (LaunchException e)
+        catch (Exception e) when (e is LaunchException or ShopException)
         {
             console.Error(e.Message);
             return 1;
@@ -110,6 +110,21 @@ internal static class Launch
         return began + (time.GetTimestamp() - before);
     }
 
+    private static async Task StockSampleAsync(RunFile runFile, LaunchConsole console, CancellationToken cancellationToken)
+    {
+        if (runFile.DaprAddress("ordering") is not { } ordering || runFile.DaprAddress("inventory") is not { } inventory)
+            return;
+        using var shop = new ShopClient(ordering, inventory);
+        try
+        {
+            await SampleProduct.EnsureInStockAsync(shop, cancellationToken);
+        }
+        catch (ShopException e)
+        {
+            console.Error($"the sample product {SampleProduct.Sku} could not be put in stock: {e.Message}");
+        }
+    }
+
     private static void ShowAddresses(LaunchPlan plan, LaunchConsole console)
     {
         console.Line();
@@ -121,11 +136,11 @@ internal static class Launch
         }
 
         console.Line($"  logs               {{app}}/.dapr/logs, {Path.Combine(plan.DataFolder, "sidecar.log")}");
-        if (plan.IsOwnRunFile && SampleStock.CurlLine(plan.RunFile) is { } curl)
+        if (plan.IsOwnRunFile && plan.RunFile.DaprAddress("ordering") is { } ordering)
         {
             console.Line();
             console.Line("Place an order:");
-            console.Line($"  {curl}");
+            console.Line($"  {SampleProduct.CurlLine(ordering)}");
         }
 
         console.Line();

@@ -1,6 +1,5 @@
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Launcher;
 

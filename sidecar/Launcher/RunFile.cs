@@ -1,12 +1,14 @@
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Launcher;
 
 /// <summary>A multi-app run file of the Dapr CLI, with <c>common</c> merged into each app and every path absolute.</summary>
-public sealed record RunFile(string Path, string? Name, IReadOnlyList<RunApp> Apps)
+internal sealed record RunFile(string Path, string? Name, IReadOnlyList<RunApp> Apps)
 {
     public string Folder { get; } = System.IO.Path.GetDirectoryName(Path)!;
+
+    /// <summary>Where an app is reached through its own sidecar, with a slash at the end; null where the run file has none such.</summary>
+    public Uri? DaprAddress(string appId) =>
+        Apps.FirstOrDefault(a => a.AppId == appId) is { DaprHttpPort: > 0 } app ? new Uri($"http://localhost:{app.DaprHttpPort}/v1.0/invoke/{appId}/method/") : null;
 }
 
 public enum LogDestination
@@ -19,7 +21,7 @@ public enum LogDestination
 }
 
 /// <summary>One app of a run file. Ports: 0 is none for the app, a free one for Dapr.</summary>
-public sealed record RunApp
+internal sealed record RunApp
 {
     public required string AppId { get; init; }
 

@@ -1,6 +1,5 @@
-using System.Globalization;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Formats;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Launcher;
 
@@ -235,16 +234,13 @@ internal static class RunFileReader
         };
     }
 
-    /// <summary>A Kubernetes quantity: 4Mi, 16M, 1048576.</summary>
     private static int Bytes(YamlMap map, string field)
     {
         var text = map.Text(field);
         if (string.IsNullOrEmpty(text))
             return 0;
-        var digits = text.TrimEnd('K', 'k', 'M', 'G', 'i');
-        var unit = text[digits.Length..] switch { "" => 1L, "k" => 1000, "M" => 1_000_000, "G" => 1_000_000_000, "Ki" => 1 << 10, "Mi" => 1 << 20, "Gi" => 1 << 30, _ => 0 };
-        if (unit > 0 && int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number * unit <= int.MaxValue)
-            return (int)(number * unit);
+        if (ByteQuantity.TryParse(text, out var bytes) && bytes <= int.MaxValue)
+            return (int)bytes;
         map.Error($"expected a size such as 4Mi or 512Ki, below 2Gi, got \"{text}\"", field);
         return 0;
     }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net.Sockets;
-using DaprOrders.Sidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Launcher;
 
@@ -49,7 +48,7 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     /// <param name="failFast">One app that cannot live fails the system (<see cref="Failed"/>); else that is told, and the others go on.</param>
     /// <param name="cancellationToken">Gives the start up.</param>
     /// <exception cref="LaunchException">A port is taken or refused.</exception>
-    /// <exception cref="Resources.ResourceException">A component cannot be started.</exception>
+    /// <exception cref="ResourceException">A component cannot be started.</exception>
     public static async Task<RunningSystem> StartAsync(
         LaunchPlan plan,
         ProcessRecord record,
@@ -135,7 +134,8 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
 
         try
         {
-            _dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = _plan.Sidecars, LoggerFactory = loggerFactory, Time = _time }, cancellationToken);
+            var options = new EmbeddedDaprOptions { Apps = _plan.Sidecars, JobsFile = Path.Combine(_plan.DataFolder, "jobs.db"), LoggerFactory = loggerFactory, Time = _time };
+            _dapr = await EmbeddedDapr.StartAsync(options, cancellationToken);
         }
         catch (Exception e) when (e is IOException or SocketException)
         {

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using DaprOrders.Sidecar.Hosting;
+using EmbeddedSidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Launcher;
 

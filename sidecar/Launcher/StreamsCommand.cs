@@ -1,8 +1,7 @@
-using DaprOrders.Sidecar.Api.PubSub;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.PubSub.JetStream;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Api.PubSub;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.PubSub.JetStream;
+using EmbeddedSidecar.Resources;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Launcher;

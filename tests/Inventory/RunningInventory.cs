@@ -4,8 +4,6 @@ using System.Net.Sockets;
 using System.Text.Json;
 using DaprOrders.EventSourcing;
 using DaprOrders.Inventory.ManagingProducts;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Tests;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
@@ -17,14 +15,17 @@ namespace DaprOrders.Inventory.Tests;
 /// <summary>The real Inventory over real HTTP in several replicas, each with an embedded sidecar, on one state store and one broker.</summary>
 internal sealed class RunningInventory : IAsyncDisposable
 {
-    private static readonly ResourceSet Resources = ResourceSet.Empty with
-    {
-        Components =
-        [
-            new ComponentResource("statestore", "state.in-memory", "v1", [new MetadataItem("actorStateStore", "true", null, null, default)], false, null, null, [], default),
-            new ComponentResource("pubsub", "pubsub.in-memory", "v1", [], false, null, null, [], default),
-        ],
-    };
+    private const string Resources = """
+        apiVersion: dapr.io/v1alpha1
+        kind: Component
+        metadata: {name: statestore}
+        spec: {type: state.in-memory, version: v1, metadata: [{name: actorStateStore, value: "true"}]}
+        ---
+        apiVersion: dapr.io/v1alpha1
+        kind: Component
+        metadata: {name: pubsub}
+        spec: {type: pubsub.in-memory, version: v1}
+        """;
 
     private readonly EmbeddedDapr _dapr;
     private readonly List<Replica> _replicas = [];
@@ -39,7 +40,7 @@ internal sealed class RunningInventory : IAsyncDisposable
     {
         int[] ports = [.. Enumerable.Range(0, replicas).Select(_ => FreePort())];
         var dapr = await EmbeddedDapr.StartAsync(
-            new EmbeddedDaprOptions { Apps = [.. ports.Select(port => new SidecarOptions { AppId = "inventory", AppPort = port, Resources = Resources })] },
+            new EmbeddedDaprOptions { Apps = [.. ports.Select(port => new SidecarOptions { AppId = "inventory", AppPort = port })], Resources = Resources },
             Cancellation);
         var running = new RunningInventory(dapr);
         foreach (var (port, sidecar) in ports.Zip(dapr.Sidecars))

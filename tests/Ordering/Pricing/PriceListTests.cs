@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
+using System.Text.Json;
 using Dapr.Client;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
@@ -37,8 +38,8 @@ public sealed class PriceListTests : IDisposable
                 _reads++;
                 return (_stored, _stored is null ? "" : "1");
             });
-        _dapr.Setup(dapr => dapr.SaveBulkStateAsync(Store, It.IsAny<IReadOnlyList<SaveStateItem<Product>>>(), It.IsAny<CancellationToken>()))
-            .Callback((string _, IReadOnlyList<SaveStateItem<Product>> items, CancellationToken _) => _stored = items.Single().Value)
+        _dapr.Setup(dapr => dapr.SaveBulkStateAsync(Store, It.IsAny<IReadOnlyList<SaveStateItem<It.IsAnyType>>>(), It.IsAny<CancellationToken>()))
+            .Callback(new InvocationAction(call => _stored = JsonSerializer.SerializeToElement(call.Arguments[1])[0].GetProperty("Value").Deserialize<Product>()))
             .Returns(Task.CompletedTask);
         _inventory = new InventoryProducts(_dapr.Object);
         _prices = new PriceList(

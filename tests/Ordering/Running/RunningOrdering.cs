@@ -5,8 +5,6 @@ using System.Text.Json;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.Ordering.Tests.Running;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Tests.Servers;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
@@ -55,11 +53,17 @@ public class RunningOrdering : IAsyncLifetime
         {
             Apps =
             [
-                new SidecarOptions { AppId = "ordering", AppPort = _appPort, HttpPort = _daprHttpPort, GrpcPort = _daprGrpcPort, Resources = Resources, AppApiToken = _appToken },
-                new SidecarOptions { AppId = "inventory", AppPort = Neighbours.Port, Resources = Resources },
-                new SidecarOptions { AppId = "payments", AppPort = Neighbours.Port, Resources = Resources },
-                new SidecarOptions { AppId = "shipping", AppPort = Neighbours.Port, Resources = Resources },
+                new SidecarOptions { AppId = "ordering", AppPort = _appPort, HttpPort = _daprHttpPort, GrpcPort = _daprGrpcPort, AppApiToken = _appToken },
+                new SidecarOptions { AppId = "inventory", AppPort = Neighbours.Port },
+                new SidecarOptions { AppId = "payments", AppPort = Neighbours.Port },
+                new SidecarOptions { AppId = "shipping", AppPort = Neighbours.Port },
             ],
+            Resources = """
+                apiVersion: dapr.io/v1alpha1
+                kind: Component
+                metadata: {name: statestore}
+                spec: {type: state.in-memory, version: v1, metadata: [{name: actorStateStore, value: "true"}]}
+                """,
         });
         _factory.UseKestrel(_appPort);
         _factory.StartServer();
@@ -142,15 +146,6 @@ public class RunningOrdering : IAsyncLifetime
         Assert.Equal("SUCCESS", await DeliverAsync(new PaymentAuthorized(orderId, "ch-1", new Money(19.00m, "EUR")), 2));
         return orderId;
     }
-
-    private static readonly ResourceSet Resources = new(
-        [
-            new ComponentResource(
-                "statestore", "state.in-memory", "v1", [new MetadataItem("actorStateStore", "true", null, null, default)], false, null, null, [], default),
-        ],
-        [],
-        [],
-        []);
 
     private sealed class Factory(RunningOrdering running, TimeSpan paymentDeadline, (string Key, string Value)[] settings) : WebApplicationFactory<OrderingOptions>
     {

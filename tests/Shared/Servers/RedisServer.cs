@@ -49,6 +49,13 @@ public sealed class RedisServer : IServer
         _process = await RunAsync(_directory, Port, _keeps, cancel);
     }
 
+    /// <summary>Kills it and starts it again: one that does not keep has forgotten its data and what it was set to.</summary>
+    public async Task RestartAsync(CancellationToken cancel)
+    {
+        await KillAsync(cancel);
+        await StartAgainAsync(cancel);
+    }
+
     public async ValueTask DisposeAsync()
     {
         await KillAsync(CancellationToken.None);

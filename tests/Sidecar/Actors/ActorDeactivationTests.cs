@@ -1,4 +1,4 @@
-using DaprOrders.Sidecar.Actors;
+using EmbeddedSidecar.Actors;
 
 namespace DaprOrders.Sidecar.Tests.Actors;
 

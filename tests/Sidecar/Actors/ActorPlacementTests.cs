@@ -1,5 +1,5 @@
 using System.Text;
-using DaprOrders.Sidecar.Actors;
+using EmbeddedSidecar.Actors;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Threading.Channels;
-using DaprOrders.Sidecar.Actors;
-using DaprOrders.Sidecar.Components.State.InMemory;
+using EmbeddedSidecar.Actors;
+using EmbeddedSidecar.Components.State.InMemory;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.Actors;

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using DaprOrders.Sidecar.Actors;
+using EmbeddedSidecar.Actors;
 
 namespace DaprOrders.Sidecar.Tests.Actors;
 

@@ -1,6 +1,5 @@
 using System.Text.Json;
-using DaprOrders.Sidecar.Expressions;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Expressions;
 
 namespace DaprOrders.Sidecar.Tests.Expressions;
 

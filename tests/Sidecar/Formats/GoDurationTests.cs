@@ -1,4 +1,4 @@
-using DaprOrders.Sidecar.Formats;
+using EmbeddedSidecar.Formats;
 
 namespace DaprOrders.Sidecar.Tests.Formats;
 

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
-using DaprOrders.Sidecar.Api;
-using DaprOrders.Sidecar.Formats;
+using EmbeddedSidecar.Api;
+using EmbeddedSidecar.Formats;
 
 namespace DaprOrders.Sidecar.Tests.Formats;
 

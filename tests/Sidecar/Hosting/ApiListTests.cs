@@ -1,8 +1,7 @@
 using System.Net;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Resources;
+using EmbeddedSidecar.Resources;
 using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;

@@ -1,6 +1,6 @@
 using System.Text.Json;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Resources;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;
@@ -90,9 +90,20 @@ public sealed class ComponentCatalogTests : IAsyncDisposable
         Assert.Single(await LoadAsync("one", store));
 
         Assert.Equal(
-            "store.yaml:9: component store: state.in-memory has no metadata field 'keyPrefx', and Dapr passes over it; it knows keyPrefix, actorStateStore",
+            "store.yaml:9: component store: state.in-memory has no metadata field 'keyPrefx', and Dapr passes over it; it knows keyPrefix, actorStateStore, "
+            + "outboxPublishPubsub, outboxPublishTopic, outboxPubsub, outboxDiscardWhenMissingState",
             Assert.Single(ComponentTypes.Check(store)).ToString());
     }
+
+    [Theory]
+    [InlineData("configuration.redis", "redisHost", true)]
+    [InlineData("configuration.redis", "keyPrefix", false)]
+    [InlineData("lock.redis", "keyPrefix", true)]
+    [InlineData("lock.redis", "redisHots", false)]
+    [InlineData("state.sqlite", "outboxPublishTopic", true)]
+    [InlineData("state.sqlite", "outboxTopic", false)]
+    public void Fields_are_known_by_type(string type, string field, bool isKnown) =>
+        Assert.Equal(isKnown, !ComponentTypes.Check(Sidecars.Component("c", type, (field, "x"))).Any());
 
     [Fact]
     public async Task A_component_that_cannot_start_is_left_out_only_where_errors_are_to_be_ignored()

@@ -1,4 +1,4 @@
-using DaprOrders.Sidecar.Components;
+using EmbeddedSidecar.Components;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;
 

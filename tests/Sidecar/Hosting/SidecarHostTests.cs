@@ -1,8 +1,8 @@
 using System.Net;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Api;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Api;
+using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Resources;
 using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.AspNetCore.Http;

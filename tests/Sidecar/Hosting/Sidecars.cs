@@ -1,5 +1,4 @@
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Resources;
 using Grpc.Net.Client;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;

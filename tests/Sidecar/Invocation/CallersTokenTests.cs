@@ -1,7 +1,6 @@
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Resources;
 using Grpc.Core;
 using Microsoft.AspNetCore.Http;
 

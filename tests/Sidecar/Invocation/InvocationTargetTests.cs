@@ -1,4 +1,4 @@
-using DaprOrders.Sidecar.Api.Invocation;
+using EmbeddedSidecar.Api.Invocation;
 using Microsoft.AspNetCore.Http;
 
 namespace DaprOrders.Sidecar.Tests.Invocation;

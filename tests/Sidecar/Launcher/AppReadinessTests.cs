@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Launcher;
 using DaprOrders.Tests.Servers;
 using Microsoft.Extensions.Time.Testing;

@@ -70,7 +70,7 @@ public sealed class DemoTests : IAsyncDisposable
         await _shop.StartAsync(TestContext.Current.CancellationToken);
         // A launcher runs already: the demo uses what it has started.
         using var record = ProcessRecord.TryOpen(_workspace.PathOf(".dapr"));
-        return await Demo.RunAsync(new LaunchOptions { RunFile = _workspace.RunFile }, _workspace.Console, TestContext.Current.CancellationToken);
+        return await DemoCommand.RunAsync(new LaunchOptions { RunFile = _workspace.RunFile }, _workspace.Console, TestContext.Current.CancellationToken);
     }
 
     private IResult Seeded(string what)

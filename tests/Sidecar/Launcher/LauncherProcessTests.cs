@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using DaprOrders.Sidecar.Launcher;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
@@ -27,6 +28,30 @@ public sealed class LauncherProcessTests : IDisposable
         launcher.Kill();
 
         await Eventually.HoldsAsync(() => app.TrueForAll(Eventually.HasEnded), "the app and the guard have ended");
+    }
+
+    [Fact]
+    public async Task A_job_is_there_again_after_the_launcher_was_killed()
+    {
+        var port = FreePort.Next();
+        _workspace.WithApps($"- {{appDirPath: one, daprHTTPPort: {port}}}\n");
+        var job = new Uri($"http://127.0.0.1:{port}/v1.0/jobs/later");
+        using var http = new HttpClient();
+        using (var launcher = Start(out var output))
+        {
+            await Eventually.HoldsAsync(() => output.Contains("Ctrl-C ends everything"), "up");
+            using var scheduled = await http.PostAsync(job, new StringContent("{\"dueTime\": \"1h\"}"), TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.NoContent, scheduled.StatusCode);
+            launcher.Kill();
+            await EndedAsync(launcher);
+        }
+
+        using var again = Start(out var outputAgain);
+        await Eventually.HoldsAsync(() => outputAgain.Contains("Ctrl-C ends everything"), "up again");
+
+        Assert.Contains("\"dueTime\": \"1h\"", await http.GetStringAsync(job, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        again.Kill();
+        await EndedAsync(again);
     }
 
     [Fact]

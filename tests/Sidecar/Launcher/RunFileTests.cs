@@ -1,6 +1,4 @@
-using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Launcher;
-using DaprOrders.Sidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Launcher;
 

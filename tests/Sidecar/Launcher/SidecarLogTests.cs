@@ -16,7 +16,7 @@ public sealed class SidecarLogTests : IDisposable
     [InlineData(LogDestination.FileAndConsole, true, true)]
     public void The_log_of_a_sidecar_goes_where_the_run_file_says(LogDestination destination, bool inFile, bool onConsole)
     {
-        Log(destination, log => log.CreateLogger("DaprOrders.Sidecar.a").LogInformation("it is healthy"));
+        Log(destination, log => log.CreateLogger("EmbeddedSidecar.a").LogInformation("it is healthy"));
 
         Assert.Equal(inFile, File.ReadAllText(_workspace.PathOf("sidecar.log")).Contains("it is healthy", StringComparison.Ordinal));
         Assert.Equal(onConsole, _workspace.Shown.Contains("== DAPR - a == it is healthy", StringComparison.Ordinal));
@@ -27,10 +27,10 @@ public sealed class SidecarLogTests : IDisposable
     {
         Log(LogDestination.File, log =>
         {
-            log.CreateLogger("DaprOrders.Sidecar.a").LogError("it failed");
-            log.CreateLogger("DaprOrders.Sidecar.Component.store").LogInformation("quiet");
+            log.CreateLogger("EmbeddedSidecar.a").LogError("it failed");
+            log.CreateLogger("EmbeddedSidecar.Component.store").LogInformation("quiet");
         });
-        Log(LogDestination.Console, log => log.CreateLogger("DaprOrders.Sidecar.Component.store").LogInformation("loud"));
+        Log(LogDestination.Console, log => log.CreateLogger("EmbeddedSidecar.Component.store").LogInformation("loud"));
 
         Assert.Equal($"== DAPR - a == it failed{Environment.NewLine}== DAPR == loud{Environment.NewLine}", _workspace.Shown);
     }

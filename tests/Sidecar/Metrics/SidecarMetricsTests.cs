@@ -1,9 +1,8 @@
 using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Metrics;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Metrics;
+using EmbeddedSidecar.Resources;
 using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.AspNetCore.Http;

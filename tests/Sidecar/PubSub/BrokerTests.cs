@@ -1,7 +1,7 @@
 using System.Text;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.PubSub;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
 

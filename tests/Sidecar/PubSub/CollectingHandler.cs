@@ -1,5 +1,5 @@
 using System.Text;
-using DaprOrders.Sidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
 

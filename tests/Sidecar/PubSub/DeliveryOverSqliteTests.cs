@@ -2,9 +2,8 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Resources;
 using Google.Protobuf;
 using Microsoft.AspNetCore.Http;
 

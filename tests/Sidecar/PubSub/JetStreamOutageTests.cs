@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
-using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Components.PubSub;
 using Microsoft.Extensions.Time.Testing;
 using static DaprOrders.Sidecar.Tests.PubSub.BrokerTests;
 

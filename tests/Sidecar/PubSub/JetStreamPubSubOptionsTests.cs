@@ -1,6 +1,5 @@
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.PubSub.JetStream;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.PubSub.JetStream;
 using Microsoft.Extensions.Logging.Abstractions;
 using NATS.Client.JetStream.Models;
 

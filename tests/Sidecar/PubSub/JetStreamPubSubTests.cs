@@ -1,6 +1,6 @@
 using System.Text;
-using DaprOrders.Sidecar.Components.PubSub;
-using DaprOrders.Sidecar.Components.PubSub.JetStream;
+using EmbeddedSidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub.JetStream;
 using NATS.Client.JetStream.Models;
 using static DaprOrders.Sidecar.Tests.PubSub.BrokerTests;
 

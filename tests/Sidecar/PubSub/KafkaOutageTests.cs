@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text;
-using DaprOrders.Sidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub;
 using static DaprOrders.Sidecar.Tests.PubSub.BrokerTests;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;

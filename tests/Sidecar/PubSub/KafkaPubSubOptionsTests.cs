@@ -1,6 +1,6 @@
 using Confluent.Kafka;
-using DaprOrders.Sidecar.Components.PubSub.Kafka;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Components.PubSub.Kafka;
+using EmbeddedSidecar.Resources;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;

@@ -1,5 +1,5 @@
 using System.Text;
-using DaprOrders.Sidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub;
 using static DaprOrders.Sidecar.Tests.PubSub.BrokerTests;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;

@@ -1,7 +1,7 @@
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.PubSub;
-using DaprOrders.Sidecar.Components.PubSub.Kafka;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub.Kafka;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
 

@@ -1,7 +1,7 @@
 using System.Text;
-using DaprOrders.Sidecar.Components.PubSub;
-using DaprOrders.Sidecar.Components.PubSub.InMemory;
-using DaprOrders.Sidecar.Components.PubSub.Sqlite;
+using EmbeddedSidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub.InMemory;
+using EmbeddedSidecar.Components.PubSub.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
@@ -89,7 +89,7 @@ public abstract class PubSubComponentContract
         Assert.Equal(["1"], handler.Received);
     }
 
-    protected abstract IPubSub Open();
+    private protected abstract IPubSub Open();
 
     private protected static TopicSubscription Subscription(string topic, string consumer) => new(topic, consumer, new Dictionary<string, string>());
 
@@ -145,7 +145,7 @@ public sealed class InMemoryPubSubTests : PubSubComponentContract
         Assert.Equal(["1", "3"], await handler.WaitFor(2));
     }
 
-    protected override IPubSub Open() => new InMemoryPubSub(NullLogger<InMemoryPubSub>.Instance);
+    private protected override IPubSub Open() => new InMemoryPubSub(NullLogger<InMemoryPubSub>.Instance);
 }
 
 public sealed class SqlitePubSubContractTests : PubSubComponentContract, IDisposable
@@ -154,6 +154,6 @@ public sealed class SqlitePubSubContractTests : PubSubComponentContract, IDispos
 
     public void Dispose() => _folder.Dispose();
 
-    protected override IPubSub Open() =>
+    private protected override IPubSub Open() =>
         new SqlitePubSub(new() { Path = _folder.File("pubsub.db") }, NullLogger<SqlitePubSub>.Instance, TimeProvider.System);
 }

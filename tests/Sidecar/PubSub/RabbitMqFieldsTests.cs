@@ -1,5 +1,4 @@
-using DaprOrders.Sidecar.Components.PubSub.RabbitMq;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Components.PubSub.RabbitMq;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;

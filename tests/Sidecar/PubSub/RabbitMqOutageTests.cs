@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text;
-using DaprOrders.Sidecar.Components.PubSub;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Components.PubSub;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
 

@@ -1,8 +1,8 @@
 using System.Text;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.PubSub;
-using DaprOrders.Sidecar.Components.PubSub.RabbitMq;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.PubSub;
+using EmbeddedSidecar.Components.PubSub.RabbitMq;
 using Microsoft.Extensions.Logging.Abstractions;
 using RabbitMQ.Client;
 using static DaprOrders.Sidecar.Tests.PubSub.BrokerTests;

@@ -2,10 +2,9 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.Resources;
+using EmbeddedSidecar.Resources;
 using Microsoft.AspNetCore.Http;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;

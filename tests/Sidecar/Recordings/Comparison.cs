@@ -55,6 +55,9 @@ public sealed partial class Comparison(Recording recording)
             {
                 case "ms" or "elapsedMs":
                     break;
+                case "log":
+                    // Told in other words.
+                    break;
                 case "error":
                     // The text is the client's own.
                     Values(number, within + name, recorded[name] is null ? null : "an error", got[name] is null ? null : "an error");

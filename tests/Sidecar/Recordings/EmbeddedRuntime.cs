@@ -1,5 +1,5 @@
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
+using System.Text.Json.Nodes;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
@@ -7,6 +7,7 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 public sealed class EmbeddedRuntime(Recording recording, string directory, IReadOnlyDictionary<string, int> appPorts) : IPlayedRuntime
 {
     private readonly Dictionary<string, EmbeddedDapr> _dapr = [];
+    private readonly Dictionary<string, SidecarHost> _sidecars = [];
 
     public Uri Http(string app) => new($"http://127.0.0.1:{Sidecar(app).HttpPort}");
 
@@ -18,21 +19,26 @@ public sealed class EmbeddedRuntime(Recording recording, string directory, IRead
         foreach (var (name, value) in environment.Where(variable => !variable.Key.EndsWith("_API_TOKEN", StringComparison.Ordinal)))
             Environment.SetEnvironmentVariable(name, value);
         // Apps of which some may not get ready were played side by side: they have nothing to do with each other, in-memory brokers included.
-        string[] started = [.. recording.Apps.Where(app => !app.IsOff).Select(app => app.Id)];
-        foreach (var apps in recording.MayBeUnready ? started.Chunk(1) : [started])
+        string[] all = [.. recording.Apps.Select(app => app.Id)];
+        foreach (var apps in recording.MayBeUnready ? all.Chunk(1) : [all])
         {
-            var dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [.. apps.Select(Options)] }, cancel);
+            var dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [] }, cancel);
             foreach (var app in apps)
+            {
                 _dapr[app] = dapr;
+                if (!Script(app).IsOff)
+                    await StartAgainAsync(app, cancel);
+            }
         }
     }
 
-    public Task StopAsync(string app, CancellationToken cancel) => _dapr[app].RemoveAsync(Sidecar(app), cancel);
+    public Task StopAsync(string app, CancellationToken cancel) =>
+        _sidecars.Remove(app, out var sidecar) ? _dapr[app].RemoveAsync(sidecar, cancel) : Task.CompletedTask;
 
     /// <summary>Nothing in a process can die alone; a stop that waits for nothing comes nearest.</summary>
-    public Task KillAsync(string app, CancellationToken cancel) => _dapr[app].RemoveAsync(Sidecar(app), new CancellationToken(canceled: true));
+    public Task KillAsync(string app, CancellationToken cancel) => StopAsync(app, new CancellationToken(canceled: true));
 
-    public Task StartAgainAsync(string app, CancellationToken cancel) => _dapr[app].AddAsync(Options(app), cancel);
+    public async Task StartAgainAsync(string app, CancellationToken cancel) => _sidecars[app] = await _dapr[app].AddAsync(Options(app), cancel);
 
     public bool HasEnded(string app) => Sidecar(app).Stopped.IsCompleted || Sidecar(app).Ready.IsFaulted;
 
@@ -42,17 +48,19 @@ public sealed class EmbeddedRuntime(Recording recording, string directory, IRead
             await dapr.DisposeAsync();
     }
 
-    private SidecarHost Sidecar(string app) => _dapr[app][app];
+    private SidecarHost Sidecar(string app) => _sidecars[app];
+
+    private AppScript Script(string app) => recording.Apps.Single(script => script.Id == app);
 
     private SidecarOptions Options(string app)
     {
-        var settings = recording.Content["settings"];
+        JsonNode? Setting(string name) => Script(app).Settings?[name] ?? recording.Content["settings"]?[name];
         var environment = Texts("env");
         var own = Path.Combine(directory, $"config-{app}.yaml");
         var configuration = File.Exists(own) ? own : Path.Combine(directory, "config.yaml");
         return new SidecarOptions
         {
-            AppId = app,
+            AppId = Script(app).AppId,
             AppPort = appPorts[app],
             AppProtocol = recording.WithGrpcApps ? AppProtocol.Grpc : AppProtocol.Http,
             Resources = ResourceLoader.Load([Path.Combine(directory, "resources")]),
@@ -60,14 +68,15 @@ public sealed class EmbeddedRuntime(Recording recording, string directory, IRead
             ApiToken = environment.GetValueOrDefault("DAPR_API_TOKEN"),
             AppApiToken = environment.GetValueOrDefault("APP_API_TOKEN"),
             PlacementEnabled = recording.WithActors,
-            MaxBodyBytes = (string?)settings?["maxBodySize"] is ['1', '6', 'K', 'i'] ? 16 * 1024 : 4 * 1024 * 1024,
-            AppMaxConcurrency = (int?)settings?["appMaxConcurrency"] ?? -1,
-            AppHealthCheck = (bool?)settings?["enableAppHealthCheck"] is true
+            AllowedOrigins = (string?)Setting("allowedOrigins") ?? "",
+            MaxBodyBytes = (string?)Setting("maxBodySize") is ['1', '6', 'K', 'i'] ? 16 * 1024 : 4 * 1024 * 1024,
+            AppMaxConcurrency = (int?)Setting("appMaxConcurrency") ?? -1,
+            AppHealthCheck = (bool?)Setting("enableAppHealthCheck") is true
                 ? new AppHealthCheck(
                     "/healthz",
-                    TimeSpan.FromSeconds((double?)settings["appHealthProbeInterval"] ?? 5),
-                    TimeSpan.FromMilliseconds((double?)settings["appHealthProbeTimeout"] ?? 500),
-                    (int?)settings["appHealthThreshold"] ?? 3)
+                    TimeSpan.FromSeconds((double?)Setting("appHealthProbeInterval") ?? 5),
+                    TimeSpan.FromMilliseconds((double?)Setting("appHealthProbeTimeout") ?? 500),
+                    (int?)Setting("appHealthThreshold") ?? 3)
                 : null,
         };
     }

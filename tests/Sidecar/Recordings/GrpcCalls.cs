@@ -49,6 +49,9 @@ public static class GrpcCalls
         return new(type, Service.FullName, name, MarshallerOf(descriptor.InputType), MarshallerOf(descriptor.OutputType));
     }
 
+    /// <summary>A streaming call whose client may send more than its request.</summary>
+    public static bool TakesMore(string name) => Descriptor(name).IsClientStreaming;
+
     public static IMessage Request(string name, JsonNode request) => Parsed(request, Descriptor(name).InputType);
 
     public static IMessage Parsed(JsonNode json, MessageDescriptor type) => Untyped(Parser.Parse(TextsAsBytes(json)!.ToJsonString(), type));
@@ -122,6 +125,8 @@ public static class GrpcCalls
     {
         if (message is Any { TypeUrl: "" } untyped)
             return untyped.Value.IsEmpty ? [] : new JsonObject { ["value"] = Shown(untyped.Value) };
+        if (message is Any typed)
+            return new JsonObject { ["typeUrl"] = typed.TypeUrl, ["value"] = Shown(typed.Value) };
         if (message.Descriptor.File.Package == "google.protobuf")
             return JsonNode.Parse(Formatter.Format(message))!;
         var shown = new JsonObject();

@@ -7,6 +7,7 @@ using System.Text.RegularExpressions;
 using DaprOrders.Tests.Servers;
 using Grpc.Core;
 using Grpc.Net.Client;
+using StackExchange.Redis;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
@@ -29,6 +30,13 @@ public sealed partial class Player : IAsyncDisposable
     private readonly IPlayedRuntime _runtime;
     private readonly Dictionary<Uri, GrpcChannel> _channels = [];
     private NatsServer? _nats;
+    private IReadOnlyList<string> _tried = [];
+
+    /// <summary>What is being handled when a sidecar, or the play, ends is in the recording as it then went.</summary>
+    private bool _endsNext;
+
+    /// <summary>The call by which the recording writes to redis through a binding, which the embedded sidecar does not have.</summary>
+    private string? _redisBinding;
     private readonly HttpClient _http = new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -66,8 +74,14 @@ public sealed partial class Player : IAsyncDisposable
             await player.TakeServersAsync(servers, limit.Token);
         var start = await player.StartAsync(limit.Token);
         var got = new List<JsonObject>();
-        foreach (var step in recording.Steps)
+        foreach (var (i, step) in recording.Steps.Index())
+        {
+            var next = recording.Steps.ElementAtOrDefault(i + 1);
+            player._endsNext = next is null || next["stopSidecar"] is not null || next["kill"] is not null;
             got.Add(await player.StepAsync(step, limit.Token));
+        }
+
+        await player._calls.SettleAsync(limit.Token);
         return Comparison.Of(recording, start, got);
     }
 
@@ -88,12 +102,12 @@ public sealed partial class Player : IAsyncDisposable
     /// <summary>The recorded components name the servers at their usual ports: ours take their place, each play with a database of its own.</summary>
     private async Task TakeServersAsync(StoreServers servers, CancellationToken cancel)
     {
-        foreach (var (_, component) in _recording.Components())
+        foreach (var component in _recording.Servers())
         {
             if (component == "redis")
             {
                 var redis = await servers.RedisAsync();
-                _addresses["127.0.0.1:6379"] = redis.Address;
+                _addresses[Recording.RedisAddress] = redis.Address;
                 _saved["worker"] = redis.NewDatabase().ToString();
             }
             else if (component == "rabbitmq")
@@ -182,10 +196,12 @@ public sealed partial class Player : IAsyncDisposable
         }
         var step = Filled(recorded).AsObject();
         var app = (string?)step["app"] ?? _recording.Apps[0].Id;
+        if (_redisBinding is not null && (string?)step["http"] == _redisBinding)
+            return await WriteToRedisAsync(step["json"]!, recorded["got"]!, cancel);
         if (step["http"] is { } http)
             return await HttpAsync(app, (string)http!, step, cancel);
         if (step["open"] is not null)
-            return await _streams.OpenAsync(Invoker(app), (string)step["grpc"]!, step, cancel);
+            return await OpenAsync(app, step, cancel);
         if (step["ended"] is { } ended)
             return await _streams.EndedAsync((string)ended!, cancel);
         if (step["grpc"] is { } grpc)
@@ -194,6 +210,8 @@ public sealed partial class Player : IAsyncDisposable
             return await RawRequest.SendAsync(_runtime.Http(app), [.. raw.AsArray().Select(part => (string)part!)], _form, cancel);
         if (step["exit"] is { } exit)
             return new JsonObject { ["exit"] = await HasEndedAsync(app, (double?)exit["within"] ?? 0, cancel) };
+        if (step["try"] is { } tried)
+            return await TryAsync((string)tried!, step["write"]!.AsObject(), cancel);
         if (step["calls"] is { } calls)
             return await CallsAsync(calls.AsObject(), recorded, cancel);
         if (step["sleep"] is { } seconds)
@@ -236,7 +254,7 @@ public sealed partial class Player : IAsyncDisposable
         // A count of 0 watches for the whole time. Where more came than was waited for, it is waited for as much: the machine may be slow.
         var awaited = count == 0 ? 0 : Math.Max(count, recorded["got"]?["calls"]?.AsArray().Count ?? 0);
         var quiet = TimeSpan.FromSeconds((double?)calls["quiet"] ?? 0.3);
-        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel);
+        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel, settle: !_endsNext);
         return taken.Count == 0 ? [] : new JsonObject { ["calls"] = taken };
     }
 
@@ -290,6 +308,25 @@ public sealed partial class Player : IAsyncDisposable
             SaveFields(step, answer);
         got["elapsedMs"] = clock.ElapsedMilliseconds;
         return got;
+    }
+
+    private async Task<JsonObject> OpenAsync(string app, JsonObject step, CancellationToken cancel)
+    {
+        var (got, first) = await _streams.OpenAsync(Invoker(app), (string)step["grpc"]!, step, cancel);
+        if (first is not null)
+            SaveFields(step, first);
+        return got;
+    }
+
+    /// <summary>What the binding does, done to the server itself: the answer is then the recorded one.</summary>
+    private async Task<JsonObject> WriteToRedisAsync(JsonNode binding, JsonNode answer, CancellationToken cancel)
+    {
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(_addresses[Recording.RedisAddress]);
+        var (database, key) = (connection.GetDatabase(int.Parse(_saved["worker"])), (string)binding["metadata"]!["key"]!);
+        await ((string)binding["operation"]! == "create"
+            ? database.StringSetAsync(key, binding["data"]!.ToJsonString())
+            : database.KeyDeleteAsync(key)).WaitAsync(cancel);
+        return answer.DeepClone().AsObject();
     }
 
     private CallInvoker Invoker(string app)
@@ -371,6 +408,28 @@ public sealed partial class Player : IAsyncDisposable
         await ReadyAsync(app, cancel);
     }
 
+    /// <summary>A start with these files, in place of those of the last try.</summary>
+    private async Task<JsonObject> TryAsync(string app, JsonObject files, CancellationToken cancel)
+    {
+        await _runtime.StopAsync(app, cancel);
+        foreach (var name in _tried)
+            File.Delete(PathOf(name));
+        _tried = [.. files.Select(file => file.Key)];
+        foreach (var (name, lines) in files)
+            File.WriteAllText(PathOf(name), Lines(lines!));
+        try
+        {
+            await StartSidecarAsync(app, cancel);
+            return new JsonObject { ["status"] = "ready" };
+        }
+        catch (ResourceException)
+        {
+            return new JsonObject { ["status"] = "exit 1" };
+        }
+
+        string PathOf(string name) => name == "config.yaml" ? Path.Combine(_directory, name) : Path.Combine(_directory, "resources", name);
+    }
+
     /// <summary>{{name}} in any text of a step or a file is a saved value, the port of an app, or the folder of this play.</summary>
     private JsonNode Filled(JsonNode node) => node switch
     {
@@ -394,17 +453,24 @@ public sealed partial class Player : IAsyncDisposable
         foreach (var (kind, component) in _recording.Components())
         {
             var text = File.ReadAllText(Path.Combine(Recording.DataFolder, "components", kind, component + ".yaml"));
-            foreach (var (recorded, ours) in _addresses)
-                text = text.Replace(recorded, ours, StringComparison.Ordinal);
-            File.WriteAllText(Path.Combine(folder, $"{kind}.yaml"), Filled(text) + Metadata(kind));
+            File.WriteAllText(Path.Combine(folder, $"{kind}.yaml"), Filled(WithOurServers(text)) + Metadata(kind));
         }
         foreach (var (name, lines) in _recording.Content["resources"]?.AsObject() ?? [])
-            File.WriteAllText(Path.Combine(folder, name), Filled(Lines(lines!)));
+        {
+            var text = Lines(lines!);
+            if (_runtime is EmbeddedRuntime && RedisBinding().Match(text) is { Success: true } binding)
+                _redisBinding = "POST /v1.0/bindings/" + binding.Groups[1].Value;
+            else
+                File.WriteAllText(Path.Combine(folder, name), Filled(WithOurServers(text)));
+        }
         if (_recording.Content["config"] is { } config)
             File.WriteAllText(Path.Combine(_directory, "config.yaml"), Filled(Lines(config)));
         foreach (var app in _recording.Apps.Where(app => app.Configuration is not null))
             File.WriteAllText(Path.Combine(_directory, $"config-{app.Id}.yaml"), Filled(Lines(app.Configuration!)));
     }
+
+    private string WithOurServers(string text) =>
+        _addresses.Aggregate(text, (replaced, address) => replaced.Replace(address.Key, address.Value, StringComparison.Ordinal));
 
     /// <summary>The further metadata fields of a component, as the end of its file, where its metadata stands.</summary>
     private string Metadata(string kind)
@@ -417,6 +483,9 @@ public sealed partial class Player : IAsyncDisposable
     }
 
     private static string Lines(JsonNode lines) => string.Join('\n', lines.AsArray().Select(line => (string)line!)) + "\n";
+
+    [GeneratedRegex(@"name: (\w+)\s+spec:\s+type: bindings\.redis")]
+    private static partial Regex RedisBinding();
 
     [GeneratedRegex(@"\{\{([A-Za-z0-9:]+)\}\}")]
     private static partial Regex Placeholder();

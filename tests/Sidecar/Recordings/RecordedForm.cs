@@ -38,7 +38,7 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
     /// <summary>Headers of the transport, of no meaning to an application, and those that each client library chooses for itself.</summary>
     private static readonly HashSet<string> IgnoredHeaders = new(StringComparer.OrdinalIgnoreCase)
     {
-        "Accept", "Accept-Encoding", "Connection", "Content-Length", "Date", "Host", "Keep-Alive", "Server", "Transfer-Encoding", "User-Agent",
+        "Accept-Encoding", "Connection", "Content-Length", "Date", "Host", "Keep-Alive", "Server", "Transfer-Encoding", "User-Agent",
     };
 
     private static readonly HashSet<string> IgnoredMetadata = ["accept-encoding", "content-type", "date", "server", "te", "user-agent", "grpc-accept-encoding", "grpc-timeout", "host"];
@@ -108,6 +108,7 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
             : "{traceparent}");
         text = Uuid().Replace(text, "{uuid}");
         text = Time().Replace(text, match => IsOfThisRun(match.Value) ? "{time}" : match.Value);
+        text = HttpDate().Replace(text, "{httpDate}");
         text = text.Replace(directory, "{dir}", StringComparison.Ordinal);
         text = Port().Replace(text, match => AppOfPort(match.Groups[1].Value) is { } app ? $":{{appPort:{app}}}" : match.Value);
         return text.Length <= LongestText ? text : $"{text[..KeptOfLongText]}... ({text.Length} characters)";
@@ -178,6 +179,9 @@ public sealed partial class RecordedForm(string directory, IReadOnlyDictionary<s
 
     [GeneratedRegex(@"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? \+0000 UTC$")]
     private static partial Regex GoTime();
+
+    [GeneratedRegex(@"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\b")]
+    private static partial Regex HttpDate();
 
     [GeneratedRegex(@":(\d{2,5})\b")]
     private static partial Regex Port();

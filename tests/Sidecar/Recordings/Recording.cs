@@ -12,6 +12,9 @@ public sealed partial class Recording(string id, JsonObject content)
 
     public JsonObject Content { get; } = content;
 
+    /// <summary>Of the redis that it was recorded with.</summary>
+    public const string RedisAddress = "127.0.0.1:6379";
+
     public static string DataFolder { get; } = Path.Combine(AppContext.BaseDirectory, "Recordings", "data");
 
     /// <summary>The components whose recordings are played; the others are data for components that are not built.</summary>
@@ -63,6 +66,10 @@ public sealed partial class Recording(string id, JsonObject content)
             yield return (kind, (string)component!);
     }
 
+    /// <summary>The components whose servers are needed: also those that only a file of the recording names.</summary>
+    public IEnumerable<string> Servers() => Components().Select(component => component.Component)
+        .Concat((Content["resources"]?.ToJsonString() ?? "").Contains(RedisAddress, StringComparison.Ordinal) ? ["redis"] : []).Distinct();
+
     /// <summary>Every topic that is subscribed, published to, or takes dead letters: brokers that make none themselves had them when it was recorded.</summary>
     public IReadOnlyCollection<string> Topics() => [.. TopicName().Matches(Content.ToJsonString()).Select(match => match.Groups[1].Value).Distinct()];
 
@@ -94,6 +101,12 @@ public sealed partial class Recording(string id, JsonObject content)
 public sealed record AppScript(
     string Id, bool HasPort, TimeSpan? OpensAfter, JsonArray? Configuration, IReadOnlyDictionary<string, IReadOnlyList<AppAnswer>> Serve, IReadOnlySet<string> Silent, bool IsOff = false)
 {
+    /// <summary>Where it is not <see cref="Id"/>: two apps of one app id are replicas.</summary>
+    public string AppId { get; init; } = Id;
+
+    /// <summary>Run-file settings of its own, before those of all apps.</summary>
+    public JsonObject? Settings { get; init; }
+
     public static AppScript From(JsonObject app) => new(
         (string)app["id"]!,
         !((bool?)app["noPort"] ?? false),
@@ -103,7 +116,11 @@ public sealed record AppScript(
             served => served.Key,
             served => (IReadOnlyList<AppAnswer>)served.Value.Deserialize<List<AppAnswer>>(JsonSerializerOptions.Web)!),
         (app["silent"]?.AsArray() ?? []).Select(call => (string)call!).ToHashSet(),
-        (bool?)app["off"] ?? false);
+        (bool?)app["off"] ?? false)
+    {
+        AppId = (string?)app["appId"] ?? (string)app["id"]!,
+        Settings = app["settings"]?.AsObject(),
+    };
 
     /// <summary>The entry that answers a call: the exact one, or the longest that ends in a star.</summary>
     public KeyValuePair<string, IReadOnlyList<AppAnswer>>? Find(string verbAndPath) =>

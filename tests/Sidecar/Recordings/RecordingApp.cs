@@ -27,11 +27,11 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
     private async Task HandleAsync(HttpContext context)
     {
         var request = context.Request;
-        var answer = NextAnswer(request);
+        var target = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
+        var answer = NextAnswer(request, target);
         using var body = new MemoryStream();
         if (answer?.Early is not true)
             await request.Body.CopyToAsync(body, context.RequestAborted);
-        var target = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
         var headers = form.Headers(request.Headers.Select(header => KeyValuePair.Create(header.Key, header.Value.OfType<string>())));
         Action<JsonNode?> done = _ => { };
         if (!script.Silent.Contains($"{request.Method} {request.Path.Value}"))
@@ -48,8 +48,12 @@ public sealed class RecordingApp(AppScript script, int port, AppCalls calls, Rec
         }
     }
 
-    private AppAnswer? NextAnswer(HttpRequest request) =>
-        script.Find($"{request.Method} {request.Path.Value}") is { } served ? _turns.Next(served.Key, served.Value) : null;
+    private AppAnswer? NextAnswer(HttpRequest request, string target)
+    {
+        // Go's servers leave the dots of a path where they are.
+        var path = target.Contains("/../", StringComparison.Ordinal) ? target : request.Path.Value;
+        return script.Find($"{request.Method} {path}") is { } served ? _turns.Next(served.Key, served.Value) : null;
+    }
 
     private static async Task<int> AnswerAsync(HttpContext context, AppAnswer? answer, byte[] body)
     {

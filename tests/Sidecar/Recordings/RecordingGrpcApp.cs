@@ -56,8 +56,7 @@ public sealed class RecordingGrpcApp(AppScript script, int port, AppCalls calls,
     /// <summary>The longest entry that fits: "OnTopicEvent /a" answers the path, or the method, or the name in the request.</summary>
     private AppAnswer? NextAnswer(string method, JsonNode request)
     {
-        var detail = (string?)request["path"] ?? (string?)request["method"] ?? (string?)request["name"] ?? "";
-        var key = script.Serve.ContainsKey($"{method} {detail}") ? $"{method} {detail}" : method;
+        var key = new[] { "path", "method", "name" }.Select(field => $"{method} {(string?)request[field]}").FirstOrDefault(script.Serve.ContainsKey) ?? method;
         return script.Serve.TryGetValue(key, out var answers) ? _turns.Next(key, answers) : null;
     }
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
@@ -45,7 +44,7 @@ public sealed class RecordingPlays : IAsyncLifetime
 
     /// <summary>Why a recording cannot be played on this machine; null when it can.</summary>
     public static string? MissingServer(string id) =>
-        Recording.Load(id).Components().Select(component => StoreServers.Missing(component.Component)).FirstOrDefault(missing => missing is not null);
+        Recording.Load(id).Servers().Select(StoreServers.Missing).FirstOrDefault(missing => missing is not null);
 
     public Task<Outcome> OutcomeOf(string id) => _plays[id];
 

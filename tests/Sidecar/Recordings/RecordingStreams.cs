@@ -10,8 +10,8 @@ public sealed class RecordingStreams(AppCalls calls, RecordedForm form) : IAsync
 {
     private readonly Dictionary<string, OpenStream> _open = [];
 
-    /// <summary>Opens a stream; what is got is its first message, or why there is none.</summary>
-    public async Task<JsonObject> OpenAsync(CallInvoker invoker, string method, JsonObject step, CancellationToken cancel)
+    /// <summary>Opens a stream; what is got is its first message, or why there is none; and that message as it came.</summary>
+    public async Task<(JsonObject Got, JsonNode? First)> OpenAsync(CallInvoker invoker, string method, JsonObject step, CancellationToken cancel)
     {
         var name = (string)step["open"]!;
         var serve = (step["serve"]?.AsObject() ?? []).ToDictionary(
@@ -41,21 +41,23 @@ public sealed class RecordingStreams(AppCalls calls, RecordedForm form) : IAsync
         private AsyncDuplexStreamingCall<IMessage, IMessage>? _call;
         private Task _reading = Task.CompletedTask;
 
-        public async Task<JsonObject> StartAsync(CallInvoker invoker, JsonNode request, CancellationToken cancel)
+        public async Task<(JsonObject Got, JsonNode? First)> StartAsync(CallInvoker invoker, JsonNode request, CancellationToken cancel)
         {
             _call = invoker.AsyncDuplexStreamingCall(GrpcCalls.Method(method, MethodType.DuplexStreaming), null, new CallOptions(cancellationToken: _gone.Token));
             try
             {
                 await _call.RequestStream.WriteAsync(GrpcCalls.Request(method, request), cancel);
+                if (!GrpcCalls.TakesMore(method))
+                    await _call.RequestStream.CompleteAsync();
                 if (!await _call.ResponseStream.MoveNext(cancel))
-                    return new JsonObject { ["status"] = "OK" };
-                var first = new JsonObject { ["status"] = "OK", ["body"] = form.Json(GrpcCalls.Shown(_call.ResponseStream.Current)) };
+                    return (new JsonObject { ["status"] = "OK" }, null);
+                var first = GrpcCalls.Shown(_call.ResponseStream.Current);
                 _reading = ReadAsync(_call.ResponseStream);
-                return first;
+                return (new JsonObject { ["status"] = "OK", ["body"] = form.Json(first) }, first);
             }
             catch (RpcException refused)
             {
-                return GrpcCalls.Refusal(refused, form);
+                return (GrpcCalls.Refusal(refused, form), null);
             }
         }
 

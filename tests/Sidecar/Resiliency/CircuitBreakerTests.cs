@@ -1,5 +1,5 @@
-using DaprOrders.Sidecar.Expressions;
-using DaprOrders.Sidecar.Resiliency;
+using EmbeddedSidecar.Expressions;
+using EmbeddedSidecar.Resiliency;
 using Microsoft.Extensions.Time.Testing;
 
 namespace DaprOrders.Sidecar.Tests.Resiliency;

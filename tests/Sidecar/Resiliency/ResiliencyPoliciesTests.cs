@@ -1,7 +1,7 @@
 using System.Net;
-using DaprOrders.Sidecar.Components.State;
-using DaprOrders.Sidecar.Resiliency;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Components.State;
+using EmbeddedSidecar.Resiliency;
+using EmbeddedSidecar.Resources;
 using Microsoft.Extensions.Time.Testing;
 using Polly.Timeout;
 

@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Resources;
 using Microsoft.AspNetCore.Http;
 
 namespace DaprOrders.Sidecar.Tests.Resources;
@@ -19,6 +18,8 @@ public sealed class RecordedFilesTests : IDisposable
     {
         ["no topic"] = "daprd's metadata lists the subscription, by which nothing can come",
         ["a field twice"] = "daprd refuses the second value, a file in a folder that does not exist: here the folder is made",
+        ["a sqlite file that cannot be made"] = "here the folder is made",
+        ["redisHost is missing: localhost:6379 is taken"] = "a server ran there",
     };
 
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("recorded-files-");
@@ -26,7 +27,7 @@ public sealed class RecordedFilesTests : IDisposable
     public static TheoryData<string, string> Tries { get; } =
     [
         .. Directory.EnumerateFiles(Folder, "*.json").Order(StringComparer.Ordinal).SelectMany(file =>
-            Steps(Path.GetFileNameWithoutExtension(file)).Where(step => step["try"] is not null && !Otherwise.ContainsKey((string)step["note"]!)).Select(step => (Path.GetFileNameWithoutExtension(file), (string)step["note"]!))),
+            Steps(Path.GetFileNameWithoutExtension(file)).Where(step => step["try"] is not null && !Otherwise.ContainsKey((string)step["note"]!)).Select(step => (Path.GetFileNameWithoutExtension(file), (string)step["note"]!)).Distinct()),
     ];
 
     public void Dispose() => _directory.Delete(recursive: true);

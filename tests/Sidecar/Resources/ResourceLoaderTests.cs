@@ -1,4 +1,4 @@
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Resources;
 

@@ -1,5 +1,5 @@
 using System.Text;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Resources;
 
@@ -67,6 +67,14 @@ public sealed class ResourceMistakesTests
         { "kind that is not supported", "apiVersion: dapr.io/v1alpha1\nkind: MCPServer\n", 2, "MCPServer is not supported by the embedded sidecar" },
         { "apiVersion", Component.Replace("v1alpha1", "v1"), 1, "apiVersion: expected dapr.io/v1alpha1, got \"dapr.io/v1\"" },
         { "apiVersion of a subscription", Subscription.Replace("v2alpha1", "v2"), 1, "expected dapr.io/v2alpha1 or dapr.io/v1alpha1, got \"dapr.io/v2\"" },
+        {
+            "outbox without topic", Component + "  metadata:\n  - {name: outboxPublishPubsub, value: events}\n---\n" + Component.Replace("store", "events").Replace("state.", "pubsub."),
+            9, "component \"store\": expected outboxPublishTopic beside outboxPublishPubsub; Dapr has no outbox without both"
+        },
+        {
+            "outbox without broker", Component + "  metadata:\n  - {name: outboxPublishPubsub, value: events}\n  - {name: outboxPublishTopic, value: orders}\n",
+            9, "outboxPublishPubsub: expected one of the pub/sub components, but there are none; got \"events\", and Dapr publishes no event of the outbox"
+        },
         { "unknown field at the top", Component + "scope: [ordering]\n", 8, "scope: unknown field; did you mean scopes?" },
         { "unknown field in metadata", Component.Replace("  name: store", "  name: store\n  nam: store"), 5, "metadata.nam: unknown field; did you mean name?" },
         { "second document", Component + "---\n" + Component.Replace("store", "other").Replace("version: v1", "version: v1\n  versoin: v1"), 16, "spec.versoin: unknown field; did you mean version?" },

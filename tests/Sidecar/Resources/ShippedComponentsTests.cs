@@ -1,5 +1,5 @@
-using DaprOrders.Sidecar.Formats;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Formats;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Resources;
 

@@ -1,6 +1,6 @@
-using DaprOrders.Sidecar.Api.PubSub;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Api.PubSub;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Resources;
 

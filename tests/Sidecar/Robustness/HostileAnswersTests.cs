@@ -3,11 +3,10 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.Recordings;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Resources;
 using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Tests.Robustness;

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
 using DaprOrders.Sidecar.Tests.Hosting;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;

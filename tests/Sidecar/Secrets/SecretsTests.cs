@@ -1,6 +1,6 @@
 using System.Net;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Secrets;
 

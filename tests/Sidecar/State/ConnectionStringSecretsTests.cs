@@ -1,6 +1,6 @@
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Resources;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.State;

@@ -1,5 +1,5 @@
-using DaprOrders.Sidecar.Components.State;
-using DaprOrders.Sidecar.Components.State.InMemory;
+using EmbeddedSidecar.Components.State;
+using EmbeddedSidecar.Components.State.InMemory;
 
 namespace DaprOrders.Sidecar.Tests.State;
 

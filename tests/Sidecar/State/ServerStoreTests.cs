@@ -1,8 +1,7 @@
 using System.Net;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Resources;
 using Npgsql;
 
 namespace DaprOrders.Sidecar.Tests.State;

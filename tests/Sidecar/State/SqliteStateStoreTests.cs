@@ -1,6 +1,5 @@
-using DaprOrders.Sidecar.Components.State;
-using DaprOrders.Sidecar.Components.State.Sqlite;
-using DaprOrders.Sidecar.Resources;
+using EmbeddedSidecar.Components.State;
+using EmbeddedSidecar.Components.State.Sqlite;
 using Microsoft.Data.Sqlite;
 
 namespace DaprOrders.Sidecar.Tests.State;

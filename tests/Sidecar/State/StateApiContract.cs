@@ -1,9 +1,8 @@
 using System.Net;
 using System.Text;
 using Dapr.Client.Autogen.Grpc.v1;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Resources;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
@@ -170,7 +169,7 @@ public abstract class StateApiContract : IAsyncLifetime
         Assert.Equal("", await GetAsync("b"));
     }
 
-    protected abstract ComponentResource Store(string name, params (string Name, string Value)[] metadata);
+    private protected abstract ComponentResource Store(string name, params (string Name, string Value)[] metadata);
 
     private static StateItem Item(string key, string value, string? etag = null)
     {
@@ -199,7 +198,7 @@ public abstract class StateApiContract : IAsyncLifetime
 
 public sealed class StateApiOnInMemoryTests : StateApiContract
 {
-    protected override ComponentResource Store(string name, params (string Name, string Value)[] metadata) => Sidecars.Component(name, "state.in-memory", metadata);
+    private protected override ComponentResource Store(string name, params (string Name, string Value)[] metadata) => Sidecars.Component(name, "state.in-memory", metadata);
 }
 
 public sealed class StateApiOnSqliteTests : StateApiContract
@@ -212,6 +211,6 @@ public sealed class StateApiOnSqliteTests : StateApiContract
         _folder.Delete(recursive: true);
     }
 
-    protected override ComponentResource Store(string name, params (string Name, string Value)[] metadata) =>
+    private protected override ComponentResource Store(string name, params (string Name, string Value)[] metadata) =>
         Sidecars.Component(name, "state.sqlite", [("connectionString", Path.Combine(_folder.FullName, name + ".db")), .. metadata]);
 }

@@ -1,11 +1,11 @@
-using DaprOrders.Sidecar.Api;
-using DaprOrders.Sidecar.Api.State;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.State;
-using DaprOrders.Sidecar.Metrics;
-using DaprOrders.Sidecar.Resiliency;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Api;
+using EmbeddedSidecar.Api.State;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.State;
+using EmbeddedSidecar.Metrics;
+using EmbeddedSidecar.Resiliency;
+using EmbeddedSidecar.Resources;
 using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Tests.State;

@@ -1,7 +1,7 @@
 using System.Text;
-using DaprOrders.Sidecar.Components;
-using DaprOrders.Sidecar.Components.State;
 using DaprOrders.Sidecar.Tests.Hosting;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.State;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 

@@ -15,8 +15,11 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
     /// <summary>How often a change is tried against writers that are faster, before it fails.</summary>
     private const int MostAttempts = 20;
 
-    /// <summary>Documents in one call: keeps a call of large ones below gRPC's 4 MiB.</summary>
+    /// <summary>Documents in one call.</summary>
     private const int MostInCall = 128;
+
+    /// <summary>Bytes of the documents that are written in one call, unless one has more by itself: a sidecar takes messages of 4 MiB.</summary>
+    private const int MostBytesInCall = 2 * 1024 * 1024;
 
     /// <summary>How many reads of one bulk call a sidecar whose store has no bulk read may do at once.</summary>
     private const int Parallelism = 16;
@@ -116,22 +119,34 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
         // again is the only answer that is right for all of them. (An OK is right only where no retry policy is set on the store: docs/stores.md.)
         try
         {
-            await Task.WhenAll(writes.Chunk(MostInCall).Select(chunk => CallAsync(
-                token => dapr.SaveBulkStateAsync(
-                    stateStore,
-                    [.. chunk.Select(write => new SaveStateItem<T>(
-                        write.Key,
-                        write.Value,
-                        write.ETag,
-                        write.ETag.Length > 0 ? Change : Creation))],
-                    token),
-                cancellationToken)));
+            await Task.WhenAll(CallsOf(writes).Select(
+                call => CallAsync(token => dapr.SaveBulkStateAsync(stateStore, call, token), cancellationToken)));
             return true;
         }
         catch (DaprException) when (attempt < MostAttempts)
         {
             return false;
         }
+    }
+
+    private List<List<SaveStateItem<RawJson>>> CallsOf<T>(List<(string Key, T Value, string ETag)> writes)
+    {
+        var calls = new List<List<SaveStateItem<RawJson>>>();
+        var bytes = 0;
+        foreach (var (key, value, etag) in writes)
+        {
+            var json = JsonSerializer.SerializeToUtf8Bytes(value, dapr.JsonSerializerOptions);
+            if (calls.Count == 0 || calls[^1].Count == MostInCall || bytes + json.Length > MostBytesInCall)
+            {
+                calls.Add([]);
+                bytes = 0;
+            }
+
+            calls[^1].Add(new SaveStateItem<RawJson>(key, new RawJson(json), etag, etag.Length > 0 ? Change : Creation));
+            bytes += json.Length;
+        }
+
+        return calls;
     }
 
     private async Task CallAsync(Func<CancellationToken, Task> call, CancellationToken cancellationToken) => await CallAsync(

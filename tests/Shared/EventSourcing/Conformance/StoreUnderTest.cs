@@ -1,7 +1,5 @@
 using Dapr.Client;
 using DaprOrders.EventSourcing.State;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using DaprOrders.Tests.Servers;
 using Grpc.Net.Client;
 
@@ -35,8 +33,8 @@ internal sealed class StoreUnderTest : IAsyncDisposable
         ServerProgram.Require(StoreServers.Missing(store));
         var directory = Directory.CreateTempSubdirectory("conformance-").FullName;
         var component = await ComponentAsync(store, servers, directory, cable, cancel);
-        var app = new SidecarOptions { AppId = "shop", Resources = new ResourceSet([component], [], [], []) };
-        return new StoreUnderTest(await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [app, app] }, cancel), directory);
+        var app = new SidecarOptions { AppId = "shop" };
+        return new StoreUnderTest(await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [app, app], Resources = component }, cancel), directory);
     }
 
     /// <summary>The state API as the event store sees it, through one of the two sidecars.</summary>
@@ -57,7 +55,7 @@ internal sealed class StoreUnderTest : IAsyncDisposable
         Directory.Delete(_directory, recursive: true);
     }
 
-    private static async Task<ComponentResource> ComponentAsync(
+    private static async Task<string> ComponentAsync(
         string store, StoreServers servers, string directory, Cable? cable, CancellationToken cancel)
     {
         switch (store)
@@ -75,6 +73,13 @@ internal sealed class StoreUnderTest : IAsyncDisposable
         }
     }
 
-    private static ComponentResource Resource(string type, string version, params (string Name, string Value)[] metadata) => new(
-        Component, type, version, [.. metadata.Select(item => new MetadataItem(item.Name, item.Value, null, null, default))], false, null, null, [], default);
+    private static string Resource(string type, string version, params (string Name, string Value)[] metadata) => $$"""
+        apiVersion: dapr.io/v1alpha1
+        kind: Component
+        metadata: {name: {{Component}}}
+        spec:
+          type: {{type}}
+          version: {{version}}
+          metadata: [{{string.Join(", ", metadata.Select(item => $"{{name: {item.Name}, value: '{item.Value}'}}"))}}]
+        """;
 }

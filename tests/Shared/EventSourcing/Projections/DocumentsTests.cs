@@ -94,6 +94,21 @@ public sealed class DocumentsTests
         Assert.Equal(new Tally(7), await Documents.ReadAsync<Tally>("a", Cancellation));
     }
 
+    [Fact]
+    public async Task Large_documents_go_in_as_many_calls_as_a_sidecar_takes()
+    {
+        const int takenByASidecar = 4 * 1024 * 1024;
+        // As the summary of an order of a hundred lines whose products have long names in another script than Latin.
+        const int size = 130_000;
+        var largest = 0;
+        _state.BeforeSave = keys => largest = Math.Max(largest, keys.Count);
+
+        await Documents.ChangeAsync<Text>([.. Enumerable.Range(0, 128).Select(i => $"order-{i}")], (_, _) => new Text(new string('x', size)), Cancellation);
+
+        Assert.Equal(128, _state.Keys.Count);
+        Assert.InRange(largest, 1, takenByASidecar / size);
+    }
+
     [Theory]
     [InlineData("a")]
     [InlineData("a", "b")]
@@ -131,4 +146,6 @@ public sealed class DocumentsTests
     }
 
     private sealed record Tally(int Count);
+
+    private sealed record Text(string Value);
 }

@@ -1,8 +1,6 @@
 using Dapr.Client;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing.State;
-using DaprOrders.Sidecar.Hosting;
-using DaprOrders.Sidecar.Resources;
 using Grpc.Net.Client;
 using Moq;
 
@@ -103,9 +101,14 @@ public sealed class DaprStateApiTests
     [Fact]
     public async Task Every_call_carries_the_token_that_the_sidecar_asks_for()
     {
-        var store = new ComponentResource(Store, "state.in-memory", "v1", [], false, null, null, [], default);
-        var app = new SidecarOptions { AppId = "shop", ApiToken = "secret", Resources = new ResourceSet([store], [], [], []) };
-        await using var sidecar = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [app] }, Cancel);
+        var resources = $$"""
+            apiVersion: dapr.io/v1alpha1
+            kind: Component
+            metadata: {name: {{Store}}}
+            spec: {type: state.in-memory, version: v1}
+            """;
+        var app = new SidecarOptions { AppId = "shop", ApiToken = "secret" };
+        await using var sidecar = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [app], Resources = resources }, Cancel);
         using var handler = new ApiTokenHandler("secret");
         using var client = new DaprClientBuilder()
             .UseHttpEndpoint($"http://127.0.0.1:{sidecar["shop"].HttpPort}")

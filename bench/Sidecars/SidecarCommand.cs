@@ -1,0 +1,43 @@
+using System.CommandLine;
+using DaprOrders.Bench.Measuring;
+
+namespace DaprOrders.Bench.Sidecars;
+
+/// <summary>
+/// What a sidecar does in a second, per component, through its public APIs; in turns with a real daprd where the environment variable
+/// DAPR_RUNTIME names a folder with the programs daprd, placement and scheduler.
+/// </summary>
+internal static class SidecarCommand
+{
+    private static readonly Option<double> Seconds = new("--seconds") { Description = "Length of a round", DefaultValueFactory = _ => 3 };
+
+    private static readonly Option<int> Rounds = new("--rounds") { Description = "Rounds, of which the median counts", DefaultValueFactory = _ => 3 };
+
+    private static readonly Option<FileInfo[]> State = new("--state")
+    {
+        Description = "Component files of further state stores, each with a component named statestore; state.in-memory and state.sqlite are always measured",
+    };
+
+    private static readonly Option<FileInfo[]> PubSub = new("--pubsub")
+    {
+        Description = "Component files of further brokers, each with a component named pubsub; pubsub.in-memory, and here pubsub.sqlite, are always measured",
+    };
+
+    public static Command Create()
+    {
+        var command = new Command("sidecar", "State, publishing, delivery, invocation and actors through a sidecar, each a second; beside a daprd where DAPR_RUNTIME names one")
+        {
+            Seconds, Rounds, State, PubSub,
+        };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            Report.Machine();
+            var bench = new SidecarBench(TimeSpan.FromSeconds(parsed.GetValue(Seconds)), parsed.GetValue(Rounds), Environment.GetEnvironmentVariable("DAPR_RUNTIME"));
+            await bench.MeasureAsync(
+                [BenchComponent.InMemoryState, BenchComponent.SqliteState, .. (parsed.GetValue(State) ?? []).Select(BenchComponent.Read)],
+                [BenchComponent.InMemoryPubSub, BenchComponent.SqlitePubSub, .. (parsed.GetValue(PubSub) ?? []).Select(BenchComponent.Read)],
+                cancellationToken);
+        });
+        return command;
+    }
+}

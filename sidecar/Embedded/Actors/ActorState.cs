@@ -1,0 +1,100 @@
+using System.Text.Json;
+using EmbeddedSidecar.Api;
+using EmbeddedSidecar.Api.State;
+using EmbeddedSidecar.Components.State;
+using EmbeddedSidecar.Hosting;
+using Grpc.Core;
+
+namespace EmbeddedSidecar.Actors;
+
+/// <summary>One write of an actor's transaction as a client sent it; <c>Value</c> as it is to be stored.</summary>
+internal sealed record ActorStateOperation(
+    string Operation, string Key, ReadOnlyMemory<byte> Value, string? ETag, IReadOnlyDictionary<string, string> Metadata);
+
+/// <summary>The state of the actors of one application, in the store marked actorStateStore (dapr pkg/actors/state).</summary>
+internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> isActive)
+{
+    private readonly StateStoreComponent? _store = runtime.StateStores.Values.FirstOrDefault(store => store.IsActorStore);
+    private readonly bool _ttlEnabled = runtime.Options.Configuration.EnabledFeatures.Contains("ActorStateTTL");
+
+    private StateStoreComponent Store => _store ?? throw new ApiException(
+        500,
+        StatusCode.Internal,
+        "ERR_ACTOR_RUNTIME_NOT_FOUND",
+        "the state store is not configured to use the actor runtime. Have you set the - name: actorStateStore value: \"true\" in your state store component file?");
+
+    /// <exception cref="ApiException"/>
+    public async Task<StateEntry?> GetAsync(ActorKey actor, string key, CancellationToken cancellationToken)
+    {
+        var store = Store;
+        try
+        {
+            return await store.UnderPolicyAsync(attempt => store.Store.GetAsync(Prefix(actor) + key, attempt), cancellationToken);
+        }
+        catch (StateStoreException e)
+        {
+            throw new ApiException(500, StatusCode.Internal, "ERR_ACTOR_STATE_GET", $"error getting actor state: {e.Message}");
+        }
+    }
+
+    /// <summary>All or nothing.</summary>
+    /// <exception cref="ApiException"/>
+    public async Task TransactAsync(ActorKey actor, IReadOnlyList<ActorStateOperation> operations, CancellationToken cancellationToken)
+    {
+        var store = Store;
+        if (!isActive(actor))
+            throw new ApiException(400, StatusCode.Internal, "ERR_ACTOR_INSTANCE_MISSING", "actor instance is missing");
+
+        var prefix = Prefix(actor);
+        var writes = operations.Select(operation => ToWrite(prefix, operation)).ToArray();
+        if (writes.Length == 0)
+            return;
+        try
+        {
+            await store.UnderPolicyAsync(
+                async attempt =>
+                {
+                    await store.Store.TransactAsync(writes, attempt);
+                    return true;
+                },
+                cancellationToken);
+        }
+        catch (StateStoreException e)
+        {
+            throw Refused(e.Message);
+        }
+    }
+
+    private StateWrite ToWrite(string prefix, ActorStateOperation operation)
+    {
+        switch (operation.Operation)
+        {
+            case "upsert" when operation.Key.Length > 0:
+                return new StateUpsert(prefix + operation.Key, operation.Value, operation.ETag, FirstWrite: false, Ttl(operation.Metadata));
+            case "delete" when operation.Key.Length > 0:
+                return new StateDelete(prefix + operation.Key, operation.ETag, FirstWrite: false);
+            case "upsert" or "delete":
+                throw Refused("missing key");
+            case "":
+                throw Refused("operation is empty");
+            default:
+                throw Refused($"operation type {operation.Operation} not supported");
+        }
+    }
+
+    private int? Ttl(IReadOnlyDictionary<string, string> metadata)
+    {
+        if (!metadata.TryGetValue("ttlInSeconds", out var text))
+            return null;
+        if (!_ttlEnabled)
+            throw Refused("ttlInSeconds is not supported without the \"ActorStateTTL\" feature enabled");
+        return int.TryParse(text, out var seconds)
+            ? seconds
+            : throw Refused($"error parsing value for ttlInSeconds: strconv.ParseInt: parsing {JsonSerializer.Serialize(text)}: invalid syntax");
+    }
+
+    private static ApiException Refused(string reason) =>
+        new(500, StatusCode.Internal, "ERR_ACTOR_STATE_TRANSACTION_SAVE", $"error saving actor transaction state: {reason}");
+
+    private string Prefix(ActorKey actor) => $"{runtime.Options.AppId}||{actor}||";
+}

@@ -1,0 +1,76 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using EmbeddedSidecar.Actors;
+using EmbeddedSidecar.Formats;
+
+namespace EmbeddedSidecar.Api.Actors;
+
+/// <summary>The JSON bodies of the actor API over HTTP.</summary>
+internal static class ActorRequests
+{
+    private static readonly IReadOnlyDictionary<string, string> NoMetadata = new Dictionary<string, string>();
+
+    /// <exception cref="JsonException">With Go's text.</exception>
+    public static TimerRegistration Timer(ReadOnlyMemory<byte> body, ActorKey actor, string name)
+    {
+        using var json = RequestBody.Parse(body);
+        var root = Object(json.RootElement);
+        return new(actor, name, Text(root, "dueTime"), Text(root, "period"), Text(root, "ttl"), Text(root, "callback"), Data(root));
+    }
+
+    /// <summary>A reminder as it was asked for, its times not yet read.</summary>
+    public sealed record ReminderRequest(string DueTime, string Period, string Ttl, byte[] Data, bool Overwrite, ReminderRetry Retry);
+
+    /// <exception cref="JsonException">With Go's text.</exception>
+    public static ReminderRequest Reminder(ReadOnlyMemory<byte> body)
+    {
+        using var json = RequestBody.Parse(body);
+        var root = Object(json.RootElement);
+        var overwrite = !GoJson.TryFind(root, "overwrite", out var given) || given.ValueKind != JsonValueKind.False;
+        return new(Text(root, "dueTime"), Text(root, "period"), Text(root, "ttl"), Data(root), overwrite, ReminderRetry.Default);
+    }
+
+    /// <summary>Values go the way of daprd: through Go's untyped JSON.</summary>
+    /// <exception cref="JsonException">With Go's text.</exception>
+    public static IReadOnlyList<ActorStateOperation> StateOperations(ReadOnlyMemory<byte> body)
+    {
+        using var json = RequestBody.Parse(body);
+        if (json.RootElement.ValueKind == JsonValueKind.Null)
+            return [];
+        if (json.RootElement.ValueKind != JsonValueKind.Array)
+            throw new JsonException($"json: cannot unmarshal {GoJson.Kind(json.RootElement)} into Go value of type []api.TransactionalOperation");
+        return [.. json.RootElement.EnumerateArray().Select(Operation)];
+    }
+
+    private static ActorStateOperation Operation(JsonElement operation)
+    {
+        Object(operation);
+        var request = GoJson.TryFind(operation, "request", out var given) && given.ValueKind == JsonValueKind.Object ? given : default;
+        if (request.ValueKind != JsonValueKind.Object)
+            return new(Text(operation, "operation"), "", default, null, NoMetadata);
+        return new(
+            Text(operation, "operation"),
+            Text(request, "key"),
+            GoJson.TryFind(request, "value", out var value) ? GoJson.Reencode(value) : "null"u8.ToArray(),
+            GoJson.TryFind(request, "etag", out var etag) && etag.ValueKind == JsonValueKind.String ? GoJson.Text(etag) : null,
+            GoJson.TryFind(request, "metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object
+                ? GoJson.Fields(metadata, field => field.Value.ValueKind == JsonValueKind.String ? GoJson.Text(field.Value) : field.Value.GetRawText())
+                : NoMetadata);
+    }
+
+    private static JsonElement Object(JsonElement json) => json.ValueKind is JsonValueKind.Object
+        ? json
+        : throw new JsonException($"json: cannot unmarshal {GoJson.Kind(json)} into Go value; expected an object");
+
+    private static string Text(JsonElement json, string field)
+    {
+        if (!GoJson.TryFind(json, field, out var value) || value.ValueKind == JsonValueKind.Null)
+            return "";
+        return value.ValueKind == JsonValueKind.String
+            ? GoJson.Text(value)
+            : throw new JsonException($"json: cannot unmarshal {GoJson.Kind(value)} into Go struct field .{field} of type string");
+    }
+
+    private static byte[] Data(JsonElement json) =>
+        GoJson.TryFind(json, "data", out var data) ? GoJson.Compact(JsonMarshal.GetRawUtf8Value(data)) : [];
+}

@@ -1,0 +1,159 @@
+using System.Globalization;
+using System.Net;
+using Dapr.AppCallback.Autogen.Grpc.v1;
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.Bindings;
+using EmbeddedSidecar.Components.Bindings.Cron;
+using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Resiliency;
+using Grpc.Core;
+
+namespace EmbeddedSidecar.Api.Bindings;
+
+/// <summary>
+/// The cron input bindings of an application: a POST to the route of each at its times, also while it is still at work on the one before. An
+/// application wants one when it answers OPTIONS on the route with 2xx, or 405, as one that knows the route for POST alone; it is not asked where
+/// the component says <c>direction: input</c>.
+/// </summary>
+internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
+{
+    private static readonly TimeSpan PatienceOfProbe = TimeSpan.FromSeconds(3);
+
+    private readonly List<Task> _running = [];
+    private CancellationTokenSource _stopping = new();
+    private CancellationTokenSource _givingUp = new();
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        if (runtime.App is not { } app)
+            return;
+        (_stopping, _givingUp) = (new(), new());
+        var bindings = runtime.Components.Where(component => component.Instance is CronSchedule).ToList();
+        if (bindings.Count > 0 && app.Grpc is { } grpc)
+        {
+            var wanted = await ListAsync(grpc, cancellationToken);
+            foreach (var component in bindings.Where(component => wanted.Contains(component.Name)))
+                _running.Add(TickAsync(component, attempt => CallAsync(grpc, component.Name, attempt), _stopping.Token));
+            return;
+        }
+
+        foreach (var component in bindings)
+        {
+            var route = "/" + component.Metadata.Text(BindingFields.Route, component.Name).TrimStart('/');
+            if (await IsWantedAsync(app, component, route, cancellationToken))
+                _running.Add(TickAsync(component, attempt => PostAsync(app, route, attempt), _stopping.Token));
+        }
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        await runtime.Time.LetEndAsync(_running, cancellationToken);
+        await _givingUp.CancelAsync();
+        _running.Clear();
+    }
+
+    private async Task<bool> IsWantedAsync(AppChannel app, LoadedComponent component, string route, CancellationToken cancellationToken)
+    {
+        if (component.Metadata.Text(BindingFields.Direction) is { Length: > 0 } direction)
+            return direction.Contains("input", StringComparison.OrdinalIgnoreCase);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(PatienceOfProbe);
+        try
+        {
+            using var request = Request(HttpMethod.Options, route);
+            using var answer = await app.SendAsync(request, patience.Token);
+            if (answer.IsSuccessStatusCode || answer.StatusCode == HttpStatusCode.MethodNotAllowed)
+                return true;
+            runtime.Logger.LogInformation("{AppId} does not want the binding {Binding}: OPTIONS {Route} answered {Status}",
+                runtime.Options.AppId, component.Name, route, (int)answer.StatusCode);
+        }
+        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            runtime.Logger.LogError("{AppId} was not to be asked whether it wants the binding {Binding}, and does not get it: OPTIONS {Route}: {Reason}",
+                runtime.Options.AppId, component.Name, route, e.Message);
+        }
+        return false;
+    }
+
+    /// <summary>An application that speaks gRPC names the bindings that it wants.</summary>
+    private async Task<IReadOnlyCollection<string>> ListAsync(CallInvoker app, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await app.AsyncUnaryCall(AppCallbacks.ListInputBindings, null, new(cancellationToken: cancellationToken), new())).Bindings;
+        }
+        catch (RpcException error)
+        {
+            if (error.StatusCode != StatusCode.Unimplemented)
+                runtime.Logger.LogError("{AppId} was asked which input bindings it wants, and gets none: {Reason}", runtime.Options.AppId, error.Status.Detail);
+            return [];
+        }
+    }
+
+    private async Task TickAsync(LoadedComponent component, Func<CancellationToken, Task> call, CancellationToken cancellationToken)
+    {
+        var schedule = (CronSchedule)component.Instance;
+        var calls = new List<Task>();
+        try
+        {
+            for (var due = schedule.Next(runtime.Time.GetUtcNow()); due is not null; due = schedule.Next(Later(due.Value, runtime.Time.GetUtcNow())))
+            {
+                await runtime.Time.WaitUntilAsync(due.Value, cancellationToken);
+                calls.RemoveAll(earlier => earlier.IsCompleted);
+                calls.Add(CallAsync(component.Name, call, _givingUp.Token));
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // The sidecar stops, or the application is not healthy.
+        }
+        finally
+        {
+            await Task.WhenAll(calls).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    /// <summary>Keeps the rhythm, unless the machine slept.</summary>
+    private static DateTimeOffset Later(DateTimeOffset due, DateTimeOffset now) => now - due > TimeSpan.FromSeconds(1) ? now : due;
+
+    private async Task CallAsync(string binding, Func<CancellationToken, Task> call, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (runtime.Resiliency.ForComponentInbound(binding, ComponentKind.Binding) is { } policy)
+                await policy.ExecuteAsync(async attempt => await call(attempt), cancellationToken);
+            else
+                await call(cancellationToken);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            runtime.Logger.LogWarning("{AppId} failed the tick of binding {Binding}: {Reason}", runtime.Options.AppId, binding, e.Message);
+        }
+    }
+
+    private async Task PostAsync(AppChannel app, string route, CancellationToken cancellationToken)
+    {
+        using var request = Request(HttpMethod.Post, route);
+        request.Headers.TryAddWithoutValidation("traceparent", TraceParent.Continue(null));
+        request.Headers.TryAddWithoutValidation("readTimeUTC", ReadTime());
+        request.Headers.TryAddWithoutValidation("timeZone", "UTC");
+        using var answer = await app.SendAsync(request, cancellationToken);
+        var status = (int)answer.StatusCode;
+        if (status is < 200 or >= 300)
+            throw new AttemptFailedException($"the application answered {status}", status);
+    }
+
+    private async Task CallAsync(CallInvoker app, string binding, CancellationToken cancellationToken)
+    {
+        var request = new BindingEventRequest { Name = binding, Metadata = { ["readTimeUTC"] = ReadTime(), ["timeZone"] = "UTC" } };
+        await app.AsyncUnaryCall(AppCallbacks.OnBindingEvent, null, new(AppCallbacks.Traced(TraceParent.Continue(null)), cancellationToken: cancellationToken), request);
+    }
+
+    private string ReadTime() => runtime.Time.GetUtcNow().ToString("yyyy-MM-dd HH:mm:ss.FFFFFFF '+0000 UTC'", CultureInfo.InvariantCulture);
+
+    private static HttpRequestMessage Request(HttpMethod method, string route) => new(method, new Uri(route, UriKind.Relative))
+    {
+        Content = new ByteArrayContent([]) { Headers = { ContentType = new("application/json") } },
+    };
+}

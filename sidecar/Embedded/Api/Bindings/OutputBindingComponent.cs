@@ -1,0 +1,40 @@
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.Bindings;
+using EmbeddedSidecar.Resiliency;
+using Polly;
+using Polly.Timeout;
+
+namespace EmbeddedSidecar.Api.Bindings;
+
+/// <summary>An output binding as one application sees it, under its policies.</summary>
+internal sealed class OutputBindingComponent(LoadedComponent component, ResiliencePipeline? policy)
+{
+    private readonly IOutputBinding _binding = (IOutputBinding)component.Instance;
+
+    /// <exception cref="BindingException">With daprd's text.</exception>
+    public async Task<BindingAnswer?> InvokeAsync(BindingCall call, CancellationToken cancellationToken)
+    {
+        if (call.Operation.Length == 0)
+            throw new BindingException("operation field is missing from request");
+        if (!_binding.Operations.Contains(call.Operation))
+        {
+            throw new BindingException(
+                $"binding {component.Name} does not support operation {call.Operation}. supported operations:{string.Join(' ', _binding.Operations)}");
+        }
+
+        try
+        {
+            return policy is null
+                ? await _binding.InvokeAsync(call, cancellationToken)
+                : await policy.ExecuteAsync(async attempt => await _binding.InvokeAsync(call, attempt), cancellationToken);
+        }
+        catch (TimeoutRejectedException e)
+        {
+            throw new BindingException("context deadline exceeded", e);
+        }
+        catch (CircuitBreakerOpenException e)
+        {
+            throw new BindingException(e.Message, e);
+        }
+    }
+}

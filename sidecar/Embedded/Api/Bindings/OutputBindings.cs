@@ -1,0 +1,127 @@
+using System.Text.Json;
+using Dapr.Client.Autogen.Grpc.v1;
+using EmbeddedSidecar.Components.Bindings;
+using EmbeddedSidecar.Formats;
+using EmbeddedSidecar.Hosting;
+using Google.Protobuf;
+using Grpc.Core;
+
+namespace EmbeddedSidecar.Api.Bindings;
+
+/// <summary>Calls of output bindings (dapr pkg/api/http, pkg/api/grpc). Over HTTP the metadata of an answer are headers that begin with <c>metadata.</c>.</summary>
+internal static class OutputBindings
+{
+    private const string Baggage = "baggage";
+
+    public static void MapOutputBindings(this IEndpointRouteBuilder routes, SidecarRuntime runtime) =>
+        routes.MapMethods("/v1.0/bindings/{name}", Verbs.PostAndPut, context => InvokeAsync(context, runtime));
+
+    public static void BindOutputBindings(this DaprGrpcMethods methods) => methods.Unary<InvokeBindingRequest, InvokeBindingResponse>("InvokeBinding", InvokeAsync);
+
+    private static async Task InvokeAsync(HttpContext context, SidecarRuntime runtime)
+    {
+        var name = (string)context.GetRouteValue("name")!;
+        var call = Read(await RequestBody.ReadAsync(context), Trace(TraceParent.Of(context), TraceParent.StateOf(context), context.Request.Headers[Baggage]));
+        BindingAnswer? answer;
+        try
+        {
+            answer = await InvokeAsync(runtime, name, call, context.RequestAborted);
+        }
+        catch (BindingException e)
+        {
+            AddMetadata(e.Metadata);
+            throw Refusal(name, e.Message);
+        }
+
+        if (answer is null)
+        {
+            ApiErrors.NoContent(context);
+            return;
+        }
+
+        AddMetadata(answer.Metadata);
+        context.Response.ContentType = "application/json";
+        context.Response.ContentLength = answer.Data.Length;
+        await context.Response.Body.WriteAsync(answer.Data, context.RequestAborted);
+
+        void AddMetadata(IReadOnlyDictionary<string, string> metadata)
+        {
+            foreach (var (field, value) in metadata)
+                context.Response.Headers.Append("metadata." + field, value);
+        }
+    }
+
+    private static async Task<InvokeBindingResponse> InvokeAsync(SidecarRuntime runtime, InvokeBindingRequest request, ServerCallContext call)
+    {
+        var metadata = Trace(
+            TraceParent.Continue(call.RequestHeaders.GetValue("traceparent")), call.RequestHeaders.GetValue("tracestate"), call.RequestHeaders.GetValue(Baggage));
+        foreach (var (field, value) in request.Metadata)
+            metadata.TryAdd(field, value);
+        try
+        {
+            var answer = await InvokeAsync(runtime, request.Name, new(request.Operation, request.Data.Memory, metadata), call.CancellationToken);
+            return answer is null ? new() : new() { Data = UnsafeByteOperations.UnsafeWrap(answer.Data), Metadata = { answer.Metadata.ToDictionary() } };
+        }
+        catch (BindingException e)
+        {
+            throw Refusal(request.Name, e.Message);
+        }
+    }
+
+    private static Task<BindingAnswer?> InvokeAsync(SidecarRuntime runtime, string name, BindingCall call, CancellationToken cancellationToken) =>
+        runtime.OutputBindings.TryGetValue(name, out var binding)
+            ? binding.InvokeAsync(call, cancellationToken)
+            : throw new BindingException($"couldn't find output binding {name}");
+
+    /// <summary>Data goes the way of daprd: through Go's untyped JSON; where there is none, it is null.</summary>
+    private static BindingCall Read(ReadOnlyMemory<byte> body, Dictionary<string, string> metadata)
+    {
+        try
+        {
+            using var json = RequestBody.Parse(body);
+            var root = json.RootElement;
+            if (root.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
+                throw new JsonException($"json: cannot unmarshal {GoJson.Kind(root)} into Go value of type http.OutputBindingRequest");
+            if (TryFind("metadata", out var given))
+            {
+                if (given.ValueKind != JsonValueKind.Object)
+                    throw Mismatch(given, "metadata", "map[string]string");
+                foreach (var (field, value) in GoJson.Fields(given, field => field.Value))
+                    metadata.TryAdd(field, value.ValueKind is JsonValueKind.String ? GoJson.Text(value) : value.ValueKind is JsonValueKind.Null ? "" : throw Mismatch(value, "metadata", "string"));
+            }
+
+            var operation = !TryFind("operation", out var named) ? "" : named.ValueKind is JsonValueKind.String ? GoJson.Text(named) : throw Mismatch(named, "operation", "string");
+            return new(operation, TryFind("data", out var data) ? GoJson.Reencode(data) : "null"u8.ToArray(), metadata);
+
+            bool TryFind(string field, out JsonElement value)
+            {
+                value = default;
+                return root.ValueKind == JsonValueKind.Object && GoJson.TryFind(root, field, out value) && value.ValueKind != JsonValueKind.Null;
+            }
+        }
+        catch (JsonException e)
+        {
+            throw new ApiException(400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", $"failed deserializing HTTP body: {e.Message}");
+        }
+    }
+
+    private static JsonException Mismatch(JsonElement value, string field, string type) =>
+        new($"json: cannot unmarshal {GoJson.Kind(value)} into Go struct field OutputBindingRequest.{field} of type {type}");
+
+    /// <summary>The trace is handed on as metadata, and a caller's own fields of these names are not.</summary>
+    private static Dictionary<string, string> Trace(string traceParent, string? traceState, string? baggage)
+    {
+        var metadata = new Dictionary<string, string> { ["traceparent"] = traceParent };
+        if (traceState is { Length: > 0 })
+            metadata["tracestate"] = traceState;
+        if (baggage is { Length: > 0 })
+            metadata[Baggage] = baggage;
+        return metadata;
+    }
+
+    private static ApiException Refusal(string name, string reason)
+    {
+        const string Code = "ERR_INVOKE_OUTPUT_BINDING";
+        return new ApiException(500, StatusCode.Internal, Code, $"error invoking output binding {name}: {reason}") { Details = [ApiException.Info(Code)] };
+    }
+}

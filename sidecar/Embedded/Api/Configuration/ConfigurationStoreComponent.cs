@@ -1,0 +1,53 @@
+using EmbeddedSidecar.Components;
+using EmbeddedSidecar.Components.Configuration;
+using EmbeddedSidecar.Components.Configuration.Redis;
+using EmbeddedSidecar.Resiliency;
+using Grpc.Core;
+using Polly;
+using Polly.Timeout;
+using StackExchange.Redis;
+
+namespace EmbeddedSidecar.Api.Configuration;
+
+/// <summary>A configuration store as one application sees it: under its policy, failures as errors of the API.</summary>
+internal sealed class ConfigurationStoreComponent(LoadedComponent component, ResiliencePipeline? policy)
+{
+    private readonly RedisConfigurationStore _store = (RedisConfigurationStore)component.Instance;
+
+    public string Name => component.Name;
+
+    internal Task<IReadOnlyDictionary<string, ConfigurationEntry>> GetAsync(IReadOnlyCollection<string> keys, CancellationToken cancellationToken) =>
+        CallAsync(
+            token => _store.GetAsync(keys, token),
+            reason => Failed(StatusCode.Internal, "ERR_CONFIGURATION_GET", $"failed to get {Shown(keys)} from Configuration store {Name}: {reason}"),
+            cancellationToken);
+
+    internal Task<IAsyncDisposable> SubscribeAsync(
+        IReadOnlyCollection<string> keys, Func<string, ConfigurationEntry, Task> changed, CancellationToken cancellationToken) =>
+        CallAsync(
+            token => _store.SubscribeAsync(keys, changed, token),
+            reason => Failed(
+                StatusCode.InvalidArgument, "ERR_CONFIGURATION_SUBSCRIBE", $"failed to subscribe {Shown(keys)} from Configuration store {Name}: {reason}"),
+            cancellationToken);
+
+    private async Task<T> CallAsync<T>(Func<CancellationToken, Task<T>> call, Func<string, ApiException> failed, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return policy is null ? await call(cancellationToken) : await policy.ExecuteAsync(async token => await call(token), cancellationToken);
+        }
+        catch (TimeoutRejectedException)
+        {
+            throw failed("context deadline exceeded");
+        }
+        catch (Exception e) when (e is RedisException or RedisTimeoutException or CircuitBreakerOpenException)
+        {
+            throw failed(e.Message);
+        }
+    }
+
+    private static ApiException Failed(StatusCode grpc, string code, string message) => new(500, grpc, code, message) { Details = [ApiException.Info(code)] };
+
+    /// <summary>As Go shows a list.</summary>
+    private static string Shown(IEnumerable<string> keys) => $"[{string.Join(' ', keys)}]";
+}

@@ -1,0 +1,150 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Text;
+using EmbeddedSidecar.Components.Secrets;
+using EmbeddedSidecar.Formats;
+using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Resiliency;
+using EmbeddedSidecar.Resources;
+using Polly;
+using Polly.Timeout;
+
+namespace EmbeddedSidecar.Api.Invocation;
+
+/// <summary>Where a call goes: the invoker to use, the base address, and what to add to the headers.</summary>
+internal sealed record InvocationRoute(
+    string Id, HttpMessageInvoker Invoker, string BaseAddress, IReadOnlyList<KeyValuePair<string, string>> AddedHeaders, AppChannel? App, bool IsOwnApp)
+{
+    /// <summary>For an error of the called side: daprd's sidecars talk gRPC to each other.</summary>
+    public string Word(string error) => App is not null && !IsOwnApp ? $"rpc error: code = Internal desc = error invoking app channel: {error}" : error;
+}
+
+/// <summary>Service invocation as one sidecar does it: finds the called side, and applies the policies of its target (dapr pkg/messaging).</summary>
+internal sealed class AppInvoker(SidecarRuntime runtime)
+{
+    /// <summary>For HTTPEndpoints and base URLs; they are outside of Dapr.</summary>
+    private static readonly HttpMessageInvoker Outside = new(new SocketsHttpHandler
+    {
+        AllowAutoRedirect = false,
+        AutomaticDecompression = DecompressionMethods.None,
+        UseCookies = false,
+        ActivityHeadersPropagator = null,
+        RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
+        ResponseHeaderEncodingSelector = (_, _) => Encoding.Latin1,
+        PooledConnectionLifetime = TimeSpan.FromMinutes(2),
+    });
+
+    private readonly SidecarOptions _options = runtime.Options;
+    private int _turn;
+
+    /// <exception cref="ApiException">Nobody is there.</exception>
+    public async ValueTask<InvocationRoute> RouteAsync(string id, CancellationToken cancellationToken)
+    {
+        if (id.StartsWith("http:/", StringComparison.Ordinal) || id.StartsWith("https:/", StringComparison.Ordinal))
+            return new(id, Outside, BaseUrl(id), [], App: null, IsOwnApp: false);
+        if (_options.Resources.HttpEndpoints.FirstOrDefault(endpoint => endpoint.Name == id && endpoint.Scopes.Include(_options.AppId)) is { } endpoint)
+            return new(id, Outside, endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false);
+
+        var (appId, appNamespace) = id.Split('.') switch
+        {
+            [var app] => (app, _options.Namespace),
+            [var app, var other] => (app, other),
+            _ => throw Failed(id, $"invalid app id {id}"),
+        };
+        if (appId == _options.AppId && appNamespace == _options.Namespace)
+        {
+            return runtime.App is { } own
+                ? Route(id, Healthy(id, runtime, own), isOwn: true)
+                : throw Failed(id, "cannot invoke local endpoint: app channel not initialized");
+        }
+
+        var replicas = runtime.Shared.Apps.Find(appId);
+        if (replicas.IsEmpty || appNamespace != replicas[0].Options.Namespace)
+            throw Failed(id, "no host found with the given ID");
+        var replica = Choose(replicas);
+        if (replica.App is not { } channel)
+            throw Failed(id, "rpc error: code = Internal desc = app channel is not initialized");
+        return Route(id, Healthy(id, replica, channel), isOwn: false);
+    }
+
+    private static AppChannel Healthy(string id, SidecarRuntime replica, AppChannel channel) =>
+        replica.Options.AppHealthCheck is null || channel.IsHealthy
+            ? channel
+            : throw Failed(id, "rpc error: code = Internal desc = app is not in a healthy state");
+
+    /// <summary>The policies of the target; null when there are none. A body of unknown length is not kept, so it cannot be sent twice.</summary>
+    public ResiliencePipeline? Policy(string id, bool streaming) => streaming ? runtime.Resiliency.ForStreamToApp(id) : runtime.Resiliency.ForApp(id);
+
+    /// <summary>Describes a failed attempt as daprd does; null for what is not known here.</summary>
+    public static ApiException? Describe(InvocationRoute route, HttpMethod method, Uri address, Exception? exception) => exception switch
+    {
+        TimeoutRejectedException => Failed(route.Id, "context deadline exceeded"),
+        CircuitBreakerOpenException open => Failed(route.Id, open.Message),
+        HttpRequestException error => Failed(route.Id, route.Word(GoNetworkError.Of(method, address, error))),
+        IOException error => Failed(route.Id, route.Word($"{method.Method} \"{GoNetworkError.WithoutPassword(address)}\": {error.Message}")),
+        _ => null,
+    };
+
+    /// <exception cref="ApiException">The path cannot be sent, with daprd's text.</exception>
+    public static Uri Address(InvocationRoute route, string method, string query)
+    {
+        string path;
+        try
+        {
+            path = InvocationTarget.Normalize(method);
+        }
+        catch (FormatException e)
+        {
+            throw Failed(route.Id, $"rpc error: code = InvalidArgument desc = invalid method: {e.Message}");
+        }
+        if (InvocationTarget.InvalidEscape(path) is { } bad)
+            throw Failed(route.Id, route.Word($"parse \"{route.BaseAddress}/{path}\": invalid URL escape {GoText.Quote(bad)}"));
+        return new Uri($"{route.BaseAddress}/{path}{query}");
+    }
+
+    public static ApiException Failed(string id, string reason) =>
+        new(500, Grpc.Core.StatusCode.Internal, "ERR_DIRECT_INVOKE", $"failed to invoke, id: {id}, err: {reason}");
+
+    /// <summary>In turns, those first whose application was reached.</summary>
+    private SidecarRuntime Choose(ImmutableArray<SidecarRuntime> replicas)
+    {
+        var turn = (uint)Interlocked.Increment(ref _turn);
+        for (var i = 0; i < replicas.Length; i++)
+        {
+            var replica = replicas[(int)((turn + (uint)i) % (uint)replicas.Length)];
+            if (replica.App is { IsHealthy: true })
+                return replica;
+        }
+        return replicas[(int)(turn % (uint)replicas.Length)];
+    }
+
+    private InvocationRoute Route(string id, AppChannel app, bool isOwn) => new(
+        id,
+        app.Invoker,
+        app.Address.GetLeftPart(UriPartial.Authority),
+        isOwn
+            ? []
+            :
+            [
+                new("Dapr-Caller-App-Id", _options.AppId),
+                new("Dapr-Caller-Namespace", _options.Namespace),
+                new("Dapr-Callee-App-Id", id.Split('.')[0]),
+                new("X-Forwarded-For", HostAddress.Ip),
+                new("X-Forwarded-Host", HostAddress.Name),
+                new("Forwarded", HostAddress.Forwarded),
+            ],
+        app,
+        isOwn);
+
+    private async Task<IReadOnlyList<KeyValuePair<string, string>>> HeadersAsync(HttpEndpointResource endpoint, CancellationToken cancellationToken)
+    {
+        var headers = new List<KeyValuePair<string, string>>();
+        foreach (var header in endpoint.Headers)
+            headers.Add(new(header.Name, await SecretReferences.ResolveAsync(header, endpoint.SecretStore, runtime.Components, cancellationToken)));
+        return headers;
+    }
+
+    /// <summary>A doubled slash in a path does not survive every client.</summary>
+    private static string BaseUrl(string id) =>
+        (id.Contains("://", StringComparison.Ordinal) ? id : id.Replace(":/", "://", StringComparison.Ordinal)).TrimEnd('/');
+}

@@ -1,0 +1,220 @@
+using System.Globalization;
+using System.Text;
+using Dapr.Client.Autogen.Grpc.v1;
+using EmbeddedSidecar.Hosting;
+using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using Microsoft.AspNetCore.WebUtilities;
+using Yarp.ReverseProxy.Forwarder;
+
+namespace EmbeddedSidecar.Api.Invocation;
+
+/// <summary>
+/// InvokeService, which Dapr has deprecated: an HTTP call, its status told as a gRPC code, or OnInvoke of an application that speaks gRPC; and
+/// the proxying of any other method to such an application (pkg/messaging/grpc_proxy.go).
+/// </summary>
+internal static class InvocationGrpc
+{
+    private static readonly ForwarderRequestConfig Forwarding = new()
+    {
+        ActivityTimeout = Timeout.InfiniteTimeSpan,
+        Version = System.Net.HttpVersion.Version20,
+        VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+    };
+
+    public static void BindInvocation(this DaprGrpcMethods methods) =>
+        methods.Unary<InvokeServiceRequest, InvokeResponse>("InvokeService", InvokeAsync);
+
+    /// <summary>What no API has bound goes to the application that the metadata name.</summary>
+    public static async Task ProxyAsync(HttpContext context, SidecarRuntime runtime)
+    {
+        var method = context.Request.Path.Value ?? "";
+        if (method.StartsWith("/dapr.proto.", StringComparison.Ordinal))
+        {
+            runtime.Logger.LogWarning("{AppId} called {GrpcMethod}, which the embedded sidecar does not support", runtime.Options.AppId, method);
+            await GrpcRefusal.WriteAsync(context, StatusCode.Unimplemented, $"the embedded sidecar does not support {method[1..]}");
+            return;
+        }
+
+        var headers = context.Request.Headers;
+        if ((headers["dapr-callee-app-id"] is [{ Length: > 0 } callee, ..] ? callee : headers["dapr-app-id"].ToString()) is not { Length: > 0 } id)
+        {
+            await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found");
+            return;
+        }
+
+        try
+        {
+            var route = await new AppInvoker(runtime).RouteAsync(id, context.RequestAborted);
+            if (route.App is not { Grpc: not null } app)
+            {
+                await GrpcRefusal.WriteAsync(context, StatusCode.Unimplemented, $"{id} does not speak gRPC (appProtocol grpc), so {method[1..]} cannot be proxied to it");
+                return;
+            }
+
+            var error = await context.RequestServices.GetRequiredService<IHttpForwarder>().SendAsync(
+                context, route.BaseAddress, app.Transport, Forwarding, new ProxyTransformer(route, TraceParent.Of(context)), context.RequestAborted);
+            if (error != ForwarderError.None && !context.RequestAborted.IsCancellationRequested && !context.Response.HasStarted)
+            {
+                context.Response.StatusCode = StatusCodes.Status200OK;
+                await GrpcRefusal.WriteAsync(context, StatusCode.Unavailable, $"{id} was not reached: {context.GetForwarderErrorFeature()?.Exception?.Message ?? error.ToString()}");
+            }
+        }
+        catch (ApiException error)
+        {
+            await GrpcRefusal.WriteAsync(context, error.GrpcStatus, error.Message);
+        }
+    }
+
+    /// <summary>As it came, but for what callers may not say of themselves.</summary>
+    private sealed class ProxyTransformer(InvocationRoute route, string traceParent) : HttpTransformer
+    {
+        public override async ValueTask TransformRequestAsync(
+            HttpContext context, HttpRequestMessage request, string destinationPrefix, CancellationToken cancellationToken)
+        {
+            await base.TransformRequestAsync(context, request, destinationPrefix, cancellationToken);
+            request.Headers.Host = null;
+            request.Headers.Remove("traceparent");
+            request.Headers.TryAddWithoutValidation("traceparent", traceParent);
+            foreach (var (name, value) in route.AddedHeaders)
+            {
+                request.Headers.Remove(name);
+                request.Headers.TryAddWithoutValidation(name, value);
+            }
+        }
+    }
+
+    private static async Task<InvokeResponse> InvokeAsync(SidecarRuntime runtime, InvokeServiceRequest request, ServerCallContext call)
+    {
+        var invoker = new AppInvoker(runtime);
+        var route = await invoker.RouteAsync(request.Id, call.CancellationToken);
+        if (route.App is { Grpc: { } grpc })
+            return await OnInvokeAsync(invoker, grpc, route, request, call);
+        if (request.Message?.HttpExtension is not { } extension || extension.Verb is HTTPExtension.Types.Verb.None or HTTPExtension.Types.Verb.Connect)
+            throw AppInvoker.Failed(request.Id, "rpc error: code = InvalidArgument desc = missing HTTP extension field");
+
+        var query = extension.Querystring.Length > 0 ? "?" + extension.Querystring : "";
+        using var message = new HttpRequestMessage(
+            new HttpMethod(extension.Verb.ToString().ToUpperInvariant()), AppInvoker.Address(route, request.Message.Method, query));
+        var body = request.Message.Data?.Value ?? ByteString.Empty;
+        if (!body.IsEmpty || request.Message.ContentType.Length > 0)
+        {
+            message.Content = new ReadOnlyMemoryContent(body.Memory);
+            message.Content.Headers.TryAddWithoutValidation("Content-Type", request.Message.ContentType);
+        }
+        foreach (var entry in call.RequestHeaders.Where(entry => !entry.IsBinary && IsForTheApp(entry.Key)))
+            message.Headers.TryAddWithoutValidation(entry.Key, entry.Value);
+        message.Headers.TryAddWithoutValidation("traceparent", TraceParent.Continue(call.RequestHeaders.GetValue("traceparent")));
+        foreach (var (name, value) in route.AddedHeaders)
+            message.Headers.TryAddWithoutValidation(name, value);
+
+        try
+        {
+            using var handler = invoker.Policy(request.Id, streaming: false) is { } policy ? new PolicyHandler(policy, route.Invoker) : null;
+            using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
+            using var answer = await (underPolicy ?? route.Invoker).SendAsync(message, call.CancellationToken);
+            return await TranslateAsync(answer, call);
+        }
+        catch (Exception e) when (AppInvoker.Describe(route, message.Method, message.RequestUri!, e) is { } error)
+        {
+            throw error;
+        }
+    }
+
+    /// <summary>The application's answer as it is, status and metadata included.</summary>
+    private static async Task<InvokeResponse> OnInvokeAsync(
+        AppInvoker invoker, CallInvoker app, InvocationRoute route, InvokeServiceRequest request, ServerCallContext call)
+    {
+        var metadata = AppCallbacks.Traced(TraceParent.Continue(call.RequestHeaders.GetValue("traceparent")));
+        foreach (var entry in call.RequestHeaders.Where(entry => IsForTheApp(entry.Key)))
+            metadata.Add(entry);
+        foreach (var (name, value) in route.AddedHeaders)
+            metadata.Add(name, value);
+        var message = request.Message ?? new();
+        message.Data ??= new();
+
+        Grpc.Core.Metadata answered = [];
+        try
+        {
+            return invoker.Policy(request.Id, streaming: false) is { } policy
+                ? await policy.ExecuteAsync(async attempt => await InvokeOnceAsync(attempt), call.CancellationToken)
+                : await InvokeOnceAsync(call.CancellationToken);
+        }
+        finally
+        {
+            if (!call.CancellationToken.IsCancellationRequested)
+                await call.WriteResponseHeadersAsync(ToCaller(answered, call));
+        }
+
+        async Task<InvokeResponse> InvokeOnceAsync(CancellationToken cancellationToken)
+        {
+            using var invocation = app.AsyncUnaryCall(AppCallbacks.OnInvoke, null, new(metadata, cancellationToken: cancellationToken), message);
+            try
+            {
+                return await invocation;
+            }
+            finally
+            {
+                if (invocation.GetStatus().DebugException is null)
+                    answered = await invocation.ResponseHeadersAsync;
+            }
+        }
+    }
+
+    private static Grpc.Core.Metadata ToCaller(Grpc.Core.Metadata answered, ServerCallContext call)
+    {
+        var headers = AppCallbacks.Traced(TraceParent.Of(call.GetHttpContext()));
+        foreach (var entry in answered.Where(entry => !AppCallbacks.IsOfTheCall(entry.Key)))
+            headers.Add(entry);
+        return headers;
+    }
+
+    private static async Task<InvokeResponse> TranslateAsync(HttpResponseMessage answer, ServerCallContext call)
+    {
+        var status = (int)answer.StatusCode;
+        var data = await AppChannel.ReadAsync(answer, call.CancellationToken);
+        if (status is < 200 or >= 300)
+        {
+            var reason = ReasonPhrases.GetReasonPhrase(status);
+            throw new ApiException(status, CodeOf(status), "ERR_DIRECT_INVOKE", reason)
+            {
+                Details =
+                [
+                    ApiException.Info(
+                        reason,
+                        ("http.code", status.ToString(CultureInfo.InvariantCulture)),
+                        ("http.error_message", Encoding.UTF8.GetString(data))),
+                ],
+            };
+        }
+        await call.WriteResponseHeadersAsync(new() { { "dapr-http-status", status.ToString(CultureInfo.InvariantCulture) } });
+        return new()
+        {
+            Data = new Any { Value = UnsafeByteOperations.UnsafeWrap(data) },
+            ContentType = answer.Content.Headers.ContentType?.ToString() ?? "",
+        };
+    }
+
+    /// <summary>dapr pkg/messaging/v1/util.go: 500 is Unknown, 400 is Internal.</summary>
+    private static StatusCode CodeOf(int status) => status switch
+    {
+        400 => StatusCode.Internal,
+        401 => StatusCode.Unauthenticated,
+        403 => StatusCode.PermissionDenied,
+        404 => StatusCode.NotFound,
+        408 => StatusCode.Cancelled,
+        409 => StatusCode.AlreadyExists,
+        429 => StatusCode.ResourceExhausted,
+        501 => StatusCode.Unimplemented,
+        503 => StatusCode.Unavailable,
+        504 => StatusCode.DeadlineExceeded,
+        _ => StatusCode.Unknown,
+    };
+
+    private static bool IsForTheApp(string name) => name switch
+    {
+        "traceparent" or "user-agent" or "content-type" or "te" => false,
+        _ => !ForwardedHeaders.AreOfTheSidecar(name) && !name.StartsWith("grpc-", StringComparison.Ordinal) && !name.StartsWith(':'),
+    };
+}

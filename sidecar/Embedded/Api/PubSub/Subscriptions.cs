@@ -1,0 +1,240 @@
+using System.Net;
+using System.Text.Json;
+using Dapr.Client.Autogen.Grpc.v1;
+using EmbeddedSidecar.Api.PubSub.Targets;
+using EmbeddedSidecar.Components.PubSub;
+using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Resources;
+using Grpc.Core;
+
+namespace EmbeddedSidecar.Api.PubSub;
+
+/// <summary>
+/// The subscriptions of one application: those of Subscription files in its scope, and those that it names itself at GET
+/// /dapr/subscribe. Of two for one topic the application's own counts, of two in files the first.
+/// </summary>
+internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
+{
+    /// <summary>How long running deliveries may go on when the sidecar stops.</summary>
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
+
+    /// <summary>For an application that hangs up on the question: it may only just be starting.</summary>
+    private static readonly RetryPolicy InitializationRetries =
+        new(RetryPolicyKind.Exponential, TimeSpan.Zero, TimeSpan.FromSeconds(10), MaxRetries: 3, [], []);
+
+    private readonly List<IAsyncDisposable> _running = [];
+    private IReadOnlyList<(SubscriptionResource Subscription, PubsubSubscriptionType Type)> _known = [];
+    private IReadOnlyList<SubscriptionResource>? _asked;
+    private CancellationTokenSource? _stopping;
+
+    private IEnumerable<SubscriptionResource> Declared => runtime.App is null
+        ? []
+        : runtime.Options.Resources.Subscriptions.Where(one => one.Scopes.Include(runtime.Options.AppId)).DistinctBy(one => (one.PubSubName, one.Topic));
+
+    /// <summary>
+    /// Makes the declared subscriptions known to brokers that keep messages, before any application runs: what is published while an
+    /// application is still starting waits for it.
+    /// </summary>
+    /// <exception cref="ResourceException">A rule of a declared subscription cannot be used.</exception>
+    public async Task RegisterAsync(CancellationToken cancellationToken)
+    {
+        foreach (var subscription in Declared)
+        {
+            _ = new RouteRules(subscription);
+            if (runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component) && component.Scopes.MaySubscribe(subscription.Topic))
+                await component.Broker.RegisterAsync(component.TopicOf(subscription), cancellationToken);
+        }
+    }
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        // As daprd: without a broker the application is not even asked.
+        if (runtime.App is not { } app || runtime.PubSubs.Count == 0)
+            return;
+
+        _stopping = new();
+        // Asked once: an application that was ill keeps what it said at the start.
+        _asked ??= await AskAsync(app, cancellationToken);
+        _known = Merge([.. Declared], _asked);
+        foreach (var (subscription, _) in _known)
+        {
+            if (!runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component))
+            {
+                runtime.Logger.LogError(
+                    "{AppId} subscribes to topic {Topic} of pubsub {PubSub}, which is no pub/sub component here",
+                    runtime.Options.AppId, subscription.Topic, subscription.PubSubName);
+            }
+            else if (!component.Scopes.MaySubscribe(subscription.Topic))
+            {
+                runtime.Logger.LogError(
+                    "{AppId} may not subscribe to topic {Topic} of pubsub {PubSub}: its scopes do not allow it",
+                    runtime.Options.AppId, subscription.Topic, component.Name);
+            }
+            else
+            {
+                await AddAsync(app, component, subscription, _stopping.Token, cancellationToken);
+            }
+        }
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (_stopping is not { } stopping)
+            return;
+
+        _stopping = null;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(DrainLimit);
+        // They know of the end before anything is cut off, and do not take that for a failure of the application.
+        var ending = Task.WhenAll(_running.Select(subscription => subscription.DisposeAsync().AsTask()));
+        await using (limit.Token.Register(stopping.Cancel))
+            await ending;
+        _running.Clear();
+        stopping.Dispose();
+    }
+
+    public void Describe(GetMetadataResponse metadata)
+    {
+        foreach (var (subscription, type) in _known)
+            metadata.Subscriptions.Add(Describe(subscription, type));
+    }
+
+    internal static PubsubSubscription Describe(SubscriptionResource subscription, PubsubSubscriptionType type)
+    {
+        var described = new PubsubSubscription
+        {
+            PubsubName = subscription.PubSubName,
+            Topic = subscription.Topic,
+            DeadLetterTopic = subscription.DeadLetterTopic ?? "",
+            Rules = new(),
+            Type = type,
+        };
+        described.Metadata.Add(subscription.Metadata.ToDictionary());
+        described.Rules.Rules.AddRange(subscription.Rules.Select(rule => new PubsubSubscriptionRule { Match = rule.Match, Path = rule.Path }));
+        return described;
+    }
+
+    /// <summary>A topic that the application declares itself takes the place of the file's.</summary>
+    private static List<(SubscriptionResource Subscription, PubsubSubscriptionType Type)> Merge(
+        IReadOnlyList<SubscriptionResource> declared, IReadOnlyList<SubscriptionResource> programmatic)
+    {
+        var merged = new List<(SubscriptionResource Subscription, PubsubSubscriptionType Type)>();
+        foreach (var subscription in declared)
+            merged.Add((subscription, PubsubSubscriptionType.Declarative));
+        foreach (var own in programmatic)
+        {
+            var at = merged.FindIndex(one => one.Subscription.PubSubName == own.PubSubName && one.Subscription.Topic == own.Topic);
+            if (at < 0)
+                merged.Add((own, PubsubSubscriptionType.Programmatic));
+            else
+                merged[at] = (own, PubsubSubscriptionType.Programmatic);
+        }
+
+        return merged;
+    }
+
+    /// <summary>Whatever the application answers, its sidecar goes on: without what it cannot read, and saying so.</summary>
+    private async Task<IReadOnlyList<SubscriptionResource>> AskAsync(AppChannel app, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var retries = runtime.Resiliency.ForBuiltIn("DaprBuiltInInitializationRetries", InitializationRetries);
+            return await retries.ExecuteAsync(
+                async attempt => app.Grpc is { } grpc ? await AskGrpcAsync(grpc, attempt) : await AskOnceAsync(app, attempt), cancellationToken);
+        }
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+        {
+            runtime.Logger.LogError(
+                "The question of {AppId} for its subscriptions got no answer that can be read, so it gets none of its own: {Reason}",
+                runtime.Options.AppId, error.Message);
+            return [];
+        }
+    }
+
+    private static async Task<IReadOnlyList<SubscriptionResource>> AskGrpcAsync(CallInvoker app, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var answer = await app.AsyncUnaryCall(AppCallbacks.ListTopicSubscriptions, null, new(cancellationToken: cancellationToken), new());
+            return [.. answer.Subscriptions.Select(AppSubscriptions.Read)];
+        }
+        catch (RpcException error) when (error.StatusCode == StatusCode.Unimplemented)
+        {
+            return [];
+        }
+    }
+
+    private async Task<IReadOnlyList<SubscriptionResource>> AskOnceAsync(AppChannel app, CancellationToken cancellationToken)
+    {
+        using var request = app.InitRequest("/dapr/subscribe");
+        using var answer = await app.SendAsync(request, cancellationToken);
+        if (answer.StatusCode == HttpStatusCode.NotFound)
+            return [];
+        if (answer.StatusCode != HttpStatusCode.OK)
+        {
+            runtime.Logger.LogError(
+                "GET /dapr/subscribe of {AppId} answered {Status}: it gets no subscriptions of its own",
+                runtime.Options.AppId, (int)answer.StatusCode);
+            return [];
+        }
+
+        var body = await AppChannel.ReadAsync(answer, cancellationToken);
+        if (body.Length == 0)
+            return [];
+
+        try
+        {
+            var (usable, leftOut) = AppSubscriptions.Read(body);
+            foreach (var (topic, missing) in leftOut)
+                runtime.Logger.LogWarning(
+                    "{AppId} subscribes to topic {Topic} without a {Missing}; that subscription is left out", runtime.Options.AppId, topic, missing);
+            return usable;
+        }
+        catch (JsonException error)
+        {
+            runtime.Logger.LogError(
+                "GET /dapr/subscribe of {AppId} must answer a JSON list of subscriptions, so it gets none of its own: {Reason}",
+                runtime.Options.AppId, error.Message);
+            return [];
+        }
+    }
+
+    /// <summary>A subscription whose rules or metadata cannot be used is left out; the others go on.</summary>
+    private async Task AddAsync(
+        AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
+    {
+        try
+        {
+            _running.Add(await SubscribeAsync(app, component, subscription, stopping, cancellationToken));
+        }
+        catch (Exception error) when (error is ResourceException or ApiException or ArgumentException)
+        {
+            runtime.Logger.LogError(
+                "The subscription of {AppId} to topic {Topic} of pubsub {PubSub} cannot be used and is left out: {Reason}",
+                runtime.Options.AppId, subscription.Topic, component.Name, error.Message);
+        }
+    }
+
+    /// <exception cref="ResourceException">A rule cannot be used.</exception>
+    /// <exception cref="ApiException">The metadata that the sidecar reads cannot be used.</exception>
+    /// <exception cref="ArgumentException">The metadata that the broker's component reads cannot be used.</exception>
+    private async Task<IAsyncDisposable> SubscribeAsync(
+        AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
+    {
+        var topic = component.TopicOf(subscription);
+        IBatchTarget target = app.Grpc is { } grpc
+            ? new GrpcTarget(grpc, component.Name, subscription.Topic, runtime.Logger)
+            : new HttpTarget(app, component.Name, subscription.Topic);
+        if (subscription.Bulk is not { Enabled: true } bulk)
+        {
+            var delivery = new TopicDelivery(runtime, target, component, subscription, stopping);
+            return await component.Broker.SubscribeAsync(topic, (message, _) => delivery.DeliverAsync(message, stopping), cancellationToken);
+        }
+
+        var batches = new BatchDelivery(runtime, target, component, subscription, stopping);
+        return component.Broker is IBulkPubSub broker
+            ? await broker.SubscribeManyAsync(topic, bulk.MaxMessagesCount, (batch, _) => batches.DeliverAsync(batch, stopping), cancellationToken)
+            : await GatheredBatches.SubscribeAsync(
+                component.Broker, topic, bulk.MaxMessagesCount, TimeSpan.FromMilliseconds(bulk.MaxAwaitDurationMs), runtime.Time, batches.DeliverAsync, stopping);
+    }
+}

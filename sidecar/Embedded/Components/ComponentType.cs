@@ -1,0 +1,45 @@
+using EmbeddedSidecar.Components.Bindings;
+using EmbeddedSidecar.Components.PubSub;
+using EmbeddedSidecar.Components.State;
+using EmbeddedSidecar.Resources;
+
+namespace EmbeddedSidecar.Components;
+
+/// <summary>
+/// A kind of component that the sidecar can create, for instance <c>state.sqlite</c> <c>v1</c>. <c>Fields</c> are the metadata fields that it
+/// knows, compared without case: any other one is told, so that a typing mistake does not become a default in silence.
+/// </summary>
+internal sealed record ComponentType(string Name, string Version, IReadOnlyList<string> Fields, ComponentFactory Create)
+{
+    /// <summary>Those of the fields whose values are paths of files: the factory gets them absolute (<see cref="FilePaths"/>).</summary>
+    public IReadOnlyList<string> Paths { get; init; } = [];
+}
+
+/// <summary>Creates the instance, ready for work. Mistakes in the metadata are thrown as <see cref="ResourceException"/>.</summary>
+internal delegate Task<IAsyncDisposable> ComponentFactory(
+    ComponentMetadata metadata,
+    ComponentContext context,
+    CancellationToken cancellationToken);
+
+/// <summary>What a component gets from its surroundings.</summary>
+internal sealed record ComponentContext(string ComponentName, TimeProvider Time, ILoggerFactory LoggerFactory)
+{
+    public ILogger Logger { get; } = LoggerFactory.CreateLogger($"EmbeddedSidecar.Component.{ComponentName}");
+}
+
+/// <summary>An instance under the name that the resource gives it, as one application sees it.</summary>
+internal sealed record LoadedComponent(ComponentResource Resource, ComponentMetadata Metadata, IAsyncDisposable Instance)
+{
+    public string Name => Resource.Name;
+
+    public string Type => Resource.Type;
+
+    /// <summary>The same, with its operations shown before they are done; only stores, brokers and output bindings are watched.</summary>
+    public LoadedComponent Watched(string appId, BeforeSidecarCall before) => Instance switch
+    {
+        IStateStore store => this with { Instance = new WatchedStateStore(store, Name, appId, before) },
+        IOutputBinding binding => this with { Instance = new WatchedOutputBinding(binding, Name, appId, before) },
+        IPubSub broker => this with { Instance = WatchedPubSub.Over(broker, Name, appId, before) },
+        _ => this,
+    };
+}

@@ -1,0 +1,258 @@
+using Npgsql;
+using NpgsqlTypes;
+
+namespace EmbeddedSidecar.Components.State.PostgreSql;
+
+/// <summary>state.postgresql v2: real transactions, tags that are never given twice.</summary>
+internal sealed class PostgresStateStore : IStateStore
+{
+    private const string NothingChanged = "no item was updated";
+
+    private readonly NpgsqlDataSource _database;
+    private readonly PostgresStateStatements _statements;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Task _cleaning;
+
+    private PostgresStateStore(NpgsqlDataSource database, PostgresStateStatements statements, TimeSpan cleanupInterval, ComponentContext context)
+    {
+        (_database, _statements, _time, _logger) = (database, statements, context.Time, context.Logger);
+        _cleaning = cleanupInterval > TimeSpan.Zero ? CleanAsync(cleanupInterval, _closing.Token) : Task.CompletedTask;
+    }
+
+    public static ComponentType ComponentType { get; } = new("state.postgresql", "v2", PostgresStateOptions.Fields, CreateAsync);
+
+    public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
+
+    public int ReadTtl(string text) => StateTtl.ReadStrictly(text);
+
+    public async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) => (await GetManyAsync([key], cancellationToken))[0];
+
+    public async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var command = _database.CreateCommand(_statements.Get);
+            command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. keys], NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text });
+            await using var rows = await command.ExecuteReaderAsync(cancellationToken);
+            var found = new Dictionary<string, StateEntry>(keys.Count);
+            while (await rows.ReadAsync(cancellationToken))
+            {
+                DateTimeOffset? expiry = rows.IsDBNull(3) ? null : rows.GetFieldValue<DateTimeOffset>(3);
+                found[rows.GetString(0)] = new StateEntry(rows.GetFieldValue<byte[]>(1), rows.GetGuid(2).ToString(), expiry);
+            }
+
+            return [.. keys.Select(key => found.GetValueOrDefault(key))];
+        }
+        catch (NpgsqlException e)
+        {
+            throw Failure(e);
+        }
+    }
+
+    public async Task<IReadOnlyList<StateStoreException?>> WriteAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        if (writes.Count == 1)
+            return [await WriteAsync(writes[0], cancellationToken)];
+
+        try
+        {
+            return await WriteTogetherAsync(writes, cancellationToken);
+        }
+        catch (PostgresException e) when (e.InvariantSeverity == "ERROR")
+        {
+            // One that the server cannot take undoes the others, which have nothing to do with it. What ends a connection leaves open what was done.
+            var results = new StateStoreException?[writes.Count];
+            for (var i = 0; i < results.Length; i++)
+                results[i] = await WriteAsync(writes[i], cancellationToken);
+            return results;
+        }
+        catch (NpgsqlException e)
+        {
+            return [.. writes.Select(_ => Failure(e))];
+        }
+    }
+
+    /// <summary>One commit of the server for all, and one time to wait for their locks. A write whose condition does not hold changes no row and touches no other.</summary>
+    private async Task<IReadOnlyList<StateStoreException?>> WriteTogetherAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        var results = new StateStoreException?[writes.Count];
+        var sent = new List<int>(writes.Count);
+        for (var i = 0; i < writes.Count; i++)
+        {
+            results[i] = MalformedTag(writes[i]);
+            if (results[i] is null)
+                sent.Add(i);
+        }
+
+        // Two batches that lock rows in one order cannot wait for each other; what is written twice is so in the order in which it came.
+        sent.Sort((one, other) => string.CompareOrdinal(writes[one].Key, writes[other].Key) is not 0 and var order ? order : one - other);
+        await using var batch = _database.CreateBatch();
+        foreach (var i in sent)
+            batch.BatchCommands.Add(CommandOf(writes[i]));
+        if (sent.Count > 0)
+            await batch.ExecuteNonQueryAsync(cancellationToken);
+        for (var i = 0; i < sent.Count; i++)
+            results[sent[i]] = Refusal(writes[sent[i]], batch.BatchCommands[i].RecordsAffected);
+        return results;
+    }
+
+    private NpgsqlBatchCommand CommandOf(StateWrite write)
+    {
+        var (sql, parameters) = _statements.Of(write);
+        var command = new NpgsqlBatchCommand(sql);
+        command.Parameters.AddRange(parameters);
+        return command;
+    }
+
+    /// <summary>A single operation needs no BEGIN. The others go in the order of their keys, so that two transactions cannot wait for each other.</summary>
+    public async Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    {
+        if (writes.Count == 1)
+        {
+            if (await WriteAsync(writes[0], cancellationToken) is { } failure)
+                throw failure;
+            return;
+        }
+
+        StateWrite[] ordered = [.. writes.OrderBy(write => write.Key, StringComparer.Ordinal)];
+        if (ordered.Select(MalformedTag).FirstOrDefault(malformed => malformed is not null) is { } refused)
+            throw refused;
+        try
+        {
+            await using var connection = await _database.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await using var batch = new NpgsqlBatch(connection, transaction);
+            foreach (var write in ordered)
+                batch.BatchCommands.Add(CommandOf(write));
+
+            await batch.ExecuteNonQueryAsync(cancellationToken);
+            for (var i = 0; i < ordered.Length; i++)
+            {
+                // Left without a commit, the transaction is rolled back.
+                if (Refusal(ordered[i], batch.BatchCommands[i].RecordsAffected) is { } refusal)
+                    throw refusal;
+            }
+
+            await transaction.CommitAsync(cancellationToken);
+        }
+        catch (NpgsqlException e)
+        {
+            throw Failure(e);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync();
+        await _cleaning;
+        await _database.DisposeAsync();
+        _closing.Dispose();
+    }
+
+    private static async Task<IAsyncDisposable> CreateAsync(ComponentMetadata metadata, ComponentContext context, CancellationToken cancellationToken)
+    {
+        var options = PostgresStateOptions.Read(metadata);
+        var statements = new PostgresStateStatements(options.Table);
+        var database = NpgsqlDataSource.Create(options.Connection);
+        try
+        {
+            await MakeTableReadyAsync(database, statements, options.Table, cancellationToken);
+            return new PostgresStateStore(database, statements, options.CleanupInterval, context);
+        }
+        catch (NpgsqlException e)
+        {
+            await database.DisposeAsync();
+            throw new InvalidOperationException($"PostgreSQL at {options.Connection.Host}:{options.Connection.Port}: {Text(e)}", e);
+        }
+        catch
+        {
+            await database.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <exception cref="InvalidOperationException">The table is there, and another one.</exception>
+    private static async Task MakeTableReadyAsync(
+        NpgsqlDataSource database, PostgresStateStatements statements, string table, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
+        {
+            // Two sidecars that create one table at once would trip over each other, IF NOT EXISTS or not.
+            await using var locking = new NpgsqlCommand("SELECT pg_advisory_xact_lock(hashtext($1))", connection, transaction);
+            locking.Parameters.Add(new NpgsqlParameter<string> { TypedValue = table });
+            await locking.ExecuteNonQueryAsync(cancellationToken);
+            await using var creating = new NpgsqlCommand(statements.CreateTable, connection, transaction);
+            await creating.ExecuteNonQueryAsync(cancellationToken);
+            await transaction.CommitAsync(cancellationToken);
+        }
+
+        await using var looking = new NpgsqlCommand(statements.LookAtTable, connection);
+        await using var columns = await looking.ExecuteReaderAsync(cancellationToken);
+        if (columns.GetDataTypeName(1) != "bytea" || columns.GetDataTypeName(2) != "uuid")
+        {
+            throw new InvalidOperationException(
+                $"table '{table}' is not one of state.postgresql v2 (its value is {columns.GetDataTypeName(1)}, its etag {columns.GetDataTypeName(2)}): set another tablePrefix");
+        }
+    }
+
+    private async Task<StateStoreException?> WriteAsync(StateWrite write, CancellationToken cancellationToken)
+    {
+        if (MalformedTag(write) is { } malformed)
+            return malformed;
+        try
+        {
+            var (sql, parameters) = _statements.Of(write);
+            await using var command = _database.CreateCommand(sql);
+            command.Parameters.AddRange(parameters);
+            return Refusal(write, await command.ExecuteNonQueryAsync(cancellationToken));
+        }
+        catch (NpgsqlException e)
+        {
+            return Failure(e);
+        }
+    }
+
+    private static StateStoreException? Refusal(StateWrite write, int rows) =>
+        rows == 1 ? null
+        : write.ETag is { Length: > 0 } ? StateStoreException.Mismatch()
+        : write is StateUpsert ? new StateStoreException(StateFailure.Other, NothingChanged)
+        : null;
+
+    /// <summary>What is no UUID cannot be the tag.</summary>
+    private static StateStoreException? MalformedTag(StateWrite write) =>
+        write.ETag is not { Length: > 0 } etag || Guid.TryParse(etag, out _) ? null
+        : StateStoreException.Mismatch(etag.Length == 36 ? "invalid UUID format" : $"invalid UUID length: {etag.Length}");
+
+    private static StateStoreException Failure(NpgsqlException e) => new(StateFailure.Other, Text(e), e);
+
+    private static string Text(NpgsqlException e) =>
+        e is PostgresException refused ? $"{refused.InvariantSeverity}: {refused.MessageText} (SQLSTATE {refused.SqlState})" : e.Message;
+
+    private async Task CleanAsync(TimeSpan interval, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(interval, _time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(cancellationToken))
+            {
+                try
+                {
+                    await using var command = _database.CreateCommand(_statements.RemoveExpired);
+                    var removed = await command.ExecuteNonQueryAsync(cancellationToken);
+                    _logger.LogDebug("{Count} expired entries removed", removed);
+                }
+                catch (NpgsqlException e)
+                {
+                    _logger.LogWarning(e, "Expired state could not be removed: {Reason}", e.Message);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            _logger.LogDebug("The cleaning of expired state ends");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace EmbeddedSidecar.Formats;
+
+/// <summary>Texts inside daprd's messages.</summary>
+internal static class GoText
+{
+    /// <summary>A JSON value as Go's <c>%v</c> shows what was decoded from it: <c>map[a:1 b:[x y]]</c>.</summary>
+    /// <param name="json">With its fields sorted.</param>
+    public static string OfJson(ReadOnlySpan<byte> json)
+    {
+        var text = new StringBuilder(json.Length);
+        var reader = new Utf8JsonReader(json, GoJson.ReaderOptions);
+        // A text may end like the begin of a list, so what stands before is not read off the text.
+        for (var isFirst = true; reader.Read();)
+        {
+            var isEnd = reader.TokenType is JsonTokenType.EndObject or JsonTokenType.EndArray;
+            if (!isFirst && !isEnd)
+                text.Append(' ');
+            text.Append(reader.TokenType switch
+            {
+                JsonTokenType.StartObject => "map[",
+                JsonTokenType.StartArray => "[",
+                JsonTokenType.EndObject or JsonTokenType.EndArray => "]",
+                JsonTokenType.PropertyName => GoJson.Text(ref reader) + ":",
+                JsonTokenType.String => GoJson.Text(ref reader),
+                JsonTokenType.Number => Number(reader.GetDouble()),
+                JsonTokenType.True => "true",
+                JsonTokenType.False => "false",
+                _ => "<nil>",
+            });
+            isFirst = reader.TokenType is JsonTokenType.StartObject or JsonTokenType.StartArray or JsonTokenType.PropertyName;
+        }
+
+        return text.ToString();
+    }
+
+    /// <summary>As Go's <c>%q</c>, for the characters that occur here.</summary>
+    public static string Quote(string text)
+    {
+        var quoted = new StringBuilder(text.Length + 2).Append('"');
+        foreach (var c in text)
+        {
+            quoted = c switch
+            {
+                '"' or '\\' => quoted.Append('\\').Append(c),
+                '\n' => quoted.Append("\\n"),
+                '\r' => quoted.Append("\\r"),
+                '\t' => quoted.Append("\\t"),
+                < ' ' or '\x7f' => quoted.Append(CultureInfo.InvariantCulture, $"\\x{(int)c:x2}"),
+                _ => quoted.Append(c),
+            };
+        }
+        return quoted.Append('"').ToString();
+    }
+
+    /// <summary>With an exponent below 1e-4 and from 1e21 on.</summary>
+    private static string Number(double value) => value != 0 && Math.Abs(value) < 1e-4
+        ? value.ToString("0.################e+00", CultureInfo.InvariantCulture)
+        : GoJson.Number(value);
+}

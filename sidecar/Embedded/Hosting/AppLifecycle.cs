@@ -1,0 +1,180 @@
+using System.Net;
+using System.Text.Json;
+using EmbeddedSidecar.Formats;
+
+namespace EmbeddedSidecar.Hosting;
+
+/// <summary>
+/// Follows the application: waits for its port, probes its health when asked to, and each time it becomes healthy asks for GET /dapr/config and
+/// starts the parts, in daprd's order (pkg/runtime/runtime.go); when it turns unhealthy, stops them.
+/// </summary>
+internal sealed class AppLifecycle(SidecarRuntime runtime)
+{
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task _following = Task.CompletedTask;
+    private bool _partsStarted;
+
+    /// <summary>The application was asked all there is to ask, and the parts work; fails when one of them cannot start.</summary>
+    public Task Ready => _ready.Task;
+
+    public void Start() => _following = FollowAsync(_stopping.Token);
+
+    /// <summary>Called once.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        await _following;
+        _ready.TrySetCanceled(_stopping.Token);
+        await StopPartsAsync(cancellationToken);
+        _stopping.Dispose();
+    }
+
+    private async Task FollowAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (runtime.App is { } app)
+            {
+                await app.WaitForPortAsync(cancellationToken);
+                if (runtime.Options.AppHealthCheck is { } check)
+                {
+                    await ProbeAsync(app, check, cancellationToken);
+                    return;
+                }
+            }
+
+            await BecomeHealthyAsync(cancellationToken);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            _ready.TrySetCanceled(cancellationToken);
+        }
+        catch (Exception e)
+        {
+            runtime.Logger.LogCritical(e, "The sidecar of {AppId} cannot start: {Reason}", runtime.Options.AppId, e.Message);
+            _ready.TrySetException(e);
+        }
+    }
+
+    private async Task ProbeAsync(AppChannel app, AppHealthCheck check, CancellationToken cancellationToken)
+    {
+        var failures = 0;
+        while (true)
+        {
+            if (await IsHealthyAsync(app, check, cancellationToken))
+            {
+                failures = 0;
+                if (!app.IsHealthy)
+                {
+                    runtime.Logger.LogInformation("{AppId} is healthy", runtime.Options.AppId);
+                    await BecomeHealthyOrTryAgainAsync(app, cancellationToken);
+                }
+            }
+            else if (++failures == check.Threshold && app.IsHealthy)
+            {
+                runtime.Logger.LogWarning("{AppId} failed {Failures} health checks: no more deliveries until it is healthy", runtime.Options.AppId, failures);
+                app.IsHealthy = false;
+                await StopPartsAsync(cancellationToken);
+            }
+
+            // From the end of one probe, and of the work that it led to: a slow start must not count as probes.
+            await Task.Delay(check.Interval, runtime.Time, cancellationToken);
+        }
+    }
+
+    private async Task<bool> IsHealthyAsync(AppChannel app, AppHealthCheck check, CancellationToken cancellationToken)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(check.Timeout);
+        try
+        {
+            if (app.Grpc is { } grpc)
+            {
+                await grpc.AsyncUnaryCall(AppCallbacks.HealthCheck, null, new(cancellationToken: timeout.Token), new());
+                return true;
+            }
+
+            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(check.Path, UriKind.Relative));
+            using var response = await app.SendAsync(request, timeout.Token);
+            return response.IsSuccessStatusCode;
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            runtime.Logger.LogDebug(e, "The health check of {AppId} got no answer", runtime.Options.AppId);
+            return false;
+        }
+    }
+
+    /// <summary>Failing at the start ends the start; failing later is tried again at the next probe.</summary>
+    private async Task BecomeHealthyOrTryAgainAsync(AppChannel app, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await BecomeHealthyAsync(cancellationToken);
+        }
+        catch (Exception e) when (runtime.IsReady && !cancellationToken.IsCancellationRequested)
+        {
+            runtime.Logger.LogError(e, "The work for {AppId} cannot go on, and is tried again: {Reason}", runtime.Options.AppId, e.Message);
+            app.IsHealthy = false;
+            await StopPartsAsync(cancellationToken);
+        }
+    }
+
+    private async Task BecomeHealthyAsync(CancellationToken cancellationToken)
+    {
+        if (runtime.App is { } app)
+        {
+            // Asked once: an application that was ill keeps what it said at the start.
+            if (!runtime.IsReady && app.Grpc is null)
+                runtime.AppConfiguration = await AskConfigurationAsync(app, cancellationToken);
+            app.IsHealthy = true;
+        }
+
+        _partsStarted = true;
+        foreach (var part in runtime.Parts)
+            await part.StartAsync(cancellationToken);
+
+        runtime.IsReady = true;
+        _ready.TrySetResult();
+    }
+
+    private async Task<JsonElement?> AskConfigurationAsync(AppChannel app, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var request = app.InitRequest("/dapr/config");
+            using var response = await app.SendAsync(request, cancellationToken);
+            if (response.StatusCode != HttpStatusCode.OK)
+                return null;
+
+            using var document = JsonDocument.Parse(await AppChannel.ReadAsync(response, cancellationToken), GoJson.DocumentOptions);
+            return document.RootElement.Clone();
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            runtime.Logger.LogWarning(
+                e, "GET /dapr/config of {AppId} gave nothing to read: {Reason}. Its actors and settings are not known", runtime.Options.AppId, e.Message);
+            return null;
+        }
+    }
+
+    private async Task StopPartsAsync(CancellationToken cancellationToken)
+    {
+        if (!_partsStarted)
+            return;
+
+        _partsStarted = false;
+        foreach (var part in runtime.Parts.Reverse())
+        {
+            try
+            {
+                await part.StopAsync(cancellationToken);
+            }
+            catch (Exception e)
+            {
+                runtime.Logger.LogError(e, "{Part} of {AppId} did not stop cleanly", part.GetType().Name, runtime.Options.AppId);
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+using System.Security.Cryptography;
+using System.Text;
+using EmbeddedSidecar.Api;
+using EmbeddedSidecar.Api.Invocation;
+using Grpc.AspNetCore.Server;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace EmbeddedSidecar.Hosting;
+
+/// <summary>What happens to a request before it reaches an API. The two ports share nothing: whatever a request says of itself, over HTTP/1.1 it is no gRPC.</summary>
+internal static class RequestPipeline
+{
+    private const string TokenHeader = "dapr-api-token";
+    private const string Health = "/v1.0/healthz";
+
+    public static void UseDaprPipeline(this IApplicationBuilder app, SidecarRuntime runtime)
+    {
+        var invocation = InvocationHttp.Handler(runtime);
+        var crossOrigin = CrossOrigin.From(runtime.Options.AllowedOrigins);
+        app.Use((context, next) =>
+            IsGrpcPort(context) ? GuardGrpcAsync(context, next, runtime)
+            : context.Connection.LocalPort == runtime.MetricsPort ? TellMetricsAsync(context, runtime)
+            : GuardAndCountHttpAsync(context, next, runtime, crossOrigin));
+        app.UseRouting();
+        app.Use((context, next) => IsGrpcPort(context) ? CallMethodAsync(context, next, runtime) : CallRouteAsync(context, next, runtime, invocation));
+    }
+
+    /// <summary>Slashes in a row are one, and the last one is dropped: the actor client of the .NET SDK really sends //v1.0/actors.</summary>
+    internal static PathString Clean(PathString path)
+    {
+        var value = path.Value!;
+        if (!value.Contains("//", StringComparison.Ordinal) && (value.Length <= 1 || value[^1] != '/'))
+            return path;
+
+        return new PathString("/" + string.Join('/', value.Split('/', StringSplitOptions.RemoveEmptyEntries)));
+    }
+
+    private static bool IsGrpcPort(HttpContext context) => HttpProtocol.IsHttp2(context.Request.Protocol);
+
+    /// <summary>As daprd: at any path, and to whoever asks.</summary>
+    private static Task TellMetricsAsync(HttpContext context, SidecarRuntime runtime)
+    {
+        context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
+        return runtime.Metrics.WriteAsync(context.Response.Body, context.RequestAborted);
+    }
+
+    private static async Task GuardAndCountHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, CrossOrigin? crossOrigin)
+    {
+        try
+        {
+            await GuardHttpAsync(context, next, runtime, crossOrigin);
+        }
+        finally
+        {
+            runtime.Metrics.HttpServed(context);
+        }
+    }
+
+    private static Task GuardHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, CrossOrigin? crossOrigin)
+    {
+        context.Request.Path = Clean(new(RequestPath.WithSpaces(context.Request.Path.Value!, RequestPath.Raw(context))));
+        var path = context.Request.Path.Value!;
+        // As daprd, no trace begins with what only looks like a question for the health.
+        if (!path.StartsWith(Health, StringComparison.Ordinal) && !RequestPath.Raw(context).StartsWith(Health, StringComparison.Ordinal))
+        {
+            context.Response.Headers["traceparent"] = TraceParent.Of(context);
+            if (TraceParent.StateOf(context) is { Length: > 0 } traceState && Ascii.IsValid(traceState))
+                context.Response.Headers["tracestate"] = traceState;
+        }
+
+        if (crossOrigin?.Answers(context) == true)
+            return Task.CompletedTask;
+
+        // Exactly these two: an exception for what begins so would let anything through that the path becomes later.
+        var isHealth = HttpMethods.IsGet(context.Request.Method) && path is Health or Health + "/outbound";
+        if (!isHealth && runtime.Options.ApiToken is { Length: > 0 } token && !TokenMatches(context, token))
+            return PlainTextAsync(context, StatusCodes.Status401Unauthorized, "invalid api token\n");
+
+        return ApiErrors.TranslateAsync(context, next, runtime);
+    }
+
+    /// <summary>What is no route, or none that is allowed, may still name an application.</summary>
+    private static Task CallRouteAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, RequestDelegate invocation)
+    {
+        if (context.GetEndpoint() is RouteEndpoint route && !IsMethod(route) && runtime.ApiAccess.Allows(route))
+            return next(context);
+
+        return runtime.ApiAccess.AllowsInvocation
+            ? invocation(context)
+            : PlainTextAsync(context, StatusCodes.Status404NotFound, "404 page not found\n");
+    }
+
+    private static Task GuardGrpcAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
+    {
+        if (context.Request.ContentType?.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase) != true)
+        {
+            context.Response.StatusCode = StatusCodes.Status415UnsupportedMediaType;
+            return Task.CompletedTask;
+        }
+
+        // gRPC has its own limit, per message, and its own answer to what is larger.
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+            limit.MaxRequestBodySize = null;
+        if (runtime.Options.ApiToken is { Length: > 0 } token && !TokenMatches(context, token))
+        {
+            var problem = context.Request.Headers.ContainsKey(TokenHeader) ? "authentication error: api token mismatch" : "missing api token in request metadata";
+            return GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unauthenticated, "Unauthorized", 401, problem);
+        }
+
+        return runtime.ApiAccess.AllowsGrpc(context.Request.Path)
+            ? next(context)
+            : GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unimplemented, "Not Implemented", 501, "requested endpoint is not available");
+    }
+
+    private static Task CallMethodAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime) =>
+        context.GetEndpoint() is { } endpoint && IsMethod(endpoint) ? next(context) : InvocationGrpc.ProxyAsync(context, runtime);
+
+    private static bool IsMethod(Endpoint endpoint) => endpoint.Metadata.GetMetadata<GrpcMethodMetadata>() is not null;
+
+    private static bool TokenMatches(HttpContext context, string token)
+    {
+        if (context.Request.Headers[TokenHeader] is not [{ } given]
+            || !CryptographicOperations.FixedTimeEquals(Encoding.Latin1.GetBytes(given), Encoding.UTF8.GetBytes(token)))
+            return false;
+
+        context.Request.Headers.Remove(TokenHeader);
+        return true;
+    }
+
+    private static Task PlainTextAsync(HttpContext context, int status, string text)
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        context.Response.Headers.XContentTypeOptions = "nosniff";
+        return context.Response.WriteAsync(text, context.RequestAborted);
+    }
+}

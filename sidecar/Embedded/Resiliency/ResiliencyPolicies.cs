@@ -1,0 +1,241 @@
+using System.Collections.Concurrent;
+using EmbeddedSidecar.Expressions;
+using EmbeddedSidecar.Resources;
+using Polly;
+using Polly.Retry;
+using Polly.Timeout;
+
+namespace EmbeddedSidecar.Resiliency;
+
+/// <summary>The kinds of component that name-based default policies tell apart (Default<i>Pubsub</i>ComponentInboundRetryPolicy).</summary>
+internal enum ComponentKind
+{
+    Binding,
+    Configuration,
+    Lock,
+    Pubsub,
+    Secretstore,
+    Statestore,
+}
+
+/// <summary>
+/// What the Resiliency resources say for one sidecar, as Polly pipelines. Each question is answered with null when nothing is
+/// configured, so that the caller then makes its one attempt without any cost. From the outside in: retry, breaker, timeout (of
+/// each attempt). A pipeline tells failures by exceptions and by the status of an <see cref="HttpResponseMessage"/> (outside
+/// 200-399); a failure with a status of another kind is thrown as <see cref="AttemptFailedException"/>. A timeout surfaces as Polly's
+/// <see cref="TimeoutRejectedException"/>, an open breaker as <see cref="CircuitBreakerOpenException"/>.
+/// </summary>
+internal sealed class ResiliencyPolicies
+{
+    /// <summary>The library that daprd uses gives up an exponential retry after this long.</summary>
+    private static readonly TimeSpan ExponentialRetryLimit = TimeSpan.FromMinutes(15);
+
+    private static readonly ResiliencePropertyKey<DateTimeOffset> FirstFailure = new("first failure");
+
+    private readonly Dictionary<string, TimeSpan> _timeouts = [];
+    private readonly Dictionary<string, RetryPolicy> _retries = [];
+    private readonly Dictionary<string, (CircuitBreakerPolicy Policy, CelExpression Trip)> _breakers = [];
+    private readonly Dictionary<string, PolicyNames> _apps = [];
+    private readonly Dictionary<string, PolicyNames> _actors = [];
+    private readonly Dictionary<string, ComponentPolicyNames> _components = [];
+    private readonly ConcurrentDictionary<(string Target, string Name), ResiliencePipeline?> _pipelines = new();
+    private readonly ConcurrentDictionary<(string Policy, string Target), CircuitBreaker> _instances = new();
+    private readonly ConcurrentDictionary<string, RecentlyUsed<ResiliencePipeline?>> _ofEachActor = new();
+    private readonly TimeProvider _time;
+
+    /// <param name="resources">Those in scope of the sidecar's app. Of two policies or targets with one name the later wins, as in daprd.</param>
+    /// <param name="time">Measures delays, timeouts and open breakers.</param>
+    /// <exception cref="ResourceException">A trip expression cannot be used.</exception>
+    public ResiliencyPolicies(IEnumerable<ResiliencyResource> resources, TimeProvider time)
+    {
+        _time = time;
+        foreach (var resource in resources)
+        {
+            Merge(_timeouts, resource.Timeouts);
+            Merge(_retries, resource.Retries);
+            Merge(_apps, resource.Apps);
+            Merge(_actors, resource.Actors);
+            Merge(_components, resource.Components);
+            foreach (var (name, policy) in resource.CircuitBreakers)
+                _breakers[name] = (policy, ParseTrip(policy.Trip, resource.Location));
+        }
+    }
+
+    /// <summary>No resource at all: every question is answered with null.</summary>
+    public static ResiliencyPolicies None { get; } = new([], TimeProvider.System);
+
+    /// <summary>Deliveries of a pub/sub component, events of an input binding.</summary>
+    public ResiliencePipeline? ForComponentInbound(string name, ComponentKind kind) => _pipelines.GetOrAdd(
+        ("inbound", name),
+        _ => Build(name, _components.TryGetValue(name, out var target) ? target.Inbound : ComponentDefaults(kind, "Inbound")));
+
+    /// <summary>Publishing, state, secrets, output bindings.</summary>
+    public ResiliencePipeline? ForComponentOutbound(string name, ComponentKind kind) => _pipelines.GetOrAdd(
+        ("outbound", name),
+        _ => Build(name, _components.TryGetValue(name, out var target) ? target.Outbound : ComponentDefaults(kind, "Outbound")));
+
+    /// <summary>Invocations of an app, and of an HTTPEndpoint by its name.</summary>
+    public ResiliencePipeline? ForApp(string id) => _pipelines.GetOrAdd(("app", id), _ => Build("app " + id, AppNames(id)));
+
+    /// <summary>As <see cref="ForApp"/>, for a body that cannot be sent twice: without the retries.</summary>
+    public ResiliencePipeline? ForStreamToApp(string id) => _pipelines.GetOrAdd(
+        ("app stream", id),
+        _ => Build("app " + id, AppNames(id) is { } names ? names with { Retry = null } : null));
+
+    /// <summary>
+    /// Around a call of an actor, before it waits for its turn: retry and breaker. The breaker is that of its type, or its own (circuitBreakerScope
+    /// id and both, which daprd takes for the same).
+    /// </summary>
+    public ResiliencePipeline? ForActor(string type, string id)
+    {
+        if (_actors.TryGetValue(type, out var target) && target is { CircuitBreaker: not null, BreakersKept: > 0 })
+        {
+            var own = _ofEachActor.GetOrAdd(type, _ => new(target.BreakersKept));
+            return own.GetOrAdd(id, () => Build($"actor {type}-{id}", target with { Timeout = null }, isShared: false));
+        }
+
+        return _pipelines.GetOrAdd(("actor", type), _ => Build("actor " + type, ActorNames(type) is { } names ? names with { Timeout = null } : null));
+    }
+
+    /// <summary>Around one turn of an actor: the timeout.</summary>
+    public ResiliencePipeline? ForActorTurn(string type) => _pipelines.GetOrAdd(
+        ("turn", type),
+        _ => Build("actor " + type, ActorNames(type) is { } names ? names with { Retry = null, CircuitBreaker = null } : null));
+
+    /// <summary>
+    /// One of daprd's own retries, such as <c>DaprBuiltInServiceRetries</c>: a policy of that name in a file replaces it, with no fewer
+    /// than three retries.
+    /// </summary>
+    public ResiliencePipeline ForBuiltIn(string name, RetryPolicy standard) => _pipelines.GetOrAdd(("built in", name), _ =>
+    {
+        var policy = _retries.GetValueOrDefault(name, standard);
+        var builder = new ResiliencePipelineBuilder { TimeProvider = _time };
+        AddRetry(builder, policy.MaxRetries is >= 0 and < 3 ? policy with { MaxRetries = 3 } : policy);
+        return builder.Build();
+    })!;
+
+    private static void Merge<T>(Dictionary<string, T> all, IReadOnlyDictionary<string, T> more)
+    {
+        foreach (var (name, value) in more)
+            all[name] = value;
+    }
+
+    /// <exception cref="ResourceException">It cannot be parsed, or asks for what a breaker does not count.</exception>
+    internal static CelExpression ParseTrip(string text, SourceLocation location)
+    {
+        var trip = CelExpression.Parse(string.IsNullOrWhiteSpace(text) ? "consecutiveFailures > 5" : text, location);
+        try
+        {
+            trip.Matches(new Dictionary<string, object?>
+            {
+                ["requests"] = 1L,
+                ["totalSuccesses"] = 1L,
+                ["totalFailures"] = 1L,
+                ["consecutiveSuccesses"] = 1L,
+                ["consecutiveFailures"] = 1L,
+            });
+        }
+        catch (CelException error)
+        {
+            throw new ResourceException(
+                location,
+                $"the trip expression '{text}' cannot be evaluated: {error.Message}. It knows requests, totalSuccesses, totalFailures, "
+                + "consecutiveSuccesses and consecutiveFailures",
+                error);
+        }
+
+        return trip;
+    }
+
+    private PolicyNames? AppNames(string id) => _apps.TryGetValue(id, out var names) ? names : Defaults(["App"]);
+
+    private PolicyNames? ActorNames(string type) => _actors.TryGetValue(type, out var names) ? names : Defaults(["Actor"]);
+
+    private PolicyNames? ComponentDefaults(ComponentKind kind, string direction) =>
+        Defaults([$"{kind}Component{direction}", $"Component{direction}", "Component"]);
+
+    /// <summary>A policy that is named Default{level}{kind}Policy needs no target; the most specific one is taken.</summary>
+    private PolicyNames Defaults(string[] levels)
+    {
+        return new(
+            First("TimeoutPolicy", _timeouts.ContainsKey),
+            First("RetryPolicy", _retries.ContainsKey),
+            First("CircuitBreakerPolicy", _breakers.ContainsKey));
+
+        string? First(string suffix, Func<string, bool> exists) =>
+            levels.Append("").Select(level => $"Default{level}{suffix}").FirstOrDefault(exists);
+    }
+
+    private ResiliencePipeline? Build(string target, PolicyNames? names, bool isShared = true)
+    {
+        var builder = new ResiliencePipelineBuilder { TimeProvider = _time };
+        var empty = true;
+        if (names?.Retry is { } retry && _retries.TryGetValue(retry, out var retries) && retries.MaxRetries != 0)
+        {
+            AddRetry(builder, retries);
+            empty = false;
+        }
+
+        if (names?.CircuitBreaker is { } breaker && _breakers.TryGetValue(breaker, out var found))
+        {
+            // One breaker for what goes in and out of a component, as in daprd.
+            var instance = isShared
+                ? _instances.GetOrAdd((breaker, target), _ => new(found.Policy, found.Trip, _time))
+                : new CircuitBreaker(found.Policy, found.Trip, _time);
+            builder.AddStrategy(_ => new CircuitBreakerStrategy(instance), new CircuitBreakerStrategyOptions());
+            empty = false;
+        }
+
+        if (names?.Timeout is { } timeout && _timeouts.TryGetValue(timeout, out var limit) && limit > TimeSpan.Zero)
+        {
+            builder.AddTimeout(new TimeoutStrategyOptions { TimeoutGenerator = _ => ValueTask.FromResult(limit) });
+            empty = false;
+        }
+
+        return empty ? null : builder.Build();
+    }
+
+    private void AddRetry(ResiliencePipelineBuilder builder, RetryPolicy policy) => builder.AddRetry(new RetryStrategyOptions
+    {
+        MaxRetryAttempts = policy.MaxRetries < 0 ? int.MaxValue : policy.MaxRetries,
+        UseJitter = false,
+        DelayGenerator = arguments => ValueTask.FromResult<TimeSpan?>(DelayBefore(policy, arguments.AttemptNumber)),
+        ShouldHandle = arguments =>
+        {
+            var result = AttemptResult.Of(arguments.Outcome.Exception, arguments.Outcome.Result, arguments.Context);
+            return ValueTask.FromResult(result.Failed && result.Retriable && Matches(policy, result) && !TookTooLong(policy, arguments.Context));
+        },
+    });
+
+    private bool TookTooLong(RetryPolicy policy, ResilienceContext context)
+    {
+        if (policy.Kind == RetryPolicyKind.Constant)
+            return false;
+
+        var now = _time.GetUtcNow();
+        if (!context.Properties.TryGetValue(FirstFailure, out var first))
+            context.Properties.Set(FirstFailure, first = now);
+        return now - first > ExponentialRetryLimit;
+    }
+
+    private static bool Matches(RetryPolicy policy, AttemptResult result)
+    {
+        if (result.HttpStatus is { } http && policy.HttpStatusCodes.Count > 0)
+            return policy.HttpStatusCodes.Any(range => http >= range.From && http <= range.To);
+        if (result.GrpcStatus is { } grpc && policy.GrpcStatusCodes.Count > 0)
+            return policy.GrpcStatusCodes.Any(range => (int)grpc >= range.From && (int)grpc <= range.To);
+        return true;
+    }
+
+    /// <summary>Exponential: 500 ms times 1.5 for each attempt before, half of it up or down by chance.</summary>
+    private static TimeSpan DelayBefore(RetryPolicy policy, int attempt)
+    {
+        if (policy.Kind == RetryPolicyKind.Constant)
+            return policy.Duration;
+
+        var delay = Math.Min(500 * Math.Pow(1.5, attempt), policy.MaxInterval.TotalMilliseconds);
+        return TimeSpan.FromMilliseconds(delay * (0.5 + Random.Shared.NextDouble()));
+    }
+
+    private sealed class CircuitBreakerStrategyOptions : ResilienceStrategyOptions;
+}

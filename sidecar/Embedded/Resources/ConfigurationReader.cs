@@ -1,0 +1,89 @@
+using System.Globalization;
+using EmbeddedSidecar.Hosting;
+
+namespace EmbeddedSidecar.Resources;
+
+/// <summary>Reads <c>kind: Configuration</c>. Sections of Dapr's that mean nothing on one machine pass; those that would matter are told.</summary>
+internal static class ConfigurationReader
+{
+    /// <summary>Valid in daprd's Configuration, without an effect here: mTLS, metrics, naming and logging of one machine.</summary>
+    private static readonly string[] WithoutEffect = ["mtls", "metric", "metrics", "nameResolution", "logging", "workflow", "wasm"];
+
+    private static readonly string[] Unsupported = ["httpPipeline", "appHttpPipeline", "accessControl", "components"];
+
+    public static ConfigurationResource Read(YamlMap document, string name)
+    {
+        var spec = document.Map("spec");
+        spec?.Skip(WithoutEffect);
+        var api = spec?.Map("api");
+        var secrets = spec?.Map("secrets");
+        var configuration = new ConfigurationResource(
+            name,
+            ReadApis(api, "allowed"),
+            ReadApis(api, "denied"),
+            ReadFeatures(spec),
+            ReadSecretScopes(secrets),
+            ReadTracing(spec),
+            document.Location);
+        foreach (var section in Unsupported.Where(s => spec?.Has(s) == true))
+            spec!.Warning("has no effect in the embedded sidecar", section);
+        api?.EndOfFields();
+        secrets?.EndOfFields();
+        spec?.EndOfFields();
+        return configuration;
+    }
+
+    private static List<ApiRule> ReadApis(YamlMap? api, string field) => Read(api, field, map =>
+    {
+        var rule = new ApiRule(map.Text("name") ?? "", map.Text("version") ?? "", map.Text("protocol") ?? "");
+        if (ApiAccess.Problem(rule, isDenied: field == "denied") is var (where, problem))
+            map.Error(problem, where);
+        return rule;
+    });
+
+    private static List<string> ReadFeatures(YamlMap? spec) =>
+        [.. Read(spec, "features", map => (Name: map.RequiredText("name", "the name of a feature"), Enabled: map.Flag("enabled") ?? false))
+            .Where(f => f.Enabled).Select(f => f.Name)];
+
+    private static List<SecretScope> ReadSecretScopes(YamlMap? secrets) => Read(secrets, "scopes", map => new SecretScope(
+        map.RequiredText("storeName", "the name of a secret store component"),
+        map.OneOf("defaultAccess", "allow", "deny") ?? "allow",
+        map.Texts("allowedSecrets"),
+        map.Texts("deniedSecrets")));
+
+    private static TracingSettings ReadTracing(YamlMap? spec)
+    {
+        var tracing = spec?.Map("tracing");
+        if (tracing is null)
+            return ConfigurationResource.Default.Tracing;
+
+        var rate = ConfigurationResource.Default.Tracing.SamplingRate;
+        if (tracing.Text("samplingRate") is { Length: > 0 } text
+            && !(double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out rate) && rate is >= 0 and <= 1))
+        {
+            rate = ConfigurationResource.Default.Tracing.SamplingRate;
+            tracing.Warning($"expected a number from 0 to 1, got \"{text}\"; Dapr starts without it", "samplingRate");
+        }
+
+        var otel = tracing.Map("otel");
+        var endpoint = otel?.Text("endpointAddress");
+        otel?.Skip("isSecure", "headers", "timeout");
+        _ = otel?.OneOf("protocol", "grpc", "http");
+        tracing.Skip("stdout", "zipkin");
+        otel?.EndOfFields();
+        tracing.EndOfFields();
+        return new(rate, string.IsNullOrEmpty(endpoint) ? null : endpoint);
+    }
+
+    private static List<T> Read<T>(YamlMap? parent, string field, Func<YamlMap, T> read)
+    {
+        var items = new List<T>();
+        foreach (var map in parent?.Maps(field) ?? [])
+        {
+            items.Add(read(map));
+            map.EndOfFields();
+        }
+
+        return items;
+    }
+}

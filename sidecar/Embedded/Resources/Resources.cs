@@ -1,0 +1,141 @@
+namespace EmbeddedSidecar.Resources;
+
+/// <summary>The <c>scopes</c> of a resource: the ids of the applications that it is for.</summary>
+internal static class ScopeList
+{
+    /// <summary>None means every application.</summary>
+    public static bool Include(this IReadOnlyList<string> scopes, string appId) => scopes.Count == 0 || scopes.Contains(appId);
+}
+
+/// <summary>Everything that the files of one or more resources folders declare.</summary>
+internal sealed record ResourceSet(
+    IReadOnlyList<ComponentResource> Components,
+    IReadOnlyList<SubscriptionResource> Subscriptions,
+    IReadOnlyList<ResiliencyResource> Resiliencies,
+    IReadOnlyList<HttpEndpointResource> HttpEndpoints)
+{
+    public static ResourceSet Empty { get; } = new([], [], [], []);
+
+    /// <summary>What Dapr passes over or does without in these files.</summary>
+    public IReadOnlyList<ResourceError> Warnings { get; init; } = [];
+
+    public ResourceSet With(ResourceSet more) => new(
+        [.. Components, .. more.Components],
+        [.. Subscriptions, .. more.Subscriptions],
+        [.. Resiliencies, .. more.Resiliencies],
+        [.. HttpEndpoints, .. more.HttpEndpoints])
+    {
+        Warnings = [.. Warnings, .. more.Warnings],
+    };
+}
+
+/// <summary>A file's reference to a secret; resolved by the secret store named in the component's <c>auth.secretStore</c>.</summary>
+internal sealed record SecretKeyRef(string Name, string Key);
+
+/// <summary>One metadata field. Exactly one of the three sources is set; a plain value is never null.</summary>
+internal sealed record MetadataItem(string Name, string? Value, SecretKeyRef? Secret, string? EnvironmentVariable, SourceLocation Location);
+
+internal sealed record ComponentResource(
+    string Name,
+    string Type,
+    string Version,
+    IReadOnlyList<MetadataItem> Metadata,
+    bool IgnoreErrors,
+    TimeSpan? InitTimeout,
+    string? SecretStore,
+    IReadOnlyList<string> Scopes,
+    SourceLocation Location);
+
+/// <summary>One CEL rule; an empty match is the default rule.</summary>
+internal sealed record RouteRule(string Match, string Path);
+
+/// <summary>The defaults are those of pkg/runtime/pubsub/bulk_subscriber.go.</summary>
+internal sealed record BulkSubscribe(bool Enabled, int MaxMessagesCount, int MaxAwaitDurationMs)
+{
+    public const int DefaultMaxMessagesCount = 100;
+    public const int DefaultMaxAwaitDurationMs = 1000;
+}
+
+/// <summary>A subscription, declared by a file or by the application (pkg/runtime/pubsub/subscriptions.go).</summary>
+internal sealed record SubscriptionResource(
+    string Name,
+    string PubSubName,
+    string Topic,
+    IReadOnlyList<RouteRule> Rules,
+    string? DeadLetterTopic,
+    IReadOnlyDictionary<string, string> Metadata,
+    BulkSubscribe? Bulk,
+    IReadOnlyList<string> Scopes,
+    SourceLocation Location);
+
+internal enum RetryPolicyKind
+{
+    Constant,
+    Exponential,
+}
+
+/// <summary>
+/// <c>Duration</c> is the interval of a constant policy; an exponential one starts at 500 ms whatever it says (kit/retry).
+/// <c>MaxRetries</c> -1 means for ever. Codes as ranges, both ends included; empty means every code.
+/// </summary>
+internal sealed record RetryPolicy(
+    RetryPolicyKind Kind,
+    TimeSpan Duration,
+    TimeSpan MaxInterval,
+    int MaxRetries,
+    IReadOnlyList<(int From, int To)> HttpStatusCodes,
+    IReadOnlyList<(int From, int To)> GrpcStatusCodes);
+
+/// <summary><c>Trip</c> is the CEL text; dapr's default is <c>consecutiveFailures &gt; 5</c>.</summary>
+internal sealed record CircuitBreakerPolicy(int MaxRequests, TimeSpan Interval, TimeSpan Timeout, string Trip);
+
+/// <summary>Names of policies; null where a target names none.</summary>
+internal sealed record PolicyNames(string? Timeout, string? Retry, string? CircuitBreaker)
+{
+    /// <summary>Of an actor type whose actors have a breaker each (circuitBreakerScope id or both): how many are kept. 0: the type has one.</summary>
+    public int BreakersKept { get; init; }
+}
+
+internal sealed record ComponentPolicyNames(PolicyNames? Inbound, PolicyNames? Outbound);
+
+internal sealed record ResiliencyResource(
+    string Name,
+    IReadOnlyDictionary<string, TimeSpan> Timeouts,
+    IReadOnlyDictionary<string, RetryPolicy> Retries,
+    IReadOnlyDictionary<string, CircuitBreakerPolicy> CircuitBreakers,
+    IReadOnlyDictionary<string, PolicyNames> Apps,
+    IReadOnlyDictionary<string, PolicyNames> Actors,
+    IReadOnlyDictionary<string, ComponentPolicyNames> Components,
+    IReadOnlyList<string> Scopes,
+    SourceLocation Location);
+
+internal sealed record HttpEndpointResource(
+    string Name,
+    string BaseUrl,
+    IReadOnlyList<MetadataItem> Headers,
+    string? SecretStore,
+    IReadOnlyList<string> Scopes,
+    SourceLocation Location);
+
+/// <summary>The sections of a Dapr Configuration that the sidecar acts on.</summary>
+internal sealed record ConfigurationResource(
+    string Name,
+    IReadOnlyList<ApiRule> AllowedApis,
+    IReadOnlyList<ApiRule> DeniedApis,
+    IReadOnlyList<string> EnabledFeatures,
+    IReadOnlyList<SecretScope> SecretScopes,
+    TracingSettings Tracing,
+    SourceLocation Location)
+{
+    public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(1, null), default);
+
+    /// <summary>What Dapr passes over in its file, and what Dapr would act on and this sidecar does not.</summary>
+    public IReadOnlyList<ResourceError> Warnings { get; init; } = [];
+}
+
+/// <summary>For instance name <c>state</c>, version <c>v1</c>, protocol <c>http</c> or <c>grpc</c>; empty where the file says nothing.</summary>
+internal sealed record ApiRule(string Name, string Version, string Protocol);
+
+internal sealed record SecretScope(string StoreName, string DefaultAccess, IReadOnlyList<string> AllowedSecrets, IReadOnlyList<string> DeniedSecrets);
+
+internal sealed record TracingSettings(double SamplingRate, string? OtlpEndpoint);

@@ -1,0 +1,210 @@
+using System.Net;
+using System.Text;
+using EmbeddedSidecar.Hosting;
+using Grpc.AspNetCore.Server.Model;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace EmbeddedSidecar;
+
+/// <summary>One application's sidecar: its Dapr HTTP port, its Dapr gRPC port, and the parts that call the application.</summary>
+public sealed class SidecarHost : IAsyncDisposable
+{
+    internal static readonly TimeSpan GracefulStop = TimeSpan.FromSeconds(5);
+
+    private readonly WebApplication _server;
+    private readonly AppLifecycle _lifecycle;
+    private readonly SharedParts _shared;
+    private readonly Lock _stopping = new();
+    private Task? _idle;
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task? _stop;
+
+    private SidecarHost(SidecarRuntime runtime, WebApplication server, SharedParts shared)
+    {
+        Runtime = runtime;
+        _server = server;
+        _shared = shared;
+        _lifecycle = new AppLifecycle(runtime);
+    }
+
+    public string AppId => Runtime.Options.AppId;
+
+    public int HttpPort => Runtime.HttpPort;
+
+    public int GrpcPort => Runtime.GrpcPort;
+
+    /// <summary>DAPR_HTTP_ENDPOINT of the application, for instance http://127.0.0.1:3500.</summary>
+    public string HttpEndpoint => $"http://127.0.0.1:{HttpPort}";
+
+    /// <summary>DAPR_GRPC_ENDPOINT of the application.</summary>
+    public string GrpcEndpoint => $"http://127.0.0.1:{GrpcPort}";
+
+    internal SidecarRuntime Runtime { get; }
+
+    /// <summary>/v1.0/healthz answers 204: the application was reached and asked, its subscriptions and actors are at work. Fails when they cannot start.</summary>
+    public Task Ready => _lifecycle.Ready;
+
+    /// <summary>The sidecar has stopped: because it was told to, or because its application asked for it (POST /v1.0/shutdown).</summary>
+    public Task Stopped => _stopped.Task;
+
+    /// <summary>Returns once both ports answer; the application may come later (see <see cref="Ready"/>).</summary>
+    /// <exception cref="ResourceException">A mistake in a resource.</exception>
+    /// <exception cref="IOException">A port is taken.</exception>
+    internal static async Task<SidecarHost> StartAsync(SidecarOptions options, SharedParts shared, CancellationToken cancellationToken)
+    {
+        var components = await shared.Components.LoadAsync(
+            options.Resources.Components, options.AppId, options.Namespace, options.Folder ?? Environment.CurrentDirectory, cancellationToken);
+        var runtime = new SidecarRuntime(options, shared, components);
+        await runtime.Subscriptions.RegisterAsync(cancellationToken);
+        await runtime.Outboxes.RegisterAsync(cancellationToken);
+        ListenOptions? http = null, grpc = null, metrics = null;
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(SidecarHost).Assembly.GetName().Name });
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes;
+            // Header values pass as the bytes they are, UTF-8 or not: one character to the byte, here and towards applications.
+            kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
+            kestrel.ResponseHeaderEncodingSelector = _ => Encoding.Latin1;
+            // As grpc-go: no bound on the calls of a connection, and windows that take a large message in one go.
+            kestrel.Limits.Http2.MaxStreamsPerConnection = int.MaxValue;
+            kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * 1024 * 1024;
+            kestrel.Limits.Http2.InitialStreamWindowSize = 1024 * 1024;
+            Listen(kestrel, options.HttpPort, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1;
+                http = listen;
+            });
+            Listen(kestrel, options.GrpcPort, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http2;
+                grpc = listen;
+            });
+            if (options.MetricsPort is { } metricsPort)
+            {
+                Listen(kestrel, metricsPort, listen =>
+                {
+                    listen.Protocols = HttpProtocols.Http1;
+                    metrics = listen;
+                });
+            }
+        });
+
+        var methods = new DaprGrpcMethods();
+        SidecarApis.BindGrpc(methods);
+        builder.Services.AddSingleton(runtime);
+        builder.Services.Replace(ServiceDescriptor.Singleton<ILoggerFactory>(new ServerLogs(shared.LoggerFactory)));
+        // The signals are the host process's own: a sidecar inside it must not take them.
+        builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, NoLifetime>());
+        builder.Services.TryAddSingleton(typeof(ILogger<>), typeof(Logger<>));
+        builder.Services.AddRouting();
+        builder.Services.AddHttpForwarder();
+        builder.Services.AddGrpc(grpcOptions =>
+        {
+            grpcOptions.MaxReceiveMessageSize = options.MaxBodyBytes;
+            grpcOptions.MaxSendMessageSize = null;
+            // Such calls go on through the pipeline, which words the refusal as daprd does and logs it.
+            grpcOptions.IgnoreUnknownServices = true;
+        });
+        builder.Services.AddSingleton<IServiceMethodProvider<SidecarRuntime>>(methods);
+
+        var server = builder.Build();
+        server.UseDaprPipeline(runtime);
+        SidecarApis.MapHttp(server, runtime);
+        server.MapGrpcService<SidecarRuntime>();
+
+        var host = new SidecarHost(runtime, server, shared);
+        try
+        {
+            await server.StartAsync(cancellationToken);
+            runtime.HttpPort = http!.IPEndPoint!.Port;
+            runtime.GrpcPort = grpc!.IPEndPoint!.Port;
+            runtime.MetricsPort = metrics?.IPEndPoint!.Port;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            runtime.App?.Dispose();
+            throw;
+        }
+
+        shared.Apps.Join(runtime);
+        host._lifecycle.Start();
+        _ = host.StopOnRequestAsync();
+        return host;
+    }
+
+    /// <summary>Stops taking work from brokers, timers and reminders and lets what runs end; the APIs still answer, for an application that is ending.</summary>
+    public Task StopTakingWorkAsync(CancellationToken cancellationToken)
+    {
+        lock (_stopping)
+            return _idle ??= Task.WhenAll(
+                _lifecycle.StopAsync(cancellationToken), Runtime.Streams.StopAsync(), Runtime.ConfigurationSubscriptions.StopAsync());
+    }
+
+    /// <summary>
+    /// Stops taking work from brokers, lets what runs end (for daprd's five seconds, or until the token is cancelled), then closes the ports.
+    /// </summary>
+    public Task StopAsync(CancellationToken cancellationToken)
+    {
+        lock (_stopping)
+            return _stop ??= StopOnceAsync(cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+
+    private async Task StopOnRequestAsync()
+    {
+        await Task.WhenAny(Runtime.ShutdownRequested, Stopped);
+        if (Stopped.IsCompleted)
+            return;
+        Runtime.Logger.LogInformation("{AppId} asked its sidecar to stop", Runtime.Options.AppId);
+        try
+        {
+            await StopAsync(new CancellationToken(canceled: await Runtime.ShutdownRequested));
+        }
+        catch (Exception e)
+        {
+            Runtime.Logger.LogError(e, "The sidecar of {AppId} did not stop cleanly", Runtime.Options.AppId);
+        }
+    }
+
+    private async Task StopOnceAsync(CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(GracefulStop);
+        try
+        {
+            _shared.Apps.Leave(Runtime);
+            await StopTakingWorkAsync(limit.Token);
+            await _server.StopAsync(limit.Token);
+            await _server.DisposeAsync();
+            Runtime.App?.Dispose();
+        }
+        finally
+        {
+            _stopped.TrySetResult();
+        }
+    }
+
+    /// <summary>A given port on both loopback addresses, since clients say "localhost"; a free one (0) on 127.0.0.1 alone.</summary>
+    private static void Listen(KestrelServerOptions kestrel, int port, Action<ListenOptions> configure)
+    {
+        if (port == 0)
+        {
+            kestrel.Listen(IPAddress.Loopback, 0, configure);
+        }
+        else
+        {
+            kestrel.ListenLocalhost(port, configure);
+        }
+    }
+
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}

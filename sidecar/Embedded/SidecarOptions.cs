@@ -1,0 +1,65 @@
+using EmbeddedSidecar.Resources;
+
+namespace EmbeddedSidecar;
+
+/// <summary>What one sidecar is started with: the flags and the environment of a daprd.</summary>
+public sealed record SidecarOptions
+{
+    internal const string DefaultAppChannelAddress = "127.0.0.1";
+
+    public required string AppId { get; init; }
+
+    /// <summary>0 when the application takes no calls.</summary>
+    public int AppPort { get; init; }
+
+    public string AppChannelAddress { get; init; } = DefaultAppChannelAddress;
+
+    public AppProtocol AppProtocol { get; init; }
+
+    /// <summary>0 picks a free port.</summary>
+    public int HttpPort { get; init; }
+
+    /// <summary>0 picks a free port.</summary>
+    public int GrpcPort { get; init; }
+
+    /// <summary>Where the counts are told in Prometheus' format, under daprd's names; 0 picks a free port, null tells them nowhere.</summary>
+    public int? MetricsPort { get; init; }
+
+    public string Namespace { get; init; } = "default";
+
+    /// <summary>Where relative paths in components start: what the working directory is to a daprd. Null: that of this process.</summary>
+    public string? Folder { get; init; }
+
+    /// <summary>Folders with resource files of this application alone, beside those of all (<see cref="EmbeddedDaprOptions.ResourcesPaths"/>).</summary>
+    public IReadOnlyList<string> ResourcesPaths { get; init; } = [];
+
+    /// <summary>A file with a Configuration; null: Dapr's defaults.</summary>
+    public string? ConfigPath { get; init; }
+
+    /// <summary>What was read already, beside the folders.</summary>
+    internal ResourceSet Resources { get; init; } = ResourceSet.Empty;
+
+    /// <summary>What was read already; <see cref="ConfigPath"/> goes before it.</summary>
+    internal ConfigurationResource Configuration { get; init; } = ConfigurationResource.Default;
+
+    /// <summary>DAPR_API_TOKEN: what callers must send as <c>dapr-api-token</c>.</summary>
+    public string? ApiToken { get; init; }
+
+    /// <summary>APP_API_TOKEN: what the sidecar sends to the application as <c>dapr-api-token</c>.</summary>
+    public string? AppApiToken { get; init; }
+
+    /// <summary>Of whose pages scripts may call the sidecar (CORS), with commas between them: <c>*</c> is any; empty, none is told so.</summary>
+    public string AllowedOrigins { get; init; } = "";
+
+    /// <summary>-1: no bound.</summary>
+    public int AppMaxConcurrency { get; init; } = -1;
+
+    public int MaxBodyBytes { get; init; } = 4 * 1024 * 1024;
+
+    public AppHealthCheck? AppHealthCheck { get; init; }
+
+    /// <summary>False: as a daprd that has neither a placement nor a scheduler service: no actors, no jobs.</summary>
+    public bool PlacementEnabled { get; init; } = true;
+}
+
+public sealed record AppHealthCheck(string Path, TimeSpan Interval, TimeSpan Timeout, int Threshold);

@@ -1,0 +1,204 @@
+using System.Net;
+using System.Text;
+using System.Text.Json.Nodes;
+using System.Threading.Channels;
+using EmbeddedSidecar.Resources;
+using DaprOrders.Sidecar.Tests.Hosting;
+using DaprOrders.Sidecar.Tests.PubSub;
+using DaprOrders.Tests.Servers;
+using Google.Protobuf;
+using Microsoft.AspNetCore.Http;
+
+namespace DaprOrders.Sidecar.Tests.State;
+
+/// <summary>The transactional outbox where the recordings are silent: what was committed is published, and nothing else.</summary>
+public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServers>, IDisposable
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+
+    private static readonly SubscriptionResource Orders =
+        new("orders", "pubsub", "orders", [new("", "/orders")], null, new Dictionary<string, string>(), null, [], default);
+
+    private readonly TemporaryFolder _folder = new();
+    private readonly Channel<string> _arrived = Channel.CreateUnbounded<string>();
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("pubsub.sqlite")]
+    [InlineData("pubsub.redis")]
+    public async Task What_was_committed_and_not_published_when_the_process_ended_is_published_by_the_next_one(string inner)
+    {
+        await using var app = await TestApp.StartAsync(TakeAsync);
+        ComponentResource[] components = [SqliteStore("store", ("outboxPubsub", "inner")), inner == "pubsub.sqlite" ? SqlitePubSub("inner") : await RedisPubSubAsync("inner")];
+        await using (var dapr = await Sidecars.StartAsync(Options(app.Port, components)))
+        {
+            await dapr["one"].Ready;
+            // Its broker is not there yet, so nothing can be published.
+            Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert("a", "1")));
+            await dapr.RemoveAsync(dapr["one"], new CancellationToken(canceled: true));
+        }
+
+        await using var next = await Sidecars.StartAsync(Options(app.Port, [.. components, SqlitePubSub("pubsub")]));
+
+        Assert.Equal(["1"], await ArrivedAsync(1));
+    }
+
+    /// <summary>daprd looks eleven seconds for the marker of each refused one.</summary>
+    [Fact]
+    public async Task A_refused_transaction_publishes_nothing_and_holds_up_nobody()
+    {
+        await using var app = await TestApp.StartAsync(TakeAsync);
+        await using var dapr = await Sidecars.StartAsync(Options(app.Port, SqliteStore("store"), Sidecars.Component("pubsub", "pubsub.in-memory")));
+        await dapr["one"].Ready;
+
+        for (var i = 0; i < 20; i++)
+            Assert.Equal(HttpStatusCode.InternalServerError, await TransactAsync(dapr, "store", Upsert("a", "1", etag: "stale")));
+        Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert("a", "2")));
+
+        var began = TimeProvider.System.GetTimestamp();
+        Assert.Equal(["2"], await ArrivedAsync(1));
+        Assert.True(TimeProvider.System.GetElapsedTime(began) < Limit / 2, "The events of refused transactions were waited for.");
+    }
+
+    /// <summary>daprd subscribes each store to the topic, and an event that the wrong one gets is lost.</summary>
+    [Fact]
+    public async Task Two_stores_may_publish_to_one_topic()
+    {
+        await using var app = await TestApp.StartAsync(TakeAsync);
+        await using var dapr = await Sidecars.StartAsync(
+            Options(app.Port, SqliteStore("store"), SqliteStore("other"), Sidecars.Component("pubsub", "pubsub.in-memory")));
+        await dapr["one"].Ready;
+
+        for (var i = 0; i < 10; i++)
+            Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, i % 2 == 0 ? "store" : "other", Upsert("a", $"{i}")));
+
+        Assert.Equal(Enumerable.Range(0, 10).Select(i => $"{i}"), (await ArrivedAsync(10)).Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>redis does not take back what was written before a refusal. daprd publishes the refused change too.</summary>
+    [Fact]
+    public async Task On_redis_what_was_written_is_published_and_what_was_refused_is_not()
+    {
+        ServerProgram.Require(RedisServer.Missing);
+        var redis = await servers.RedisAsync();
+        await using var app = await TestApp.StartAsync(TakeAsync);
+        var store = Sidecars.Component(
+            "store", "state.redis", ("redisHost", redis.Address), ("redisDB", $"{redis.NewDatabase()}"), ("outboxPublishPubsub", "pubsub"), ("outboxPublishTopic", "orders"));
+        await using var dapr = await Sidecars.StartAsync(Options(app.Port, store, SqlitePubSub("pubsub")));
+        await dapr["one"].Ready;
+        Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert("b", "0")));
+        Assert.Equal(["0"], await ArrivedAsync(1));
+
+        Assert.Equal(
+            HttpStatusCode.InternalServerError,
+            await TransactAsync(dapr, "store", Upsert("a", "1"), Upsert("b", "2", etag: "99"), Upsert("c", "3")));
+        Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert("b", "4")));
+
+        Assert.Equal(["1", "3", "4"], (await ArrivedAsync(3)).Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("outbox-0d7a8a6c-0000-4000-8000-000000000000", HttpStatusCode.NoContent)]
+    [InlineData("one||b", HttpStatusCode.OK)]
+    public async Task An_event_without_a_transaction_is_not_published_and_takes_no_state_away_and_what_is_behind_it_comes(string id, HttpStatusCode stateOfB)
+    {
+        await using var app = await TestApp.StartAsync(TakeAsync);
+        await using var dapr = await Sidecars.StartAsync(Options(app.Port, SqliteStore("store"), Sidecars.Component("pubsub", "pubsub.in-memory")));
+        await dapr["one"].Ready;
+        using var http = Sidecars.Http(dapr["one"]);
+        if (stateOfB == HttpStatusCode.OK)
+        {
+            Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert("b", "1")));
+            Assert.Equal(["1"], await ArrivedAsync(1));
+        }
+
+        using var content = new StringContent($$"""{"id":"{{id}}","data":{"n":2},"specversion":"1.0","type":"t","source":"s"}""", Encoding.UTF8, "application/json");
+        using var published = await http.PostAsync(new Uri("/v1.0/publish/pubsub/defaultoneordersoutbox?metadata.rawPayload=true", UriKind.Relative), content, Cancellation);
+        Assert.Equal(HttpStatusCode.NoContent, published.StatusCode);
+        Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert("a", "3")));
+
+        Assert.Equal(["3"], await ArrivedAsync(1));
+        using var state = await http.GetAsync(new Uri("/v1.0/state/store/b", UriKind.Relative), Cancellation);
+        Assert.Equal(stateOfB, state.StatusCode);
+    }
+
+    [Fact]
+    public async Task Money_and_large_numbers_keep_their_digits()
+    {
+        await using var app = await TestApp.StartAsync(TakeAsync);
+        await using var dapr = await Sidecars.StartAsync(Options(app.Port, SqliteStore("store"), Sidecars.Component("pubsub", "pubsub.in-memory")));
+        await dapr["one"].Ready;
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        var client = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
+
+        await client.ExecuteStateTransactionAsync(
+            new()
+            {
+                StoreName = "store",
+                Operations =
+                {
+                    new Dapr.Client.Autogen.Grpc.v1.TransactionalStateOperation
+                    {
+                        OperationType = "upsert",
+                        Request = new() { Key = "a", Value = ByteString.CopyFromUtf8("""{"n":12345678901234567890.10}"""), Metadata = { ["contentType"] = "application/json" } },
+                    },
+                },
+            },
+            cancellationToken: Cancellation);
+
+        Assert.Equal(["12345678901234567890.10"], await ArrivedAsync(1));
+    }
+
+    private static string Upsert(string key, string n, string etag = "") =>
+        $$$$"""{"operation":"upsert","request":{"key":"{{{{key}}}}","value":{"n":{{{{n}}}}},"etag":"{{{{etag}}}}","metadata":{"contentType":"application/json"}}}""";
+
+    private static async Task<HttpStatusCode> TransactAsync(EmbeddedDapr dapr, string store, params string[] operations)
+    {
+        using var http = Sidecars.Http(dapr["one"]);
+        using var content = new StringContent($$"""{"operations":[{{string.Join(',', operations)}}]}""", Encoding.UTF8, "application/json");
+        using var answer = await http.PostAsync(new Uri($"/v1.0/state/{store}/transaction", UriKind.Relative), content, Cancellation);
+        return answer.StatusCode;
+    }
+
+    private static SidecarOptions Options(int appPort, params ComponentResource[] components) =>
+        Sidecars.App("one") with { AppPort = appPort, Resources = new(components, [Orders], [], []) };
+
+    private ComponentResource SqliteStore(string name, params (string Name, string Value)[] more) => Sidecars.Component(
+        name, "state.sqlite", [("connectionString", _folder.File($"{name}.db")), ("outboxPublishPubsub", "pubsub"), ("outboxPublishTopic", "orders"), .. more]);
+
+    private ComponentResource SqlitePubSub(string name) =>
+        Sidecars.Component(name, "pubsub.sqlite", ("connectionString", _folder.File($"{name}-events.db")), ("redeliverInterval", "50ms"));
+
+    private async Task<ComponentResource> RedisPubSubAsync(string name)
+    {
+        ServerProgram.Require(RedisServer.Missing);
+        var redis = await servers.RedisAsync();
+        return Sidecars.Component(
+            name, "pubsub.redis", ("redisHost", redis.Address), ("redisDB", $"{redis.NewDatabase()}"), ("processingTimeout", "2000"), ("redeliverInterval", "20"));
+    }
+
+    private async Task TakeAsync(HttpContext context)
+    {
+        if (context.Request.Path != "/orders")
+        {
+            context.Response.StatusCode = StatusCodes.Status404NotFound;
+            return;
+        }
+
+        var body = await JsonNode.ParseAsync(context.Request.Body, cancellationToken: context.RequestAborted);
+        _arrived.Writer.TryWrite(body!["data"]!["n"]!.ToJsonString());
+    }
+
+    private async Task<List<string>> ArrivedAsync(int count)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        limit.CancelAfter(Limit);
+        var arrived = new List<string>();
+        while (arrived.Count < count)
+            arrived.Add(await _arrived.Reader.ReadAsync(limit.Token));
+        return arrived;
+    }
+}
