@@ -1,6 +1,5 @@
 using Confluent.Kafka;
 using EmbeddedSidecar.Components.PubSub.Kafka;
-using EmbeddedSidecar.Resources;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
