@@ -103,33 +103,23 @@ internal sealed class Installation : IDisposable
         File.WriteAllText(path, change(File.ReadAllText(path)));
     }
 
-    public void UseRedis(RedisServer redis) => Use(
-        "redis",
-        "      value: localhost:6379\n",
-        $"      value: {redis.Address}\n    - name: redisDB\n      value: \"{redis.NewDatabase().ToString(CultureInfo.InvariantCulture)}\"\n");
-
-    public async Task UseRabbitMqAsync(RabbitMqServer rabbitMq, PostgresServer postgres, CancellationToken cancel)
+    /// <summary>Another broker and another store by YAML alone: a folder of components as it is shipped, but for the addresses of its servers.</summary>
+    public void Use(string components, params (string Shipped, string Actual)[] addresses)
     {
-        Use("rabbitmq", "amqp://guest:guest@localhost:5672", rabbitMq.ConnectionString(rabbitMq.NewVirtualHost()));
-        var store = postgres.ConnectionString(await postgres.NewDatabaseAsync(cancel));
-        Replace("statestore.yaml", text => text.Replace(
-            "host=localhost port=5432 user=postgres password=postgres dbname=daprorders sslmode=disable", store, StringComparison.Ordinal));
-    }
-
-    /// <summary>components/nats as it is shipped, but for the servers' addresses, and the streams made as a user makes them.</summary>
-    public async Task UseNatsAsync(NatsServer nats, PostgresServer postgres, CancellationToken cancel)
-    {
-        var database = await postgres.NewDatabaseAsync(cancel);
-        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", "nats")))
+        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", components)))
         {
             var text = File.ReadAllText(file).ReplaceLineEndings("\n");
-            text = text.Replace("nats://localhost:4222", nats.Url, StringComparison.Ordinal).Replace(
-                "host=localhost port=5432 user=postgres password=postgres dbname=daprorders sslmode=disable", postgres.ConnectionString(database), StringComparison.Ordinal);
+            foreach (var (shipped, actual) in addresses)
+                text = text.Replace(shipped, actual, StringComparison.Ordinal);
             File.WriteAllText(Path.Combine(_resources, Path.GetFileName(file)), text);
         }
+    }
 
+    /// <summary>What a user of components/nats does before the first start.</summary>
+    public Task MakeStreamsAsync(CancellationToken cancel)
+    {
         Write();
-        await ServerProgram.RunAsync("dotnet", [Sidecar, "streams", "--run-file", RunFile], cancel);
+        return ServerProgram.RunAsync("dotnet", [Sidecar, "streams", "--run-file", RunFile], cancel);
     }
 
     /// <summary>The services find the keys that events are signed by in a Dapr secret store.</summary>
@@ -171,17 +161,6 @@ internal sealed class Installation : IDisposable
         catch (IOException)
         {
             // A file that a process which is just ending still holds open on Windows; the system clears its temporary folder.
-        }
-    }
-
-    /// <summary>Another broker and another store by YAML alone: a folder of components as it is shipped, but for the server's address.</summary>
-    private void Use(string components, string shippedAddress, string address)
-    {
-        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", components)))
-        {
-            File.WriteAllText(
-                Path.Combine(_resources, Path.GetFileName(file)),
-                File.ReadAllText(file).ReplaceLineEndings("\n").Replace(shippedAddress, address, StringComparison.Ordinal));
         }
     }
 

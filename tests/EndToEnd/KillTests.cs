@@ -1,9 +1,7 @@
-using DaprOrders.Tests.Servers;
-
 namespace DaprOrders.EndToEnd.Tests;
 
 /// <summary>kill -9 of every process while orders are on their way; then the same system is started again on its old state.</summary>
-public sealed class KillTests(StoreServers servers)
+public sealed class KillTests
 {
     private const int Rounds = 2;
     private const int OrdersPerRound = 40;
@@ -14,22 +12,11 @@ public sealed class KillTests(StoreServers servers)
     [InlineData("redis")]
     [InlineData("nats")]
     [InlineData("rabbitmq")]
+    [InlineData("kafka")]
     public async Task Given_everything_is_killed_in_the_middle_then_every_order_goes_on_and_nobody_is_charged_twice(string components)
     {
-        ServerProgram.Require(StoreServers.Missing(components));
-        var installation = new Installation();
-        if (components == "redis")
-            installation.UseRedis(await servers.RedisAsync());
-        await using var nats = components == "nats" ? await NatsServer.StartAsync(TestContext.Current.CancellationToken) : null;
-        if (nats is not null)
-            await installation.UseNatsAsync(nats, await servers.PostgresAsync(), TestContext.Current.CancellationToken);
-        if (components == "rabbitmq")
-        {
-            ServerProgram.Require(PostgresServer.Missing);
-            await installation.UseRabbitMqAsync(await servers.RabbitMqAsync(), await servers.PostgresAsync(), TestContext.Current.CancellationToken);
-        }
-
-        await using var system = new OrdersSystem(installation);
+        await using var servers = await FolderServers.StartAsync(components, TestContext.Current.CancellationToken);
+        await using var system = new OrdersSystem(await servers.InstallAsync(TestContext.Current.CancellationToken));
         await system.InitializeAsync();
         var sku = await system.Shop.StockAsync(Stock);
         var orders = new List<string>();

@@ -5,6 +5,7 @@ using EmbeddedSidecar.Components.Configuration.Redis;
 using EmbeddedSidecar.Components.Locks.Redis;
 using EmbeddedSidecar.Components.PubSub.InMemory;
 using EmbeddedSidecar.Components.PubSub.JetStream;
+using EmbeddedSidecar.Components.PubSub.Kafka;
 using EmbeddedSidecar.Components.PubSub.RabbitMq;
 using EmbeddedSidecar.Components.PubSub.Redis;
 using EmbeddedSidecar.Components.PubSub.Sqlite;
@@ -36,6 +37,7 @@ internal static class ComponentTypes
         PostgresStateStore.ComponentType,
         InMemoryPubSub.ComponentType,
         JetStreamPubSub.ComponentType,
+        KafkaPubSub.ComponentType,
         RabbitMqPubSub.ComponentType,
         RedisPubSub.ComponentType,
         SqlitePubSub.ComponentType,

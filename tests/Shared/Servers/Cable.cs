@@ -10,19 +10,25 @@ public sealed class Cable : IAsyncDisposable
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly ConcurrentDictionary<TcpClient, bool> _ends = new();
     private readonly CancellationTokenSource _gone = new();
-    private readonly int _toPort;
+    private volatile int _toPort;
     private readonly Task _accepting;
     private volatile TaskCompletionSource _flows = Done();
     private volatile bool _isCut;
 
     public Cable(int toPort)
+        : this() => LeadTo(toPort);
+
+    /// <summary>It leads nowhere yet.</summary>
+    public Cable()
     {
-        _toPort = toPort;
         _listener.Start();
         _accepting = Connections.AcceptAsync(_listener, ConnectAsync, _gone.Token);
     }
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+
+    /// <summary>Whoever connects from now on comes to this port.</summary>
+    public void LeadTo(int port) => _toPort = port;
 
     /// <summary>Ends every connection, and every new one at once.</summary>
     public void Cut()

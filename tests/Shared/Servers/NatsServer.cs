@@ -7,7 +7,7 @@ using NATS.Client.JetStream.Models;
 namespace DaprOrders.Tests.Servers;
 
 /// <summary>A NATS server of its own with JetStream, on a free port, gone with the object; it can be stopped or killed, and started again on its data.</summary>
-public sealed class NatsServer : IAsyncDisposable
+public sealed class NatsServer : IServer
 {
     private readonly string _directory;
     private Process _process;
@@ -58,7 +58,7 @@ public sealed class NatsServer : IAsyncDisposable
 
     public async Task StartAgainAsync(CancellationToken cancel)
     {
-        _process.Dispose();
+        using var before = _process;
         _process = await RunAsync(_directory, Port, cancel);
     }
 

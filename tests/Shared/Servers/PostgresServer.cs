@@ -5,15 +5,17 @@ using Npgsql;
 namespace DaprOrders.Tests.Servers;
 
 /// <summary>
-/// A PostgreSQL of its own on a free port, gone with the object. It refuses to run as root, so for root it runs as the user postgres.
+/// A PostgreSQL of its own on a free port, gone with the object. It refuses to run as root, so for root it runs as the user postgres. It can be stopped or
+/// killed, and started again on its data.
 /// </summary>
-public sealed class PostgresServer : IAsyncDisposable
+public sealed class PostgresServer : IServer
 {
     private const string SystemUser = "postgres";
+    private const int MostAttempts = 50;
 
-    private readonly Process _process;
     private readonly string _directory;
     private readonly int _port;
+    private Process _process;
     private int _databases;
 
     private PostgresServer(Process process, string directory, int port) => (_process, _directory, _port) = (process, directory, port);
@@ -40,11 +42,35 @@ public sealed class PostgresServer : IAsyncDisposable
         var (initdb, initdbArguments) = AsUser("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync");
         await ServerProgram.RunAsync(initdb, initdbArguments, cancel);
         var port = FreePort.Next();
-        var (postgres, arguments) = AsUser(
-            "postgres", "-D", data, "-p", port.ToString(CultureInfo.InvariantCulture), "-c", "listen_addresses=127.0.0.1",
-            "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=500");
-        var process = await ServerProgram.StartAsync(postgres, arguments, "ready to accept connections", cancel);
-        return new PostgresServer(process, directory, port);
+        return new PostgresServer(await RunAsync(directory, port, cancel), directory, port);
+    }
+
+    /// <summary>It ends its clients' connections.</summary>
+    public Task StopAsync(CancellationToken cancel) => StopAsync("fast", cancel);
+
+    /// <summary>The server and the process of each connection.</summary>
+    public async Task KillAsync(CancellationToken cancel)
+    {
+        _process.Kill(entireProcessTree: true);
+        await _process.WaitForExitAsync(cancel);
+    }
+
+    public async Task StartAgainAsync(CancellationToken cancel)
+    {
+        using var before = _process;
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                _process = await RunAsync(_directory, _port, cancel);
+                return;
+            }
+            catch (InvalidOperationException) when (attempt < MostAttempts)
+            {
+                // What was killed still holds the port, or the memory that its processes shared.
+                await Task.Delay(TimeSpan.FromMilliseconds(200), cancel);
+            }
+        }
     }
 
     /// <summary>Creates an empty database and hands back its name.</summary>
@@ -60,11 +86,25 @@ public sealed class PostgresServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        var (stop, arguments) = AsUser("pg_ctl", "stop", "-D", Path.Combine(_directory, "data"), "-m", "immediate");
-        await ServerProgram.RunAsync(stop, arguments, CancellationToken.None);
-        await _process.WaitForExitAsync();
+        if (!_process.HasExited)
+            await StopAsync("immediate", CancellationToken.None);
         _process.Dispose();
         Directory.Delete(_directory, recursive: true);
+    }
+
+    private static Task<Process> RunAsync(string directory, int port, CancellationToken cancel)
+    {
+        var (postgres, arguments) = AsUser(
+            "postgres", "-D", Path.Combine(directory, "data"), "-p", port.ToString(CultureInfo.InvariantCulture), "-c", "listen_addresses=127.0.0.1",
+            "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=500");
+        return ServerProgram.StartAsync(postgres, arguments, "ready to accept connections", cancel);
+    }
+
+    private async Task StopAsync(string mode, CancellationToken cancel)
+    {
+        var (stop, arguments) = AsUser("pg_ctl", "stop", "-D", Path.Combine(_directory, "data"), "-m", mode);
+        await ServerProgram.RunAsync(stop, arguments, cancel);
+        await _process.WaitForExitAsync(cancel);
     }
 
     private static bool IsRoot => Environment.IsPrivilegedProcess && !OperatingSystem.IsWindows();

@@ -8,7 +8,7 @@ namespace DaprOrders.Tests.Servers;
 /// A RabbitMQ of its own on free ports, with an Erlang port mapper (epmd) of its own, since a common one would outlive it; both are gone with the object.
 /// It can be stopped, killed and started again on what it has on disk.
 /// </summary>
-public sealed class RabbitMqServer : IAsyncDisposable
+public sealed class RabbitMqServer : IServer
 {
     /// <summary>Debian's program of that name in the PATH is for root and rabbitmq alone, and takes no settings; this is what it calls.</summary>
     private const string DebianProgram = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -90,19 +90,17 @@ public sealed class RabbitMqServer : IAsyncDisposable
     private int VirtualHosts { get; init; }
 
     /// <summary>As kill -9 does.</summary>
-    public async Task KillAsync()
+    public async Task KillAsync(CancellationToken cancel)
     {
         await EndAsync(_process!);
         _process = null;
     }
 
     /// <summary>In order, with everything written down.</summary>
-    public async Task StopAsync()
+    public async Task StopAsync(CancellationToken cancel)
     {
-        // .NET sends a SIGTERM to no process.
-        await ServerProgram.RunAsync("kill", ["-TERM", _process!.Id.ToString(CultureInfo.InvariantCulture)], CancellationToken.None);
-        await _process.WaitForExitAsync();
-        _process.Dispose();
+        await ServerProgram.TerminateAsync(_process!, cancel);
+        _process!.Dispose();
         _process = null;
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 
 namespace DaprOrders.Tests.Servers;
 
@@ -61,6 +62,14 @@ public static class ServerProgram
         await process.WaitForExitAsync(cancel);
         if (process.ExitCode != 0)
             throw new InvalidOperationException($"{program} ended with {process.ExitCode}:{Environment.NewLine}{string.Join(Environment.NewLine, texts)}");
+    }
+
+    /// <summary>Asks it to end, and waits until it has.</summary>
+    public static async Task TerminateAsync(Process process, CancellationToken cancel)
+    {
+        // .NET sends a SIGTERM to no process.
+        await RunAsync("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)], cancel);
+        await process.WaitForExitAsync(cancel);
     }
 
     internal static ProcessStartInfo Info(string program, IEnumerable<string> arguments) =>

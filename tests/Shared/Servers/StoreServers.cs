@@ -16,7 +16,6 @@ public sealed class StoreServers : IAsyncDisposable
         "redis" => RedisServer.Missing,
         "postgresql" => PostgresServer.Missing,
         "jetstream" => NatsServer.Missing,
-        "nats" => NatsServer.Missing ?? PostgresServer.Missing,
         "rabbitmq" => RabbitMqServer.Missing,
         _ => null,
     };

@@ -41,9 +41,9 @@ public sealed class RabbitMqOutageTests(RabbitMqOutageTests.OwnServer own) : ICl
         await UntilAsync(() => received.All(one => one.Count > 100));
 
         if (isKilled)
-            await _server.KillAsync();
+            await _server.KillAsync(Cancellation);
         else
-            await _server.StopAsync();
+            await _server.StopAsync(Cancellation);
         await _server.StartAgainAsync(Cancellation);
         var before = received.Select(one => one.Keys.Max()).ToArray();
         await UntilAsync(() => received.Zip(before).All(one => one.First.Keys.Max() > one.Second + 100));
@@ -60,7 +60,7 @@ public sealed class RabbitMqOutageTests(RabbitMqOutageTests.OwnServer own) : ICl
         await using var broker = await OpenAsync();
         var handler = new CollectingHandler();
         await using var subscription = await broker.SubscribeAsync(Subscription(0), handler.Handle, Cancellation);
-        await _server.StopAsync();
+        await _server.StopAsync(Cancellation);
 
         var failure = await Assert.ThrowsAsync<IOException>(() => broker.PublishAsync("topic0", RabbitMqPubSubTests.Message("1"), Cancellation));
         Assert.Contains("None of the specified endpoints were reachable", failure.Message, StringComparison.Ordinal);
