@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import dapr from "@dapr/dapr";
 
-const { AbstractActor, ActorId, ActorProxyBuilder, CommunicationProtocolEnum, DaprServer, HttpMethod, LogLevel, Temporal } = dapr;
+const { AbstractActor, ActorId, ActorProxyBuilder, CommunicationProtocolEnum, DaprPubSubStatusEnum, DaprServer, HttpMethod, LogLevel, Temporal } = dapr;
 const isHttp = process.argv[2] === "http";
 const logger = { level: LogLevel.Error };
 const communicationProtocol = isHttp ? CommunicationProtocolEnum.HTTP : CommunicationProtocolEnum.GRPC;
@@ -152,7 +152,8 @@ const checks = {
 
   async bindings() {
     await client.binding.send("files", "create", "hello", { fileName: `${process.argv[2]}.txt` });
-    assert.equal(String(await client.binding.send("files", "get", undefined, { fileName: `${process.argv[2]}.txt` })), "hello");
+    const answer = await client.binding.send("files", "get", undefined, { fileName: `${process.argv[2]}.txt` });
+    assert.equal(isHttp ? answer : Buffer.from(answer.data).toString(), "hello");
     await received("clock", 1);
   },
 
@@ -211,13 +212,8 @@ await server.pubsub.subscribeBulk("pubsub", "gathered", async (data) => receive(
 await server.pubsub.subscribeWithOptions("pubsub", "ruled", { route: { rules: [{ match: 'event.type == "big"', path: "/big" }], default: "/other" } });
 server.pubsub.subscribeToRoute("pubsub", "ruled", "/big", async (data) => receive("big", data));
 server.pubsub.subscribeToRoute("pubsub", "ruled", "/other", async (data) => receive("other", data));
-await server.pubsub.subscribeWithOptions("pubsub", "refused", {
-  callback: async () => {
-    throw new Error("refused");
-  },
-  deadLetterTopic: "dead",
-  deadLetterCallback: async (data) => receive("dead", data),
-});
+await server.pubsub.subscribeWithOptions("pubsub", "refused", { callback: async () => DaprPubSubStatusEnum.DROP, deadLetterTopic: "dead" });
+await server.pubsub.subscribe("pubsub", "dead", async (data) => receive("dead", data));
 await server.invoker.listen("double", async ({ body }) => ({ double: JSON.parse(typeof body === "string" ? body : JSON.stringify(body)).number * 2 }), {
   method: HttpMethod.POST,
 });
@@ -229,6 +225,11 @@ if (isHttp) {
 }
 
 await server.start();
+// The client only waits until its sidecar answers: healthy it is when it has asked for the subscriptions.
+while ((await fetch(`http://127.0.0.1:${process.env.DAPR_HTTP_PORT}/v1.0/healthz`)).status !== 204) {
+  await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
 for (const [what, check] of Object.entries({ ...checks, ...(isHttp ? httpChecks : grpcChecks) })) {
   try {
     const limit = AbortSignal.timeout(20_000);
