@@ -7,7 +7,7 @@ namespace DaprOrders.Sidecar.Tests.Quickstarts;
 /// <summary>One of dapr/quickstarts, as its README runs it.</summary>
 /// <param name="Folder">Where the README lies.</param>
 /// <param name="RunFile">Its own, or, where the README starts its apps one by one, theirs in one file.</param>
-/// <param name="Expected">What the apps write, by the README.</param>
+/// <param name="Expected">What the apps write, by the README: what its step expects, else the first lines of the output that it shows.</param>
 /// <param name="Redis">Commands for the Redis of <c>dapr init</c> that come before.</param>
 internal sealed partial record Quickstart(string Folder, string RunFile, bool HasRunFile, IReadOnlyList<string> Expected, IReadOnlyList<string> Redis)
 {
@@ -28,19 +28,23 @@ internal sealed partial record Quickstart(string Folder, string RunFile, bool Ha
     public static Quickstart? Read(string readme, string folder)
     {
         var at = Path.GetDirectoryName(readme)!;
-        var steps = Step().Matches(File.ReadAllText(readme).ReplaceLineEndings("\n")).Select(step => (Head: Head(step.Groups["head"].Value), Script: step.Groups["script"].Value)).ToList();
+        var text = File.ReadAllText(readme).ReplaceLineEndings("\n");
+        var steps = Step().Matches(text).Select(step => (Head: Head(step.Groups["head"].Value), Script: step.Groups["script"].Value)).ToList();
         var redis = steps.SelectMany(step => RedisCommand().Matches(step.Script)).Select(match => match.Groups["command"].Value).Take(1).ToList();
         var file = Path.Combine(at, "dapr.yaml");
         if (File.Exists(file))
         {
             var step = steps.FirstOrDefault(step => step.Script.Contains("dapr run -f", StringComparison.Ordinal));
-            return step.Head is null ? null : new(at, file, true, ExpectedOf(step.Head), redis);
+            if (step.Head is null)
+                return null;
+            var expected = ExpectedOf(step.Head);
+            return new(at, file, true, expected.Count > 0 ? expected : [.. Shown().Match(text).Groups["line"].Captures.Select(line => AppPrefix().Replace(line.Value, ""))], redis);
         }
 
         var runs = steps.Select(step => (step.Head, Run: Run().Match(step.Script))).Where(step => step.Run.Success).ToList();
         if (runs.Count == 0)
             return null;
-        var apps = new JsonArray([.. runs.Select(step => (JsonNode)App(at, step.Run))]);
+        var apps = new JsonArray([.. runs.Select(step => (JsonNode)App(Path.GetFullPath(Field(step.Head, "working_dir") ?? ".", at), step.Run))]);
         file = Path.Combine(folder, "dapr.yaml");
         File.WriteAllText(file, new JsonObject { ["version"] = 1, ["apps"] = apps }.ToJsonString());
         return new(at, file, false, [.. runs.SelectMany(step => ExpectedOf(step.Head))], redis);
@@ -48,7 +52,7 @@ internal sealed partial record Quickstart(string Folder, string RunFile, bool Ha
 
     private static JsonObject App(string folder, Match run)
     {
-        var directory = Path.GetFullPath(run.Groups["cd"].Value.Trim(), folder);
+        var directory = Path.GetFullPath(run.Groups["cd"].Value.Trim() is { Length: > 0 } named ? named : ".", folder);
         var app = new JsonObject { ["appDirPath"] = directory, ["command"] = new JsonArray([.. run.Groups["command"].Value.Split(' ', StringSplitOptions.RemoveEmptyEntries)]) };
         foreach (Match flag in Flag().Matches(run.Groups["flags"].Value))
         {
@@ -67,6 +71,9 @@ internal sealed partial record Quickstart(string Folder, string RunFile, bool Ha
         return yaml.Documents is [{ RootNode: YamlMappingNode head }, ..] ? head : [];
     }
 
+    private static string? Field(YamlMappingNode head, string name) =>
+        head.Children.TryGetValue(name, out var value) && value is YamlScalarNode { Value.Length: > 0 } scalar ? scalar.Value : null;
+
     /// <summary>But for what the CLI itself writes.</summary>
     private static List<string> ExpectedOf(YamlMappingNode head) =>
         head.Children.TryGetValue("expected_stdout_lines", out var lines) && lines is YamlSequenceNode list
@@ -75,6 +82,9 @@ internal sealed partial record Quickstart(string Folder, string RunFile, bool Ha
 
     [GeneratedRegex(@"<!--\s*STEP\n(?<head>.*?)-->\s*```\w*\n(?<script>.*?)```", RegexOptions.Singleline)]
     private static partial Regex Step();
+
+    [GeneratedRegex(@"```text\n(?:(?<line>.+)\n){1,2}")]
+    private static partial Regex Shown();
 
     [GeneratedRegex(@"(?:^\s*cd (?<cd>.+)\n)?\s*dapr run (?<flags>--.*?) -- (?<command>.+)", RegexOptions.Multiline)]
     private static partial Regex Run();

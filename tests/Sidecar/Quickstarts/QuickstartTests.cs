@@ -19,6 +19,7 @@ public sealed class QuickstartTests
     private static readonly string[] Blocks =
         ["state_management", "pub_sub", "service_invocation", "bindings", "secrets_management", "configuration", "actors", "jobs", "resiliency"];
 
+    /// <summary>For all that its apps write, and as much for its packages.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -45,7 +46,7 @@ public sealed class QuickstartTests
             var problem = await RunAsync(quickstart);
             failures += problem is null ? 0 : 1;
             table.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {(quickstart.HasRunFile ? "its own" : "of the README's lines")} | {problem ?? $"yes, {quickstart.Expected.Count} lines"} |");
-            TestContext.Current.SendDiagnosticMessage($"{name}: {problem ?? "yes"}");
+            TestContext.Current.TestOutputHelper?.WriteLine($"{name}: {problem ?? "yes"}");
         }
 
         // The test program runs in artifacts/bin/{project}/{configuration}.
@@ -61,24 +62,26 @@ public sealed class QuickstartTests
         {
             if (quickstart.Expected.Count == 0)
                 return "its README expects no line";
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+            limit.CancelAfter(Limit);
             foreach (var command in quickstart.Redis)
-                await ServerProgram.RunAsync("redis-cli", command.Split(' ').Select(word => word.Trim('"')), Cancellation);
+                await ServerProgram.RunAsync("redis-cli", command.Split(' ').Select(word => word.Trim('"')), limit.Token);
             foreach (var app in RunFileReader.Read(quickstart.RunFile).Apps)
-                await InstallAsync(app.AppDirPath);
+                await InstallAsync(app.AppDirPath, limit.Token);
             return await LaunchAsync(quickstart);
         }
-        catch (Exception e) when (e is InvalidOperationException or ResourceException or TimeoutException)
+        catch (Exception e) when (e is InvalidOperationException or ResourceException or TimeoutException || (e is OperationCanceledException && !Cancellation.IsCancellationRequested))
         {
             return OneLine(e.Message);
         }
     }
 
-    private static async Task InstallAsync(string folder)
+    private static async Task InstallAsync(string folder, CancellationToken cancel)
     {
         if (File.Exists(Path.Combine(folder, "package.json")))
-            await ServerProgram.RunAsync("npm", ["install", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel", "error"], Cancellation);
+            await ServerProgram.RunAsync("npm", ["install", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel", "error"], cancel);
         if (Directory.EnumerateFiles(folder, "*.csproj").Any())
-            await ServerProgram.RunAsync("dotnet", ["build", folder, "--verbosity", "quiet"], Cancellation);
+            await ServerProgram.RunAsync("dotnet", ["build", folder, "--verbosity", "quiet"], cancel);
     }
 
     private static async Task<string?> LaunchAsync(Quickstart quickstart)
