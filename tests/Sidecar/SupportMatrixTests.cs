@@ -39,10 +39,12 @@ public sealed partial class SupportMatrixTests : IDisposable
         var endpoints = ((IEndpointRouteBuilder)server).DataSources.SelectMany(source => source.Endpoints).OfType<RouteEndpoint>().ToList();
 
         AssertSame(
-            endpoints.Where(endpoint => Method(endpoint) is null).SelectMany(endpoint =>
-                endpoint.Metadata.GetRequiredMetadata<HttpMethodMetadata>().HttpMethods.Select(verb => $"{verb} {Constraint().Replace(endpoint.RoutePattern.RawText!, "")}")),
+            endpoints.Where(endpoint => Method(endpoint) is null).SelectMany(Routes),
             Names("## HTTP API", "route").SelectMany(route => route.Split(' ') is [var verbs, var path] ? verbs.Split(',').Select(verb => $"{verb} {path}") : [route]));
         AssertSame(endpoints.Select(Method).OfType<string>(), Names("## gRPC API", "method"));
+
+        static IEnumerable<string> Routes(RouteEndpoint endpoint) => endpoint.Metadata.GetRequiredMetadata<HttpMethodMetadata>().HttpMethods
+            .Select(verb => $"{verb} {Constraint().Replace(endpoint.RoutePattern.RawText!, "")}");
 
         static string? Method(RouteEndpoint endpoint) => endpoint.Metadata.GetMetadata<GrpcMethodMetadata>()?.Method.Name;
     }
@@ -57,7 +59,8 @@ public sealed partial class SupportMatrixTests : IDisposable
     {
         var type = ComponentTypes.All.Single(type => type.Name == name);
         var heading = $"### `{type.Name}` {type.Version}";
-        var shared = SharedFields().Matches(Section(heading)).SelectMany(link => Names($"### {char.ToUpperInvariant(link.Groups["title"].Value[0])}{link.Groups["title"].Value[1..]}", "field"));
+        var shared = SharedFields().Matches(Section(heading)).Select(link => link.Groups["title"].Value)
+            .SelectMany(title => Names($"### {char.ToUpperInvariant(title[0])}{title[1..]}", "field"));
 
         AssertSame(type.Fields, Names(heading, "field").Concat(shared));
     }
@@ -116,7 +119,8 @@ public sealed partial class SupportMatrixTests : IDisposable
                 at = at[key] is JsonArray list ? list[0]!.AsObject() : at[key]!.AsObject();
             }
 
-            at[names[^1].Replace("[]", "", StringComparison.Ordinal)] = names[^1].EndsWith("[]", StringComparison.Ordinal) ? new JsonArray("1") : JsonValue.Create("1");
+            var field = names[^1].Replace("[]", "", StringComparison.Ordinal);
+            at[field] = field == names[^1] ? JsonValue.Create("1") : new JsonArray("1");
         }
 
         return document;
@@ -128,7 +132,8 @@ public sealed partial class SupportMatrixTests : IDisposable
     /// <summary>What stands in code marks in the first column of a section's table of that title.</summary>
     private static IEnumerable<string> Names(string heading, string table)
     {
-        var rows = Section(heading).Split('\n').SkipWhile(line => !line.StartsWith($"| {table} |", StringComparison.Ordinal)).TakeWhile(line => line.StartsWith('|'));
+        var rows = Section(heading).Split('\n')
+            .SkipWhile(line => !line.StartsWith($"| {table} |", StringComparison.Ordinal)).TakeWhile(line => line.StartsWith('|'));
         return rows.Skip(2).SelectMany(row => CodeMark().Matches(row.Split('|')[1]).Select(mark => mark.Groups["text"].Value));
     }
 

@@ -5,11 +5,10 @@ using YamlDotNet.RepresentationModel;
 namespace DaprOrders.Sidecar.Tests.Quickstarts;
 
 /// <summary>One of dapr/quickstarts, as its README runs it.</summary>
-/// <param name="Folder">Where the README lies.</param>
 /// <param name="RunFile">Its own, or, where the README starts its apps one by one, theirs in one file.</param>
 /// <param name="Expected">What the apps write, by the README: what its step expects, else the first lines of the output that it shows.</param>
 /// <param name="Redis">Commands for the Redis of <c>dapr init</c> that come before.</param>
-internal sealed partial record Quickstart(string Folder, string RunFile, bool HasRunFile, IReadOnlyList<string> Expected, IReadOnlyList<string> Redis)
+internal sealed partial record Quickstart(string RunFile, bool HasRunFile, IReadOnlyList<string> Expected, IReadOnlyList<string> Redis)
 {
     private static readonly Dictionary<string, string> Fields = new()
     {
@@ -37,8 +36,8 @@ internal sealed partial record Quickstart(string Folder, string RunFile, bool Ha
             var step = steps.FirstOrDefault(step => step.Script.Contains("dapr run -f", StringComparison.Ordinal));
             if (step.Head is null)
                 return null;
-            var expected = ExpectedOf(step.Head);
-            return new(at, file, true, expected.Count > 0 ? expected : [.. Shown().Match(text).Groups["line"].Captures.Select(line => AppPrefix().Replace(line.Value, ""))], redis);
+            var shown = Shown().Match(text).Groups["line"].Captures.Select(line => AppPrefix().Replace(line.Value, ""));
+            return new(file, true, ExpectedOf(step.Head) is { Count: > 0 } expected ? expected : [.. shown], redis);
         }
 
         var runs = steps.Select(step => (step.Head, Run: Run().Match(step.Script))).Where(step => step.Run.Success).ToList();
@@ -47,18 +46,19 @@ internal sealed partial record Quickstart(string Folder, string RunFile, bool Ha
         var apps = new JsonArray([.. runs.Select(step => (JsonNode)App(Path.GetFullPath(Field(step.Head, "working_dir") ?? ".", at), step.Run))]);
         file = Path.Combine(folder, "dapr.yaml");
         File.WriteAllText(file, new JsonObject { ["version"] = 1, ["apps"] = apps }.ToJsonString());
-        return new(at, file, false, [.. runs.SelectMany(step => ExpectedOf(step.Head))], redis);
+        return new(file, false, [.. runs.SelectMany(step => ExpectedOf(step.Head))], redis);
     }
 
     private static JsonObject App(string folder, Match run)
     {
         var directory = Path.GetFullPath(run.Groups["cd"].Value.Trim() is { Length: > 0 } named ? named : ".", folder);
-        var app = new JsonObject { ["appDirPath"] = directory, ["command"] = new JsonArray([.. run.Groups["command"].Value.Split(' ', StringSplitOptions.RemoveEmptyEntries)]) };
+        var command = run.Groups["command"].Value.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        var app = new JsonObject { ["appDirPath"] = directory, ["command"] = new JsonArray([.. command]) };
         foreach (Match flag in Flag().Matches(run.Groups["flags"].Value))
         {
-            var (field, value) = (Fields.GetValueOrDefault(flag.Groups["name"].Value), flag.Groups["value"].Value);
-            if (field is not null)
-                app[field] = field == "resourcesPath" ? Path.GetFullPath(value, directory) : field.EndsWith("Port", StringComparison.Ordinal) ? int.Parse(value, null) : value;
+            var value = flag.Groups["value"].Value;
+            if (Fields.TryGetValue(flag.Groups["name"].Value, out var field))
+                app[field] = field == "resourcesPath" ? Path.GetFullPath(value, directory) : int.TryParse(value, out var number) ? number : value;
         }
 
         return app;

@@ -9,8 +9,9 @@ using DaprOrders.Tests.Servers;
 namespace DaprOrders.Sidecar.Tests.Quickstarts;
 
 /// <summary>
-/// The quickstarts of Dapr run as they are, on the launcher, and write what their READMEs say. On demand: QUICKSTARTS names a clone of dapr/quickstarts, QUICKSTART a
-/// part of the names of those to run. They take the ports that their run files name, 6379 for Redis among them, and install their packages.
+/// The quickstarts of Dapr run as they are, on the launcher, and write what their READMEs say. On demand: QUICKSTARTS names a clone of
+/// dapr/quickstarts, QUICKSTART a part of the names of those to run. They take the ports that their run files name, 6379 for Redis among them, and
+/// install their packages.
 /// </summary>
 public sealed class QuickstartTests
 {
@@ -18,6 +19,8 @@ public sealed class QuickstartTests
 
     private static readonly string[] Blocks =
         ["state_management", "pub_sub", "service_invocation", "bindings", "secrets_management", "configuration", "actors", "jobs", "resiliency"];
+
+    private static readonly string[] Languages = ["csharp", "javascript"];
 
     /// <summary>For all that its apps write, and as much for its packages.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
@@ -34,7 +37,7 @@ public sealed class QuickstartTests
         var readmes = Blocks.SelectMany(block => Directory.EnumerateFiles(Path.Combine(clone, block), "README.md", SearchOption.AllDirectories))
             .Where(file => !file.Contains("node_modules", StringComparison.Ordinal))
             .Select(file => (File: file, Name: Path.GetRelativePath(clone, Path.GetDirectoryName(file)!).Replace('\\', '/')))
-            .Where(one => (one.Name.Contains("csharp", StringComparison.Ordinal) || one.Name.Contains("javascript", StringComparison.Ordinal)) && one.Name.Contains(part, StringComparison.Ordinal))
+            .Where(one => one.Name.Contains(part, StringComparison.Ordinal) && Array.Exists(Languages, language => one.Name.Contains(language, StringComparison.Ordinal)))
             .OrderBy(one => one.Name, StringComparer.Ordinal).ToList();
         var table = new StringBuilder("| quickstart | run file | |\n|---|---|---|\n");
         var failures = 0;
@@ -45,13 +48,14 @@ public sealed class QuickstartTests
                 continue;
             var problem = await RunAsync(quickstart);
             failures += problem is null ? 0 : 1;
-            table.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {(quickstart.HasRunFile ? "its own" : "of the README's lines")} | {problem ?? $"yes, {quickstart.Expected.Count} lines"} |");
+            var runFile = quickstart.HasRunFile ? "its own" : "of the README's lines";
+            table.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {runFile} | {problem ?? $"yes, {quickstart.Expected.Count} lines"} |");
             TestContext.Current.TestOutputHelper?.WriteLine($"{name}: {problem ?? "yes"}");
         }
 
         // The test program runs in artifacts/bin/{project}/{configuration}.
-        await File.WriteAllTextAsync(Path.Combine(new DirectoryInfo(AppContext.BaseDirectory).Parent!.Parent!.Parent!.FullName, "quickstarts.md"), table.ToString(), Cancellation);
-        TestContext.Current.TestOutputHelper?.WriteLine(table.ToString());
+        var artifacts = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Parent!.Parent!.FullName;
+        await File.WriteAllTextAsync(Path.Combine(artifacts, "quickstarts.md"), table.ToString(), Cancellation);
         Assert.True(failures == 0, table.ToString());
     }
 
@@ -70,7 +74,7 @@ public sealed class QuickstartTests
                 await InstallAsync(app.AppDirPath, limit.Token);
             return await LaunchAsync(quickstart);
         }
-        catch (Exception e) when (e is InvalidOperationException or ResourceException or TimeoutException || (e is OperationCanceledException && !Cancellation.IsCancellationRequested))
+        catch (Exception e) when (e is InvalidOperationException or ResourceException or TimeoutException or OperationCanceledException && !Cancellation.IsCancellationRequested)
         {
             return OneLine(e.Message);
         }
@@ -144,9 +148,10 @@ public sealed class QuickstartTests
         }
         catch (SocketException)
         {
-            return ServerProgram.Find("redis-server") is { } program
-                ? new Running(await ServerProgram.StartAsync(program, ["--port", $"{RedisPort}", "--bind", "127.0.0.1", "--save", ""], "Ready to accept connections", Cancellation))
-                : null;
+            if (ServerProgram.Find("redis-server") is not { } program)
+                return null;
+            string[] arguments = ["--port", $"{RedisPort}", "--bind", "127.0.0.1", "--save", ""];
+            return new Running(await ServerProgram.StartAsync(program, arguments, "Ready to accept connections", Cancellation));
         }
     }
 
