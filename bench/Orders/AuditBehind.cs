@@ -1,3 +1,4 @@
+using DaprOrders.Audit;
 using System.CommandLine;
 using DaprOrders.Bench.Measuring;
 
