@@ -1,5 +1,5 @@
-using DaprOrders.Audit;
 using System.CommandLine;
+using DaprOrders.Audit;
 using DaprOrders.Bench.Measuring;
 
 namespace DaprOrders.Bench.Orders;
