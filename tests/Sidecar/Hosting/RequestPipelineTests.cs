@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
-using EmbeddedSidecar.Hosting;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;
 

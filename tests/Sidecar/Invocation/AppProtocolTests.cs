@@ -1,5 +1,4 @@
 using System.Net;
-using EmbeddedSidecar.Hosting;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.Launcher;
 using Grpc.Core;

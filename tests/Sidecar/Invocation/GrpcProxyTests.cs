@@ -1,4 +1,3 @@
-using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.Resources;
