@@ -34,8 +34,8 @@ public sealed record EmbeddedDaprOptions
 /// </summary>
 public sealed class EmbeddedDapr : IAsyncDisposable
 {
-    /// <summary>How long requests may go on with a component that was changed or removed, before it is closed.</summary>
-    private static readonly TimeSpan LastUse = TimeSpan.FromSeconds(5);
+    /// <summary>How long requests and deliveries may go on with a component that was changed or removed, before it is closed.</summary>
+    private static readonly TimeSpan LastUse = TimeSpan.FromSeconds(10);
 
     private readonly EmbeddedDaprOptions _options;
     private readonly ILogger _logger;
@@ -159,7 +159,9 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         try
         {
             var (mistakes, exchanges) = (new List<ResourceError>(), new List<(LoadedResources Before, Task Following)>());
-            foreach (var sidecar in _sidecars.Where(one => !one.Runtime.Loaded.Configuration.DisabledFeatures.Contains(ConfigurationResource.HotReload)))
+            var isRead = true;
+            var running = _sidecars.FindAll(sidecar => !sidecar.Stopped.IsCompleted);
+            foreach (var sidecar in running.Where(one => !one.Runtime.Loaded.Configuration.DisabledFeatures.Contains(ConfigurationResource.HotReload)))
             {
                 try
                 {
@@ -174,17 +176,21 @@ public sealed class EmbeddedDapr : IAsyncDisposable
                 {
                     mistakes.AddRange(e.Errors);
                 }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    _logger.LogInformation("Changed files of {AppId} cannot be taken yet: {Reason}", sidecar.AppId, e.Message);
+                    isRead = false;
+                }
+                catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+                {
+                    mistakes.Add(new(default, $"the sidecar of {sidecar.AppId} cannot take the changed files: {e.Message}"));
+                }
             }
 
-            var inUse = _sidecars.SelectMany(sidecar => sidecar.Runtime.Loaded.Instances).ToHashSet();
+            var inUse = running.SelectMany(sidecar => sidecar.Runtime.Loaded.Instances).ToHashSet();
             _closing = CloseAsync(_closing, exchanges, await _shared.Components.TakeUnusedAsync(inUse));
             Tell(mistakes);
-            return true;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            _logger.LogInformation("Changed files cannot be read yet: {Reason}", e.Message);
-            return false;
+            return isRead;
         }
         finally
         {
@@ -207,9 +213,9 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     private async Task CloseAsync(Task earlier, IReadOnlyList<(LoadedResources Before, Task Following)> exchanges, IReadOnlyList<IAsyncDisposable> unused)
     {
         await earlier;
-        await Task.WhenAll(exchanges.Select(exchange => exchange.Following));
         using var limit = new CancellationTokenSource(LastUse);
-        await Task.WhenAll(exchanges.Select(exchange => exchange.Before.LetRequestsEndAsync(limit.Token))).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        var uses = exchanges.SelectMany(exchange => new[] { exchange.Following, exchange.Before.LetRequestsEndAsync(limit.Token) });
+        await Task.WhenAll(uses).WaitAsync(limit.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         foreach (var instance in unused)
         {
             try

@@ -45,7 +45,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
 
         runFile = WithBroker(runFile, options, isOwn);
         var resources = new Dictionary<string, ResourceSet>(StringComparer.Ordinal);
-        var configurations = new Dictionary<string, ConfigurationResource>(StringComparer.Ordinal);
+        var configurations = new HashSet<string>(StringComparer.Ordinal);
         var sidecars = new List<SidecarOptions>();
         foreach (var app in runFile.Apps)
         {
@@ -55,8 +55,8 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
             var key = string.Join('\n', app.ResourcesPaths);
             if (!resources.TryGetValue(key, out var set))
                 resources[key] = set = ResourceLoader.Load(app.ResourcesPaths, errors);
-            if (app.ConfigFilePath is { } file && !configurations.ContainsKey(file))
-                configurations[file] = ResourceLoader.LoadConfiguration(file, errors);
+            if (app.ConfigFilePath is { } file && configurations.Add(file))
+                ResourceLoader.LoadConfiguration(file, errors);
 
             errors.AddRange(set.Components.Where(c => c.Scopes.Include(app.AppId)).SelectMany(ComponentTypes.Check));
             errors.AddRange(ResourceChecks.CheckSubscriptions(set, app.AppId));

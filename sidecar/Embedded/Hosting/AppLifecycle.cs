@@ -46,7 +46,17 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
         async cancellationToken =>
         {
             foreach (var part in _partsStarted ? runtime.Parts : [])
-                await part.FollowAsync(cancellationToken);
+            {
+                try
+                {
+                    await part.FollowAsync(cancellationToken);
+                }
+                catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+                {
+                    runtime.Logger.LogError(e, "{Part} of {AppId} cannot go over to the changed files: {Reason}", part.GetType().Name, runtime.Options.AppId, e.Message);
+                }
+            }
+
             await runtime.Streams.FollowAsync(cancellationToken);
             await runtime.ConfigurationSubscriptions.FollowAsync(cancellationToken);
         });
@@ -55,13 +65,12 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
     public Task StartAgainAsync() => ChangeAsync(
         async cancellationToken =>
         {
-            var wasReady = runtime.IsReady;
             await StopPartsAsync(cancellationToken);
             runtime.ForgetApp();
             await runtime.Streams.FollowAsync(cancellationToken);
             await runtime.ConfigurationSubscriptions.FollowAsync(cancellationToken);
-            // One that is probed becomes healthy by its next probe, one that is still awaited by its first call.
-            if (!wasReady || runtime.Options.AppHealthCheck is not null)
+            // One that is probed becomes healthy by its next probe, and the first start asks by itself.
+            if (!_ready.Task.IsCompleted || runtime.Options.AppHealthCheck is not null)
                 return;
             if (runtime.App is { } app)
                 await app.WaitForPortAsync(cancellationToken);
@@ -80,7 +89,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
         }
         catch (Exception e)
         {
-            runtime.Logger.LogError(e, "The sidecar of {AppId} cannot go over to its changed files: {Reason}", runtime.Options.AppId, e.Message);
+            runtime.Logger.LogError(e, "The sidecar of {AppId} cannot start again with its changed files: {Reason}", runtime.Options.AppId, e.Message);
         }
     }
 

@@ -43,7 +43,6 @@ internal sealed class ResourceWatch(Func<CancellationToken, Task<bool>> changed,
         await _watching;
         foreach (var watcher in _watchers.Values)
             watcher?.Dispose();
-        _stopping.Dispose();
     }
 
     private async Task WatchAsync(CancellationToken cancellationToken)

@@ -197,6 +197,29 @@ public sealed class HotReloadTests : IDisposable
     }
 
     [Fact]
+    public async Task A_clients_stream_of_events_outlasts_a_change_of_its_broker()
+    {
+        _folder.With("pubsub.yaml", Component("pubsub", "pubsub.in-memory"));
+        await using var dapr = await StartAsync("one");
+        using var client = Sidecars.Http(dapr["one"]);
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        using var stream = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel).SubscribeTopicEventsAlpha1(cancellationToken: Cancellation);
+        await stream.RequestStream.WriteAsync(new() { InitialRequest = new() { PubsubName = "pubsub", Topic = "orders" } }, Cancellation);
+        Assert.True(await stream.ResponseStream.MoveNext(Cancellation));
+
+        await ChangeAsync(dapr["one"], () => _folder.With("pubsub.yaml", Component("pubsub", "pubsub.in-memory", ("consumerID", "other"))));
+        var next = stream.ResponseStream.MoveNext(Cancellation);
+        await UntilAsync(async () =>
+        {
+            using var answer = await client.PostAsJsonAsync("/v1.0/publish/pubsub/orders", 1, Cancellation);
+            return next.IsCompleted;
+        });
+
+        Assert.True(await next);
+        Assert.Equal("orders", stream.ResponseStream.Current.EventMessage.Topic);
+    }
+
+    [Fact]
     public async Task An_application_with_the_feature_off_keeps_what_it_started_with()
     {
         _folder.With("store.yaml", Component("store", "state.in-memory"));
