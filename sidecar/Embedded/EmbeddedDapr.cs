@@ -52,7 +52,8 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     {
         _options = options;
         _logger = options.LoggerFactory.CreateLogger<EmbeddedDapr>();
-        _shared = new SharedParts(new ComponentCatalog(options.LoggerFactory, options.Time), new AppDirectory(), options.LoggerFactory, options.Time, options.JobsFile)
+        var catalog = new ComponentCatalog(options.LoggerFactory, options.Time);
+        _shared = new SharedParts(catalog, new AppDirectory(), options.LoggerFactory, options.Time, options.JobsFile)
         {
             BeforeCall = options.BeforeCall,
         };
@@ -203,7 +204,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         var had = Mistake;
         Mistake = mistakes.Count == 0 ? null : new ResourceException(ResourceException.InOrder(mistakes));
         if (Mistake is not null)
-            _logger.LogError("Files were changed and cannot be used; the sidecars go on with what they had:{NewLine}{Mistakes}", Environment.NewLine, Mistake.Message);
+            _logger.LogError("Changed files cannot be used, and the sidecars go on with what they had:{NewLine}{Mistakes}", Environment.NewLine, Mistake.Message);
         else if (had is not null)
             _logger.LogInformation("The files are mended, and taken");
     }

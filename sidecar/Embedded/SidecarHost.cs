@@ -161,7 +161,7 @@ public sealed class SidecarHost : IAsyncDisposable
         await RegisterAsync(Runtime, loaded, cancellationToken);
         Runtime.Exchange(loaded);
         Runtime.Logger.LogInformation(
-            "The files of {AppId} have changed, and {What}", AppId, startsAgain ? "its sidecar starts from anew" : "its sidecar goes over to what they declare now");
+            "The files of {AppId} have changed, and its sidecar {What}", AppId, startsAgain ? "starts from anew" : "goes over to what they declare now");
         return (before, startsAgain ? _lifecycle.StartAgainAsync() : _lifecycle.FollowChangeAsync());
     }
 

@@ -6,7 +6,7 @@ namespace EmbeddedSidecar.Components;
 
 /// <summary>
 /// The component instances of the process. The same resource with the same metadata is one instance, whichever sidecar asks for it, so an
-/// in-memory broker or store spans applications. Instances live until the catalog is disposed, or <see cref="TakeUnusedAsync"/> finds them without a user.
+/// in-memory broker or store spans applications. Instances live until <see cref="TakeUnusedAsync"/> finds them without a user, or the catalog is disposed.
 /// </summary>
 internal sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider time) : IAsyncDisposable
 {

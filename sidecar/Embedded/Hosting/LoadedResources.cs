@@ -34,7 +34,11 @@ internal sealed class LoadedResources
     /// <param name="before">Where policies and Configuration stay what they were: whose components are kept as far as they are the same.</param>
     /// <exception cref="ResourceException">A component's metadata cannot be used.</exception>
     public LoadedResources(
-        SidecarRuntime runtime, ResourceSet declared, ConfigurationResource configuration, IReadOnlyList<LoadedComponent> components, LoadedResources? before)
+        SidecarRuntime runtime,
+        ResourceSet declared,
+        ConfigurationResource configuration,
+        IReadOnlyList<LoadedComponent> components,
+        LoadedResources? before)
     {
         var (options, metrics) = (runtime.Options, runtime.Metrics);
         (Declared, Configuration) = (declared, configuration);
@@ -54,7 +58,7 @@ internal sealed class LoadedResources
             kept => kept.ConfigurationStores, one => new(one, Outbound(one, ComponentKind.Configuration)));
         LockStores = Each<RedisLockStore, LockStoreComponent>(kept => kept.LockStores, one => new(one, options, Outbound(one, ComponentKind.Lock)));
 
-        bool IsKept(string name) => before is not null && before._instances.TryGetValue(name, out var instance) && ReferenceEquals(instance, _instances[name]);
+        bool IsKept(string name) => ReferenceEquals(before?._instances.GetValueOrDefault(name), _instances[name]);
 
         LoadedComponent Shown(LoadedComponent one) => runtime.Shared.BeforeCall is { } show ? one.Watched(options.AppId, show) : one;
 

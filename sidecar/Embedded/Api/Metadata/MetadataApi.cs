@@ -94,7 +94,8 @@ internal static class MetadataApi
             };
         }
 
-        metadata.EnabledFeatures.Add(DefaultFeatures.Except(loaded.Configuration.DisabledFeatures).Union(loaded.Configuration.EnabledFeatures).Order(StringComparer.Ordinal));
+        var features = DefaultFeatures.Except(loaded.Configuration.DisabledFeatures).Union(loaded.Configuration.EnabledFeatures);
+        metadata.EnabledFeatures.Add(features.Order(StringComparer.Ordinal));
         metadata.ExtendedMetadata.Add(runtime.ExtendedMetadata.ToDictionary());
         foreach (var component in loaded.Components.OrderBy(component => component.Name, StringComparer.Ordinal))
         {
