@@ -134,7 +134,7 @@ public sealed class ComparisonTests
         return got;
     }
 
-    /// <summary>Times do not count, nor the client's text of a cut connection, nor its name.</summary>
+    /// <summary>Times do not count, nor the client's text of a cut connection, nor its name, nor the words of a log.</summary>
     private static IEnumerable<Leaf> Leaves(JsonNode node, string name = "") => node switch
     {
         JsonObject fields => fields
