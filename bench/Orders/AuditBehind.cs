@@ -1,4 +1,5 @@
 using System.CommandLine;
+using DaprOrders.Audit;
 using DaprOrders.Bench.Measuring;
 
 namespace DaprOrders.Bench.Orders;

@@ -12,6 +12,7 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string? daprd)
     private const int BulkCallers = 4;
     private const int Items = 64;
     private const int Keys = 1024;
+    private const int MostUnderway = 512;
     private const string Store = "statestore";
     private const string Broker = "pubsub";
 
@@ -102,6 +103,7 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string? daprd)
                     if (!figures.TryGetValue(what, out var samples))
                         figures[what] = samples = new Samples();
                     samples.Add(await load.RateAsync(time, cancellationToken));
+                    Console.Error.WriteLine($"{measured?.Type} {what}{(isDaprd ? " (daprd)" : "")}: {Report.Figure(samples.Median)}/s");
                 }
             }
         }
@@ -138,6 +140,13 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string? daprd)
                 {
                     while (Stopwatch.GetElapsedTime(began) < time)
                     {
+                        // A closed loop also where what was sent arrives elsewhere.
+                        if (Arrived is not null && (Interlocked.Read(ref calls) * ItemsPerCall) - (Arrived() - arrivedBefore) > MostUnderway)
+                        {
+                            await Task.Delay(1, cancellationToken);
+                            continue;
+                        }
+
                         await Call(Interlocked.Increment(ref next), cancellationToken);
                         Interlocked.Increment(ref calls);
                     }

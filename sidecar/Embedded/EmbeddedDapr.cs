@@ -34,14 +34,30 @@ public sealed record EmbeddedDaprOptions
 /// </summary>
 public sealed class EmbeddedDapr : IAsyncDisposable
 {
+    /// <summary>How long requests and deliveries may go on with a component that was changed or removed, before it is closed.</summary>
+    private static readonly TimeSpan LastUse = TimeSpan.FromSeconds(10);
+
+    private readonly EmbeddedDaprOptions _options;
+    private readonly ILogger _logger;
     private readonly SharedParts _shared;
-    private readonly ResourceSet _resources;
+    private readonly ResourceWatch _watch;
     private readonly List<SidecarHost> _sidecars = [];
 
-    private EmbeddedDapr(SharedParts shared, ResourceSet resources)
+    /// <summary>Sidecars come, go and take changes one after the other.</summary>
+    private readonly SemaphoreSlim _changing = new(1, 1);
+    private readonly HashSet<ResourceError> _told = [];
+    private Task _closing = Task.CompletedTask;
+
+    private EmbeddedDapr(EmbeddedDaprOptions options)
     {
-        _shared = shared;
-        _resources = resources;
+        _options = options;
+        _logger = options.LoggerFactory.CreateLogger<EmbeddedDapr>();
+        var catalog = new ComponentCatalog(options.LoggerFactory, options.Time);
+        _shared = new SharedParts(catalog, new AppDirectory(), options.LoggerFactory, options.Time, options.JobsFile)
+        {
+            BeforeCall = options.BeforeCall,
+        };
+        _watch = new ResourceWatch(TakeChangesAsync, _logger);
     }
 
     public IReadOnlyList<SidecarHost> Sidecars => _sidecars;
@@ -49,25 +65,29 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     /// <summary>Every sidecar has reached and asked its application.</summary>
     public Task Ready => Task.WhenAll(_sidecars.Select(sidecar => sidecar.Ready));
 
+    /// <summary>
+    /// What is wrong with the files as they were changed while the sidecars run: these go on with what they had, and take the files when they
+    /// are mended. Null while nothing is.
+    /// </summary>
+    public ResourceException? Mistake { get; private set; }
+
     /// <summary>The (first) sidecar of an application.</summary>
     public SidecarHost this[string appId] =>
         _sidecars.Find(sidecar => sidecar.AppId == appId)
         ?? throw new ArgumentException($"No sidecar of '{appId}' runs here; there are {string.Join(", ", _sidecars.Select(s => s.AppId))}", nameof(appId));
 
-    /// <summary>Returns once the APIs of all sidecars answer; applications may come later (see <see cref="Ready"/>).</summary>
+    /// <summary>
+    /// Returns once the APIs of all sidecars answer; applications may come later (see <see cref="Ready"/>). Files that change later are followed,
+    /// unless a sidecar's Configuration disables the feature HotReload.
+    /// </summary>
     /// <exception cref="ResourceException">A mistake in a resource.</exception>
     /// <exception cref="IOException">A port is taken, or the file of the jobs.</exception>
     public static async Task<EmbeddedDapr> StartAsync(EmbeddedDaprOptions options, CancellationToken cancellationToken = default)
     {
-        var resources = ResourceLoader.Load(options.ResourcesPaths).With(ResourceLoader.Read(options.Resources ?? ""));
-        var logger = options.LoggerFactory.CreateLogger<EmbeddedDapr>();
-        foreach (var warning in resources.Warnings)
-            logger.LogWarning("{Warning}", warning);
-        var catalog = new ComponentCatalog(options.LoggerFactory, options.Time);
-        var parts = new SharedParts(catalog, new AppDirectory(), options.LoggerFactory, options.Time, options.JobsFile) { BeforeCall = options.BeforeCall };
-        var dapr = new EmbeddedDapr(parts, resources);
+        var dapr = new EmbeddedDapr(options);
         try
         {
+            dapr.TellNew(dapr.ReadShared().Warnings);
             dapr._shared.Jobs.Start();
             foreach (var app in options.Apps)
                 await dapr.AddAsync(app, cancellationToken);
@@ -84,29 +104,129 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     /// <summary>One more sidecar; it shares the components of those that run.</summary>
     public async Task<SidecarHost> AddAsync(SidecarOptions app, CancellationToken cancellationToken = default)
     {
-        var read = app with
+        await _changing.WaitAsync(cancellationToken);
+        try
         {
-            Resources = _resources.With(ResourceLoader.Load(app.ResourcesPaths)).With(app.Resources),
-            Configuration = app.ConfigPath is { } file ? ResourceLoader.LoadConfiguration(file) : app.Configuration,
-        };
-        var sidecar = await SidecarHost.StartAsync(read, _shared, cancellationToken);
-        _sidecars.Add(sidecar);
-        return sidecar;
+            _watch.Add([.. _options.ResourcesPaths, .. app.ResourcesPaths, .. app.ConfigPath is { } file ? [file] : Array.Empty<string>()]);
+            var (resources, configuration) = Read(app);
+            _told.UnionWith(resources.Warnings);
+            var sidecar = await SidecarHost.StartAsync(app, resources, configuration, _shared, cancellationToken);
+            _sidecars.Add(sidecar);
+            return sidecar;
+        }
+        finally
+        {
+            _changing.Release();
+        }
     }
 
-    /// <summary>Stops one sidecar and forgets it; components stay, for the others.</summary>
+    /// <summary>Stops one sidecar and forgets it; components stay, for the others, until files change.</summary>
     public async Task RemoveAsync(SidecarHost sidecar, CancellationToken cancellationToken = default)
     {
+        await _changing.WaitAsync(CancellationToken.None);
         _sidecars.Remove(sidecar);
+        _changing.Release();
         await sidecar.StopAsync(cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
     {
+        await _watch.DisposeAsync();
         await Task.WhenAll(_sidecars.Select(sidecar => sidecar.StopAsync(CancellationToken.None)));
         _sidecars.Clear();
+        await _closing;
         await _shared.Placement.DisposeAsync();
         await _shared.Jobs.DisposeAsync();
         await _shared.Components.DisposeAsync();
+        _changing.Dispose();
+    }
+
+    private ResourceSet ReadShared() => ResourceLoader.Load(_options.ResourcesPaths).With(ResourceLoader.Read(_options.Resources ?? ""));
+
+    private (ResourceSet Resources, ConfigurationResource Configuration) Read(SidecarOptions app) => (
+        ReadShared().With(ResourceLoader.Load(app.ResourcesPaths)).With(app.Resources),
+        app.ConfigPath is { } file ? ResourceLoader.LoadConfiguration(file) : app.Configuration);
+
+    private void TellNew(IEnumerable<ResourceError> warnings)
+    {
+        foreach (var warning in warnings.Where(_told.Add))
+            _logger.LogWarning("{Warning}", warning);
+    }
+
+    /// <returns>False where files could not be read just now.</returns>
+    private async Task<bool> TakeChangesAsync(CancellationToken cancellationToken)
+    {
+        await _changing.WaitAsync(cancellationToken);
+        try
+        {
+            var (mistakes, exchanges) = (new List<ResourceError>(), new List<(LoadedResources Before, Task Following)>());
+            var isRead = true;
+            var running = _sidecars.FindAll(sidecar => !sidecar.Stopped.IsCompleted);
+            foreach (var sidecar in running.Where(one => !one.Runtime.Loaded.Configuration.DisabledFeatures.Contains(ConfigurationResource.HotReload)))
+            {
+                try
+                {
+                    var (resources, configuration) = Read(sidecar.Runtime.Options);
+                    // It may be half written: what it declared is not taken away for that.
+                    ResourceException.ThrowIfAny(resources.Unreadable.Except(sidecar.Runtime.Loaded.Declared.Unreadable), strict: true);
+                    TellNew(resources.Warnings);
+                    if (await sidecar.TakeAsync(resources, configuration, cancellationToken) is { } exchange)
+                        exchanges.Add(exchange);
+                }
+                catch (ResourceException e)
+                {
+                    mistakes.AddRange(e.Errors);
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    _logger.LogInformation("Changed files of {AppId} cannot be taken yet: {Reason}", sidecar.AppId, e.Message);
+                    isRead = false;
+                }
+                catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+                {
+                    mistakes.Add(new(default, $"the sidecar of {sidecar.AppId} cannot take the changed files: {e.Message}"));
+                }
+            }
+
+            var inUse = running.SelectMany(sidecar => sidecar.Runtime.Loaded.Instances).ToHashSet();
+            _closing = CloseAsync(_closing, exchanges, await _shared.Components.TakeUnusedAsync(inUse));
+            Tell(mistakes);
+            return isRead;
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    private void Tell(List<ResourceError> mistakes)
+    {
+        var had = Mistake;
+        Mistake = mistakes.Count == 0 ? null : new ResourceException(ResourceException.InOrder(mistakes));
+        if (Mistake is not null)
+            _logger.LogError("Changed files cannot be used, and the sidecars go on with what they had:{NewLine}{Mistakes}", Environment.NewLine, Mistake.Message);
+        else if (had is not null)
+            _logger.LogInformation("The files are mended, and taken");
+    }
+
+    /// <summary>When nobody works with them any more, or the time for that is over.</summary>
+    /// <param name="earlier">Requests that began before an earlier exchange may use them, too.</param>
+    private async Task CloseAsync(Task earlier, IReadOnlyList<(LoadedResources Before, Task Following)> exchanges, IReadOnlyList<IAsyncDisposable> unused)
+    {
+        await earlier;
+        using var limit = new CancellationTokenSource(LastUse);
+        var uses = exchanges.SelectMany(exchange => new[] { exchange.Following, exchange.Before.LetRequestsEndAsync(limit.Token) });
+        await Task.WhenAll(uses).WaitAsync(limit.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        foreach (var instance in unused)
+        {
+            try
+            {
+                await instance.DisposeAsync();
+            }
+            catch (Exception e)
+            {
+                _logger.LogError(e, "A component that was changed or removed did not close cleanly");
+            }
+        }
     }
 }

@@ -1,6 +1,9 @@
 using System.Net;
 using System.Text;
+using EmbeddedSidecar.Api.State;
+using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Resources;
 using Grpc.AspNetCore.Server.Model;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -51,13 +54,13 @@ public sealed class SidecarHost : IAsyncDisposable
     /// <summary>Returns once both ports answer; the application may come later (see <see cref="Ready"/>).</summary>
     /// <exception cref="ResourceException">A mistake in a resource.</exception>
     /// <exception cref="IOException">A port is taken.</exception>
-    internal static async Task<SidecarHost> StartAsync(SidecarOptions options, SharedParts shared, CancellationToken cancellationToken)
+    internal static async Task<SidecarHost> StartAsync(
+        SidecarOptions options, ResourceSet resources, ConfigurationResource configuration, SharedParts shared, CancellationToken cancellationToken)
     {
-        var components = await shared.Components.LoadAsync(
-            options.Resources.Components, options.AppId, options.Namespace, options.Folder ?? Environment.CurrentDirectory, cancellationToken);
-        var runtime = new SidecarRuntime(options, shared, components);
-        await runtime.Subscriptions.RegisterAsync(cancellationToken);
-        await runtime.Outboxes.RegisterAsync(cancellationToken);
+        var declared = resources.For(options.AppId);
+        var components = await LoadAsync(options, shared, declared, cancellationToken);
+        var runtime = new SidecarRuntime(options, shared, declared, configuration, components);
+        await RegisterAsync(runtime, runtime.Loaded, cancellationToken);
         ListenOptions? http = null, grpc = null, metrics = null;
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(SidecarHost).Assembly.GetName().Name });
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
@@ -135,6 +138,33 @@ public sealed class SidecarHost : IAsyncDisposable
         return host;
     }
 
+    /// <summary>
+    /// Takes what the files now declare, while requests are served. Changed components and subscriptions are gone over to; a changed
+    /// Configuration, Resiliency or HTTPEndpoint is a start from anew, as daprd's, though the ports stay open.
+    /// </summary>
+    /// <returns>What was exchanged, and the end of going over to it; null where nothing changed.</returns>
+    /// <exception cref="ResourceException">A mistake in a resource; the sidecar goes on with what it had.</exception>
+    internal async Task<(LoadedResources Before, Task Following)?> TakeAsync(
+        ResourceSet resources, ConfigurationResource configuration, CancellationToken cancellationToken)
+    {
+        var before = Runtime.Loaded;
+        var declared = resources.For(AppId);
+        var startsAgain = !ResourceComparison.Same(before.Configuration, configuration)
+            || !ResourceComparison.Same(before.Declared.Resiliencies, declared.Resiliencies)
+            || !ResourceComparison.Same(before.Declared.HttpEndpoints, declared.HttpEndpoints);
+        if (!startsAgain && ResourceComparison.Same(before.Declared.Components, declared.Components)
+            && ResourceComparison.Same(before.Declared.Subscriptions, declared.Subscriptions))
+            return null;
+
+        var components = await LoadAsync(Runtime.Options, _shared, declared, cancellationToken);
+        var loaded = new LoadedResources(Runtime, declared, configuration, components, startsAgain ? null : before);
+        await RegisterAsync(Runtime, loaded, cancellationToken);
+        Runtime.Exchange(loaded);
+        Runtime.Logger.LogInformation(
+            "The files of {AppId} have changed, and its sidecar {What}", AppId, startsAgain ? "starts from anew" : "goes over to what they declare now");
+        return (before, startsAgain ? _lifecycle.StartAgainAsync() : _lifecycle.FollowChangeAsync());
+    }
+
     /// <summary>Stops taking work from brokers, timers and reminders and lets what runs end; the APIs still answer, for an application that is ending.</summary>
     public Task StopTakingWorkAsync(CancellationToken cancellationToken)
     {
@@ -153,6 +183,16 @@ public sealed class SidecarHost : IAsyncDisposable
     }
 
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+
+    private static Task<IReadOnlyList<LoadedComponent>> LoadAsync(
+        SidecarOptions options, SharedParts shared, ResourceSet resources, CancellationToken cancellationToken) => shared.Components.LoadAsync(
+        resources.Components, options.AppId, options.Namespace, options.Folder ?? Environment.CurrentDirectory, cancellationToken);
+
+    private static async Task RegisterAsync(SidecarRuntime runtime, LoadedResources loaded, CancellationToken cancellationToken)
+    {
+        await runtime.Subscriptions.RegisterAsync(loaded, cancellationToken);
+        await OutboxRelay.RegisterAsync(loaded, cancellationToken);
+    }
 
     private async Task StopOnRequestAsync()
     {

@@ -45,7 +45,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
 
         runFile = WithBroker(runFile, options, isOwn);
         var resources = new Dictionary<string, ResourceSet>(StringComparer.Ordinal);
-        var configurations = new Dictionary<string, ConfigurationResource>(StringComparer.Ordinal);
+        var configurations = new HashSet<string>(StringComparer.Ordinal);
         var sidecars = new List<SidecarOptions>();
         foreach (var app in runFile.Apps)
         {
@@ -55,12 +55,12 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
             var key = string.Join('\n', app.ResourcesPaths);
             if (!resources.TryGetValue(key, out var set))
                 resources[key] = set = ResourceLoader.Load(app.ResourcesPaths, errors);
-            if (app.ConfigFilePath is { } file && !configurations.ContainsKey(file))
-                configurations[file] = ResourceLoader.LoadConfiguration(file, errors);
+            if (app.ConfigFilePath is { } file && configurations.Add(file))
+                ResourceLoader.LoadConfiguration(file, errors);
 
             errors.AddRange(set.Components.Where(c => c.Scopes.Include(app.AppId)).SelectMany(ComponentTypes.Check));
             errors.AddRange(ResourceChecks.CheckSubscriptions(set, app.AppId));
-            sidecars.Add(OptionsOf(app, set, app.ConfigFilePath is null ? ConfigurationResource.Default : configurations[app.ConfigFilePath]));
+            sidecars.Add(OptionsOf(app));
         }
 
         ResourceException.ThrowIfAny(errors, options.Strict);
@@ -105,7 +105,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         };
     }
 
-    private static SidecarOptions OptionsOf(RunApp app, ResourceSet resources, ConfigurationResource configuration) => new()
+    private static SidecarOptions OptionsOf(RunApp app) => new()
     {
         AppId = app.AppId,
         AppPort = app.AppPort,
@@ -116,8 +116,8 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,
         Namespace = Environment.GetEnvironmentVariable("NAMESPACE") is { Length: > 0 } name ? name : "default",
         Folder = app.AppDirPath,
-        Resources = resources,
-        Configuration = configuration,
+        ResourcesPaths = app.ResourcesPaths,
+        ConfigPath = app.ConfigFilePath,
         // As with the CLI, tokens come from the environment that starts the run, not from env of the run file, which is the app's alone.
         ApiToken = Environment.GetEnvironmentVariable("DAPR_API_TOKEN") is { Length: > 0 } apiToken ? apiToken : null,
         AppApiToken = Environment.GetEnvironmentVariable("APP_API_TOKEN") is { Length: > 0 } appToken ? appToken : null,

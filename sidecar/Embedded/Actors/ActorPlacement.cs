@@ -74,6 +74,13 @@ internal sealed class ActorPlacement(TimeProvider time, ILogger logger) : IAsync
         return reminders;
     }
 
+    /// <summary>Those that are kept in this store fire no more, until somebody starts them again from another one.</summary>
+    public async Task ForgetRemindersAsync(string appId, IStateStore? store)
+    {
+        if (_reminders.TryGetValue(appId, out var reminders) && reminders.Value.IsKeptIn(store) && _reminders.TryRemove(new(appId, reminders)))
+            await reminders.Value.DisposeAsync();
+    }
+
     public async ValueTask DisposeAsync()
     {
         foreach (var reminders in _reminders.Values)

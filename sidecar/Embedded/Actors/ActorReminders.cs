@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Hosting;
 
 namespace EmbeddedSidecar.Actors;
@@ -61,6 +62,8 @@ internal sealed class ActorReminders(
             _loading.Release();
         }
     }
+
+    public bool IsKeptIn(IStateStore? other) => ReferenceEquals(store?.Store, other);
 
     public Reminder? Find(ReminderKey key) => _reminders.TryGetValue(key, out var scheduled) ? scheduled.Reminder : null;
 

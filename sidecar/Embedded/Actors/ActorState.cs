@@ -14,10 +14,9 @@ internal sealed record ActorStateOperation(
 /// <summary>The state of the actors of one application, in the store marked actorStateStore (dapr pkg/actors/state).</summary>
 internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> isActive)
 {
-    private readonly StateStoreComponent? _store = runtime.StateStores.Values.FirstOrDefault(store => store.IsActorStore);
-    private readonly bool _ttlEnabled = runtime.Options.Configuration.EnabledFeatures.Contains("ActorStateTTL");
+    private bool IsTtlEnabled => runtime.Loaded.Configuration.EnabledFeatures.Contains("ActorStateTTL");
 
-    private StateStoreComponent Store => _store ?? throw new ApiException(
+    private StateStoreComponent Store => runtime.Loaded.ActorStore ?? throw new ApiException(
         500,
         StatusCode.Internal,
         "ERR_ACTOR_RUNTIME_NOT_FOUND",
@@ -86,7 +85,7 @@ internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> is
     {
         if (!metadata.TryGetValue("ttlInSeconds", out var text))
             return null;
-        if (!_ttlEnabled)
+        if (!IsTtlEnabled)
             throw Refused("ttlInSeconds is not supported without the \"ActorStateTTL\" feature enabled");
         return int.TryParse(text, out var seconds)
             ? seconds

@@ -18,6 +18,8 @@ internal sealed class ReminderStore
     private readonly string _prefix;
     private readonly Shard[] _shards;
 
+    public IStateStore Store => _store;
+
     public ReminderStore(IStateStore store, string appId)
     {
         _store = store;

@@ -1,4 +1,5 @@
 using Dapr.Client.Autogen.Grpc.v1;
+using EmbeddedSidecar.Api.State;
 using EmbeddedSidecar.Hosting;
 
 namespace EmbeddedSidecar.Actors;
@@ -8,6 +9,7 @@ internal sealed class SidecarActors : ISidecarPart
 {
     private readonly SidecarRuntime _runtime;
     private readonly ActorPlacement _placement;
+    private StateStoreComponent? _store;
 
     internal SidecarActors(SidecarRuntime runtime, ActorPlacement placement)
     {
@@ -34,8 +36,8 @@ internal sealed class SidecarActors : ISidecarPart
             || ActorSettings.Read(configuration, Tell) is not { Count: > 0 } types)
             return;
 
-        var store = _runtime.StateStores.Values.FirstOrDefault(each => each.IsActorStore);
-        if (store is null)
+        _store = _runtime.Loaded.ActorStore;
+        if (_store is null)
         {
             _runtime.Logger.LogWarning(
                 "{AppId} hosts actors, but no state store has actorStateStore \"true\": actor state is refused, and reminders are forgotten when the process ends",
@@ -44,9 +46,19 @@ internal sealed class SidecarActors : ISidecarPart
         Host = new ActorHost(
             _runtime.Options.AppId, _runtime.Options.Namespace, types, app.Address, app.SendAsync, _runtime.Resiliency.ForActorTurn, _runtime.Time, _runtime.Logger);
         Timers = new ActorTimers(_placement.InvokeAsync, _runtime.Time, _runtime.Logger);
-        Reminders = await _placement.StartRemindersAsync(_runtime.Options.AppId, store?.Store, cancellationToken);
+        Reminders = await _placement.StartRemindersAsync(_runtime.Options.AppId, _store?.Store, cancellationToken);
         _placement.Join(Host);
         _runtime.Logger.LogInformation("{AppId} hosts the actor types {ActorTypes}", _runtime.Options.AppId, types.Keys);
+    }
+
+    /// <summary>Actors and reminders go over to another store only from a standstill.</summary>
+    public async Task FollowAsync(CancellationToken cancellationToken)
+    {
+        if (Host is null || ReferenceEquals(_store, _runtime.Loaded.ActorStore))
+            return;
+        await StopAsync(cancellationToken);
+        await _placement.ForgetRemindersAsync(_runtime.Options.AppId, _store?.Store);
+        await StartAsync(cancellationToken);
     }
 
     private void Tell(string mistake) =>

@@ -6,7 +6,7 @@ namespace EmbeddedSidecar.Components;
 
 /// <summary>
 /// The component instances of the process. The same resource with the same metadata is one instance, whichever sidecar asks for it, so an
-/// in-memory broker or store spans applications. Instances live until the catalog is disposed.
+/// in-memory broker or store spans applications. Instances live until <see cref="TakeUnusedAsync"/> finds them without a user, or the catalog is disposed.
 /// </summary>
 internal sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvider time) : IAsyncDisposable
 {
@@ -53,6 +53,23 @@ internal sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvide
         }
 
         return loaded;
+    }
+
+    /// <summary>Those that are not in use: from now on the caller's to close, and made anew when somebody asks for the like.</summary>
+    public async Task<IReadOnlyList<IAsyncDisposable>> TakeUnusedAsync(IReadOnlySet<IAsyncDisposable> inUse)
+    {
+        await _creating.WaitAsync();
+        try
+        {
+            var unused = _instances.Where(one => !inUse.Contains(one.Value)).ToList();
+            foreach (var (identity, _) in unused)
+                _instances.Remove(identity);
+            return [.. unused.Select(one => one.Value)];
+        }
+        finally
+        {
+            _creating.Release();
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -127,9 +144,10 @@ internal sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvide
         }
     }
 
+    /// <summary>The file counts, not the line: what is written above a component does not change it.</summary>
     private static string Identity(ComponentResource resource, ComponentMetadata metadata)
     {
-        var identity = new StringBuilder().AppendJoin('\n', resource.Name, resource.Type, resource.Version, resource.Location.ToString());
+        var identity = new StringBuilder().AppendJoin('\n', resource.Name, resource.Type, resource.Version, resource.Location.File);
         foreach (var value in metadata.Values.OrderBy(value => value.Name, StringComparer.OrdinalIgnoreCase))
             identity.Append('\n').Append(value.Name).Append('=').Append(value.Value);
 

@@ -11,14 +11,24 @@ namespace EmbeddedSidecar.Hosting;
 internal sealed class AppLifecycle(SidecarRuntime runtime)
 {
     private readonly CancellationTokenSource _stopping = new();
+
+    /// <summary>Parts start, stop and follow one after the other.</summary>
+    private readonly SemaphoreSlim _changing = new(1, 1);
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _following = Task.CompletedTask;
+
+    /// <summary>Outlives its source.</summary>
+    private CancellationToken _stoppingToken;
     private bool _partsStarted;
 
     /// <summary>The application was asked all there is to ask, and the parts work; fails when one of them cannot start.</summary>
     public Task Ready => _ready.Task;
 
-    public void Start() => _following = FollowAsync(_stopping.Token);
+    public void Start()
+    {
+        _stoppingToken = _stopping.Token;
+        _following = FollowAsync(_stoppingToken);
+    }
 
     /// <summary>Called once.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
@@ -26,8 +36,74 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
         await _stopping.CancelAsync();
         await _following;
         _ready.TrySetCanceled(_stopping.Token);
-        await StopPartsAsync(cancellationToken);
+        // Whatever changes meanwhile was cancelled, and lets go.
+        await UnderLockAsync(_ => StopPartsAsync(cancellationToken), CancellationToken.None);
         _stopping.Dispose();
+    }
+
+    /// <summary>Takes the parts that are at work over to what is loaded now.</summary>
+    public Task FollowChangeAsync() => ChangeAsync(
+        async cancellationToken =>
+        {
+            foreach (var part in _partsStarted ? runtime.Parts : [])
+            {
+                try
+                {
+                    await part.FollowAsync(cancellationToken);
+                }
+                catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+                {
+                    runtime.Logger.LogError(e, "{Part} of {AppId} cannot go over to the changed files: {Reason}", part.GetType().Name, runtime.Options.AppId, e.Message);
+                }
+            }
+
+            await runtime.Streams.FollowAsync(cancellationToken);
+            await runtime.ConfigurationSubscriptions.FollowAsync(cancellationToken);
+        });
+
+    /// <summary>As daprd at a SIGHUP: the application is asked everything again. What is done for it stops until then; the APIs answer.</summary>
+    public Task StartAgainAsync() => ChangeAsync(
+        async cancellationToken =>
+        {
+            await StopPartsAsync(cancellationToken);
+            runtime.ForgetApp();
+            await runtime.Streams.FollowAsync(cancellationToken);
+            await runtime.ConfigurationSubscriptions.FollowAsync(cancellationToken);
+            // One that is probed becomes healthy by its next probe, and the first start asks by itself.
+            if (!_ready.Task.IsCompleted || runtime.Options.AppHealthCheck is not null)
+                return;
+            if (runtime.App is { } app)
+                await app.WaitForPortAsync(cancellationToken);
+            await StartPartsAsync(cancellationToken);
+        });
+
+    private async Task ChangeAsync(Func<CancellationToken, Task> change)
+    {
+        try
+        {
+            await UnderLockAsync(change, _stoppingToken);
+        }
+        catch (OperationCanceledException) when (_stoppingToken.IsCancellationRequested)
+        {
+            // The sidecar ends.
+        }
+        catch (Exception e)
+        {
+            runtime.Logger.LogError(e, "The sidecar of {AppId} cannot start again with its changed files: {Reason}", runtime.Options.AppId, e.Message);
+        }
+    }
+
+    private async Task UnderLockAsync(Func<CancellationToken, Task> change, CancellationToken cancellationToken)
+    {
+        await _changing.WaitAsync(cancellationToken);
+        try
+        {
+            await change(cancellationToken);
+        }
+        finally
+        {
+            _changing.Release();
+        }
     }
 
     private async Task FollowAsync(CancellationToken cancellationToken)
@@ -75,7 +151,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
             {
                 runtime.Logger.LogWarning("{AppId} failed {Failures} health checks: no more deliveries until it is healthy", runtime.Options.AppId, failures);
                 app.IsHealthy = false;
-                await StopPartsAsync(cancellationToken);
+                await UnderLockAsync(StopPartsAsync, cancellationToken);
             }
 
             // From the end of one probe, and of the work that it led to: a slow start must not count as probes.
@@ -117,11 +193,13 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
         {
             runtime.Logger.LogError(e, "The work for {AppId} cannot go on, and is tried again: {Reason}", runtime.Options.AppId, e.Message);
             app.IsHealthy = false;
-            await StopPartsAsync(cancellationToken);
+            await UnderLockAsync(StopPartsAsync, cancellationToken);
         }
     }
 
-    private async Task BecomeHealthyAsync(CancellationToken cancellationToken)
+    private Task BecomeHealthyAsync(CancellationToken cancellationToken) => UnderLockAsync(StartPartsAsync, cancellationToken);
+
+    private async Task StartPartsAsync(CancellationToken cancellationToken)
     {
         if (runtime.App is { } app)
         {

@@ -11,6 +11,9 @@ internal interface ISidecarPart
     /// <summary>Returns once the part is at work. <see cref="SidecarRuntime.AppConfiguration"/> is known by then.</summary>
     Task StartAsync(CancellationToken cancellationToken);
 
+    /// <summary><see cref="SidecarRuntime.Loaded"/> is another one, and the part at work: it goes over to what changed.</summary>
+    Task FollowAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     /// <summary>Lets running work end, as far as the token allows. Is also called for a part that never started.</summary>
     Task StopAsync(CancellationToken cancellationToken);
 

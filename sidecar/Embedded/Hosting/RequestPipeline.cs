@@ -48,12 +48,14 @@ internal static class RequestPipeline
 
     private static async Task GuardAndCountHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, CrossOrigin? crossOrigin)
     {
+        var loaded = runtime.Enter();
         try
         {
             await GuardHttpAsync(context, next, runtime, crossOrigin);
         }
         finally
         {
+            loaded.Leave();
             runtime.Metrics.HttpServed(context);
         }
     }
@@ -100,10 +102,10 @@ internal static class RequestPipeline
     /// <summary>What is no route, or none that is allowed, may still name an application.</summary>
     private static Task CallRouteAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, RequestDelegate invocation)
     {
-        if (context.GetEndpoint() is RouteEndpoint route && !IsMethod(route) && IsSpelledSo(route, context.Request.Path) && runtime.ApiAccess.Allows(route))
+        if (context.GetEndpoint() is RouteEndpoint route && !IsMethod(route) && IsSpelledSo(route, context.Request.Path) && runtime.Loaded.ApiAccess.Allows(route))
             return next(context);
 
-        return runtime.ApiAccess.AllowsInvocation
+        return runtime.Loaded.ApiAccess.AllowsInvocation
             ? invocation(context)
             : PlainTextAsync(context, StatusCodes.Status404NotFound, "404 page not found\n");
     }
@@ -133,9 +135,22 @@ internal static class RequestPipeline
             return GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unauthenticated, "Unauthorized", 401, problem);
         }
 
-        return runtime.ApiAccess.AllowsGrpc(context.Request.Path)
-            ? next(context)
+        return runtime.Loaded.ApiAccess.AllowsGrpc(context.Request.Path)
+            ? CountGrpcAsync(context, next, runtime)
             : GrpcRefusal.WriteAsync(context, Grpc.Core.StatusCode.Unimplemented, "Not Implemented", 501, "requested endpoint is not available");
+    }
+
+    private static async Task CountGrpcAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime)
+    {
+        var loaded = runtime.Enter();
+        try
+        {
+            await next(context);
+        }
+        finally
+        {
+            loaded.Leave();
+        }
     }
 
     private static Task CallMethodAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime) =>

@@ -17,14 +17,18 @@ internal static class ConfigurationReader
         spec?.Skip(WithoutEffect);
         var api = spec?.Map("api");
         var secrets = spec?.Map("secrets");
+        var features = ReadFeatures(spec);
         var configuration = new ConfigurationResource(
             name,
             ReadApis(api, "allowed"),
             ReadApis(api, "denied"),
-            ReadFeatures(spec),
+            [.. features.Where(feature => feature.Enabled).Select(feature => feature.Name)],
             ReadSecretScopes(secrets),
             ReadTracing(spec),
-            document.Location);
+            document.Location)
+        {
+            DisabledFeatures = [.. features.Where(feature => !feature.Enabled).Select(feature => feature.Name)],
+        };
         foreach (var section in Unsupported.Where(s => spec?.Has(s) == true))
             spec!.Warning("has no effect in the embedded sidecar", section);
         api?.EndOfFields();
@@ -41,9 +45,8 @@ internal static class ConfigurationReader
         return rule;
     });
 
-    private static List<string> ReadFeatures(YamlMap? spec) =>
-        [.. Read(spec, "features", map => (Name: map.RequiredText("name", "the name of a feature"), Enabled: map.Flag("enabled") ?? false))
-            .Where(f => f.Enabled).Select(f => f.Name)];
+    private static List<(string Name, bool Enabled)> ReadFeatures(YamlMap? spec) =>
+        Read(spec, "features", map => (map.RequiredText("name", "the name of a feature"), map.Flag("enabled") ?? false));
 
     private static List<SecretScope> ReadSecretScopes(YamlMap? secrets) => Read(secrets, "scopes", map => new SecretScope(
         map.RequiredText("storeName", "the name of a secret store component"),

@@ -27,9 +27,14 @@ internal static partial class ResourceLoader
         var errors = new List<ResourceError>();
         var found = new Found();
         ReadText(nameof(EmbeddedDaprOptions.Resources), yaml, found, errors);
+        errors.AddRange(found.Unreadable);
         ResourceChecks.Check(found, errors);
         ResourceException.ThrowIfAny(errors);
-        return new(found.Components, found.Subscriptions, found.Resiliencies, found.HttpEndpoints) { Warnings = ResourceException.InOrder(errors) };
+        return new(found.Components, found.Subscriptions, found.Resiliencies, found.HttpEndpoints)
+        {
+            Warnings = ResourceException.InOrder(errors),
+            Unreadable = found.Unreadable,
+        };
     }
 
     /// <summary>The first Configuration of a file, with <c>${NAME}</c> and <c>$NAME</c> replaced from the environment.</summary>
@@ -54,14 +59,17 @@ internal static partial class ResourceLoader
                 continue;
             }
 
-            var files = Directory.EnumerateFiles(folder).Where(f => Path.GetExtension(f).ToUpperInvariant() is ".YAML" or ".YML");
+            var files = Directory.EnumerateFiles(folder).Where(IsRead);
             foreach (var file in files.Order(StringComparer.Ordinal))
                 ReadText(file, File.ReadAllText(file), found, errors);
         }
 
+        errors.AddRange(found.Unreadable);
         ResourceChecks.Check(found, errors);
-        return new(found.Components, found.Subscriptions, found.Resiliencies, found.HttpEndpoints);
+        return new(found.Components, found.Subscriptions, found.Resiliencies, found.HttpEndpoints) { Unreadable = found.Unreadable };
     }
+
+    internal static bool IsRead(string file) => Path.GetExtension(file).ToUpperInvariant() is ".YAML" or ".YML";
 
     internal static ConfigurationResource LoadConfiguration(string file, List<ResourceError> errors)
     {
@@ -98,7 +106,7 @@ internal static partial class ResourceLoader
     {
         var malformed = new List<ResourceError>();
         var documents = YamlMap.DocumentsOneByOne(file, text, malformed);
-        errors.AddRange(malformed.Select(e => e with { Message = $"{e.Message}; Dapr passes over this document", IsWarning = true }));
+        found.Unreadable.AddRange(malformed.Select(e => e with { Message = $"{e.Message}; Dapr passes over this document", IsWarning = true }));
         for (var i = 0; i < documents.Count; i++)
             ReadDocument(documents[i], isFirst: i == 0, found, errors);
     }
@@ -137,7 +145,7 @@ internal static partial class ResourceLoader
         var findings = document.Findings;
         if (findings.IsUnreadable)
         {
-            errors.AddRange(findings.AsLoss($"Dapr cannot read this, and leaves the {kind} out"));
+            found.Unreadable.AddRange(findings.AsLoss($"Dapr cannot read this, and leaves the {kind} out"));
         }
         else if (kind == "Resiliency" && findings.HasErrors)
         {
@@ -193,5 +201,7 @@ internal static partial class ResourceLoader
         public List<HttpEndpointResource> HttpEndpoints { get; } = [];
 
         public List<PolicyReference> PolicyReferences { get; } = [];
+
+        public List<ResourceError> Unreadable { get; } = [];
     }
 }

@@ -19,6 +19,18 @@ internal sealed record ResourceSet(
     /// <summary>What Dapr passes over or does without in these files.</summary>
     public IReadOnlyList<ResourceError> Warnings { get; init; } = [];
 
+    /// <summary>What Dapr passes over because it cannot be read; told among the warnings, too.</summary>
+    public IReadOnlyList<ResourceError> Unreadable { get; init; } = [];
+
+    /// <summary>What is in the scope of an application.</summary>
+    public ResourceSet For(string appId) => this with
+    {
+        Components = [.. Components.Where(one => one.Scopes.Include(appId))],
+        Subscriptions = [.. Subscriptions.Where(one => one.Scopes.Include(appId))],
+        Resiliencies = [.. Resiliencies.Where(one => one.Scopes.Include(appId))],
+        HttpEndpoints = [.. HttpEndpoints.Where(one => one.Scopes.Include(appId))],
+    };
+
     public ResourceSet With(ResourceSet more) => new(
         [.. Components, .. more.Components],
         [.. Subscriptions, .. more.Subscriptions],
@@ -26,6 +38,7 @@ internal sealed record ResourceSet(
         [.. HttpEndpoints, .. more.HttpEndpoints])
     {
         Warnings = [.. Warnings, .. more.Warnings],
+        Unreadable = [.. Unreadable, .. more.Unreadable],
     };
 }
 
@@ -127,6 +140,12 @@ internal sealed record ConfigurationResource(
     TracingSettings Tracing,
     SourceLocation Location)
 {
+    /// <summary>The feature by which changes of files are followed; on, unless it is disabled.</summary>
+    public const string HotReload = "HotReload";
+
+    /// <summary>For those that are on by themselves.</summary>
+    public IReadOnlyList<string> DisabledFeatures { get; init; } = [];
+
     public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(1, null), default);
 
     /// <summary>What Dapr passes over in its file, and what Dapr would act on and this sidecar does not.</summary>

@@ -1,3 +1,4 @@
+using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.Resources;
 using DaprOrders.Tests.Servers;

@@ -93,7 +93,7 @@ public sealed class CaseTests : IAsyncDisposable
 
         await StartReadyAsync();
 
-        Assert.Equal("s", Assert.Single(_system!.Dapr["a"].Runtime.Components).Name);
+        Assert.Equal("s", Assert.Single(_system!.Dapr["a"].Runtime.Loaded.Components).Name);
         var told = _workspace.Plan().Warnings.Select(warning => warning.ToString()).ToList();
         Assert.Equal(warnings.Length, told.Count);
         Assert.All(warnings.Zip(told), pair => Assert.Contains(pair.First, pair.Second, StringComparison.Ordinal));

@@ -41,6 +41,24 @@ public sealed class RunningSystemTests : IDisposable
     }
 
     [Fact]
+    public async Task Files_that_the_run_file_names_are_followed_and_a_mistake_in_them_is_on_the_console()
+    {
+        _workspace.WithApps($"- {{appID: shop, appDirPath: one, appPort: {FreePort.Next()}, command: [{Workspace.TinyApp}, listen]}}\n");
+        var (system, record) = await _workspace.StartAsync();
+        await using var ending = system;
+        using var closing = record;
+        await system.Ready.WaitAsync(TestContext.Current.CancellationToken);
+        const string Other = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: other}\nspec:\n  version: v1\n  type: ";
+
+        _workspace.Write("components/other.yaml", Other + "state.nosuch\n");
+        await Eventually.HoldsAsync(() => _workspace.Shown.Contains("other.yaml:", StringComparison.Ordinal), "the mistake is told");
+        Assert.Contains("state.nosuch", _workspace.Shown, StringComparison.Ordinal);
+
+        _workspace.Write("components/other.yaml", Other + "state.in-memory\n");
+        await Eventually.HoldsAsync(() => system.Dapr["shop"].Runtime.Loaded.StateStores.ContainsKey("other"), "the component is there");
+    }
+
+    [Fact]
     public async Task An_app_that_is_killed_is_started_again_with_its_last_lines_told_and_its_output_in_its_log()
     {
         _workspace.WithApps($"- {{appDirPath: one, appPort: {FreePort.Next()}, command: [{Workspace.TinyApp}, say=the-last-line, listen]}}\n");

@@ -15,6 +15,8 @@ public sealed class SqlitePubSubPlaysRecordings
     [InlineData("pubsub-publish-errors")]
     [InlineData("pubsub-raw")]
     [InlineData("pubsub-ttl")]
+    [InlineData("early-programmatic")]
+    [InlineData("early-declarative")]
     [InlineData("pubsub-scopes")]
     [InlineData("pubsub-two-apps")]
     [InlineData("pubsub-retry-dead-letter")]

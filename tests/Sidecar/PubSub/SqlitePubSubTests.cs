@@ -37,19 +37,56 @@ public sealed class SqlitePubSubTests : IDisposable
     }
 
     [Fact]
-    public async Task A_consumer_gets_what_is_published_after_it_was_first_registered_and_nothing_from_before()
+    public async Task The_first_consumer_of_a_topic_gets_what_was_published_before_it_and_a_later_one_what_comes_after_its_own_start()
     {
         await using var broker = Open();
         var (early, late) = (new CollectingHandler(), new CollectingHandler());
         await Publish(broker, 1, 2);
         await using var first = await broker.SubscribeAsync(Subscription("early"), early.Handle, Cancellation);
         await Publish(broker, 3, 4);
-        await early.WaitFor(2);
+        await early.WaitFor(4);
         await using var second = await broker.SubscribeAsync(Subscription("late"), late.Handle, Cancellation);
         await Publish(broker, 5, 5);
 
-        Assert.Equal(["3", "4", "5"], (await early.WaitFor(3)).Order());
+        Assert.Equal(["1", "2", "3", "4", "5"], (await early.WaitFor(5)).Order());
         Assert.Equal(["5"], await late.WaitFor(1));
+    }
+
+    [Fact]
+    public async Task What_nobody_has_subscribed_to_waits_over_a_restart_and_of_too_much_of_it_the_latest_stays()
+    {
+        const int TooMany = 101_000;
+        var time = new FakeTimeProvider();
+        await using (var broker = Open(time: time))
+        {
+            await Publish(broker, 1, TooMany);
+            time.Advance(TimeSpan.FromSeconds(2));
+            await Publish(broker, TooMany + 1, TooMany + 1);
+        }
+
+        await using var reopened = Open();
+        var handler = new CollectingHandler();
+        await using var first = await reopened.SubscribeAsync(Subscription("first"), handler.Handle, Cancellation);
+
+        var came = (await handler.WaitFor(100_000)).Select(int.Parse).ToHashSet();
+        Assert.Equal(100_000, came.Count);
+        Assert.Contains(TooMany + 1, came);
+        Assert.DoesNotContain(1, came);
+    }
+
+    [Fact]
+    public async Task Topics_without_a_subscriber_are_not_kept_without_bound()
+    {
+        await using var broker = Open();
+        for (var topic = 0; topic <= 1_000; topic++)
+            await Publish(broker, 1, 1, $"invented-{topic}");
+        var (kept, tooMany) = (new CollectingHandler(), new CollectingHandler());
+        await using var first = await broker.SubscribeAsync(new("invented-999", "app", new Dictionary<string, string>()), kept.Handle, Cancellation);
+        await using var second = await broker.SubscribeAsync(new("invented-1000", "app", new Dictionary<string, string>()), tooMany.Handle, Cancellation);
+        await Publish(broker, 2, 2, "invented-1000");
+
+        Assert.Equal(["1"], await kept.WaitFor(1));
+        Assert.Equal(["2"], await tooMany.WaitFor(1));
     }
 
     [Fact]

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using EmbeddedSidecar.Resources;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
@@ -63,8 +62,8 @@ public sealed class EmbeddedRuntime(Recording recording, string directory, IRead
             AppId = Script(app).AppId,
             AppPort = appPorts[app],
             AppProtocol = recording.WithGrpcApps ? AppProtocol.Grpc : AppProtocol.Http,
-            Resources = ResourceLoader.Load([Path.Combine(directory, "resources")]),
-            Configuration = File.Exists(configuration) ? ResourceLoader.LoadConfiguration(configuration) : ConfigurationResource.Default,
+            ResourcesPaths = [Path.Combine(directory, "resources")],
+            ConfigPath = File.Exists(configuration) ? configuration : null,
             ApiToken = environment.GetValueOrDefault("DAPR_API_TOKEN"),
             AppApiToken = environment.GetValueOrDefault("APP_API_TOKEN"),
             PlacementEnabled = recording.WithActors,

@@ -212,11 +212,17 @@ public sealed partial class Player : IAsyncDisposable
         if (step["exit"] is { } exit)
             return new JsonObject { ["exit"] = await HasEndedAsync(app, (double?)exit["within"] ?? 0, cancel) };
         if (step["try"] is { } tried)
-            return await TryAsync((string)tried!, step["write"]!.AsObject(), cancel);
+            return await TryAsync((string)tried!, step["write"]?.AsObject() ?? [], cancel);
         if (step["calls"] is { } calls)
             return await CallsAsync(calls.AsObject(), recorded, cancel);
         if (step["sleep"] is { } seconds)
             await Task.Delay(TimeSpan.FromSeconds((double)seconds), cancel);
+        else if (step["write"] is { } written)
+            Write(written.AsObject());
+        else if (step["remove"] is { } removed)
+            Remove(removed.AsArray().Select(name => (string)name!));
+        else if (step["log"] is not null)
+            return []; // Of a sidecar's log only what it leads to is played.
         else if (step["close"] is { } closed)
             await _streams.CloseAsync((string)closed!);
         else if (step["restart"] is { } restarted)
@@ -418,11 +424,9 @@ public sealed partial class Player : IAsyncDisposable
     private async Task<JsonObject> TryAsync(string app, JsonObject files, CancellationToken cancel)
     {
         await _runtime.StopAsync(app, cancel);
-        foreach (var name in _tried)
-            File.Delete(PathOf(name));
+        Remove(_tried);
         _tried = [.. files.Select(file => file.Key)];
-        foreach (var (name, lines) in files)
-            File.WriteAllText(PathOf(name), Lines(lines!));
+        Write(files);
         try
         {
             await StartSidecarAsync(app, cancel);
@@ -432,9 +436,21 @@ public sealed partial class Player : IAsyncDisposable
         {
             return new JsonObject { ["status"] = "exit 1" };
         }
-
-        string PathOf(string name) => name == "config.yaml" ? Path.Combine(_directory, name) : Path.Combine(_directory, "resources", name);
     }
+
+    private void Write(JsonObject files)
+    {
+        foreach (var (name, lines) in files)
+            File.WriteAllText(PathOf(name), Lines(lines!));
+    }
+
+    private void Remove(IEnumerable<string> files)
+    {
+        foreach (var name in files)
+            File.Delete(PathOf(name));
+    }
+
+    private string PathOf(string file) => file == "config.yaml" ? Path.Combine(_directory, file) : Path.Combine(_directory, "resources", file);
 
     /// <summary>{{name}} in any text of a step or a file is a saved value, the port of an app, or the folder of this play.</summary>
     private JsonNode Filled(JsonNode node) => node switch
@@ -470,7 +486,9 @@ public sealed partial class Player : IAsyncDisposable
                 File.WriteAllText(Path.Combine(folder, name), Filled(WithOurServers(text)));
         }
         if (_recording.Content["config"] is { } config)
-            File.WriteAllText(Path.Combine(_directory, "config.yaml"), Filled(Lines(config)));
+            File.WriteAllText(PathOf("config.yaml"), Filled(Lines(config)));
+        else if (_recording.Steps.Any(step => step["write"]?["config.yaml"] is not null && step["try"] is null))
+            File.WriteAllText(PathOf("config.yaml"), "kind: Configuration\napiVersion: dapr.io/v1alpha1\n");
         foreach (var app in _recording.Apps.Where(app => app.Configuration is not null))
             File.WriteAllText(Path.Combine(_directory, $"config-{app.Id}.yaml"), Filled(Lines(app.Configuration!)));
     }

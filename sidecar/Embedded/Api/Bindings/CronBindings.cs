@@ -19,38 +19,55 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
 {
     private static readonly TimeSpan PatienceOfProbe = TimeSpan.FromSeconds(3);
 
-    private readonly List<Task> _running = [];
-    private CancellationTokenSource _stopping = new();
+    private readonly List<Binding> _known = [];
     private CancellationTokenSource _givingUp = new();
+
+    /// <summary>One that the application does not want has ended already.</summary>
+    private sealed record Binding(LoadedComponent Component, CancellationTokenSource Stopping, Task Ticking);
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         if (runtime.App is not { } app)
             return;
-        (_stopping, _givingUp) = (new(), new());
-        var bindings = runtime.Components.Where(component => component.Instance is CronSchedule).ToList();
-        if (bindings.Count > 0 && app.Grpc is { } grpc)
+        var declared = runtime.Loaded.Components.Where(component => component.Instance is CronSchedule).ToList();
+        await EndAsync(_known.FindAll(binding => !declared.Exists(component => ReferenceEquals(component, binding.Component))), cancellationToken);
+        var added = declared.FindAll(component => !_known.Exists(binding => ReferenceEquals(component, binding.Component)));
+        if (added.Count > 0 && app.Grpc is { } grpc)
         {
             var wanted = await ListAsync(grpc, cancellationToken);
-            foreach (var component in bindings.Where(component => wanted.Contains(component.Name)))
-                _running.Add(TickAsync(component, attempt => CallAsync(grpc, component.Name, attempt), _stopping.Token));
+            foreach (var component in added)
+                Add(component, wanted.Contains(component.Name), attempt => CallAsync(grpc, component.Name, attempt));
             return;
         }
 
-        foreach (var component in bindings)
+        foreach (var component in added)
         {
             var route = "/" + component.Metadata.Text(BindingFields.Route, component.Name).TrimStart('/');
-            if (await IsWantedAsync(app, component, route, cancellationToken))
-                _running.Add(TickAsync(component, attempt => PostAsync(app, route, attempt), _stopping.Token));
+            Add(component, await IsWantedAsync(app, component, route, cancellationToken), attempt => PostAsync(app, route, attempt));
         }
     }
 
+    public Task FollowAsync(CancellationToken cancellationToken) => StartAsync(cancellationToken);
+
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        await _stopping.CancelAsync();
-        await runtime.Time.LetEndAsync(_running, cancellationToken);
+        await EndAsync([.. _known], cancellationToken);
         await _givingUp.CancelAsync();
-        _running.Clear();
+        _givingUp = new();
+    }
+
+    private void Add(LoadedComponent component, bool isWanted, Func<CancellationToken, Task> call)
+    {
+        var stopping = new CancellationTokenSource();
+        _known.Add(new(component, stopping, isWanted ? TickAsync(component, call, stopping.Token) : Task.CompletedTask));
+    }
+
+    private async Task EndAsync(List<Binding> ending, CancellationToken cancellationToken)
+    {
+        _known.RemoveAll(ending.Contains);
+        foreach (var binding in ending)
+            await binding.Stopping.CancelAsync();
+        await runtime.Time.LetEndAsync(ending.Select(binding => binding.Ticking), cancellationToken);
     }
 
     private async Task<bool> IsWantedAsync(AppChannel app, LoadedComponent component, string route, CancellationToken cancellationToken)

@@ -69,7 +69,7 @@ internal static class OutputBindings
     }
 
     private static Task<BindingAnswer?> InvokeAsync(SidecarRuntime runtime, string name, BindingCall call, CancellationToken cancellationToken) =>
-        runtime.OutputBindings.TryGetValue(name, out var binding)
+        runtime.Loaded.OutputBindings.TryGetValue(name, out var binding)
             ? binding.InvokeAsync(call, cancellationToken)
             : throw new BindingException($"couldn't find output binding {name}");
 

@@ -91,9 +91,10 @@ internal static class ConfigurationApi
     /// <param name="isDetailed">A stream is refused without details.</param>
     private static ConfigurationStoreComponent Find(SidecarRuntime runtime, string name, bool isDetailed = true)
     {
-        if (runtime.ConfigurationStores.TryGetValue(name, out var store))
+        var stores = runtime.Loaded.ConfigurationStores;
+        if (stores.TryGetValue(name, out var store))
             return store;
-        if (runtime.ConfigurationStores.Count > 0)
+        if (stores.Count > 0)
             throw Refused(400, StatusCode.InvalidArgument, "ERR_CONFIGURATION_STORE_NOT_FOUND", $"configuration store {name} not found");
         runtime.Logger.LogWarning("{AppId} asked for configuration store {Store}, but it has no configuration store component", runtime.Options.AppId, name);
         throw Refused(500, StatusCode.FailedPrecondition, "ERR_CONFIGURATION_STORE_NOT_CONFIGURED", "configuration stores not configured");

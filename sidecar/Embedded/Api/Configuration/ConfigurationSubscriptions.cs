@@ -30,7 +30,9 @@ internal sealed class ConfigurationSubscriptions(SidecarRuntime runtime)
         }
 
         var id = Guid.NewGuid().ToString();
-        var source = await store.SubscribeAsync(keys, (key, entry) => PostAsync(app, store.Name, id, key, entry), cancellationToken);
+        var source = new LastingSubscription<ConfigurationStoreComponent>(
+            (component, token) => component.SubscribeAsync(keys, (key, entry) => PostAsync(app, store.Name, id, key, entry), token));
+        await source.GoOverToAsync(store, cancellationToken);
         _open[id] = new Subscription(store.Name, source, Stream: null);
         return id;
     }
@@ -45,14 +47,15 @@ internal sealed class ConfigurationSubscriptions(SidecarRuntime runtime)
     {
         var id = Guid.NewGuid().ToString();
         var changes = Channel.CreateUnbounded<SubscribeConfigurationResponse>();
-        var source = await store.SubscribeAsync(
+        var source = new LastingSubscription<ConfigurationStoreComponent>((component, token) => component.SubscribeAsync(
             keys,
             (key, entry) =>
             {
                 changes.Writer.TryWrite(new SubscribeConfigurationResponse { Id = id, Items = { [key] = ConfigurationApi.Message(entry) } });
                 return Task.CompletedTask;
             },
-            clientGone);
+            token));
+        await source.GoOverToAsync(store, clientGone);
         _open[id] = new Subscription(store.Name, source, changes.Writer);
         try
         {
@@ -73,6 +76,23 @@ internal sealed class ConfigurationSubscriptions(SidecarRuntime runtime)
     /// <summary>False: there is no stream of that id.</summary>
     public Task<bool> EndStreamAsync(string id) =>
         _open.TryGetValue(id, out var subscription) && subscription.Stream is not null ? EndAsync(id) : Task.FromResult(false);
+
+    /// <summary>Subscriptions last when their store's component is made anew; while there is none, nothing comes by them.</summary>
+    public async Task FollowAsync(CancellationToken cancellationToken)
+    {
+        var stores = runtime.Loaded.ConfigurationStores;
+        foreach (var subscription in _open.Values)
+        {
+            try
+            {
+                await subscription.Source.GoOverToAsync(stores.GetValueOrDefault(subscription.Store), cancellationToken);
+            }
+            catch (ApiException e)
+            {
+                runtime.Logger.LogError("A subscription cannot go on with the changed component {Store}: {Reason}", subscription.Store, e.Message);
+            }
+        }
+    }
 
     public Task StopAsync() => Task.WhenAll(_open.Keys.Select(EndAsync));
 
@@ -115,5 +135,6 @@ internal sealed class ConfigurationSubscriptions(SidecarRuntime runtime)
         }
     }
 
-    private sealed record Subscription(string Store, IAsyncDisposable Source, ChannelWriter<SubscribeConfigurationResponse>? Stream);
+    private sealed record Subscription(
+        string Store, LastingSubscription<ConfigurationStoreComponent> Source, ChannelWriter<SubscribeConfigurationResponse>? Stream);
 }

@@ -48,7 +48,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     {
         if (id.StartsWith("http:/", StringComparison.Ordinal) || id.StartsWith("https:/", StringComparison.Ordinal))
             return new(id, Outside, BaseUrl(id), [], App: null, IsOwnApp: false);
-        if (_options.Resources.HttpEndpoints.FirstOrDefault(endpoint => endpoint.Name == id && endpoint.Scopes.Include(_options.AppId)) is { } endpoint)
+        if (runtime.Loaded.Declared.HttpEndpoints.FirstOrDefault(endpoint => endpoint.Name == id) is { } endpoint)
             return new(id, Outside, endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false);
 
         var (appId, appNamespace) = id.Split('.') switch
@@ -150,7 +150,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     {
         var headers = new List<KeyValuePair<string, string>>();
         foreach (var header in endpoint.Headers)
-            headers.Add(new(header.Name, await SecretReferences.ResolveAsync(header, endpoint.SecretStore, runtime.Components, cancellationToken)));
+            headers.Add(new(header.Name, await SecretReferences.ResolveAsync(header, endpoint.SecretStore, runtime.Loaded.Components, cancellationToken)));
         return headers;
     }
 

@@ -57,7 +57,8 @@ internal static class LocksApi
 
     private static LockStoreComponent Find(SidecarRuntime runtime, string name, string resource, string owner)
     {
-        if (runtime.LockStores.Count == 0)
+        var stores = runtime.Loaded.LockStores;
+        if (stores.Count == 0)
         {
             runtime.Logger.LogWarning("{AppId} asked for lock store {Store}, but it has no lock store component", runtime.Options.AppId, name);
             throw new ApiException(500, StatusCode.FailedPrecondition, "ERR_LOCK_STORE_NOT_CONFIGURED", "lock store is not configured");
@@ -67,7 +68,7 @@ internal static class LocksApi
             throw Malformed($"ResourceId is empty in lock store {name}");
         if (owner.Length == 0)
             throw Malformed($"LockOwner is empty in lock store {name}");
-        return runtime.LockStores.TryGetValue(name, out var store)
+        return stores.TryGetValue(name, out var store)
             ? store
             : throw new ApiException(400, StatusCode.InvalidArgument, "ERR_LOCK_STORE_NOT_FOUND", $"lock store {name} not found");
     }

@@ -16,7 +16,7 @@ namespace EmbeddedSidecar.Api.Metadata;
 /// <summary>What a sidecar tells of itself (pkg/api/universal/metadata.go), its own entries, and its end: GET and PUT /v1.0/metadata, POST /v1.0/shutdown.</summary>
 internal static class MetadataApi
 {
-    private static readonly string[] AlwaysEnabledFeatures = ["HotReload", "WorkflowsRemoteActivityReminder"];
+    private static readonly string[] DefaultFeatures = [ConfigurationResource.HotReload, "WorkflowsRemoteActivityReminder"];
 
     public static void MapMetadata(this IEndpointRouteBuilder routes, SidecarRuntime runtime)
     {
@@ -64,7 +64,7 @@ internal static class MetadataApi
 
     private static GetMetadataResponse Describe(SidecarRuntime runtime)
     {
-        var options = runtime.Options;
+        var (options, loaded) = (runtime.Options, runtime.Loaded);
         var metadata = new GetMetadataResponse
         {
             Id = options.AppId,
@@ -94,9 +94,10 @@ internal static class MetadataApi
             };
         }
 
-        metadata.EnabledFeatures.Add(AlwaysEnabledFeatures.Union(options.Configuration.EnabledFeatures).Order(StringComparer.Ordinal));
+        var features = DefaultFeatures.Except(loaded.Configuration.DisabledFeatures).Union(loaded.Configuration.EnabledFeatures);
+        metadata.EnabledFeatures.Add(features.Order(StringComparer.Ordinal));
         metadata.ExtendedMetadata.Add(runtime.ExtendedMetadata.ToDictionary());
-        foreach (var component in runtime.Components.OrderBy(component => component.Name, StringComparer.Ordinal))
+        foreach (var component in loaded.Components.OrderBy(component => component.Name, StringComparer.Ordinal))
         {
             metadata.RegisteredComponents.Add(new RegisteredComponents
             {
@@ -107,9 +108,9 @@ internal static class MetadataApi
             });
         }
 
-        foreach (var endpoint in options.Resources.HttpEndpoints.Where(endpoint => endpoint.Scopes.Include(options.AppId)))
+        foreach (var endpoint in loaded.Declared.HttpEndpoints)
             metadata.HttpEndpoints.Add(new MetadataHTTPEndpoint { Name = endpoint.Name });
-        foreach (var resiliency in options.Resources.Resiliencies.Where(resource => resource.Scopes.Include(options.AppId)))
+        foreach (var resiliency in loaded.Declared.Resiliencies)
             metadata.Resiliencies.Add(new MetadataResiliency { Name = resiliency.Name });
         foreach (var part in runtime.Parts)
             part.Describe(metadata);

@@ -5,7 +5,8 @@ namespace EmbeddedSidecar.Api.PubSub;
 
 /// <summary>
 /// Bulk delivery over a component that hands messages over one by one: a batch is filled from what the component has in flight until it
-/// is full, or its time since the first message is over (pkg/runtime/pubsub/default_bulksub.go).
+/// is full, or its time since the first message is over (pkg/runtime/pubsub/default_bulksub.go). Where daprd waits that time in vain, because the
+/// component has no more than these in flight, the batch goes at once.
 /// </summary>
 internal sealed class GatheredBatches : IAsyncDisposable
 {
@@ -14,13 +15,15 @@ internal sealed class GatheredBatches : IAsyncDisposable
     private readonly TimeSpan _maxWait;
     private readonly TimeProvider _time;
     private readonly Func<IMessageBatch, CancellationToken, Task> _handler;
+    private readonly int _atOnce;
     private readonly Task _running;
+    private int _open;
     private IAsyncDisposable? _subscription;
 
     private GatheredBatches(
-        int maxMessages, TimeSpan maxWait, TimeProvider time, Func<IMessageBatch, CancellationToken, Task> handler, CancellationToken stopping)
+        int maxMessages, int atOnce, TimeSpan maxWait, TimeProvider time, Func<IMessageBatch, CancellationToken, Task> handler, CancellationToken stopping)
     {
-        (_maxMessages, _maxWait, _time, _handler) = (maxMessages, maxWait, time, handler);
+        (_maxMessages, _atOnce, _maxWait, _time, _handler) = (maxMessages, atOnce, maxWait, time, handler);
         _running = RunAsync(stopping);
     }
 
@@ -33,7 +36,7 @@ internal sealed class GatheredBatches : IAsyncDisposable
         Func<IMessageBatch, CancellationToken, Task> handler,
         CancellationToken stopping)
     {
-        var batches = new GatheredBatches(maxMessages, maxWait, time, handler, stopping);
+        var batches = new GatheredBatches(maxMessages, broker.AtOnce, maxWait, time, handler, stopping);
         batches._subscription = await broker.SubscribeAsync(subscription, batches.AddAsync, stopping);
         return batches;
     }
@@ -45,10 +48,18 @@ internal sealed class GatheredBatches : IAsyncDisposable
         await _running;
     }
 
-    private Task<DeliveryResult> AddAsync(BrokerMessage message, CancellationToken cancellationToken)
+    private async Task<DeliveryResult> AddAsync(BrokerMessage message, CancellationToken cancellationToken)
     {
         var waiting = new Waiting(message);
-        return _messages.Writer.TryWrite(waiting) ? waiting.Result.WaitAsync(cancellationToken) : Task.FromResult(DeliveryResult.Failed);
+        Interlocked.Increment(ref _open);
+        try
+        {
+            return _messages.Writer.TryWrite(waiting) ? await waiting.Result.WaitAsync(cancellationToken) : DeliveryResult.Failed;
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _open);
+        }
     }
 
     private async Task RunAsync(CancellationToken stopping)
@@ -89,6 +100,8 @@ internal sealed class GatheredBatches : IAsyncDisposable
             {
                 while (messages.Count < _maxMessages && _messages.Reader.TryRead(out var message))
                     messages.Add(message);
+                if (Volatile.Read(ref _open) >= _atOnce && !_messages.Reader.TryPeek(out _))
+                    break;
             }
         }
         catch (OperationCanceledException) when (over.IsCancellationRequested)

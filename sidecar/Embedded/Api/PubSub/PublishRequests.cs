@@ -29,7 +29,7 @@ internal sealed class PublishTarget
     {
         if (pubsub.Length == 0)
             throw PubSubErrors.NameEmpty();
-        if (!runtime.PubSubs.TryGetValue(pubsub, out var component))
+        if (!runtime.Loaded.PubSubs.TryGetValue(pubsub, out var component))
             throw PubSubErrors.NotFound(pubsub);
         if (topic.Length == 0)
             throw PubSubErrors.TopicEmpty(pubsub);

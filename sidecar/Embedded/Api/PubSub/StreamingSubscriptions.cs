@@ -16,7 +16,7 @@ internal sealed class StreamingSubscriptions(SidecarRuntime runtime)
     /// <summary>How long clients may take to answer what they have in hand when the sidecar stops.</summary>
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
 
-    private readonly ConcurrentDictionary<SubscriptionResource, bool> _open = new(ReferenceEqualityComparer.Instance);
+    private readonly ConcurrentDictionary<SubscriptionResource, LastingSubscription<PubSubComponent>> _open = new(ReferenceEqualityComparer.Instance);
     private readonly ConcurrentDictionary<Task, bool> _serving = new();
     private readonly CancellationTokenSource _stopping = new();
 
@@ -31,7 +31,7 @@ internal sealed class StreamingSubscriptions(SidecarRuntime runtime)
             throw Refused("pubsubName is required");
         if (initial.Topic.Length == 0)
             throw Refused("topic is required");
-        if (!runtime.PubSubs.TryGetValue(initial.PubsubName, out var component))
+        if (!runtime.Loaded.PubSubs.TryGetValue(initial.PubsubName, out var component))
             throw new RpcException(new(StatusCode.InvalidArgument, PubSubErrors.NotFound(initial.PubsubName).Message));
         if (!component.Scopes.MaySubscribe(initial.Topic))
             throw Refused($"failed to create subscription for {component.Name}: subscription to topic '{initial.Topic}' on pubsub '{component.Name}' is not allowed");
@@ -58,6 +58,25 @@ internal sealed class StreamingSubscriptions(SidecarRuntime runtime)
         await Task.WhenAll(_serving.Keys.Select(serving => serving.ContinueWith(_ => { }, TaskScheduler.Default)));
     }
 
+    /// <summary>Streams last when their broker's component is made anew; while there is none, nothing comes by them.</summary>
+    internal async Task FollowAsync(CancellationToken cancellationToken)
+    {
+        var loaded = runtime.Loaded;
+        foreach (var (subscription, stream) in _open)
+        {
+            var component = loaded.PubSubs.GetValueOrDefault(subscription.PubSubName);
+            try
+            {
+                await stream.GoOverToAsync(component?.Scopes.MaySubscribe(subscription.Topic) == true ? component : null, cancellationToken);
+            }
+            catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+            {
+                runtime.Logger.LogError(
+                    error, "A stream of topic {Topic} cannot go on with the changed component {PubSub}", subscription.Topic, subscription.PubSubName);
+            }
+        }
+    }
+
     internal void Describe(GetMetadataResponse metadata)
     {
         foreach (var subscription in _open.Keys)
@@ -74,11 +93,14 @@ internal sealed class StreamingSubscriptions(SidecarRuntime runtime)
         var stream = new StreamTarget(responses, component.Name, subscription.Topic);
         // Not before the subscription has begun to end: what is in hand then has not failed, and is neither acknowledged nor a dead letter.
         using var gone = new CancellationTokenSource();
-        var delivery = new TopicDelivery(runtime, stream, component, subscription, gone.Token);
-        var subscribed = await component.Broker.SubscribeAsync(
-            component.TopicOf(subscription), (message, _) => delivery.DeliverAsync(message, gone.Token), clientGone);
+        var subscribed = new LastingSubscription<PubSubComponent>((broker, cancellationToken) =>
+        {
+            var delivery = new TopicDelivery(runtime, stream, broker, subscription, gone.Token);
+            return broker.Broker.SubscribeAsync(broker.TopicOf(subscription), (message, _) => delivery.DeliverAsync(message, gone.Token), cancellationToken);
+        });
+        await subscribed.GoOverToAsync(component, clientGone);
         var reading = Task.CompletedTask;
-        _open[subscription] = true;
+        _open[subscription] = subscribed;
         try
         {
             await stream.WelcomeAsync(clientGone);

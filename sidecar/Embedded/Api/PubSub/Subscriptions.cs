@@ -15,83 +15,66 @@ namespace EmbeddedSidecar.Api.PubSub;
 /// </summary>
 internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
 {
-    /// <summary>How long running deliveries may go on when the sidecar stops.</summary>
-    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
-
     /// <summary>For an application that hangs up on the question: it may only just be starting.</summary>
     private static readonly RetryPolicy InitializationRetries =
         new(RetryPolicyKind.Exponential, TimeSpan.Zero, TimeSpan.FromSeconds(10), MaxRetries: 3, [], []);
 
-    private readonly List<IAsyncDisposable> _running = [];
+    private readonly List<Running> _running = [];
     private IReadOnlyList<(SubscriptionResource Subscription, PubsubSubscriptionType Type)> _known = [];
     private IReadOnlyList<SubscriptionResource>? _asked;
-    private CancellationTokenSource? _stopping;
 
-    private IEnumerable<SubscriptionResource> Declared => runtime.App is null
-        ? []
-        : runtime.Options.Resources.Subscriptions.Where(one => one.Scopes.Include(runtime.Options.AppId)).DistinctBy(one => (one.PubSubName, one.Topic));
+    private sealed record Running(SubscriptionResource Subscription, PubSubComponent Component, OpenDelivery Delivery);
 
     /// <summary>
     /// Makes the declared subscriptions known to brokers that keep messages, before any application runs: what is published while an
     /// application is still starting waits for it.
     /// </summary>
+    /// <param name="loaded">Which may not be in use yet.</param>
+    /// <param name="cancellationToken">Gives it up.</param>
     /// <exception cref="ResourceException">A rule of a declared subscription cannot be used.</exception>
-    public async Task RegisterAsync(CancellationToken cancellationToken)
+    public async Task RegisterAsync(LoadedResources loaded, CancellationToken cancellationToken)
     {
-        foreach (var subscription in Declared)
+        foreach (var subscription in Declared(loaded))
         {
             _ = new RouteRules(subscription);
-            if (runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component) && component.Scopes.MaySubscribe(subscription.Topic))
+            if (loaded.PubSubs.TryGetValue(subscription.PubSubName, out var component) && component.Scopes.MaySubscribe(subscription.Topic))
                 await component.Broker.RegisterAsync(component.TopicOf(subscription), cancellationToken);
         }
     }
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
+        var loaded = runtime.Loaded;
         // As daprd: without a broker the application is not even asked.
-        if (runtime.App is not { } app || runtime.PubSubs.Count == 0)
+        if (runtime.App is not { } app || (loaded.PubSubs.Count == 0 && _asked is null))
             return;
 
-        _stopping = new();
         // Asked once: an application that was ill keeps what it said at the start.
-        _asked ??= await AskAsync(app, cancellationToken);
-        _known = Merge([.. Declared], _asked);
-        foreach (var (subscription, _) in _known)
+        if (_asked is null || !runtime.IsReady)
+            _asked = await AskAsync(app, cancellationToken);
+        _known = Merge([.. Declared(loaded)], _asked);
+        var wanted = _known.Select(one => one.Subscription).Select(one => (Subscription: one, Component: ComponentOf(one, loaded))).ToList();
+        List<Running> outdated =
+            [.. _running.Where(running => !wanted.Exists(one => ReferenceEquals(one.Component, running.Component) && IsOf(running, one.Subscription)))];
+        try
         {
-            if (!runtime.PubSubs.TryGetValue(subscription.PubSubName, out var component))
+            foreach (var (subscription, component) in wanted)
             {
-                runtime.Logger.LogError(
-                    "{AppId} subscribes to topic {Topic} of pubsub {PubSub}, which is no pub/sub component here",
-                    runtime.Options.AppId, subscription.Topic, subscription.PubSubName);
+                if (component is not null && !_running.Exists(running => ReferenceEquals(running.Component, component) && IsOf(running, subscription)))
+                    await AddAsync(app, component, subscription, cancellationToken);
             }
-            else if (!component.Scopes.MaySubscribe(subscription.Topic))
-            {
-                runtime.Logger.LogError(
-                    "{AppId} may not subscribe to topic {Topic} of pubsub {PubSub}: its scopes do not allow it",
-                    runtime.Options.AppId, subscription.Topic, component.Name);
-            }
-            else
-            {
-                await AddAsync(app, component, subscription, _stopping.Token, cancellationToken);
-            }
+        }
+        finally
+        {
+            // Not before: a broker that keeps nothing would lose what comes in between.
+            await EndAsync(outdated, cancellationToken);
         }
     }
 
-    public async Task StopAsync(CancellationToken cancellationToken)
-    {
-        if (_stopping is not { } stopping)
-            return;
+    /// <summary>What did not change goes on, and the application is not asked again.</summary>
+    public Task FollowAsync(CancellationToken cancellationToken) => StartAsync(cancellationToken);
 
-        _stopping = null;
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(DrainLimit);
-        // They know of the end before anything is cut off, and do not take that for a failure of the application.
-        var ending = Task.WhenAll(_running.Select(subscription => subscription.DisposeAsync().AsTask()));
-        await using (limit.Token.Register(stopping.Cancel))
-            await ending;
-        _running.Clear();
-        stopping.Dispose();
-    }
+    public Task StopAsync(CancellationToken cancellationToken) => EndAsync([.. _running], cancellationToken);
 
     public void Describe(GetMetadataResponse metadata)
     {
@@ -112,6 +95,36 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         described.Metadata.Add(subscription.Metadata.ToDictionary());
         described.Rules.Rules.AddRange(subscription.Rules.Select(rule => new PubsubSubscriptionRule { Match = rule.Match, Path = rule.Path }));
         return described;
+    }
+
+    private static bool IsOf(Running running, SubscriptionResource subscription) => ResourceComparison.Same(running.Subscription, subscription);
+
+    private IEnumerable<SubscriptionResource> Declared(LoadedResources loaded) =>
+        runtime.App is null ? [] : loaded.Declared.Subscriptions.DistinctBy(one => (one.PubSubName, one.Topic));
+
+    private async Task EndAsync(IReadOnlyList<Running> ending, CancellationToken cancellationToken)
+    {
+        _running.RemoveAll(ending.Contains);
+        await Task.WhenAll(ending.Select(running => running.Delivery.EndAsync(cancellationToken)));
+    }
+
+    /// <summary>Null, which is told, where there is none, or none that the application may subscribe to.</summary>
+    private PubSubComponent? ComponentOf(SubscriptionResource subscription, LoadedResources loaded)
+    {
+        if (!loaded.PubSubs.TryGetValue(subscription.PubSubName, out var component))
+        {
+            runtime.Logger.LogError(
+                "{AppId} subscribes to topic {Topic} of pubsub {PubSub}, which is no pub/sub component here",
+                runtime.Options.AppId, subscription.Topic, subscription.PubSubName);
+            return null;
+        }
+
+        if (component.Scopes.MaySubscribe(subscription.Topic))
+            return component;
+        runtime.Logger.LogError(
+            "{AppId} may not subscribe to topic {Topic} of pubsub {PubSub}: its scopes do not allow it",
+            runtime.Options.AppId, subscription.Topic, component.Name);
+        return null;
     }
 
     /// <summary>A topic that the application declares itself takes the place of the file's.</summary>
@@ -201,11 +214,13 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
 
     /// <summary>A subscription whose rules or metadata cannot be used is left out; the others go on.</summary>
     private async Task AddAsync(
-        AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken stopping, CancellationToken cancellationToken)
+        AppChannel app, PubSubComponent component, SubscriptionResource subscription, CancellationToken cancellationToken)
     {
+        var givingUp = new CancellationTokenSource();
         try
         {
-            _running.Add(await SubscribeAsync(app, component, subscription, stopping, cancellationToken));
+            var subscribed = await SubscribeAsync(app, component, subscription, givingUp.Token, cancellationToken);
+            _running.Add(new(subscription, component, new(subscribed, givingUp)));
         }
         catch (Exception error) when (error is ResourceException or ApiException or ArgumentException)
         {

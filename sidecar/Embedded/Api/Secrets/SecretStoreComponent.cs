@@ -9,10 +9,10 @@ using Polly.Timeout;
 namespace EmbeddedSidecar.Api.Secrets;
 
 /// <summary>A secret store as one application sees it: the Configuration may close secrets to it.</summary>
-internal sealed class SecretStoreComponent(LoadedComponent component, SidecarOptions app, ResiliencePipeline? policy)
+internal sealed class SecretStoreComponent(LoadedComponent component, ConfigurationResource configuration, ResiliencePipeline? policy)
 {
     private readonly ISecretStore _store = (ISecretStore)component.Instance;
-    private readonly SecretScope? _scope = app.Configuration.SecretScopes.FirstOrDefault(scope => scope.StoreName == component.Name);
+    private readonly SecretScope? _scope = configuration.SecretScopes.FirstOrDefault(scope => scope.StoreName == component.Name);
 
     public async Task<IReadOnlyDictionary<string, string>> GetAsync(string key, CancellationToken cancellationToken)
     {

@@ -44,9 +44,12 @@ internal static class SecretsApi
 
     private static SecretStoreComponent StoreOf(SidecarRuntime runtime, HttpContext context) => Find(runtime, (string)context.Request.RouteValues["store"]!);
 
-    private static SecretStoreComponent Find(SidecarRuntime runtime, string name) =>
-        runtime.SecretStores.TryGetValue(name, out var store) ? store
-        : runtime.SecretStores.Count == 0
-            ? throw new ApiException(500, StatusCode.FailedPrecondition, "ERR_SECRET_STORES_NOT_CONFIGURED", "secret store is not configured")
-            : throw new ApiException(401, StatusCode.InvalidArgument, "ERR_SECRET_STORE_NOT_FOUND", $"failed finding secret store with key {name}");
+    private static SecretStoreComponent Find(SidecarRuntime runtime, string name)
+    {
+        var stores = runtime.Loaded.SecretStores;
+        return stores.TryGetValue(name, out var store) ? store
+            : stores.Count == 0
+                ? throw new ApiException(500, StatusCode.FailedPrecondition, "ERR_SECRET_STORES_NOT_CONFIGURED", "secret store is not configured")
+                : throw new ApiException(401, StatusCode.InvalidArgument, "ERR_SECRET_STORE_NOT_FOUND", $"failed finding secret store with key {name}");
+    }
 }

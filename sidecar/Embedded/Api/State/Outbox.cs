@@ -140,11 +140,11 @@ internal sealed class Outbox
             : value;
     }
 
-    private PubSubComponent Find(string pubSub) => _runtime.PubSubs.TryGetValue(pubSub, out var component) ? component : throw PubSubErrors.NotFound(pubSub);
+    private PubSubComponent Find(string pubSub) => _runtime.Loaded.PubSubs.TryGetValue(pubSub, out var component) ? component : throw PubSubErrors.NotFound(pubSub);
 
     private async Task PublishInternallyAsync(byte[] cloudEvent, CancellationToken cancellationToken)
     {
-        if (!_runtime.PubSubs.TryGetValue(PubSub, out var component))
+        if (!_runtime.Loaded.PubSubs.TryGetValue(PubSub, out var component))
             throw Failed($"pubsub '{PubSub}' not found");
         try
         {

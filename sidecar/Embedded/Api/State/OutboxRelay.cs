@@ -18,49 +18,51 @@ internal sealed class OutboxRelay(SidecarRuntime runtime) : ISidecarPart
     /// <summary>daprd looks for eleven seconds.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(11);
 
-    /// <summary>How long events in hand may take when the sidecar stops.</summary>
-    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
+    private readonly List<(InternalTopic Topic, OpenDelivery Delivery)> _running = [];
 
-    private readonly List<IAsyncDisposable> _running = [];
-    private CancellationTokenSource? _stopping;
-
-    private IEnumerable<(PubSubComponent Component, TopicSubscription Topic, List<Outbox> Outboxes)> Topics =>
-        from outbox in runtime.StateStores.Values.Select(store => store.Outbox).OfType<Outbox>()
-        group outbox by (outbox.PubSub, outbox.Topic) into topic
-        where runtime.PubSubs.ContainsKey(topic.Key.PubSub)
-        let component = runtime.PubSubs[topic.Key.PubSub]
-        select (component, new TopicSubscription(topic.Key.Topic, component.ConsumerId, new Dictionary<string, string>()), topic.ToList());
+    private sealed record InternalTopic(PubSubComponent Component, TopicSubscription Subscription, List<Outbox> Outboxes)
+    {
+        public bool IsSame(InternalTopic other) => ReferenceEquals(Component, other.Component)
+            && Subscription.Topic == other.Subscription.Topic && Outboxes.SequenceEqual(other.Outboxes);
+    }
 
     /// <summary>Makes the subscriptions known to brokers that keep messages, before anything can be published.</summary>
-    public async Task RegisterAsync(CancellationToken cancellationToken)
+    public static async Task RegisterAsync(LoadedResources loaded, CancellationToken cancellationToken)
     {
-        foreach (var (component, topic, _) in Topics)
+        foreach (var (component, topic, _) in TopicsOf(loaded))
             await component.Broker.RegisterAsync(topic, cancellationToken);
     }
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        var stopping = _stopping = new();
-        foreach (var (component, topic, outboxes) in Topics)
+        var topics = TopicsOf(runtime.Loaded).ToList();
+        var outdated = _running.FindAll(running => !topics.Exists(running.Topic.IsSame));
+        foreach (var topic in topics.FindAll(topic => !_running.Exists(running => running.Topic.IsSame(topic))))
         {
-            _running.Add(await component.Broker.SubscribeAsync(
-                topic, (message, _) => RelayAsync(outboxes, message.Data, stopping.Token), cancellationToken));
+            var givingUp = new CancellationTokenSource();
+            var subscribed = await topic.Component.Broker.SubscribeAsync(
+                topic.Subscription, (message, _) => RelayAsync(topic.Outboxes, message.Data, givingUp.Token), cancellationToken);
+            _running.Add((topic, new(subscribed, givingUp)));
         }
+
+        await EndAsync(outdated, cancellationToken);
     }
 
-    public async Task StopAsync(CancellationToken cancellationToken)
-    {
-        if (_stopping is not { } stopping)
-            return;
+    public Task FollowAsync(CancellationToken cancellationToken) => StartAsync(cancellationToken);
 
-        _stopping = null;
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(DrainLimit);
-        var ending = Task.WhenAll(_running.Select(subscription => subscription.DisposeAsync().AsTask()));
-        await using (limit.Token.Register(stopping.Cancel))
-            await ending;
-        _running.Clear();
-        stopping.Dispose();
+    public Task StopAsync(CancellationToken cancellationToken) => EndAsync([.. _running], cancellationToken);
+
+    private static IEnumerable<InternalTopic> TopicsOf(LoadedResources loaded) =>
+        from outbox in loaded.StateStores.Values.Select(store => store.Outbox).OfType<Outbox>()
+        group outbox by (outbox.PubSub, outbox.Topic) into topic
+        where loaded.PubSubs.ContainsKey(topic.Key.PubSub)
+        let component = loaded.PubSubs[topic.Key.PubSub]
+        select new InternalTopic(component, new(topic.Key.Topic, component.ConsumerId, new Dictionary<string, string>()), topic.ToList());
+
+    private async Task EndAsync(List<(InternalTopic Topic, OpenDelivery Delivery)> ending, CancellationToken cancellationToken)
+    {
+        _running.RemoveAll(ending.Contains);
+        await Task.WhenAll(ending.Select(running => running.Delivery.EndAsync(cancellationToken)));
     }
 
     /// <exception cref="InvalidOperationException">

@@ -32,6 +32,9 @@ internal interface IPubSub : IAsyncDisposable
 {
     IReadOnlyList<string> Capabilities { get; }
 
+    /// <summary>How many messages of a subscription are with its handler at once, at most: a batch that is gathered from them cannot become larger.</summary>
+    int AtOnce => int.MaxValue;
+
     Task PublishAsync(string topic, BrokerMessage message, CancellationToken cancellationToken);
 
     /// <summary>Several messages in one go: at its position null, or why it was not published.</summary>

@@ -6,6 +6,8 @@ internal class WatchedPubSub(IPubSub broker, string component, string appId, Bef
 {
     public IReadOnlyList<string> Capabilities => broker.Capabilities;
 
+    public int AtOnce => broker.AtOnce;
+
     public static IPubSub Over(IPubSub broker, string component, string appId, BeforeSidecarCall before) =>
         broker is IBulkPubSub bulk ? new WatchedBulkPubSub(bulk, component, appId, before) : new WatchedPubSub(broker, component, appId, before);
 

@@ -25,6 +25,8 @@ internal sealed class InMemoryPubSub(ILogger logger) : IPubSub
 
     public IReadOnlyList<string> Capabilities { get; } = ["SUBSCRIBE_WILDCARDS"];
 
+    public int AtOnce => 1;
+
     public Task PublishAsync(string topic, BrokerMessage message, CancellationToken cancellationToken)
     {
         foreach (var queue in _queues)

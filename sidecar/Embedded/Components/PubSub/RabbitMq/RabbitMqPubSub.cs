@@ -44,6 +44,8 @@ internal sealed class RabbitMqPubSub : IPubSub
 
     public IReadOnlyList<string> Capabilities { get; } = [PubSubCapabilities.MessageTtl];
 
+    public int AtOnce => _options.OneByOne ? 1 : _options.PrefetchCount is > 0 and var count ? count : int.MaxValue;
+
     public async Task PublishAsync(string topic, BrokerMessage message, CancellationToken cancellationToken)
     {
         if (await _publisher.TryPublishAsync(topic, message, cancellationToken) is { } failure)

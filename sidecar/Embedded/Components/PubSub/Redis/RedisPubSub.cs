@@ -40,6 +40,8 @@ internal sealed class RedisPubSub : IPubSub
 
     public IReadOnlyList<string> Capabilities { get; } = [];
 
+    public int AtOnce => _options.Concurrency;
+
     public async Task PublishAsync(string topic, BrokerMessage message, CancellationToken cancellationToken)
     {
         if (await TryAddAsync(topic, message, cancellationToken) is { } failure)

@@ -12,8 +12,8 @@ namespace EmbeddedSidecar.Components.PubSub.Sqlite;
 /// messages are kept: after a crash those come again at once, so delivery is at least once.</item>
 /// <item>Nothing is lost silently: a message that fails (after the retries of a resiliency policy, and without a dead-letter topic) is
 /// delivered again every <c>redeliverInterval</c>, for ever. A consumer with too many such messages gets no new ones.</item>
-/// <item>A message is removed when every known consumer has finished it; one that nobody has subscribed to is not kept, unless its topic is
-/// somebody's dead-letter topic: there it waits for the first who subscribes.</item>
+/// <item>A message is removed when every known consumer has finished it. In a topic without one it waits for the first who subscribes, as on Redis: the
+/// latest 100,000 of a topic, all where the topic is somebody's dead-letter topic.</item>
 /// <item>A consumer that never comes back keeps what it has not had, for ever. The start tells who holds how much; those named by
 /// <c>forgetConsumers</c> are forgotten.</item>
 /// <item>When the disk is full, publishing fails with the reason, and what consumers finish goes on making room; nothing that was taken is
@@ -23,6 +23,12 @@ namespace EmbeddedSidecar.Components.PubSub.Sqlite;
 internal sealed class SqlitePubSub : IBulkPubSub
 {
     private const int MaxCommitMessages = 4096;
+
+    /// <summary>In a topic that nobody has subscribed to, and that holds no dead letters.</summary>
+    private const int MostUnheard = 100_000;
+
+    /// <summary>Publishers may invent topics; further ones keep nothing until somebody subscribes.</summary>
+    private const int MostUnheardTopics = 1_000;
 
     /// <summary>One is worked on while the next is on its way. More than that gave no more, and batches that are less full.</summary>
     private const int MostBatchesAtOnce = 2;
@@ -50,6 +56,7 @@ internal sealed class SqlitePubSub : IBulkPubSub
     private long _lastCompaction;
     private long? _failureTold;
     private int _lastTopicNumber;
+    private bool _toldOfUnheard;
 
     public SqlitePubSub(SqlitePubSubOptions options, ILogger logger, TimeProvider time)
     {
@@ -147,7 +154,7 @@ internal sealed class SqlitePubSub : IBulkPubSub
         : null;
 
     private bool IsKnown(TopicSubscription subscription) =>
-        Find(subscription) is not null && (subscription.DeadLetterTopic is null || _topics.ContainsKey(subscription.DeadLetterTopic));
+        Find(subscription) is not null && (subscription.DeadLetterTopic is not { } letters || (_topics.TryGetValue(letters, out var topic) && topic.HoldsLetters));
 
     private ConsumerGroup NewConsumer(Topic topic, ConsumerState state) =>
         new(topic.Name, state, topic.LastPlace, _store, _options, Acknowledge, _logger, _time);
@@ -319,17 +326,17 @@ internal sealed class SqlitePubSub : IBulkPubSub
         {
             case Registration { Subscription: var subscription }:
                 var topic = Known(subscription.Topic) ?? AddTopic(subscription.Topic);
-                if (subscription.DeadLetterTopic is { } deadLetters && Known(deadLetters) is null)
-                    AddTopic(deadLetters);
+                if (subscription.DeadLetterTopic is { } deadLetters)
+                    (Known(deadLetters) ?? AddTopic(deadLetters)).HoldsLetters = true;
                 if (topic.Consumers.Concat(commit.Consumers.Where(one => one.Topic == topic).Select(one => one.Consumer)).Any(consumer => consumer.Name == subscription.ConsumerId))
                     break;
-                // The first gets what a dead-letter topic has kept for it; another topic without a consumer keeps nothing.
+                // The first gets what the topic has kept for it.
                 var isFirst = topic.Consumers.Count == 0 && !commit.Consumers.Exists(one => one.Topic == topic);
                 var state = new ConsumerState(subscription.ConsumerId, topic.Number, isFirst ? 0 : topic.LastPlace, []);
                 _store.Save(state);
                 commit.Consumers.Add((topic, NewConsumer(topic, state)));
                 break;
-            case Publication publication when Known(work.Topic) is { } to:
+            case Publication publication when (Known(work.Topic) ?? AddUnheardTopic(work.Topic)) is { } to:
                 foreach (var message in publication.Messages)
                 {
                     var stored = new StoredMessage(++to.LastPlace, message);
@@ -343,6 +350,25 @@ internal sealed class SqlitePubSub : IBulkPubSub
         }
 
         Topic? Known(string name) => _topics.TryGetValue(name, out var known) ? known : commit.Topics.Find(one => one.Name == name);
+
+        Topic? AddUnheardTopic(string name)
+        {
+            var unheard = _topics.Values.Count(topic => topic.Consumers.Count == 0) + commit.Topics.Count;
+            if (unheard >= MostUnheardTopics)
+            {
+                if (!_toldOfUnheard)
+                {
+                    _logger.LogWarning(
+                        "There are {Topics} topics that nobody has subscribed to; what is published to further ones, such as {Topic}, is not kept", unheard, name);
+                }
+
+                _toldOfUnheard = true;
+                return null;
+            }
+
+            _logger.LogInformation("Nobody has subscribed to topic {Topic}: what is published to it waits for the first who does", name);
+            return AddTopic(name);
+        }
 
         Topic AddTopic(string name)
         {
@@ -362,16 +388,18 @@ internal sealed class SqlitePubSub : IBulkPubSub
         return changed;
     }
 
-    /// <summary>What every consumer of a topic has finished, now and then.</summary>
+    /// <summary>What every consumer of a topic has finished, and what is too much where there is none, now and then.</summary>
     private List<(Topic Topic, long UpTo)> Removable() => _time.GetElapsedTime(_lastCompaction) < CompactionInterval
         ? []
         :
         [
-            .. _topics.Values
-                .Where(topic => topic.Consumers.Count > 0)
-                .Select(topic => (Topic: topic, UpTo: topic.Consumers.Min(consumer => consumer.SavedFinishedUpTo)))
-                .Where(one => one.UpTo > one.Topic.RemovedUpTo),
+            .. _topics.Values.Select(topic => (Topic: topic, UpTo: RemovableUpTo(topic))).Where(one => one.UpTo > one.Topic.RemovedUpTo),
         ];
+
+    private static long RemovableUpTo(Topic topic) =>
+        topic.Consumers.Count > 0 ? topic.Consumers.Min(consumer => consumer.SavedFinishedUpTo)
+        : topic.HoldsLetters ? 0
+        : topic.LastPlace - MostUnheard;
 
     /// <summary>Changed by the writer only; the list of consumers is replaced, never changed.</summary>
     private sealed class Topic(string name, int number)
@@ -383,6 +411,9 @@ internal sealed class SqlitePubSub : IBulkPubSub
         public long LastPlace { get; set; }
 
         public long RemovedUpTo { get; set; }
+
+        /// <summary>It is somebody's dead-letter topic.</summary>
+        public bool HoldsLetters { get; set; }
 
         public IReadOnlyList<ConsumerGroup> Consumers { get; set; } = [];
     }
