@@ -9,7 +9,11 @@ namespace EmbeddedSidecar.Actors;
 
 /// <summary>One write of an actor's transaction as a client sent it; <c>Value</c> as it is to be stored.</summary>
 internal sealed record ActorStateOperation(
-    string Operation, string Key, ReadOnlyMemory<byte> Value, string? ETag, IReadOnlyDictionary<string, string> Metadata);
+    string Operation, string Key, ReadOnlyMemory<byte> Value, string? ETag, IReadOnlyDictionary<string, string> Metadata)
+{
+    /// <summary>As <see cref="StateUpsert.IsJson"/>.</summary>
+    public bool IsJson { get; init; }
+}
 
 /// <summary>The state of the actors of one application, in the store marked actorStateStore (dapr pkg/actors/state).</summary>
 internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> isActive)
@@ -69,7 +73,7 @@ internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> is
         switch (operation.Operation)
         {
             case "upsert" when operation.Key.Length > 0:
-                return new StateUpsert(prefix + operation.Key, operation.Value, operation.ETag, FirstWrite: false, Ttl(operation.Metadata));
+                return new StateUpsert(prefix + operation.Key, operation.Value, operation.ETag, FirstWrite: false, Ttl(operation.Metadata)) { IsJson = operation.IsJson };
             case "delete" when operation.Key.Length > 0:
                 return new StateDelete(prefix + operation.Key, operation.ETag, FirstWrite: false);
             case "upsert" or "delete":

@@ -14,7 +14,7 @@ public sealed class StoreServers : IAsyncDisposable
     public static string? Missing(string component) => component switch
     {
         "redis" => RedisServer.Missing,
-        "postgresql" => PostgresServer.Missing,
+        "postgresql" or "postgresql-v1" => PostgresServer.Missing,
         "jetstream" => NatsServer.Missing,
         "rabbitmq" => RabbitMqServer.Missing,
         _ => null,

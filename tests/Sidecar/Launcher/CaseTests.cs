@@ -157,6 +157,24 @@ public sealed class CaseTests : IAsyncDisposable
             ["GET /dapr/config", "GET /dapr/subscribe", "POST /orders"], [await app.NextCallAsync(), await app.NextCallAsync(), await app.NextCallAsync()]);
     }
 
+    [Fact]
+    public async Task An_app_keeps_its_state_in_a_PostgreSQL_with_the_table_of_version_1()
+    {
+        ServerProgram.Require(PostgresServer.Missing);
+        await using var postgres = await PostgresServer.StartAsync(TestContext.Current.CancellationToken);
+        var port = PortOfAnAppThatRunsAlready("postgresql-v1");
+        var connection = postgres.ConnectionString("postgres");
+        _workspace.Write("res/a.yaml", File.ReadAllText(_workspace.PathOf("res/a.yaml")).Replace("host=localhost port=1 user=x", connection, StringComparison.Ordinal));
+        await using var app = await TestApp.StartAsync(_ => Task.CompletedTask, port);
+        await StartReadyAsync();
+
+        var store = new Uri($"http://127.0.0.1:{_system!.Dapr["a"].HttpPort}/v1.0/state/s");
+        using var saved = await _http.PostAsync(store, new StringContent("""[{"key":"k","value":{"b":1}}]"""), TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.NoContent, saved.StatusCode);
+        Assert.Equal("""{"b": 1}""", await _http.GetStringAsync(new Uri($"{store}/k"), TestContext.Current.CancellationToken));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

@@ -1,6 +1,8 @@
 using System.Net;
+using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Resources;
 using Npgsql;
 
@@ -56,6 +58,109 @@ public sealed class ServerStoreTests(StoreServers servers) : IClassFixture<Store
 
         Assert.Contains("table 'state' is not one of state.postgresql v2 (its value is jsonb", refusal);
         Assert.Contains("tablePrefix", refusal);
+    }
+
+    [Fact]
+    public async Task The_two_versions_do_not_share_a_table()
+    {
+        ServerProgram.Require(PostgresServer.Missing);
+        var postgres = await servers.PostgresAsync();
+        var connection = ("connectionString", postgres.ConnectionString(await postgres.NewDatabaseAsync(Cancel)));
+        await using (await Sidecars.StartAsync(Sidecars.App("one", PostgresV1(connection))))
+            Assert.Contains("table 'state' is not one of state.postgresql v2 (its value is jsonb, not bytea, it has no etag", await RefusalOf(Postgres(connection)));
+
+        await using (await Sidecars.StartAsync(Sidecars.App("one", Postgres(connection, ("tablePrefix", "new_")))))
+            Assert.Contains("table 'new_state' is not one of state.postgresql v1 (its value is bytea", await RefusalOf(PostgresV1(connection, ("tableName", "new_state"))));
+    }
+
+    /// <summary>components-contrib, state/postgresql/v1/migrations.go: daprd goes on from the number that it finds.</summary>
+    [Fact]
+    public async Task A_table_of_version_1_is_made_as_daprd_has_it_after_its_migrations_and_is_found_again()
+    {
+        ServerProgram.Require(PostgresServer.Missing);
+        var postgres = await servers.PostgresAsync();
+        var database = await postgres.NewDatabaseAsync(Cancel);
+        await using var source = NpgsqlDataSource.Create($"Host={PostgresServer.Host};Port={postgres.Port};Username=postgres;Database={database}");
+        await using (var schema = source.CreateCommand("CREATE SCHEMA shop"))
+            await schema.ExecuteNonQueryAsync(Cancel);
+        var component = PostgresV1(
+            ("connectionString", postgres.ConnectionString(database)), ("tableName", "shop.Values_1"), ("metadataTableName", "shop.counted"));
+        await using (var dapr = await Sidecars.StartAsync(Sidecars.App("one", component)))
+            Assert.Equal("1", await SaveAndReadAsync(dapr));
+        await using (var again = await Sidecars.StartAsync(Sidecars.App("one", component)))
+            Assert.Equal("1", await SaveAndReadAsync(again));
+
+        Assert.Equal(
+            ["key text", "value jsonb", "isbinary boolean", "insertdate timestamp with time zone", "updatedate timestamp with time zone",
+                "expiredate timestamp with time zone", "row_id bigint"],
+            await RowsAsync(source, "SELECT column_name || ' ' || data_type FROM information_schema.columns WHERE table_name = 'values_1' ORDER BY ordinal_position"));
+        Assert.Equal(["migrations 3"], await RowsAsync(source, "SELECT key || ' ' || value FROM shop.counted"));
+        Assert.Equal(["one||a 1 f true"], await RowsAsync(
+            source, "SELECT key || ' ' || value || ' ' || CASE WHEN isbinary THEN 't' ELSE 'f' END || ' ' || (updatedate IS NOT NULL) FROM shop.values_1"));
+    }
+
+    [Fact]
+    public async Task Version_1_keeps_JSON_as_PostgreSQL_writes_it_and_bytes_as_they_are()
+    {
+        ServerProgram.Require(PostgresServer.Missing);
+        var postgres = await servers.PostgresAsync();
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", PostgresV1(
+            ("connectionString", postgres.ConnectionString(await postgres.NewDatabaseAsync(Cancel))))));
+        using var http = Sidecars.Http(dapr["one"]);
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        const string Text = """{"bb":[1,"<é"],"a":1.50}""";
+        var grpc = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
+        var bytes = new StateItem { Key = "bytes", Value = Google.Protobuf.ByteString.CopyFromUtf8(Text) };
+        var told = new StateItem { Key = "told", Value = bytes.Value, Metadata = { ["contentType"] = "application/json" } };
+
+        await http.PostAsync("/v1.0/state/store", new StringContent($$"""[{"key":"json","value":{{Text}}}]"""), Cancel);
+        await grpc.SaveStateAsync(new SaveStateRequest { StoreName = "store", States = { bytes, told } }, cancellationToken: Cancel);
+
+        Assert.Equal(Text, await http.GetStringAsync("/v1.0/state/store/bytes", Cancel));
+        Assert.Equal("""{"a": 1.5, "bb": [1, "<é"]}""", await http.GetStringAsync("/v1.0/state/store/json", Cancel));
+        Assert.Equal("""{"a": 1.5, "bb": [1, "<é"]}""", await http.GetStringAsync("/v1.0/state/store/told", Cancel));
+    }
+
+    [Fact]
+    public async Task Version_1_answers_a_tag_that_is_no_number_with_400_and_a_refused_creation_with_500()
+    {
+        ServerProgram.Require(PostgresServer.Missing);
+        var postgres = await servers.PostgresAsync();
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", PostgresV1(
+            ("connectionString", postgres.ConnectionString(await postgres.NewDatabaseAsync(Cancel))))));
+        using var http = Sidecars.Http(dapr["one"]);
+        await SaveAndReadAsync(dapr);
+
+        var strange = await http.PostAsync("/v1.0/state/store", new StringContent("""[{"key":"a","value":2,"etag":"x"}]"""), Cancel);
+        var stale = await http.PostAsync("/v1.0/state/store", new StringContent("""[{"key":"a","value":2,"etag":"1"}]"""), Cancel);
+        var again = await http.PostAsync("/v1.0/state/store", new StringContent("""[{"key":"a","value":2,"options":{"concurrency":"first-write"}}]"""), Cancel);
+
+        Assert.Equal(
+            [HttpStatusCode.BadRequest, HttpStatusCode.Conflict, HttpStatusCode.InternalServerError], [strange.StatusCode, stale.StatusCode, again.StatusCode]);
+        Assert.Contains("no item was updated", await again.Content.ReadAsStringAsync(Cancel));
+        Assert.Contains(
+            """
+            "capabilities":["ETAG","TRANSACTIONAL","TTL","KEYS_LIKE","QUERY_API","ACTOR"]
+            """, await http.GetStringAsync("/v1.0/metadata", Cancel));
+    }
+
+    [Theory]
+    [InlineData("tableName", "public.")]
+    [InlineData("tableName", "x; DROP TABLE y")]
+    [InlineData("metadataTableName", "a.b.c")]
+    public async Task A_table_name_of_version_1_that_cannot_be_one_stops_the_start(string field, string value) => Assert.Contains(
+        $"metadata field '{field}' must be of letters, digits", await RefusalOf(PostgresV1(("connectionString", "host=127.0.0.1"), (field, value))));
+
+    /// <summary>They are fields of the other version, and daprd passes over them.</summary>
+    [Theory]
+    [InlineData("v1", "tablePrefix")]
+    [InlineData("v2", "tableName")]
+    public void A_field_of_the_other_version_of_PostgreSQL_is_warned_of(string version, string field)
+    {
+        var warning = Assert.Single(ComponentTypes.Check(Postgres(("connectionString", "host=db"), ("metadataTableName", "m"), (field, "x")) with { Version = version }));
+
+        Assert.True(warning.IsWarning);
+        Assert.Contains($"state.postgresql has no metadata field '{field}'", warning.ToString());
     }
 
     [Theory]
@@ -154,6 +259,18 @@ public sealed class ServerStoreTests(StoreServers servers) : IClassFixture<Store
         (await Assert.ThrowsAsync<ResourceException>(() => Sidecars.StartAsync(Sidecars.App("one", component)))).Message;
 
     private static ComponentResource Postgres(params (string, string)[] metadata) => Sidecars.Component("store", "state.postgresql", metadata) with { Version = "v2" };
+
+    private static ComponentResource PostgresV1(params (string, string)[] metadata) => Postgres(metadata) with { Version = "v1" };
+
+    private static async Task<List<string>> RowsAsync(NpgsqlDataSource source, string sql)
+    {
+        await using var command = source.CreateCommand(sql);
+        await using var rows = await command.ExecuteReaderAsync(Cancel);
+        var found = new List<string>();
+        while (await rows.ReadAsync(Cancel))
+            found.Add(rows.GetString(0));
+        return found;
+    }
 
     private static ComponentResource Redis(params (string, string)[] metadata) => Sidecars.Component("store", "state.redis", metadata);
 }

@@ -55,7 +55,10 @@ internal static class ActorRequests
             GoJson.TryFind(request, "etag", out var etag) && etag.ValueKind == JsonValueKind.String ? GoJson.Text(etag) : null,
             GoJson.TryFind(request, "metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object
                 ? GoJson.Fields(metadata, field => field.Value.ValueKind == JsonValueKind.String ? GoJson.Text(field.Value) : field.Value.GetRawText())
-                : NoMetadata);
+                : NoMetadata)
+        {
+            IsJson = true,
+        };
     }
 
     private static JsonElement Object(JsonElement json) => json.ValueKind is JsonValueKind.Object

@@ -88,7 +88,7 @@ internal sealed class Outbox
                 var payload = projections[upsert.Key].LastOrDefault() ?? change;
                 await PublishInternallyAsync(
                     CloudEventEnvelope.MakeForOutbox(origin, marker, Data(payload), payload.ContentType, change.Metadata), cancellationToken);
-                writes.Add(new StateUpsert(marker, MarkerValue, ETag: null, FirstWrite: false, TtlSeconds: null) { OnlyAfterPrevious = true });
+                writes.Add(new StateUpsert(marker, MarkerValue, ETag: null, FirstWrite: false, TtlSeconds: null) { IsJson = true, OnlyAfterPrevious = true });
             }
 
             isCommitted = null;
@@ -134,10 +134,10 @@ internal sealed class Outbox
     /// <summary>A JSON value whose content type does not say so is written as Go shows it: <c>map[n:1]</c>.</summary>
     private static ReadOnlyMemory<byte> Data(StateOperation payload)
     {
-        var value = ((StateUpsert)payload.Write).Value;
-        return payload.IsJson && !"application/json".Equals(payload.ContentType, StringComparison.OrdinalIgnoreCase)
-            ? Encoding.UTF8.GetBytes(GoText.OfJson(value.Span))
-            : value;
+        var upsert = (StateUpsert)payload.Write;
+        return upsert.IsJson && !"application/json".Equals(payload.ContentType, StringComparison.OrdinalIgnoreCase)
+            ? Encoding.UTF8.GetBytes(GoText.OfJson(upsert.Value.Span))
+            : upsert.Value;
     }
 
     private PubSubComponent Find(string pubSub) => _runtime.Loaded.PubSubs.TryGetValue(pubSub, out var component) ? component : throw PubSubErrors.NotFound(pubSub);

@@ -74,7 +74,8 @@ internal static class StateGrpc
             if (item.Key.Length == 0)
                 throw StateErrors.EmptyKey();
 
-            writes[i] = Upsert(store, item, StateItems.IsJson(item.Metadata) ? StateItems.Reencode(item.Value) : item.Value.Memory);
+            var isJson = StateItems.IsJson(item.Metadata);
+            writes[i] = Upsert(store, item, isJson ? StateItems.Reencode(item.Value) : item.Value.Memory, isJson);
         }
 
         await store.SaveAsync(writes, call.CancellationToken);
@@ -112,19 +113,19 @@ internal static class StateGrpc
             var item = operation.Request ?? new StateItem();
             var write = operation.OperationType switch
             {
-                "upsert" => Upsert(store, item, item.Value.Memory),
+                "upsert" => Upsert(store, item, item.Value.Memory, isJson: false),
                 "delete" => Delete(store, item),
                 _ => throw StateErrors.UnknownOperation(operation.OperationType),
             };
-            transaction[i] = new StateOperation(write, IsJson: false, OwnContentType: null, item.Metadata.AsReadOnly());
+            transaction[i] = new StateOperation(write, OwnContentType: null, item.Metadata.AsReadOnly());
         }
 
         await store.TransactAsync(transaction, call.GetHttpContext(), call.CancellationToken);
         return await Done;
     }
 
-    private static StateWrite Upsert(StateStoreComponent store, StateItem item, ReadOnlyMemory<byte> value) =>
-        StateItems.Upsert(store, item.Key, value, Tag(item.Etag), IsFirstWrite(item.Options), item.Metadata);
+    private static StateWrite Upsert(StateStoreComponent store, StateItem item, ReadOnlyMemory<byte> value, bool isJson) =>
+        StateItems.Upsert(store, item.Key, value, isJson, Tag(item.Etag), IsFirstWrite(item.Options), item.Metadata);
 
     private static StateDelete Delete(StateStoreComponent store, StateItem item) =>
         new(store.FullKey(item.Key), Tag(item.Etag), IsFirstWrite(item.Options));

@@ -97,7 +97,7 @@ internal static class StateHttp
                 "delete" => item.ToDelete(store),
                 _ => throw StateErrors.UnknownOperation(operation),
             };
-            transaction[i] = new StateOperation(write, IsJson: true, item.ContentType, item.Metadata);
+            transaction[i] = new StateOperation(write, item.ContentType, item.Metadata);
         }
 
         await store.TransactAsync(transaction, context, context.RequestAborted);

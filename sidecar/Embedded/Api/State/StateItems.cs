@@ -15,6 +15,7 @@ internal static class StateItems
         StateStoreComponent store,
         string key,
         ReadOnlyMemory<byte> value,
+        bool isJson,
         string? etag,
         bool firstWrite,
         IDictionary<string, string>? metadata)
@@ -22,7 +23,7 @@ internal static class StateItems
         var fullKey = store.FullKey(key);
         try
         {
-            return new StateUpsert(fullKey, value, etag, firstWrite, Ttl(store.Store, metadata));
+            return new StateUpsert(fullKey, value, etag, firstWrite, Ttl(store.Store, metadata)) { IsJson = isJson };
         }
         catch (StateStoreException e)
         {

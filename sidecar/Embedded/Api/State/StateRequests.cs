@@ -15,7 +15,7 @@ internal sealed record StateRequestItem(
     Dictionary<string, string> Metadata)
 {
     public StateWrite ToUpsert(StateStoreComponent store) =>
-        Checked(store, firstWrite => StateItems.Upsert(store, Key, Value, ETag, firstWrite, Metadata));
+        Checked(store, firstWrite => StateItems.Upsert(store, Key, Value, isJson: true, ETag, firstWrite, Metadata));
 
     public StateWrite ToDelete(StateStoreComponent store) =>
         Checked(store, firstWrite => new StateDelete(store.FullKey(Key), ETag, firstWrite));

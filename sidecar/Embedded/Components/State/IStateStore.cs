@@ -10,6 +10,9 @@ internal abstract record StateWrite(string Key, string? ETag, bool FirstWrite);
 internal sealed record StateUpsert(string Key, ReadOnlyMemory<byte> Value, string? ETag, bool FirstWrite, int? TtlSeconds)
     : StateWrite(Key, ETag, FirstWrite)
 {
+    /// <summary>The value came as a JSON value and was written anew, not as bytes that nobody looks into. It matters to a store that keeps JSON.</summary>
+    public bool IsJson { get; init; }
+
     /// <summary>In a transaction: only where the write before it was done. It matters to a store that has no rollback.</summary>
     public bool OnlyAfterPrevious { get; init; }
 }

@@ -25,7 +25,7 @@ internal sealed class StoreUnderTest : IAsyncDisposable
         _channels = [.. Enumerable.Range(0, dapr.Sidecars.Count).Select(Addresses).Select(address => GrpcChannel.ForAddress(address.Grpc))];
     }
 
-    public static TheoryData<string> All => ["in-memory", "sqlite", "redis", "postgresql"];
+    public static TheoryData<string> All => ["in-memory", "sqlite", "redis", "postgresql", "postgresql-v1"];
 
     /// <param name="cable">The sidecars reach their server through it.</param>
     public static async Task<StoreUnderTest> OpenAsync(string store, StoreServers servers, CancellationToken cancel, Cable? cable = null)
@@ -65,9 +65,9 @@ internal sealed class StoreUnderTest : IAsyncDisposable
             case "redis":
                 var redis = await servers.RedisAsync();
                 return Resource("state.redis", "v1", ("redisHost", $"{RedisServer.Host}:{cable?.Port ?? redis.Port}"), ("redisDB", $"{redis.NewDatabase()}"));
-            case "postgresql":
+            case "postgresql" or "postgresql-v1":
                 var postgres = await servers.PostgresAsync();
-                return Resource("state.postgresql", "v2", ("connectionString", postgres.ConnectionString(await postgres.NewDatabaseAsync(cancel), cable?.Port)));
+                return Resource("state.postgresql", store == "postgresql" ? "v2" : "v1", ("connectionString", postgres.ConnectionString(await postgres.NewDatabaseAsync(cancel), cable?.Port)));
             default:
                 return Resource($"state.{store}", "v1");
         }

@@ -1,10 +1,9 @@
-using System.Text.RegularExpressions;
 using Npgsql;
 
 namespace EmbeddedSidecar.Components.State.PostgreSql;
 
-/// <summary>The metadata of <c>state.postgresql</c> <c>v2</c>; names and defaults are Dapr's (common/authentication/postgresql, state/postgresql/v2).</summary>
-internal sealed partial record PostgresStateOptions(NpgsqlConnectionStringBuilder Connection, string Table, TimeSpan CleanupInterval)
+/// <summary>The metadata of <c>state.postgresql</c> but for its tables; names and defaults are Dapr's (common/authentication/postgresql).</summary>
+internal sealed record PostgresStateOptions(NpgsqlConnectionStringBuilder Connection, TimeSpan CleanupInterval)
 {
     private const int FewestConnections = 4;
     private const int PreparedStatements = 20;
@@ -13,12 +12,9 @@ internal sealed partial record PostgresStateOptions(NpgsqlConnectionStringBuilde
 
     private static readonly string[] Refused = ["useAzureAD", "useAWSIAM"];
 
-    /// <summary>daprd counts its migrations in a table of its own; what is created here is its first, and it goes on from there.</summary>
-    private const string WithoutEffect = "metadataTableName";
-
     public static IReadOnlyList<string> Fields { get; } =
     [
-        "connectionString", "url", .. ConnectionFields, "tablePrefix", WithoutEffect, "timeout", "timeoutInSeconds",
+        "connectionString", "url", .. ConnectionFields, "timeout", "timeoutInSeconds",
         "cleanupInterval", "cleanupIntervalInSeconds", "maxConns", "connectionMaxIdleTime", "queryExecMode", .. Refused, .. StateStoreFields.Common,
     ];
 
@@ -34,15 +30,12 @@ internal sealed partial record PostgresStateOptions(NpgsqlConnectionStringBuilde
         var timeout = metadata.Duration(timeoutField, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(1));
         if (timeout < TimeSpan.FromSeconds(1))
             throw metadata.Invalid(timeoutField, "at least one second");
-        var prefix = metadata.Text("tablePrefix", "");
-        if (!TablePrefix().IsMatch(prefix))
-            throw metadata.Invalid("tablePrefix", "of letters, digits and underscores, with a schema before a dot if wanted");
         var cleanupField = metadata.Text("cleanupInterval") is null ? "cleanupIntervalInSeconds" : "cleanupInterval";
         var cleanup = metadata.Duration(cleanupField, TimeSpan.FromHours(1), TimeSpan.FromSeconds(1));
 
         var connection = ReadConnection(metadata);
         connection.CommandTimeout = (int)Math.Ceiling(timeout.TotalSeconds);
-        return new PostgresStateOptions(connection, $"{prefix}state", cleanup);
+        return new PostgresStateOptions(connection, cleanup);
     }
 
     private static NpgsqlConnectionStringBuilder ReadConnection(ComponentMetadata metadata)
@@ -92,7 +85,4 @@ internal sealed partial record PostgresStateOptions(NpgsqlConnectionStringBuilde
         connection.NoResetOnClose = true;
         connection.Enlist = false;
     }
-
-    [GeneratedRegex(@"^([A-Za-z_][A-Za-z0-9_]*\.)?([A-Za-z_][A-Za-z0-9_]*)?$", RegexOptions.CultureInvariant)]
-    private static partial Regex TablePrefix();
 }

@@ -3,27 +3,29 @@ using NpgsqlTypes;
 
 namespace EmbeddedSidecar.Components.State.PostgreSql;
 
-/// <summary>state.postgresql v2: real transactions, tags that are never given twice.</summary>
+/// <summary>state.postgresql: real transactions. v1 and v2 differ in their tables, and so in their statements.</summary>
 internal sealed class PostgresStateStore : IStateStore
 {
     private const string NothingChanged = "no item was updated";
 
     private readonly NpgsqlDataSource _database;
-    private readonly PostgresStateStatements _statements;
+    private readonly PostgresStateTable _table;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _closing = new();
     private readonly Task _cleaning;
 
-    private PostgresStateStore(NpgsqlDataSource database, PostgresStateStatements statements, TimeSpan cleanupInterval, ComponentContext context)
+    private PostgresStateStore(NpgsqlDataSource database, PostgresStateTable table, TimeSpan cleanupInterval, ComponentContext context)
     {
-        (_database, _statements, _time, _logger) = (database, statements, context.Time, context.Logger);
+        (_database, _table, _time, _logger) = (database, table, context.Time, context.Logger);
         _cleaning = cleanupInterval > TimeSpan.Zero ? CleanAsync(cleanupInterval, _closing.Token) : Task.CompletedTask;
     }
 
-    public static ComponentType ComponentType { get; } = new("state.postgresql", "v2", PostgresStateOptions.Fields, CreateAsync);
+    public static ComponentType Version1 { get; } = TypeOf("v1", PostgresStateTable1.Fields, PostgresStateTable1.Read);
 
-    public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
+    public static ComponentType Version2 { get; } = TypeOf("v2", PostgresStateTable2.Fields, PostgresStateTable2.Read);
+
+    public IReadOnlyList<string> Capabilities => _table.Capabilities;
 
     public int ReadTtl(string text) => StateTtl.ReadStrictly(text);
 
@@ -33,14 +35,14 @@ internal sealed class PostgresStateStore : IStateStore
     {
         try
         {
-            await using var command = _database.CreateCommand(_statements.Get);
+            await using var command = _database.CreateCommand(_table.Get);
             command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. keys], NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text });
             await using var rows = await command.ExecuteReaderAsync(cancellationToken);
             var found = new Dictionary<string, StateEntry>(keys.Count);
             while (await rows.ReadAsync(cancellationToken))
             {
                 DateTimeOffset? expiry = rows.IsDBNull(3) ? null : rows.GetFieldValue<DateTimeOffset>(3);
-                found[rows.GetString(0)] = new StateEntry(rows.GetFieldValue<byte[]>(1), rows.GetGuid(2).ToString(), expiry);
+                found[rows.GetString(0)] = new StateEntry(rows.GetFieldValue<byte[]>(1), rows.GetString(2), expiry);
             }
 
             return [.. keys.Select(key => found.GetValueOrDefault(key))];
@@ -81,7 +83,7 @@ internal sealed class PostgresStateStore : IStateStore
         var sent = new List<int>(writes.Count);
         for (var i = 0; i < writes.Count; i++)
         {
-            results[i] = MalformedTag(writes[i]);
+            results[i] = _table.MalformedTag(writes[i]);
             if (results[i] is null)
                 sent.Add(i);
         }
@@ -100,7 +102,7 @@ internal sealed class PostgresStateStore : IStateStore
 
     private NpgsqlBatchCommand CommandOf(StateWrite write)
     {
-        var (sql, parameters) = _statements.Of(write);
+        var (sql, parameters) = _table.Of(write);
         var command = new NpgsqlBatchCommand(sql);
         command.Parameters.AddRange(parameters);
         return command;
@@ -117,7 +119,7 @@ internal sealed class PostgresStateStore : IStateStore
         }
 
         StateWrite[] ordered = [.. writes.OrderBy(write => write.Key, StringComparer.Ordinal)];
-        if (ordered.Select(MalformedTag).FirstOrDefault(malformed => malformed is not null) is { } refused)
+        if (ordered.Select(_table.MalformedTag).FirstOrDefault(malformed => malformed is not null) is { } refused)
             throw refused;
         try
         {
@@ -151,15 +153,18 @@ internal sealed class PostgresStateStore : IStateStore
         _closing.Dispose();
     }
 
-    private static async Task<IAsyncDisposable> CreateAsync(ComponentMetadata metadata, ComponentContext context, CancellationToken cancellationToken)
+    private static ComponentType TypeOf(string version, IReadOnlyList<string> fields, Func<ComponentMetadata, PostgresStateTable> table) => new(
+        "state.postgresql", version, [.. PostgresStateOptions.Fields, .. fields],
+        (metadata, context, cancellationToken) => CreateAsync(PostgresStateOptions.Read(metadata), table(metadata), context, cancellationToken));
+
+    private static async Task<IAsyncDisposable> CreateAsync(
+        PostgresStateOptions options, PostgresStateTable table, ComponentContext context, CancellationToken cancellationToken)
     {
-        var options = PostgresStateOptions.Read(metadata);
-        var statements = new PostgresStateStatements(options.Table);
         var database = NpgsqlDataSource.Create(options.Connection);
         try
         {
-            await MakeTableReadyAsync(database, statements, options.Table, cancellationToken);
-            return new PostgresStateStore(database, statements, options.CleanupInterval, context);
+            await MakeTableReadyAsync(database, table, cancellationToken);
+            return new PostgresStateStore(database, table, options.CleanupInterval, context);
         }
         catch (NpgsqlException e)
         {
@@ -173,38 +178,49 @@ internal sealed class PostgresStateStore : IStateStore
         }
     }
 
-    /// <exception cref="InvalidOperationException">The table is there, and another one.</exception>
-    private static async Task MakeTableReadyAsync(
-        NpgsqlDataSource database, PostgresStateStatements statements, string table, CancellationToken cancellationToken)
+    /// <summary>Nothing is touched where the table is there: daprd adds columns of its own.</summary>
+    /// <exception cref="InvalidOperationException">It is there, and another one.</exception>
+    private static async Task MakeTableReadyAsync(NpgsqlDataSource database, PostgresStateTable table, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        // Two sidecars that create one table at once would trip over each other, IF NOT EXISTS or not.
+        await using var locking = new NpgsqlCommand("SELECT pg_advisory_xact_lock(hashtext($1))", connection, transaction);
+        locking.Parameters.Add(new NpgsqlParameter<string> { TypedValue = table.Name });
+        await locking.ExecuteNonQueryAsync(cancellationToken);
+
+        var columns = await ColumnsAsync(connection, table.Name, cancellationToken);
+        if (columns.Count > 0)
         {
-            // Two sidecars that create one table at once would trip over each other, IF NOT EXISTS or not.
-            await using var locking = new NpgsqlCommand("SELECT pg_advisory_xact_lock(hashtext($1))", connection, transaction);
-            locking.Parameters.Add(new NpgsqlParameter<string> { TypedValue = table });
-            await locking.ExecuteNonQueryAsync(cancellationToken);
-            await using var creating = new NpgsqlCommand(statements.CreateTable, connection, transaction);
-            await creating.ExecuteNonQueryAsync(cancellationToken);
-            await transaction.CommitAsync(cancellationToken);
+            table.Check(columns);
+            return;
         }
 
-        await using var looking = new NpgsqlCommand(statements.LookAtTable, connection);
-        await using var columns = await looking.ExecuteReaderAsync(cancellationToken);
-        if (columns.GetDataTypeName(1) != "bytea" || columns.GetDataTypeName(2) != "uuid")
-        {
-            throw new InvalidOperationException(
-                $"table '{table}' is not one of state.postgresql v2 (its value is {columns.GetDataTypeName(1)}, its etag {columns.GetDataTypeName(2)}): set another tablePrefix");
-        }
+        await using var creating = new NpgsqlCommand(table.Create, connection, transaction);
+        await creating.ExecuteNonQueryAsync(cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+    }
+
+    /// <summary>The types of the columns, by name; none where there is no such table.</summary>
+    private static async Task<Dictionary<string, string>> ColumnsAsync(NpgsqlConnection connection, string table, CancellationToken cancellationToken)
+    {
+        await using var looking = new NpgsqlCommand(
+            "SELECT attname::text, atttypid::regtype::text FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped", connection);
+        looking.Parameters.Add(new NpgsqlParameter<string> { TypedValue = table });
+        await using var rows = await looking.ExecuteReaderAsync(cancellationToken);
+        var columns = new Dictionary<string, string>();
+        while (await rows.ReadAsync(cancellationToken))
+            columns[rows.GetString(0)] = rows.GetString(1);
+        return columns;
     }
 
     private async Task<StateStoreException?> WriteAsync(StateWrite write, CancellationToken cancellationToken)
     {
-        if (MalformedTag(write) is { } malformed)
+        if (_table.MalformedTag(write) is { } malformed)
             return malformed;
         try
         {
-            var (sql, parameters) = _statements.Of(write);
+            var (sql, parameters) = _table.Of(write);
             await using var command = _database.CreateCommand(sql);
             command.Parameters.AddRange(parameters);
             return Refusal(write, await command.ExecuteNonQueryAsync(cancellationToken));
@@ -221,11 +237,6 @@ internal sealed class PostgresStateStore : IStateStore
         : write is StateUpsert ? new StateStoreException(StateFailure.Other, NothingChanged)
         : null;
 
-    /// <summary>What is no UUID cannot be the tag.</summary>
-    private static StateStoreException? MalformedTag(StateWrite write) =>
-        write.ETag is not { Length: > 0 } etag || Guid.TryParse(etag, out _) ? null
-        : StateStoreException.Mismatch(etag.Length == 36 ? "invalid UUID format" : $"invalid UUID length: {etag.Length}");
-
     private static StateStoreException Failure(NpgsqlException e) => new(StateFailure.Other, Text(e), e);
 
     private static string Text(NpgsqlException e) =>
@@ -240,7 +251,7 @@ internal sealed class PostgresStateStore : IStateStore
             {
                 try
                 {
-                    await using var command = _database.CreateCommand(_statements.RemoveExpired);
+                    await using var command = _database.CreateCommand(_table.RemoveExpired);
                     var removed = await command.ExecuteNonQueryAsync(cancellationToken);
                     _logger.LogDebug("{Count} expired entries removed", removed);
                 }
