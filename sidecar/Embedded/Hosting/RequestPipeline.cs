@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
-using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Api;
+using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Formats;
 using Grpc.AspNetCore.Server;
 using Microsoft.AspNetCore.Http.Features;

@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using EmbeddedSidecar.Actors;
+using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Api.Configuration;
 using EmbeddedSidecar.Api.PubSub;
 using EmbeddedSidecar.Api.State;
-using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resiliency;
