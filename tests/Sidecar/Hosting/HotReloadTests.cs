@@ -197,6 +197,26 @@ public sealed class HotReloadTests : IDisposable
     }
 
     [Fact]
+    public async Task Reminders_go_over_to_the_store_that_takes_the_place_of_the_actors()
+    {
+        _folder.With("store.yaml", Component("store", "state.sqlite", ("actorStateStore", "true"), ("connectionString", Database("old.db"))));
+        await using var app = await TestApp.StartAsync(context => context.Response.WriteAsync("""{"entities":["Cart"]}"""));
+        await using var dapr = await EmbeddedDapr.StartAsync(new() { Apps = [new() { AppId = "one", AppPort = app.Port }], ResourcesPaths = [_folder.Path] }, Cancellation);
+        await dapr.Ready.WaitAsync(Cancellation);
+        using var client = Sidecars.Http(dapr["one"]);
+        const string Reminder = "/v1.0/actors/Cart/1/reminders/pay";
+        using (var made = await client.PostAsJsonAsync(Reminder, new { dueTime = "1h" }, Cancellation))
+            Assert.True(made.IsSuccessStatusCode);
+        Assert.Equal(HttpStatusCode.OK, await StatusAsync(client, Reminder));
+
+        _folder.With("store.yaml", Component("store", "state.sqlite", ("actorStateStore", "true"), ("connectionString", Database("new.db"))));
+        await UntilAsync(async () => await StatusAsync(client, Reminder) == HttpStatusCode.NotFound);
+
+        _folder.With("store.yaml", Component("store", "state.sqlite", ("actorStateStore", "true"), ("connectionString", Database("old.db"))));
+        await UntilAsync(async () => await StatusAsync(client, Reminder) == HttpStatusCode.OK);
+    }
+
+    [Fact]
     public async Task A_clients_stream_of_events_outlasts_a_change_of_its_broker()
     {
         _folder.With("pubsub.yaml", Component("pubsub", "pubsub.in-memory"));
