@@ -1,7 +1,7 @@
-using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.Resources;
 using DaprOrders.Tests.Servers;
+using EmbeddedSidecar.Resources;
 using Grpc.Core;
 using Grpc.Net.Client;
 
