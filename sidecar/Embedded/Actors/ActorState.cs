@@ -73,7 +73,10 @@ internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> is
         switch (operation.Operation)
         {
             case "upsert" when operation.Key.Length > 0:
-                return new StateUpsert(prefix + operation.Key, operation.Value, operation.ETag, FirstWrite: false, Ttl(operation.Metadata)) { IsJson = operation.IsJson };
+                return new StateUpsert(prefix + operation.Key, operation.Value, operation.ETag, FirstWrite: false, Ttl(operation.Metadata))
+                {
+                    IsJson = operation.IsJson,
+                };
             case "delete" when operation.Key.Length > 0:
                 return new StateDelete(prefix + operation.Key, operation.ETag, FirstWrite: false);
             case "upsert" or "delete":

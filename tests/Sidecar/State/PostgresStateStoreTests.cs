@@ -25,6 +25,7 @@ public abstract class PostgresStateStoreTests(StoreServers servers) : StateStore
 
         await BrokerTests.UntilAsync(async () => await store.GetAsync("a", Cancellation) is null, TimeSpan.FromSeconds(20));
 
+        // In version 1 it is the tag of both, which were written together.
         Assert.Equal(StateFailure.ETagMismatch, (await WriteAsync(store, Upsert("a", "2", lasting.ETag)))!.Failure);
         Assert.Null(await WriteAsync(store, Create("a", "3")));
         Assert.Equal("3", Text(await store.GetAsync("a", Cancellation)));
@@ -87,7 +88,7 @@ public sealed class PostgresVersion1Tests(StoreServers servers) : PostgresStateS
         Assert.Null(await WriteAsync(store, Upsert("a", "2", a)));
         await store.TransactAsync([Upsert("b", "2", b), Upsert("c", "2")], Cancellation);
 
-        Assert.Equal(4, new HashSet<string> { a, await TagAsync("a"), await TagAsync("b"), "0" }.Count);
+        Assert.Distinct([a, await TagAsync("a"), await TagAsync("b")]);
         Assert.Equal(StateFailure.ETagMismatch, (await WriteAsync(store, Upsert("b", "3", a)))!.Failure);
 
         async Task<string> TagAsync(string key) => (await store.GetAsync(key, Cancellation))!.ETag;

@@ -100,7 +100,7 @@ public sealed class ServerStoreTests(StoreServers servers) : IClassFixture<Store
     }
 
     [Fact]
-    public async Task Version_1_keeps_JSON_as_PostgreSQL_writes_it_and_bytes_as_they_are()
+    public async Task Version_1_keeps_JSON_as_PostgreSQL_writes_it_if_it_can_and_bytes_as_they_are()
     {
         ServerProgram.Require(PostgresServer.Missing);
         var postgres = await servers.PostgresAsync();
@@ -119,6 +119,10 @@ public sealed class ServerStoreTests(StoreServers servers) : IClassFixture<Store
         Assert.Equal(Text, await http.GetStringAsync("/v1.0/state/store/bytes", Cancel));
         Assert.Equal("""{"a": 1.5, "bb": [1, "<é"]}""", await http.GetStringAsync("/v1.0/state/store/json", Cancel));
         Assert.Equal("""{"a": 1.5, "bb": [1, "<é"]}""", await http.GetStringAsync("/v1.0/state/store/told", Cancel));
+
+        var refused = await http.PostAsync("/v1.0/state/store", new StringContent("""[{"key":"nul","value":"\u0000"},{"key":"good","value":1}]"""), Cancel);
+        Assert.Equal(HttpStatusCode.InternalServerError, refused.StatusCode);
+        Assert.Equal("1", await http.GetStringAsync("/v1.0/state/store/good", Cancel));
     }
 
     [Fact]

@@ -67,7 +67,8 @@ internal sealed class StoreUnderTest : IAsyncDisposable
                 return Resource("state.redis", "v1", ("redisHost", $"{RedisServer.Host}:{cable?.Port ?? redis.Port}"), ("redisDB", $"{redis.NewDatabase()}"));
             case "postgresql" or "postgresql-v1":
                 var postgres = await servers.PostgresAsync();
-                return Resource("state.postgresql", store == "postgresql" ? "v2" : "v1", ("connectionString", postgres.ConnectionString(await postgres.NewDatabaseAsync(cancel), cable?.Port)));
+                var database = await postgres.NewDatabaseAsync(cancel);
+                return Resource("state.postgresql", store == "postgresql" ? "v2" : "v1", ("connectionString", postgres.ConnectionString(database, cable?.Port)));
             default:
                 return Resource($"state.{store}", "v1");
         }

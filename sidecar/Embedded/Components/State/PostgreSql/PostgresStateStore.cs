@@ -184,9 +184,8 @@ internal sealed class PostgresStateStore : IStateStore
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        // Two sidecars that create one table at once would trip over each other, IF NOT EXISTS or not.
-        await using var locking = new NpgsqlCommand("SELECT pg_advisory_xact_lock(hashtext($1))", connection, transaction);
-        locking.Parameters.Add(new NpgsqlParameter<string> { TypedValue = table.Name });
+        // Two that create one table at once (of v1 also that of the migrations, which tables share) would trip over each other, IF NOT EXISTS or not.
+        await using var locking = new NpgsqlCommand("SELECT pg_advisory_xact_lock(hashtext('dapr state'))", connection, transaction);
         await locking.ExecuteNonQueryAsync(cancellationToken);
 
         var columns = await ColumnsAsync(connection, table.Name, cancellationToken);

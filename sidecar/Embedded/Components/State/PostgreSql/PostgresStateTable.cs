@@ -64,7 +64,10 @@ internal abstract partial class PostgresStateTable
             .Select(known => columns.TryGetValue(known.Column, out var type) ? $"its {known.Column} is {type}, not {known.Type}" : $"it has no {known.Column}")
             .ToList();
         if (others.Count > 0)
-            throw new InvalidOperationException($"table '{Name}' is not one of state.postgresql {_layout.Version} ({string.Join(", ", others)}): set another {_layout.NameField}");
+        {
+            throw new InvalidOperationException(
+                $"table '{Name}' is not one of state.postgresql {_layout.Version} ({string.Join(", ", others)}): set another {_layout.NameField}");
+        }
     }
 
     /// <summary>The name of a table stands in statements as it is, as daprd has it.</summary>
