@@ -6,7 +6,6 @@ using EmbeddedSidecar.Api.Bindings;
 using EmbeddedSidecar.Api.Configuration;
 using EmbeddedSidecar.Api.PubSub;
 using EmbeddedSidecar.Api.State;
-using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Components.Configuration.Redis;
 using EmbeddedSidecar.Components.Locks.Redis;
