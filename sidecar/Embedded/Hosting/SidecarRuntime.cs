@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using EmbeddedSidecar.Actors;
 using EmbeddedSidecar.Api;
-using EmbeddedSidecar.Api.Bindings;
 using EmbeddedSidecar.Api.Configuration;
 using EmbeddedSidecar.Api.PubSub;
 using EmbeddedSidecar.Api.State;
