@@ -5,7 +5,6 @@ using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Api.Configuration;
 using EmbeddedSidecar.Api.PubSub;
 using EmbeddedSidecar.Api.State;
-using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Components.Configuration.Redis;
 using EmbeddedSidecar.Components.Locks.Redis;
 using EmbeddedSidecar.Components.PubSub;
