@@ -22,7 +22,7 @@ public sealed partial class SupportMatrixTests : IDisposable
 
     private readonly TemporaryFolder _folder = new();
 
-    public static TheoryData<string> ComponentTypeNames => [.. ComponentTypes.All.Select(type => type.Name)];
+    public static TheoryData<string, string> ComponentTypeNames => new(ComponentTypes.All.Select(type => (type.Name, type.Version)));
 
     [Fact]
     public async Task Every_route_and_every_method_stands_there_and_no_other()
@@ -55,9 +55,9 @@ public sealed partial class SupportMatrixTests : IDisposable
 
     [Theory]
     [MemberData(nameof(ComponentTypeNames))]
-    public void Every_field_of_a_component_stands_there_and_no_other(string name)
+    public void Every_field_of_a_component_stands_there_and_no_other(string name, string version)
     {
-        var type = ComponentTypes.All.Single(type => type.Name == name);
+        var type = ComponentTypes.Find(name, version)!;
         var heading = $"### `{type.Name}` {type.Version}";
         var shared = SharedFields().Matches(Section(heading)).Select(link => link.Groups["title"].Value)
             .SelectMany(title => Names($"### {char.ToUpperInvariant(title[0])}{title[1..]}", "field"));
