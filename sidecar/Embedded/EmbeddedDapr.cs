@@ -153,7 +153,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
             _logger.LogWarning("{Warning}", warning);
     }
 
-    /// <returns>False where files could not be read just now.</returns>
+    /// <returns>False where they could not be taken, and are to be tried again.</returns>
     private async Task<bool> TakeChangesAsync(CancellationToken cancellationToken)
     {
         await _changing.WaitAsync(cancellationToken);
@@ -191,7 +191,8 @@ public sealed class EmbeddedDapr : IAsyncDisposable
             var inUse = running.SelectMany(sidecar => sidecar.Runtime.Loaded.Instances).ToHashSet();
             _closing = CloseAsync(_closing, exchanges, await _shared.Components.TakeUnusedAsync(inUse));
             Tell(mistakes);
-            return isRead;
+            // What is wrong may be a server that is away, and no file would change when it is back.
+            return isRead && mistakes.Count == 0;
         }
         finally
         {
@@ -203,9 +204,9 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     {
         var had = Mistake;
         Mistake = mistakes.Count == 0 ? null : new ResourceException(ResourceException.InOrder(mistakes));
-        if (Mistake is not null)
+        if (Mistake is not null && Mistake.Message != had?.Message)
             _logger.LogError("Changed files cannot be used, and the sidecars go on with what they had:{NewLine}{Mistakes}", Environment.NewLine, Mistake.Message);
-        else if (had is not null)
+        else if (Mistake is null && had is not null)
             _logger.LogInformation("The files are mended, and taken");
     }
 

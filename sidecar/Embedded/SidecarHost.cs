@@ -15,6 +15,9 @@ public sealed class SidecarHost : IAsyncDisposable
 {
     internal static readonly TimeSpan GracefulStop = TimeSpan.FromSeconds(5);
 
+    /// <summary>Where nothing is to be waited for, the answer to that request is still on its way.</summary>
+    private static readonly TimeSpan LastAnswer = TimeSpan.FromMilliseconds(100);
+
     private readonly WebApplication _server;
     private readonly AppLifecycle _lifecycle;
     private readonly SharedParts _shared;
@@ -202,7 +205,10 @@ public sealed class SidecarHost : IAsyncDisposable
         Runtime.Logger.LogInformation("{AppId} asked its sidecar to stop", Runtime.Options.AppId);
         try
         {
-            await StopAsync(new CancellationToken(canceled: await Runtime.ShutdownRequested));
+            using var limit = new CancellationTokenSource();
+            if (await Runtime.ShutdownRequested)
+                limit.CancelAfter(LastAnswer);
+            await StopAsync(limit.Token);
         }
         catch (Exception e)
         {

@@ -20,9 +20,10 @@ internal static class StreamsCommand
             var seen = new HashSet<string>();
             foreach (var sidecar in plan.Sidecars)
             {
-                foreach (var broker in await LoadAsync(catalog, sidecar, cancellationToken))
+                var resources = ResourceLoader.Load(sidecar.ResourcesPaths);
+                foreach (var broker in await LoadAsync(catalog, sidecar, resources, cancellationToken))
                 {
-                    foreach (var topic in TopicsOf(broker, sidecar.Resources).Concat(topics).Where(topic => seen.Add($"{broker.Name} {topic}")))
+                    foreach (var topic in TopicsOf(broker, resources).Concat(topics).Where(topic => seen.Add($"{broker.Name} {topic}")))
                         await AddAsync(broker, topic, replicas, console, cancellationToken);
                 }
             }
@@ -33,9 +34,10 @@ internal static class StreamsCommand
         }, cancellationToken);
 
     /// <summary>The brokers alone, and the secret stores that their metadata may come from.</summary>
-    private static async Task<IEnumerable<LoadedComponent>> LoadAsync(ComponentCatalog catalog, SidecarOptions sidecar, CancellationToken cancellationToken)
+    private static async Task<IEnumerable<LoadedComponent>> LoadAsync(
+        ComponentCatalog catalog, SidecarOptions sidecar, ResourceSet resources, CancellationToken cancellationToken)
     {
-        var needed = sidecar.Resources.Components.Where(
+        var needed = resources.Components.Where(
             component => component.Type == JetStreamPubSub.ComponentType.Name || component.Type.StartsWith("secretstores.", StringComparison.Ordinal));
         var loaded = await catalog.LoadAsync([.. needed], sidecar.AppId, sidecar.Namespace, sidecar.Folder ?? Environment.CurrentDirectory, cancellationToken);
         return loaded.Where(component => component.Instance is JetStreamPubSub);

@@ -7,7 +7,7 @@ namespace EmbeddedSidecar.Resources;
 /// Tells when files of resources have changed: by what the file system tells, and by their times and lengths every second, since it
 /// does not tell all of it everywhere. What changes within a moment is told once, when it is over.
 /// </summary>
-/// <param name="changed">Called one at a time. False: the files could not be read just now, and it is called again soon.</param>
+/// <param name="changed">Called one at a time. False: the files could not be taken just now, and it is called again soon.</param>
 /// <param name="logger">Tells of failures.</param>
 internal sealed class ResourceWatch(Func<CancellationToken, Task<bool>> changed, ILogger logger) : IAsyncDisposable
 {

@@ -4,7 +4,6 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using DaprOrders.Sidecar.Tests.Resources;
-using EmbeddedSidecar.Hosting;
 using Microsoft.AspNetCore.Http;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;
@@ -39,7 +38,7 @@ public sealed class HotReloadTests : IDisposable
 
         foreach (var prefix in new[] { "none", "name", "none" })
         {
-            await ChangeAsync(dapr["one"], () => _folder.With("changed.yaml", Component("changed", "state.sqlite", ("connectionString", Database("state.db")), ("keyPrefix", prefix))));
+            await ChangeAsync(dapr, "one", () => _folder.With("changed.yaml", Component("changed", "state.sqlite", ("connectionString", Database("state.db")), ("keyPrefix", prefix))));
             var before = answers.Count;
             await UntilAsync(() => answers.Count > before + 10);
         }
@@ -74,7 +73,7 @@ public sealed class HotReloadTests : IDisposable
         var slow = client.PostAsJsonAsync("/v1.0/state/store", Items("slow"), Cancellation);
         await began.Task.WaitAsync(Cancellation);
 
-        await ChangeAsync(dapr["one"], () => _folder.With("store.yaml", Component("store", "state.sqlite", ("connectionString", Database("new.db")))));
+        await ChangeAsync(dapr, "one", () => _folder.With("store.yaml", Component("store", "state.sqlite", ("connectionString", Database("new.db")))));
         await SaveAsync(client, "store", "quick");
         goOn.SetResult();
 
@@ -94,7 +93,7 @@ public sealed class HotReloadTests : IDisposable
         Assert.Equal(["store"], await ComponentsAsync(one));
         Assert.Empty(await ComponentsAsync(two));
 
-        await ChangeAsync(dapr["two"], () => _folder.With("store.yaml", Component("store", "state.in-memory") + "scopes: [two]\n"));
+        await ChangeAsync(dapr, "two", () => _folder.With("store.yaml", Component("store", "state.in-memory") + "scopes: [two]\n"));
 
         Assert.Equal(["store"], await ComponentsAsync(two));
         await UntilAsync(async () => (await ComponentsAsync(one)).Count == 0);
@@ -109,8 +108,8 @@ public sealed class HotReloadTests : IDisposable
         using var two = Sidecars.Http(dapr["two"]);
 
         await Task.WhenAll(
-            ChangeAsync(dapr["one"], () => _folder.With("store.yaml", Component("store", "state.in-memory", ("keyPrefix", "none")))),
-            ChangeAsync(dapr["two"], () => { }));
+            ChangeAsync(dapr, "one", () => _folder.With("store.yaml", Component("store", "state.in-memory", ("keyPrefix", "none")))),
+            ChangeAsync(dapr, "two", () => { }));
         await SaveAsync(one, "store", "a");
 
         Assert.Equal("1", await two.GetStringAsync("/v1.0/state/store/a", Cancellation));
@@ -124,7 +123,7 @@ public sealed class HotReloadTests : IDisposable
         using var client = Sidecars.Http(dapr["one"]);
         await SaveAsync(client, "store", "a");
 
-        await ChangeAsync(dapr["one"], () => _folder.With("store.yaml", "# a note\n" + Component("store", "state.in-memory") + "---\n" + Component("other", "state.in-memory")));
+        await ChangeAsync(dapr, "one", () => _folder.With("store.yaml", "# a note\n" + Component("store", "state.in-memory") + "---\n" + Component("other", "state.in-memory")));
 
         Assert.Equal(["other", "store"], await ComponentsAsync(client));
         Assert.Equal("1", await client.GetStringAsync("/v1.0/state/store/a", Cancellation));
@@ -151,7 +150,7 @@ public sealed class HotReloadTests : IDisposable
         using var client = Sidecars.Http(dapr["one"]);
         await SaveAsync(client, "store", "a");
 
-        await ChangeAsync(dapr["one"], () => _folder.With("secrets.yaml", Component("secrets", "secretstores.local.file", ("secretsFile", FileOf("new.json")))));
+        await ChangeAsync(dapr, "one", () => _folder.With("secrets.yaml", Component("secrets", "secretstores.local.file", ("secretsFile", FileOf("new.json")))));
 
         var secret = await client.GetFromJsonAsync<JsonObject>("/v1.0/secrets/secrets/database", Cancellation);
         Assert.Equal(Database("new.db"), (string?)secret!["database"]);
@@ -197,6 +196,26 @@ public sealed class HotReloadTests : IDisposable
     }
 
     [Fact]
+    public async Task Reminders_go_over_to_the_store_that_takes_the_place_of_the_actors()
+    {
+        _folder.With("store.yaml", Component("store", "state.sqlite", ("actorStateStore", "true"), ("connectionString", Database("old.db"))));
+        await using var app = await TestApp.StartAsync(context => context.Response.WriteAsync("""{"entities":["Cart"]}"""));
+        await using var dapr = await EmbeddedDapr.StartAsync(new() { Apps = [new() { AppId = "one", AppPort = app.Port }], ResourcesPaths = [_folder.Path] }, Cancellation);
+        await dapr.Ready.WaitAsync(Cancellation);
+        using var client = Sidecars.Http(dapr["one"]);
+        const string Reminder = "/v1.0/actors/Cart/1/reminders/pay";
+        using (var made = await client.PostAsJsonAsync(Reminder, new { dueTime = "1h" }, Cancellation))
+            Assert.True(made.IsSuccessStatusCode);
+        Assert.Equal(HttpStatusCode.OK, await StatusAsync(client, Reminder));
+
+        _folder.With("store.yaml", Component("store", "state.sqlite", ("actorStateStore", "true"), ("connectionString", Database("new.db"))));
+        await UntilAsync(async () => await StatusAsync(client, Reminder) == HttpStatusCode.NotFound);
+
+        _folder.With("store.yaml", Component("store", "state.sqlite", ("actorStateStore", "true"), ("connectionString", Database("old.db"))));
+        await UntilAsync(async () => await StatusAsync(client, Reminder) == HttpStatusCode.OK);
+    }
+
+    [Fact]
     public async Task A_clients_stream_of_events_outlasts_a_change_of_its_broker()
     {
         _folder.With("pubsub.yaml", Component("pubsub", "pubsub.in-memory"));
@@ -207,7 +226,7 @@ public sealed class HotReloadTests : IDisposable
         await stream.RequestStream.WriteAsync(new() { InitialRequest = new() { PubsubName = "pubsub", Topic = "orders" } }, Cancellation);
         Assert.True(await stream.ResponseStream.MoveNext(Cancellation));
 
-        await ChangeAsync(dapr["one"], () => _folder.With("pubsub.yaml", Component("pubsub", "pubsub.in-memory", ("consumerID", "other"))));
+        await ChangeAsync(dapr, "one", () => _folder.With("pubsub.yaml", Component("pubsub", "pubsub.in-memory", ("consumerID", "other"))));
         var next = stream.ResponseStream.MoveNext(Cancellation);
         await UntilAsync(async () =>
         {
@@ -231,7 +250,7 @@ public sealed class HotReloadTests : IDisposable
         using var off = Sidecars.Http(dapr["off"]);
         using var on = Sidecars.Http(dapr["on"]);
 
-        await ChangeAsync(dapr["on"], () => _folder.With("other.yaml", Component("other", "state.in-memory")));
+        await ChangeAsync(dapr, "on", () => _folder.With("other.yaml", Component("other", "state.in-memory")));
 
         Assert.Equal(["other", "store"], await ComponentsAsync(on));
         Assert.Equal(["store"], await ComponentsAsync(off));
@@ -293,12 +312,12 @@ public sealed class HotReloadTests : IDisposable
         await using var dapr = await StartAsync("one");
         using var client = Sidecars.Http(dapr["one"]);
 
-        await ChangeAsync(dapr["one"], () => _folder.With("pubsub.yaml", Component("pubsub", "pubsub.in-memory")));
+        await ChangeAsync(dapr, "one", () => _folder.With("pubsub.yaml", Component("pubsub", "pubsub.in-memory")));
         Assert.Equal(["pubsub"], await ComponentsAsync(client));
         using (var answer = await client.PostAsJsonAsync("/v1.0/publish/pubsub/orders", 1, Cancellation))
             Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);
 
-        await ChangeAsync(dapr["one"], () => File.Delete(FileOf("pubsub.yaml")));
+        await ChangeAsync(dapr, "one", () => File.Delete(FileOf("pubsub.yaml")));
         Assert.Empty(await ComponentsAsync(client));
         using (var answer = await client.PostAsJsonAsync("/v1.0/publish/pubsub/orders", 1, Cancellation))
             Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
@@ -365,11 +384,18 @@ public sealed class HotReloadTests : IDisposable
     }
 
     /// <summary>Returns when the sidecar has another set of resources than before.</summary>
-    private static async Task ChangeAsync(SidecarHost sidecar, Action change)
+    private static async Task ChangeAsync(EmbeddedDapr dapr, string app, Action change)
     {
-        LoadedResources before = sidecar.Runtime.Loaded;
+        var before = dapr[app].Runtime.Loaded;
         change();
-        await UntilAsync(() => !ReferenceEquals(before, sidecar.Runtime.Loaded));
+        try
+        {
+            await UntilAsync(() => !ReferenceEquals(before, dapr[app].Runtime.Loaded));
+        }
+        catch (OperationCanceledException) when (!Cancellation.IsCancellationRequested)
+        {
+            Assert.Fail($"The change was not taken: {dapr.Mistake?.Message ?? "nothing was told"}");
+        }
     }
 
     private static Task UntilAsync(Func<bool> condition) => UntilAsync(() => Task.FromResult(condition()));

@@ -1,4 +1,3 @@
-using EmbeddedSidecar.Resources;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.Resources;
 using DaprOrders.Tests.Servers;
