@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using DaprOrders.Sidecar.Tests.Hosting;
 using EmbeddedSidecar.Components;
@@ -25,12 +26,22 @@ internal static class BrokerTests
             await broker.PublishAsync(topic, new(Bytes($"{n}"), null, null), Cancellation);
     }
 
-    public static async Task UntilAsync(Func<Task<bool>> holds, TimeSpan limit)
+    public static async Task UntilAsync(
+        Func<Task<bool>> holds, TimeSpan limit, [CallerArgumentExpression(nameof(holds))] string what = "")
     {
         using var end = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         end.CancelAfter(limit);
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
         while (!await holds())
-            await timer.WaitForNextTickAsync(end.Token);
+        {
+            try
+            {
+                await timer.WaitForNextTickAsync(end.Token);
+            }
+            catch (OperationCanceledException) when (!Cancellation.IsCancellationRequested)
+            {
+                Assert.Fail($"It did not become true within {limit.TotalSeconds:0} s: {what}");
+            }
+        }
     }
 }
