@@ -38,7 +38,7 @@ internal sealed class OrdersRun(OrdersSystem system, LoadGenerator load, Uri? ec
         }
         else
         {
-            rows.Add(Row("orders", [.. accepted.Select(measured => measured.Load)], perSecond));
+            rows.Add([.. Row("orders", [.. accepted.Select(measured => measured.Load)], perSecond)[..^1], "–"]);
         }
 
         Report.Table(["POST /orders", "201/s", "p50 ms", "p99 ms", "other answers", ": echo"], rows);

@@ -38,7 +38,11 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     private static readonly TimeSpan LastUse = TimeSpan.FromSeconds(10);
 
     private readonly EmbeddedDaprOptions _options;
+    /// <summary>What is told of files that changed: somebody has just written them, and waits to hear.</summary>
+    internal const string ChangesCategory = "EmbeddedSidecar.Changes";
+
     private readonly ILogger _logger;
+    private readonly ILogger _changes;
     private readonly SharedParts _shared;
     private readonly ResourceWatch _watch;
     private readonly List<SidecarHost> _sidecars = [];
@@ -52,6 +56,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     {
         _options = options;
         _logger = options.LoggerFactory.CreateLogger<EmbeddedDapr>();
+        _changes = options.LoggerFactory.CreateLogger(ChangesCategory);
         var catalog = new ComponentCatalog(options.LoggerFactory, options.Time);
         _shared = new SharedParts(catalog, new AppDirectory(), options.LoggerFactory, options.Time, options.JobsFile)
         {
@@ -87,7 +92,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         var dapr = new EmbeddedDapr(options);
         try
         {
-            dapr.TellNew(dapr.ReadShared().Warnings);
+            dapr.TellNew(dapr.ReadShared().Warnings, dapr._logger);
             dapr._shared.Jobs.Start();
             foreach (var app in options.Apps)
                 await dapr.AddAsync(app, cancellationToken);
@@ -147,10 +152,10 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         ReadShared().With(ResourceLoader.Load(app.ResourcesPaths)).With(app.Resources),
         app.ConfigPath is { } file ? ResourceLoader.LoadConfiguration(file) : app.Configuration);
 
-    private void TellNew(IEnumerable<ResourceError> warnings)
+    private void TellNew(IEnumerable<ResourceError> warnings, ILogger logger)
     {
         foreach (var warning in warnings.Where(_told.Add))
-            _logger.LogWarning("{Warning}", warning);
+            logger.LogWarning("{Warning}", warning);
     }
 
     /// <returns>False where they could not be taken, and are to be tried again.</returns>
@@ -160,7 +165,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         try
         {
             var (mistakes, exchanges) = (new List<ResourceError>(), new List<(LoadedResources Before, Task Following)>());
-            var isRead = true;
+            var (isRead, taken) = (true, new SortedSet<string>(StringComparer.Ordinal));
             var running = _sidecars.FindAll(sidecar => !sidecar.Stopped.IsCompleted);
             foreach (var sidecar in running.Where(one => !one.Runtime.Loaded.Configuration.DisabledFeatures.Contains(ConfigurationResource.HotReload)))
             {
@@ -169,9 +174,12 @@ public sealed class EmbeddedDapr : IAsyncDisposable
                     var (resources, configuration) = Read(sidecar.Runtime.Options);
                     // It may be half written: what it declared is not taken away for that.
                     ResourceException.ThrowIfAny(resources.Unreadable.Except(sidecar.Runtime.Loaded.Declared.Unreadable), strict: true);
-                    TellNew(resources.Warnings);
+                    TellNew(resources.Warnings, _changes);
                     if (await sidecar.TakeAsync(resources, configuration, cancellationToken) is { } exchange)
+                    {
                         exchanges.Add(exchange);
+                        taken.Add(sidecar.AppId);
+                    }
                 }
                 catch (ResourceException e)
                 {
@@ -179,7 +187,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
                 }
                 catch (Exception e) when (e is IOException or UnauthorizedAccessException)
                 {
-                    _logger.LogInformation("Changed files of {AppId} cannot be taken yet: {Reason}", sidecar.AppId, e.Message);
+                    _changes.LogInformation("Changed files of {AppId} cannot be taken yet: {Reason}", sidecar.AppId, e.Message);
                     isRead = false;
                 }
                 catch (Exception e) when (!cancellationToken.IsCancellationRequested)
@@ -190,6 +198,8 @@ public sealed class EmbeddedDapr : IAsyncDisposable
 
             var inUse = running.SelectMany(sidecar => sidecar.Runtime.Loaded.Instances).ToHashSet();
             _closing = CloseAsync(_closing, exchanges, await _shared.Components.TakeUnusedAsync(inUse));
+            if (taken.Count > 0)
+                _changes.LogInformation("Changed files were taken by {Apps}", string.Join(", ", taken));
             Tell(mistakes);
             // What is wrong may be a server that is away, and no file would change when it is back.
             return isRead && mistakes.Count == 0;
@@ -205,9 +215,9 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         var had = Mistake;
         Mistake = mistakes.Count == 0 ? null : new ResourceException(ResourceException.InOrder(mistakes));
         if (Mistake is not null && Mistake.Message != had?.Message)
-            _logger.LogError("Changed files cannot be used, and the sidecars go on with what they had:{NewLine}{Mistakes}", Environment.NewLine, Mistake.Message);
+            _changes.LogError("Changed files cannot be used, and the sidecars go on with what they had:{NewLine}{Mistakes}", Environment.NewLine, Mistake.Message);
         else if (Mistake is null && had is not null)
-            _logger.LogInformation("The files are mended, and taken");
+            _changes.LogInformation("The files are mended, and taken");
     }
 
     /// <summary>When nobody works with them any more, or the time for that is over.</summary>

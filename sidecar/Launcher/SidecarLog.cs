@@ -35,6 +35,8 @@ internal sealed class SidecarLog : ILoggerProvider
     {
         if (_apps.FirstOrDefault(app => category == SidecarRuntime.LogCategory(app.AppId)) is { } app)
             return (app.AppId, app.DaprdLogDestination);
+        if (category == EmbeddedDapr.ChangesCategory)
+            return (null, LogDestination.FileAndConsole);
         return (null, _apps.Any(a => a.DaprdLogDestination != LogDestination.File) ? LogDestination.FileAndConsole : LogDestination.File);
     }
 
