@@ -35,6 +35,14 @@ public sealed class SidecarLogTests : IDisposable
         Assert.Equal($"== DAPR - a == it failed{Environment.NewLine}== DAPR == loud{Environment.NewLine}", _workspace.Shown);
     }
 
+    [Fact]
+    public void What_became_of_changed_files_is_always_on_the_console()
+    {
+        Log(LogDestination.File, log => log.CreateLogger(EmbeddedDapr.ChangesCategory).LogInformation("The files are mended, and taken"));
+
+        Assert.Equal($"== DAPR == The files are mended, and taken{Environment.NewLine}", _workspace.Shown);
+    }
+
     private void Log(LogDestination destination, Action<SidecarLog> write)
     {
         var app = new RunApp { AppId = "a", AppDirPath = "", Location = default, DaprdLogDestination = destination };
