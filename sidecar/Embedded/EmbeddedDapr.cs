@@ -34,13 +34,13 @@ public sealed record EmbeddedDaprOptions
 /// </summary>
 public sealed class EmbeddedDapr : IAsyncDisposable
 {
+    /// <summary>Under which is told what became of changed files: somebody has just written them, and waits to hear.</summary>
+    internal const string ChangesCategory = "EmbeddedSidecar.Changes";
+
     /// <summary>How long requests and deliveries may go on with a component that was changed or removed, before it is closed.</summary>
     private static readonly TimeSpan LastUse = TimeSpan.FromSeconds(10);
 
     private readonly EmbeddedDaprOptions _options;
-    /// <summary>What is told of files that changed: somebody has just written them, and waits to hear.</summary>
-    internal const string ChangesCategory = "EmbeddedSidecar.Changes";
-
     private readonly ILogger _logger;
     private readonly ILogger _changes;
     private readonly SharedParts _shared;
@@ -92,10 +92,13 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         var dapr = new EmbeddedDapr(options);
         try
         {
-            dapr.TellNew(dapr.ReadShared().Warnings, dapr._logger);
+            // Before anything is read: what changes from now on is seen.
+            dapr._watch.Add(options.ResourcesPaths);
+            var files = new ReadOnce();
+            dapr.TellNew(dapr.ReadShared(files).Warnings, dapr._logger);
             dapr._shared.Jobs.Start();
             foreach (var app in options.Apps)
-                await dapr.AddAsync(app, cancellationToken);
+                await dapr.AddAsync(app, files, cancellationToken);
 
             return dapr;
         }
@@ -107,13 +110,15 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     }
 
     /// <summary>One more sidecar; it shares the components of those that run.</summary>
-    public async Task<SidecarHost> AddAsync(SidecarOptions app, CancellationToken cancellationToken = default)
+    public Task<SidecarHost> AddAsync(SidecarOptions app, CancellationToken cancellationToken = default) => AddAsync(app, new ReadOnce(), cancellationToken);
+
+    private async Task<SidecarHost> AddAsync(SidecarOptions app, ReadOnce files, CancellationToken cancellationToken)
     {
         await _changing.WaitAsync(cancellationToken);
         try
         {
             _watch.Add([.. _options.ResourcesPaths, .. app.ResourcesPaths, .. app.ConfigPath is { } file ? [file] : Array.Empty<string>()]);
-            var (resources, configuration) = Read(app);
+            var (resources, configuration) = Read(app, files);
             _told.UnionWith(resources.Warnings);
             var sidecar = await SidecarHost.StartAsync(app, resources, configuration, _shared, cancellationToken);
             _sidecars.Add(sidecar);
@@ -146,10 +151,10 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         _changing.Dispose();
     }
 
-    private ResourceSet ReadShared() => ResourceLoader.Load(_options.ResourcesPaths).With(ResourceLoader.Read(_options.Resources ?? ""));
+    private ResourceSet ReadShared(ReadOnce files) => files.Load(_options.ResourcesPaths).With(ResourceLoader.Read(_options.Resources ?? ""));
 
-    private (ResourceSet Resources, ConfigurationResource Configuration) Read(SidecarOptions app) => (
-        ReadShared().With(ResourceLoader.Load(app.ResourcesPaths)).With(app.Resources),
+    private (ResourceSet Resources, ConfigurationResource Configuration) Read(SidecarOptions app, ReadOnce files) => (
+        ReadShared(files).With(files.Load(app.ResourcesPaths)).With(app.Resources),
         app.ConfigPath is { } file ? ResourceLoader.LoadConfiguration(file) : app.Configuration);
 
     private void TellNew(IEnumerable<ResourceError> warnings, ILogger logger)
@@ -165,13 +170,14 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         try
         {
             var (mistakes, exchanges) = (new List<ResourceError>(), new List<(LoadedResources Before, Task Following)>());
+            var files = new ReadOnce();
             var (isRead, taken) = (true, new SortedSet<string>(StringComparer.Ordinal));
             var running = _sidecars.FindAll(sidecar => !sidecar.Stopped.IsCompleted);
             foreach (var sidecar in running.Where(one => !one.Runtime.Loaded.Configuration.DisabledFeatures.Contains(ConfigurationResource.HotReload)))
             {
                 try
                 {
-                    var (resources, configuration) = Read(sidecar.Runtime.Options);
+                    var (resources, configuration) = Read(sidecar.Runtime.Options, files);
                     // It may be half written: what it declared is not taken away for that.
                     ResourceException.ThrowIfAny(resources.Unreadable.Except(sidecar.Runtime.Loaded.Declared.Unreadable), strict: true);
                     TellNew(resources.Warnings, _changes);
@@ -238,6 +244,18 @@ public sealed class EmbeddedDapr : IAsyncDisposable
             {
                 _logger.LogError(e, "A component that was changed or removed did not close cleanly");
             }
+        }
+    }
+
+    /// <summary>Applications share their folders as a rule: at a start, or after a change, each is read once for all of them.</summary>
+    private sealed class ReadOnce
+    {
+        private readonly Dictionary<string, ResourceSet> _read = [];
+
+        public ResourceSet Load(IReadOnlyList<string> folders)
+        {
+            var key = string.Join('\n', folders);
+            return _read.TryGetValue(key, out var read) ? read : _read[key] = ResourceLoader.Load(folders);
         }
     }
 }

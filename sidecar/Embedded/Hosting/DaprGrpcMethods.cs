@@ -48,17 +48,7 @@ internal sealed class DaprGrpcMethods : IServiceMethodProvider<SidecarRuntime>
         _methods.Add(context => context.AddServerStreamingMethod(
             Describe<TRequest, TResponse>(MethodType.ServerStreaming, name),
             [],
-            async (runtime, request, responses, call) =>
-            {
-                try
-                {
-                    await handler(runtime, request, responses, call);
-                }
-                catch (Exception e) when (ApiErrors.ToRpc(e, call, runtime) is { } translated)
-                {
-                    throw translated;
-                }
-            }));
+            (runtime, request, responses, call) => TranslateAsync(() => handler(runtime, request, responses, call), call, runtime)));
 
     public void Duplex<TRequest, TResponse>(
         string name,
@@ -68,22 +58,24 @@ internal sealed class DaprGrpcMethods : IServiceMethodProvider<SidecarRuntime>
         _methods.Add(context => context.AddDuplexStreamingMethod(
             Describe<TRequest, TResponse>(MethodType.DuplexStreaming, name),
             [],
-            async (runtime, requests, responses, call) =>
-            {
-                try
-                {
-                    await handler(runtime, requests, responses, call);
-                }
-                catch (Exception e) when (ApiErrors.ToRpc(e, call, runtime) is { } translated)
-                {
-                    throw translated;
-                }
-            }));
+            (runtime, requests, responses, call) => TranslateAsync(() => handler(runtime, requests, responses, call), call, runtime)));
 
     public void OnServiceMethodDiscovery(ServiceMethodProviderContext<SidecarRuntime> context)
     {
         foreach (var add in _methods)
             add(context);
+    }
+
+    private static async Task TranslateAsync(Func<Task> handle, ServerCallContext call, SidecarRuntime runtime)
+    {
+        try
+        {
+            await handle();
+        }
+        catch (Exception e) when (ApiErrors.ToRpc(e, call, runtime) is { } translated)
+        {
+            throw translated;
+        }
     }
 
     private static Method<TRequest, TResponse> Describe<TRequest, TResponse>(MethodType type, string name)

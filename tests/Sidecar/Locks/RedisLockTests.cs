@@ -1,5 +1,6 @@
 using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Tests.Hosting;
+using DaprOrders.Sidecar.Tests.PubSub;
 using DaprOrders.Tests.Servers;
 using EmbeddedSidecar.Resources;
 
@@ -32,8 +33,7 @@ public sealed class RedisLockTests(StoreServers servers) : IClassFixture<StoreSe
         var owners = Enumerable.Range(0, 50).Select(i => $"owner{i}").ToList();
         var tried = await Task.WhenAll(owners.Select(async owner => (owner, await TryAsync(client, owner, seconds: 1))));
         var first = Assert.Single(tried, one => one.Item2).owner;
-        while (!await TryAsync(client, "next", seconds: 60))
-            await Task.Delay(20, Cancellation);
+        await BrokerTests.UntilAsync(() => TryAsync(client, "next", seconds: 60), TimeSpan.FromSeconds(20));
 
         Assert.Equal(UnlockResponse.Types.Status.LockBelongsToOthers, await UnlockAsync(client, first));
         Assert.Equal(UnlockResponse.Types.Status.Success, await UnlockAsync(client, "next"));
