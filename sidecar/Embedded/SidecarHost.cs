@@ -224,7 +224,10 @@ public sealed class SidecarHost : IAsyncDisposable
         {
             _shared.Apps.Leave(Runtime);
             await StopTakingWorkAsync(limit.Token);
-            await _server.StopAsync(limit.Token);
+            // What ended only with that time has an answer that is still to be written.
+            using var closing = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            limit.Token.Register(() => closing.CancelAfter(TimeSpan.FromSeconds(1)));
+            await _server.StopAsync(closing.Token);
             await _server.DisposeAsync();
             Runtime.App?.Dispose();
         }
