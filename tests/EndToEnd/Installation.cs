@@ -19,19 +19,17 @@ internal sealed class Installation : IDisposable
 
     private readonly YamlStream _runFile = [];
     private readonly List<YamlMappingNode> _apps;
-    private readonly string _resources;
+    private string _components = "local";
 
     /// <param name="replicas">Of every service; there is one payment provider.</param>
     public Installation(int replicas = 1)
     {
         Folder = Directory.CreateTempSubdirectory("daprorders-").FullName.Replace('\\', '/');
         DataFolder = $"{Folder}/data";
-        _resources = Directory.CreateDirectory(Path.Combine(Folder, "resources")).FullName;
         using (var shipped = File.OpenText(Path.Combine(Root, "dapr.yaml")))
             _runFile.Load(shipped);
         var root = (YamlMappingNode)_runFile.Documents[0].RootNode;
         var apps = (YamlSequenceNode)root["apps"];
-        Common = (YamlMappingNode)root["common"];
         foreach (var app in apps.Children.Cast<YamlMappingNode>().Where(app => IdOf(app) != PaymentProviderApp).ToList())
         {
             for (var replica = 1; replica < replicas; replica++)
@@ -48,10 +46,13 @@ internal sealed class Installation : IDisposable
                 ((YamlSequenceNode)app["command"]).Select(part => (YamlNode)$"{part}".Replace("/release/", $"/{Configuration}/", StringComparison.Ordinal)));
         }
 
-        Common.Children["resourcesPaths"] = new YamlSequenceNode("resources");
-        Common.Children["configFilePath"] = "resources/config.yaml";
-        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", "common")).Concat(Directory.GetFiles(Path.Combine(Root, "components", "local"))))
-            File.Copy(file, Path.Combine(_resources, Path.GetFileName(file)));
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(Root, "components"), "*", SearchOption.AllDirectories))
+        {
+            var copy = Path.Combine(Folder, Path.GetRelativePath(Root, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(file, copy);
+        }
+
         StandBeforePaymentProvider(PortOf(PaymentProviderApp, "appPort"));
     }
 
@@ -60,9 +61,10 @@ internal sealed class Installation : IDisposable
     /// <summary>What the components and the payment provider keep.</summary>
     public string DataFolder { get; set; }
 
-    public YamlMappingNode Common { get; }
-
     public string RunFile => Path.Combine(Folder, "dapr.yaml");
+
+    /// <summary>What a user says to the launcher to run this; the broker and the store are those of a folder of components.</summary>
+    public IEnumerable<string> Options => ["--run-file", RunFile, "--resources-path", Chosen];
 
     /// <summary>Where the launcher writes down its processes.</summary>
     public string ProcessRecord => Path.Combine(Folder, ".dapr", "processes.json");
@@ -99,19 +101,20 @@ internal sealed class Installation : IDisposable
 
     public void Replace(string resource, Func<string, string> change)
     {
-        var path = Path.Combine(_resources, resource);
+        var path = new[] { Common, Chosen }.Select(folder => Path.Combine(folder, resource)).Single(File.Exists);
         File.WriteAllText(path, change(File.ReadAllText(path)));
     }
 
-    /// <summary>Another broker and another store by YAML alone: a folder of components as it is shipped, but for the addresses of its servers.</summary>
+    /// <summary>Another broker and another store by the option alone: a folder of components as it is shipped, but for the addresses of its servers.</summary>
     public void Use(string components, params (string Shipped, string Actual)[] addresses)
     {
-        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", components)))
+        _components = components;
+        foreach (var file in Directory.GetFiles(Chosen))
         {
-            var text = File.ReadAllText(file).ReplaceLineEndings("\n");
+            var text = File.ReadAllText(file);
             foreach (var (shipped, actual) in addresses)
                 text = text.Replace(shipped, actual, StringComparison.Ordinal);
-            File.WriteAllText(Path.Combine(_resources, Path.GetFileName(file)), text);
+            File.WriteAllText(file, text);
         }
     }
 
@@ -119,7 +122,7 @@ internal sealed class Installation : IDisposable
     public Task MakeStreamsAsync(CancellationToken cancel)
     {
         Write();
-        return ServerProgram.RunAsync("dotnet", [Sidecar, "streams", "--run-file", RunFile], cancel);
+        return ServerProgram.RunAsync("dotnet", [Sidecar, "streams", .. Options], cancel);
     }
 
     /// <summary>The services find the keys that events are signed by in a Dapr secret store.</summary>
@@ -127,7 +130,7 @@ internal sealed class Installation : IDisposable
     {
         var file = $"{Folder}/secrets.json";
         File.WriteAllText(file, new JsonObject { ["events-signing-key"] = key }.ToJsonString());
-        File.WriteAllText(Path.Combine(_resources, "secretstore.yaml"), $"""
+        File.WriteAllText(Path.Combine(Common, "secretstore.yaml"), $"""
             apiVersion: dapr.io/v1alpha1
             kind: Component
             metadata:
@@ -163,6 +166,10 @@ internal sealed class Installation : IDisposable
             // A file that a process which is just ending still holds open on Windows; the system clears its temporary folder.
         }
     }
+
+    private string Common => Path.Combine(Folder, "components", "common");
+
+    private string Chosen => Path.Combine(Folder, "components", _components);
 
     private static string IdOf(YamlMappingNode app) => $"{app["appID"]}";
 

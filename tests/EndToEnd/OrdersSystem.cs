@@ -62,7 +62,7 @@ public sealed class OrdersSystem : IAsyncLifetime
 
     public async Task StartAsync()
     {
-        var start = Launcher([Installation.Sidecar, "--run-file", _installation.RunFile]);
+        var start = Launcher([Installation.Sidecar, .. _installation.Options]);
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
         start.WorkingDirectory = _installation.Folder;
@@ -123,7 +123,7 @@ public sealed class OrdersSystem : IAsyncLifetime
     /// <summary>A command of the launcher, against this system as it runs: its exit code and what it wrote.</summary>
     public async Task<(int ExitCode, string Output)> RunAsync(params string[] command)
     {
-        var start = new ProcessStartInfo("dotnet", [Installation.Sidecar, .. command, "--run-file", _installation.RunFile]) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo("dotnet", [Installation.Sidecar, .. command, .. _installation.Options]) { RedirectStandardOutput = true };
         start.Environment["APP_API_TOKEN"] = AppToken;
         using var process = Process.Start(start)!;
         var output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
