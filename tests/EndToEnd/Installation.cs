@@ -66,6 +66,9 @@ internal sealed class Installation : IDisposable
     /// <summary>What a user says to the launcher to run this; the broker and the store are those of a folder of components.</summary>
     public IEnumerable<string> Options => ["--run-file", RunFile, "--resources-path", Chosen];
 
+    /// <summary>Where the resources of these options are, for sidecars without the launcher.</summary>
+    public IReadOnlyList<string> ResourceFolders => [Common, Chosen];
+
     /// <summary>Where the launcher writes down its processes.</summary>
     public string ProcessRecord => Path.Combine(Folder, ".dapr", "processes.json");
 
@@ -77,6 +80,13 @@ internal sealed class Installation : IDisposable
 
     public int PortOf(string app, string field, int replica = 0) =>
         int.Parse($"{AppsOf(app).ElementAt(replica)[field]}", CultureInfo.InvariantCulture);
+
+    /// <summary>The folder in which an app is started, and its command.</summary>
+    public (string Folder, IReadOnlyList<string> Command) ProgramOf(string app)
+    {
+        var one = AppsOf(app).First();
+        return ($"{one["appDirPath"]}", [.. ((YamlSequenceNode)one["command"]).Select(part => $"{part}")]);
+    }
 
     /// <summary>A setting for every process of an app.</summary>
     public void Set(string app, string setting, string value)

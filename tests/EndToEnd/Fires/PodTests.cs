@@ -1,0 +1,183 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using DaprOrders.Tests.Servers;
+
+namespace DaprOrders.EndToEnd.Tests.Fires;
+
+/// <summary>Services and sidecars end as they do in a cluster: on request, in either order, one after the other, or for good.</summary>
+[Collection(OneAtATime.Name)]
+public sealed class PodTests
+{
+    private const int Stock = 1_000_000;
+    private const int UnderWay = 8;
+
+    private static readonly string? Missing = OperatingSystem.IsWindows() ? "no process is asked to end by SIGTERM on Windows" : null;
+
+    [Theory(Explicit = true)]
+    [InlineData(EndsFirst.Service, HttpStatusCode.Created)]
+    [InlineData(EndsFirst.Sidecar, HttpStatusCode.ServiceUnavailable)]
+    public async Task Given_orders_are_on_their_way_in_when_Ordering_is_asked_to_end_then_each_is_answered_and_counts_if_and_only_if_it_is_accepted(
+        EndsFirst first, HttpStatusCode answered)
+    {
+        ServerProgram.Require(Missing);
+        await using var pods = await Pods.StartAsync(replicas: 1);
+        var sku = await pods.Shop.StockAsync(Stock);
+        var ordering = pods.Of("ordering")[0];
+        using var http = new HttpClient(new SocketsHttpHandler { Expect100ContinueTimeout = Timeout.InfiniteTimeSpan });
+        var requests = Enumerable.Range(0, UnderWay).Select(_ => new OrderUnderWay(http, ordering, sku)).ToArray();
+        await Task.WhenAll(requests.Select(request => request.IsBeingRead));
+
+        if (first == EndsFirst.Sidecar)
+            await pods.RemoveSidecarAsync(ordering);
+        ordering.AskToEnd();
+        await TakesNothingNewAsync(ordering);
+        foreach (var request in requests)
+            request.Go();
+
+        var accepted = new List<string>();
+        foreach (var request in requests)
+        {
+            using var answer = await request.Answer;
+            var body = await Shop.ReadAsync(answer, answered);
+            if (answered == HttpStatusCode.Created)
+                accepted.Add(body["orderId"]!.GetValue<string>());
+            else
+                Assert.Equal("application/problem+json", answer.Content.Headers.ContentType?.MediaType);
+        }
+
+        await pods.EndedAsync(ordering);
+        if (first == EndsFirst.Service)
+            await pods.RemoveSidecarAsync(ordering);
+        await pods.AddAsync("ordering");
+        await pods.AuditAsync(accepted, new Dictionary<string, int> { [sku] = Stock });
+        Assert.Equal(accepted.Count, (await pods.Shop.GetAsync("reporting", "summary"))["orders"]!.GetValue<int>());
+    }
+
+    [Fact(Explicit = true)]
+    public async Task Given_two_replicas_when_every_one_is_replaced_under_load_then_nothing_is_lost_or_done_twice_and_lanes_do_not_pile_up()
+    {
+        ServerProgram.Require(Missing);
+        await using var pods = await Pods.StartAsync(replicas: 2);
+        await UnderLoadAsync(pods, async () =>
+        {
+            foreach (var app in Shop.Apps)
+            {
+                // As a Deployment does: first the new one, then one of the old. Either may lose its sidecar first.
+                foreach (var (pod, first) in pods.Of(app).Zip([EndsFirst.Service, EndsFirst.Sidecar]))
+                {
+                    await pods.AddAsync(app);
+                    await pods.RemoveAsync(pod, first);
+                }
+            }
+        });
+
+        foreach (var app in Shop.Apps.Except(["reporting"]))
+            Assert.InRange(await pods.LanesAsync(app), 1, 3);
+    }
+
+    [Fact(Explicit = true)]
+    public async Task Given_a_replica_of_every_service_dies_and_never_comes_back_then_another_ends_what_it_began()
+    {
+        ServerProgram.Require(Missing);
+        await using var pods = await Pods.StartAsync(replicas: 2);
+        await UnderLoadAsync(pods, async () =>
+        {
+            foreach (var app in Shop.Apps)
+            {
+                await pods.KillAsync(pods.Of(app)[0]);
+                await pods.AddAsync(app);
+            }
+        });
+    }
+
+    private static async Task UnderLoadAsync(Pods pods, Func<Task> change)
+    {
+        var seed = Random.Shared.Next();
+        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
+        var received = new Dictionary<string, int>();
+        foreach (var quantity in new[] { Stock, Stock, 40 })
+            received[await pods.Shop.StockAsync(quantity)] = quantity;
+        var load = new Load(pods.Shop, [.. received.Keys], seed);
+        using var stop = new CancellationTokenSource();
+        var buying = load.RunAsync(buyers: 4, TimeSpan.FromMilliseconds(100), stop.Token);
+        try
+        {
+            await change();
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await buying.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        await buying;
+        Assert.NotEmpty(load.Acknowledged);
+        TestContext.Current.TestOutputHelper?.WriteLine($"{load.Acknowledged.Count} orders acknowledged, {load.SentAgain} sent again");
+        await pods.AuditAsync(load.Acknowledged, received);
+    }
+
+    private static async Task TakesNothingNewAsync(Pod pod)
+    {
+        using var http = new HttpClient();
+        await Until.TrueAsync(
+            async () =>
+            {
+                try
+                {
+                    using var request = new HttpRequestMessage(HttpMethod.Get, $"{pod.Address}/healthz/live") { Headers = { ConnectionClose = true } };
+                    using var answer = await http.SendAsync(request, TestContext.Current.CancellationToken);
+                    return false;
+                }
+                catch (HttpRequestException)
+                {
+                    return true;
+                }
+            },
+            TimeSpan.FromSeconds(20),
+            () => $"{pod.Name} still takes new requests:{Environment.NewLine}{pod.Output}");
+    }
+
+    /// <summary>A POST of an order whose body the service is reading, as it has said by 100 Continue.</summary>
+    private sealed class OrderUnderWay : HttpContent
+    {
+        private readonly TaskCompletionSource _isBeingRead = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource _go = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly byte[] _body;
+
+        public OrderUnderWay(HttpClient http, Pod ordering, string sku)
+        {
+            _body = JsonSerializer.SerializeToUtf8Bytes(new JsonObject
+            {
+                ["customerId"] = "c-1",
+                ["paymentMethod"] = "pm_card_ok",
+                ["lines"] = new JsonArray(new JsonObject { ["sku"] = sku, ["quantity"] = 1 }),
+            });
+            Headers.ContentType = new MediaTypeHeaderValue("application/json");
+            var request = new HttpRequestMessage(HttpMethod.Post, $"{ordering.Address}/orders") { Content = this };
+            request.Headers.ExpectContinue = true;
+            request.Headers.Add("Idempotency-Key", Guid.NewGuid().ToString());
+            Answer = http.SendAsync(request, TestContext.Current.CancellationToken);
+        }
+
+        public Task IsBeingRead => _isBeingRead.Task;
+
+        public Task<HttpResponseMessage> Answer { get; }
+
+        public void Go() => _go.TrySetResult();
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            _isBeingRead.TrySetResult();
+            await _go.Task;
+            await stream.WriteAsync(_body, TestContext.Current.CancellationToken);
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = _body.Length;
+            return true;
+        }
+    }
+}
