@@ -92,6 +92,43 @@ public sealed class PodTests
         });
     }
 
+    [Fact(Explicit = true)]
+    public async Task Given_the_clocks_of_replicas_are_minutes_apart_then_nothing_is_lost_or_done_twice()
+    {
+        ServerProgram.Require(Missing ?? (OtherClock is null ? "a process gets another clock by libfaketime, which is not installed (Debian: faketime)" : null));
+        await using var pods = await Pods.StartAsync(replicas: 2, environmentOfOdd: new Dictionary<string, string>
+        {
+            ["LD_PRELOAD"] = OtherClock!,
+            ["FAKETIME"] = "+7m",
+            ["FAKETIME_DONT_FAKE_MONOTONIC"] = "1",
+        });
+        foreach (var app in Shop.Apps)
+        {
+            var clocks = await Task.WhenAll(pods.Of(app).Select(ClockOfAsync));
+            Assert.InRange(clocks[1] - clocks[0], TimeSpan.FromMinutes(6), TimeSpan.FromMinutes(8));
+        }
+
+        await UnderLoadAsync(pods, async () =>
+        {
+            await Fire.LastAsync(TimeSpan.FromSeconds(10));
+            // Whose lanes are now watched by one whose clock is ahead, and the other way round.
+            await pods.KillAsync(pods.Of("ordering")[0]);
+            await pods.KillAsync(pods.Of("inventory")[1]);
+            await Fire.LastAsync(TimeSpan.FromSeconds(10));
+        });
+    }
+
+    private static string? OtherClock => Directory.Exists("/usr/lib")
+        ? Directory.EnumerateDirectories("/usr/lib").Select(folder => Path.Combine(folder, "faketime", "libfaketimeMT.so.1")).FirstOrDefault(File.Exists)
+        : null;
+
+    private static async Task<DateTimeOffset> ClockOfAsync(Pod pod)
+    {
+        using var http = new HttpClient();
+        using var answer = await http.GetAsync($"{pod.Address}/healthz/live", TestContext.Current.CancellationToken);
+        return answer.Headers.Date!.Value;
+    }
+
     private static async Task UnderLoadAsync(Pods pods, Func<Task> change)
     {
         var seed = Random.Shared.Next();
