@@ -6,8 +6,9 @@ internal sealed class CelException(string message) : Exception(message);
 
 /// <summary>
 /// The part of CEL (the Common Expression Language) that routing rules and circuit breakers use: literals, lists, fields and indexes,
-/// comparison, arithmetic, <c>&amp;&amp; || ! ?: in</c>, <c>has()</c>, <c>size()</c>, <c>startsWith</c>, <c>endsWith</c>, <c>contains</c>,
-/// <c>matches</c>, <c>int()</c>, <c>double()</c>, <c>string()</c>. Macros such as <c>exists</c> are refused when parsing.
+/// comparison, arithmetic, <c>&amp;&amp; || ! ?: in</c>, <c>has()</c>, <c>all</c>, <c>exists</c>, <c>exists_one</c>, <c>filter</c>, <c>map</c>,
+/// <c>size()</c>, <c>startsWith</c>, <c>endsWith</c>, <c>contains</c>, <c>matches</c>, <c>int()</c>, <c>double()</c>, <c>string()</c>. Anything else is
+/// refused when parsing.
 /// </summary>
 internal sealed class CelExpression
 {

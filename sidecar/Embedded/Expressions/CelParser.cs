@@ -79,7 +79,11 @@ internal sealed partial class CelParser
     {
         var left = And();
         while (Accept("||"))
-            left = ShortCircuit(left, And(), true);
+        {
+            var (first, second) = (left, And());
+            left = variables => CelValues.Decide([first, second], side => side(variables), true);
+        }
+
         return left;
     }
 
@@ -87,27 +91,13 @@ internal sealed partial class CelParser
     {
         var left = Relation();
         while (Accept("&&"))
-            left = ShortCircuit(left, Relation(), false);
+        {
+            var (first, second) = (left, Relation());
+            left = variables => CelValues.Decide([first, second], side => side(variables), false);
+        }
+
         return left;
     }
-
-    /// <summary>As CEL has it, a side that decides wins over an error of the other, whichever comes first. Each side is evaluated once at most.</summary>
-    private static CelEvaluator ShortCircuit(CelEvaluator left, CelEvaluator right, bool decides) => variables =>
-    {
-        CelException? leftFailed = null;
-        try
-        {
-            if (CelValues.Bool(left(variables)) == decides)
-                return decides;
-        }
-        catch (CelException error)
-        {
-            leftFailed = error;
-        }
-
-        var value = CelValues.Bool(right(variables));
-        return leftFailed is null || value == decides ? value : throw leftFailed;
-    };
 
     private CelEvaluator Relation()
     {
@@ -161,13 +151,15 @@ internal sealed partial class CelParser
         if (Accept("-"))
         {
             var operand = Nested(Unary);
-            return variables => CelValues.Arithmetic(0L, "-", operand(variables));
+            return variables => CelValues.Negate(operand(variables));
         }
 
         return Member(Primary());
     }
 
-    private CelEvaluator Member(CelEvaluator target)
+    /// <param name="target">What the fields, indexes and methods that follow are of.</param>
+    /// <param name="has">In <c>has(event.data.amount)</c>: the last field may be missing, the way to it may not.</param>
+    private CelEvaluator Member(CelEvaluator target, bool has = false)
     {
         while (true)
         {
@@ -175,6 +167,8 @@ internal sealed partial class CelParser
             if (Accept("."))
             {
                 var name = TakeName();
+                if (has && Accept(")"))
+                    return variables => CelValues.HasField(from(variables), name.Value);
                 target = Accept("(") ? Method(from, name) : variables => CelValues.Field(from(variables), name.Value);
             }
             else if (Accept("["))
@@ -185,13 +179,16 @@ internal sealed partial class CelParser
             }
             else
             {
-                return target;
+                return has ? throw Unexpected("a field") : target;
             }
         }
     }
 
     private CelEvaluator Method(CelEvaluator target, Token name)
     {
+        if (name.Value is "all" or "exists" or "exists_one" or "filter" or "map")
+            return Macro(target, name);
+
         var arguments = Arguments(")");
         return (name.Value, arguments.Count) switch
         {
@@ -204,6 +201,30 @@ internal sealed partial class CelParser
         };
 
         static string Text(CelEvaluator evaluator, IReadOnlyDictionary<string, object?> variables) => CelValues.Text(evaluator(variables));
+    }
+
+    /// <summary><c>event.data.lines.exists(line, line.quantity &gt; 1)</c>: each item of a list, or key of an object, has the name in turn.</summary>
+    private CelEvaluator Macro(CelEvaluator target, Token macro)
+    {
+        var name = TakeName().Value;
+        Expect(",");
+        var first = Ternary();
+        var second = Accept(",") ? Ternary() : null;
+        Expect(")");
+
+        return (macro.Value, second) switch
+        {
+            ("all", null) => variables => CelValues.Decide(Scopes(variables), first.Invoke, false),
+            ("exists", null) => variables => CelValues.Decide(Scopes(variables), first.Invoke, true),
+            ("exists_one", null) => variables => Scopes(variables).Count(scope => CelValues.Bool(first(scope))) == 1,
+            ("filter", null) => variables => Scopes(variables).Where(scope => CelValues.Bool(first(scope))).Select(scope => scope[name]).ToList(),
+            ("map", null) => variables => Scopes(variables).Select(first.Invoke).ToList(),
+            ("map", _) => variables => Scopes(variables).Where(scope => CelValues.Bool(first(scope))).Select(second.Invoke).ToList(),
+            _ => throw new CelException($"the macro '{macro.Value}' at column {macro.Column} takes a name and an expression"),
+        };
+
+        IEnumerable<Dictionary<string, object?>> Scopes(IReadOnlyDictionary<string, object?> variables) =>
+            CelValues.Items(target(variables)).Select(item => new Dictionary<string, object?>(variables) { [name] = item });
     }
 
     private CelEvaluator Primary()
@@ -230,7 +251,7 @@ internal sealed partial class CelParser
             case { Kind: TokenKind.Name, Value: "null" }:
                 return _ => null;
             case { Kind: TokenKind.Name, Value: "has" } when Accept("("):
-                return Has();
+                return Member(Primary(), has: true);
             case { Kind: TokenKind.Name } when Accept("("):
                 return Function(token);
             case { Kind: TokenKind.Name }:
@@ -239,20 +260,6 @@ internal sealed partial class CelParser
                 if (token.Kind != TokenKind.End)
                     _next--;
                 throw Unexpected("a value");
-        }
-    }
-
-    /// <summary><c>has(event.data.amount)</c>: the last field may be missing, the way to it may not.</summary>
-    private CelEvaluator Has()
-    {
-        var target = Primary();
-        while (true)
-        {
-            Expect(".");
-            var (from, name) = (target, TakeName().Value);
-            if (Accept(")"))
-                return variables => CelValues.HasField(from(variables), name);
-            target = variables => CelValues.Field(from(variables), name);
         }
     }
 

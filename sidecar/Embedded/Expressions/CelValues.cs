@@ -5,18 +5,18 @@ using EmbeddedSidecar.Formats;
 
 namespace EmbeddedSidecar.Expressions;
 
-/// <summary>CEL's values and what its operators do with them. Numbers compare across int and double, as daprd's CEL does.</summary>
+/// <summary>CEL's values and what its operators do with them. Numbers compare across int and double, and are not calculated with across them.</summary>
 internal static class CelValues
 {
     private static readonly TimeSpan RegexLimit = TimeSpan.FromSeconds(1);
 
-    /// <summary>JSON scalars become plain values; objects and arrays stay JSON.</summary>
+    /// <summary>JSON scalars become plain values, each number a double as in daprd; objects and arrays stay JSON.</summary>
     public static object? Unwrap(object? value) => value is not JsonElement json ? value : json.ValueKind switch
     {
         JsonValueKind.String => GoJson.Text(json),
         JsonValueKind.True => true,
         JsonValueKind.False => false,
-        JsonValueKind.Number => json.TryGetInt64(out var whole) ? whole : json.GetDouble(),
+        JsonValueKind.Number => json.GetDouble(),
         JsonValueKind.Null or JsonValueKind.Undefined => null,
         _ => json,
     };
@@ -32,6 +32,26 @@ internal static class CelValues
 
     public static bool Bool(object? value) => value is bool result ? result : throw Mismatch("true or false", value);
 
+    /// <summary>As CEL has it for &amp;&amp;, ||, all and exists, a side that decides wins over an error of another, whichever comes first. Each is evaluated once at most.</summary>
+    public static object Decide<TSide>(IEnumerable<TSide> sides, Func<TSide, object?> evaluate, bool decides)
+    {
+        CelException? failed = null;
+        foreach (var side in sides)
+        {
+            try
+            {
+                if (Bool(evaluate(side)) == decides)
+                    return decides;
+            }
+            catch (CelException error)
+            {
+                failed ??= error;
+            }
+        }
+
+        return failed is null ? !decides : throw failed;
+    }
+
     public static string Text(object? value) => value as string ?? throw Mismatch("a text", value);
 
     public static object? Field(object? target, string name) =>
@@ -42,10 +62,20 @@ internal static class CelValues
     public static object? Index(object? target, object? index) => (target, index) switch
     {
         (_, string name) => Field(target, name),
+        (_, double at and >= 0 and < int.MaxValue) when double.IsInteger(at) => Index(target, (long)at),
         (JsonElement { ValueKind: JsonValueKind.Array } array, long at) when at >= 0 && at < array.GetArrayLength() => Unwrap(array[(int)at]),
         (List<object?> list, long at) when at >= 0 && at < list.Count => list[(int)at],
         (_, long at) => throw new CelException($"no such index: {at}"),
         _ => throw Mismatch("a key or an index", index),
+    };
+
+    /// <summary>What a macro goes over: the items of a list, or the keys of an object.</summary>
+    public static IEnumerable<object?> Items(object? value) => value switch
+    {
+        List<object?> list => list,
+        JsonElement { ValueKind: JsonValueKind.Array } array => array.EnumerateArray().Select(item => Unwrap(item)),
+        JsonElement json => json.EnumerateObject().Select(GoJson.Name),
+        _ => throw Mismatch("a list or an object", value),
     };
 
     public static long Size(object? value) => value switch
@@ -69,8 +99,18 @@ internal static class CelValues
     {
         (long or double, long or double) => CompareNumbers(left, right) == 0,
         (JsonElement first, JsonElement second) => AreEqual(first, second),
+        (List<object?> list, _) when IsList(right) => AreEqual(list, Items(right)),
+        (_, List<object?> list) when IsList(left) => AreEqual(list, Items(left)),
         _ => Equals(left, right),
     };
+
+    private static bool IsList(object? value) => value is List<object?> or JsonElement { ValueKind: JsonValueKind.Array };
+
+    private static bool AreEqual(List<object?> left, IEnumerable<object?> right)
+    {
+        var others = right.ToList();
+        return left.Count == others.Count && left.Zip(others).All(pair => AreEqual(pair.First, pair.Second));
+    }
 
     private static bool AreEqual(JsonElement left, JsonElement right)
     {
@@ -100,7 +140,7 @@ internal static class CelValues
             {
                 (string first, "+", string second) => first + second,
                 (long first, _, long second) => Whole(first, operation, second),
-                (long or double, not "%", long or double) => Real(ToDouble(left), operation, ToDouble(right)),
+                (double first, not "%", double second) => Real(first, operation, second),
                 _ => throw new CelException($"'{operation}' does not work on {Describe(left)} and {Describe(right)}"),
             };
         }
@@ -109,6 +149,8 @@ internal static class CelValues
             throw new CelException(error.Message);
         }
     }
+
+    public static object Negate(object? value) => value is double real ? -real : Arithmetic(0L, "-", value);
 
     public static bool IsMatch(string text, string pattern)
     {
@@ -151,7 +193,7 @@ internal static class CelValues
         if (target is not JsonElement { ValueKind: JsonValueKind.Object } json)
             throw Mismatch("an object", target);
 
-        var exists = json.TryGetProperty(name, out var property);
+        var exists = GoJson.TryFind(json, name, out var property);
         found = exists ? Unwrap(property) : null;
         return exists;
     }

@@ -6,7 +6,7 @@ namespace DaprOrders.Sidecar.Tests.Expressions;
 public sealed class CelExpressionTests
 {
     private const string Event = """
-        {"type":"OrderCreated","source":"ordering","tags":["a","b"],"data":{"amount":50.5,"count":3,"name":"O'Hara","nothing":null,"line":{"sku":"tea-001"}}}
+        {"type":"OrderCreated","source":"ordering","tags":["a","b"],"data":{"amount":50.5,"count":3,"name":"O'Hara","nothing":null,"line":{"sku":"tea-001"},"lines":[{"sku":"a","count":1},{"sku":"b","count":5}]}}
         """;
 
     [Theory]
@@ -33,6 +33,10 @@ public sealed class CelExpressionTests
     [InlineData("event.data.missing == 1 || true")]
     [InlineData("true || event.data.missing == 1")]
     [InlineData("!(event.data.missing == 1 && false)")]
+    [InlineData("event.tags == ['a', 'b'] && ['a', 'b'] == event.tags && ['a'] != ['b'] && [1] == [1.0]")]
+    [InlineData("has(event.data.lines[1].sku) && !has(event.data.lines[1].price)")]
+    [InlineData("event.data.count + 1.0 == 4.0 && -event.data.count == -3 && int(event.data.count) % 2 == 1")]
+    [InlineData("event.data.lines[event.data.lines[0].count].sku == 'b'")]
     public void Holds(string expression) => Assert.True(Evaluate(expression));
 
     [Theory]
@@ -43,6 +47,21 @@ public sealed class CelExpressionTests
     public void Does_not_hold(string expression) => Assert.False(Evaluate(expression));
 
     [Theory]
+    [InlineData("event.tags.exists(tag, tag == 'a')")]
+    [InlineData("!event.tags.exists(tag, tag == 'c') && ![].exists(tag, true)")]
+    [InlineData("event.tags.all(tag, tag != 'c') && !event.tags.all(tag, tag == 'a') && [].all(tag, false)")]
+    [InlineData("event.tags.exists_one(tag, tag == 'a') && !event.tags.exists_one(tag, true)")]
+    [InlineData("event.data.lines.filter(line, line.count > 1).size() == 1")]
+    [InlineData("event.data.lines.map(line, line.sku) == ['a', 'b']")]
+    [InlineData("event.data.lines.map(line, line.count > 1, line.sku) == ['b']")]
+    [InlineData("event.data.line.exists(key, key == 'sku')")]
+    [InlineData("event.data.lines.exists(line, event.tags.exists(tag, tag == line.sku && event.source == 'ordering'))")]
+    [InlineData("event.data.lines.exists(line, line.missing == 1 || line.count == 5)")]
+    [InlineData("!event.data.lines.all(line, line.missing == 1 && line.count == 5)")]
+    [InlineData("event.data.lines.filter(line, line.count > 1)[0].sku == 'b'")]
+    public void A_macro_holds(string expression) => Assert.True(Evaluate(expression));
+
+    [Theory]
     [InlineData("event.data.missing > 10", "no such key: missing")]
     [InlineData("event.missing.field == 1", "no such key: missing")]
     [InlineData("event.type > 10", "cannot be compared")]
@@ -51,6 +70,13 @@ public sealed class CelExpressionTests
     [InlineData("event.data.missing == 1 && true", "no such key: missing")]
     [InlineData("1 / 0 == 1", "zero")]
     [InlineData("event.tags[7] == 'a'", "no such index: 7")]
+    [InlineData("event.data.count + 1 == 4", "'+' does not work on 3 and 1")]
+    [InlineData("event.data.lines.exists(line, line.missing == 1)", "no such key: missing")]
+    [InlineData("event.tags.all(tag, tag > 1)", "cannot be compared")]
+    [InlineData("event.tags.exists(tag, tag)", "expected true or false")]
+    [InlineData("event.data.lines.exists_one(line, line.missing == 1 || line.count == 5)", "no such key: missing")]
+    [InlineData("event.type.exists(letter, true)", "expected a list or an object")]
+    [InlineData("event.tags.exists(tag, true) && tag == 'a'", "there is no 'tag'")]
     public void Cannot_be_evaluated(string expression, string why) =>
         Assert.Contains(why, Assert.Throws<CelException>(() => Evaluate(expression)).Message, StringComparison.Ordinal);
 
@@ -94,7 +120,10 @@ public sealed class CelExpressionTests
     [InlineData("event.type == 'x", "unexpected ''' at column 15")]
     [InlineData("(event.type == 'x'", "expected ')'")]
     [InlineData("event.type == 'x' event", "expected an operator or the end at column 19")]
-    [InlineData("event.tags.exists(t, t == 'a')", "the method 'exists'")]
+    [InlineData("event.type.lowerAscii() == 'x'", "the method 'lowerAscii'")]
+    [InlineData("event.tags.exists('t', true)", "expected a name at column 19")]
+    [InlineData("event.tags.all(tag, true, true)", "the macro 'all' at column 12 takes a name and an expression")]
+    [InlineData("has(event)", "expected a field at column 10")]
     [InlineData("now() > 1", "the function 'now'")]
     public void Cannot_be_parsed_and_the_error_names_the_file_and_the_place(string expression, string why)
     {

@@ -1,68 +1,45 @@
 namespace EmbeddedSidecar.Components.PubSub.Sqlite;
 
-/// <summary>
-/// The subscriptions of one consumer id to one topic, and what they have had. Messages come from memory as they are committed; a
-/// consumer that has fallen behind, or just started, reads them from the store.
-/// </summary>
+/// <summary>The subscriptions of one consumer id to one topic: hands them its messages in turn, and tells the writer what they have finished.</summary>
 internal sealed class ConsumerGroup : IDisposable
 {
-    private const int ReadAtOnce = 500;
-    private const int MaxReadyBytes = 16 * 1024 * 1024;
-
     private readonly Lock _lock = new();
+    private readonly ConsumerProgress _progress;
+    private readonly Backlog _backlog;
+    private readonly Redelivery _redelivery;
+    private readonly List<Subscriber> _subscribers = [];
     private readonly MessageStore _store;
-    private readonly SqlitePubSubOptions _options;
+    private readonly TopicState _topic;
     private readonly Action<ConsumerGroup> _announceChange;
     private readonly ILogger _logger;
-    private readonly TimeProvider _time;
-    private readonly ITimer _redelivery;
     private readonly CancellationTokenSource _stopping = new();
     private readonly CancellationToken _stop;
-    private readonly string _topic;
-    private readonly int _topicNumber;
-    private readonly List<Subscriber> _subscribers = [];
-    private readonly Queue<StoredMessage> _ready = new();
-    private readonly Queue<StoredMessage> _again = new();
-    private readonly Queue<(long Since, StoredMessage Message)> _resting = new();
-    private readonly SortedSet<long> _unfinished;
-    private IReadOnlyList<long> _leftOver;
-    private int _readyBytes;
-    private long _position;
-    private long _readUpTo;
-    private long _committed;
-    private int _nextSubscriber;
+    private IReadOnlyList<long> _openAtLastEnd;
     private bool _dispatching;
     private bool _changed;
 
     public ConsumerGroup(
-        string topic,
+        TopicState topic,
         ConsumerState state,
-        long committed,
         MessageStore store,
         SqlitePubSubOptions options,
         Action<ConsumerGroup> announceChange,
         ILogger logger,
         TimeProvider time)
     {
-        (Name, _topic, _topicNumber) = (state.Consumer, topic, state.Topic);
-        (_store, _options, _announceChange, _logger, _time) = (store, options, announceChange, logger, time);
-        _position = _readUpTo = state.Position;
-        _committed = committed;
-        _unfinished = [.. state.Unfinished];
-        _leftOver = state.Unfinished;
-        SavedFinishedUpTo = FinishedUpTo;
+        (Name, _topic, _store, _announceChange, _logger) = (state.Consumer, topic, store, announceChange, logger);
+        _progress = new(state, options.MaxUnfinished);
+        _backlog = new(store, topic.Number, state.Position, topic.LastPlace);
+        _redelivery = new(options.RedeliverInterval, time, Dispatch);
+        _openAtLastEnd = state.Unfinished;
+        SavedFinishedUpTo = _progress.FinishedUpTo;
         _stop = _stopping.Token;
-        _redelivery = time.CreateTimer(_ => Redeliver(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     public string Name { get; }
 
     /// <summary>All up to here are finished, by what was given to the writer last.</summary>
     public long SavedFinishedUpTo { get; private set; }
-
-    private long FinishedUpTo => _unfinished.Count == 0 ? _position : _unfinished.Min - 1;
-
-    private bool IsBehind => _readUpTo < _committed;
 
     public IAsyncDisposable Join(Subscriber subscriber)
     {
@@ -76,17 +53,7 @@ internal sealed class ConsumerGroup : IDisposable
     public void Append(IReadOnlyList<StoredMessage> messages)
     {
         lock (_lock)
-        {
-            var inStep = !IsBehind && _subscribers.Count > 0;
-            _committed = messages[^1].Place;
-            for (var i = 0; inStep && i < messages.Count && _readyBytes < MaxReadyBytes; i++)
-            {
-                // A run that was reading may have seen them in the store before they were told here.
-                if (messages[i].Place > _readUpTo)
-                    AddReady(messages[i]);
-            }
-        }
-
+            _backlog.Append(messages, hold: _subscribers.Count > 0);
         Dispatch();
     }
 
@@ -96,21 +63,9 @@ internal sealed class ConsumerGroup : IDisposable
         lock (_lock)
         {
             _changed = false;
-            SavedFinishedUpTo = FinishedUpTo;
-            return new(Name, _topicNumber, _position, [.. _unfinished]);
+            SavedFinishedUpTo = _progress.FinishedUpTo;
+            return _progress.State;
         }
-    }
-
-    public void MarkChanged()
-    {
-        lock (_lock)
-        {
-            if (_changed)
-                return;
-            _changed = true;
-        }
-
-        _announceChange(this);
     }
 
     /// <summary>Hands nothing over any more and cancels the handlers that still run; their messages stay unfinished.</summary>
@@ -121,19 +76,12 @@ internal sealed class ConsumerGroup : IDisposable
         _stopping.Dispose();
     }
 
-    private void AddReady(StoredMessage message)
-    {
-        _ready.Enqueue(message);
-        _readyBytes += message.Message.Data.Length;
-        _readUpTo = message.Place;
-    }
-
     /// <summary>Hands over what can be handed over, on the thread pool; one run at a time, so that messages start in order.</summary>
     private void Dispatch()
     {
         lock (_lock)
         {
-            if (_dispatching || _stop.IsCancellationRequested)
+            if (_dispatching || _subscribers.Count == 0 || _stop.IsCancellationRequested)
                 return;
             _dispatching = true;
         }
@@ -145,22 +93,40 @@ internal sealed class ConsumerGroup : IDisposable
     {
         try
         {
+            Resume();
             while (TakeTurn() is { } batch)
                 _ = RunAsync(batch);
         }
         catch (Exception error) when (_stop.IsCancellationRequested)
         {
-            _logger.LogDebug(error, "Reading messages of topic {Topic} for {Consumer} ends with the component", _topic, Name);
+            _logger.LogDebug(error, "Reading messages of topic {Topic} for {Consumer} ends with the component", _topic.Name, Name);
         }
         catch (Exception error)
         {
             lock (_lock)
                 _dispatching = false;
-            _redelivery.Change(_options.RedeliverInterval, Timeout.InfiniteTimeSpan);
+            _redelivery.WakeLater();
             _logger.LogError(
-                error, "Messages of topic {Topic} could not be read for {Consumer}; tried again in {Interval}",
-                _topic, Name, _options.RedeliverInterval);
+                error, "Messages of topic {Topic} could not be read for {Consumer}; tried again in {Interval}", _topic.Name, Name, _redelivery.Rest);
         }
+    }
+
+    /// <summary>What was open at the last end comes before anything new.</summary>
+    private void Resume()
+    {
+        if (_openAtLastEnd.Count == 0)
+            return;
+
+        var messages = _store.ReadPlaces(_topic.Number, _openAtLastEnd);
+        lock (_lock)
+        {
+            foreach (var place in _openAtLastEnd.Except(messages.Select(message => message.Place)))
+                _progress.Finish(place);
+        }
+
+        foreach (var message in messages)
+            _redelivery.AddOpen(message);
+        _openAtLastEnd = [];
     }
 
     /// <summary>The next batch and who gets it; null when there is nothing to do, and the run is over.</summary>
@@ -168,70 +134,42 @@ internal sealed class ConsumerGroup : IDisposable
     {
         while (true)
         {
-            long readAfter, committed;
-            IReadOnlyList<long> leftOver;
             lock (_lock)
             {
-                var subscriber = _stop.IsCancellationRequested ? null : FreeSubscriber();
-                if (subscriber is not null && (_again.Count > 0 || (_ready.Count > 0 && _unfinished.Count < _options.MaxUnfinished)))
-                    return Take(subscriber);
-                if (subscriber is null || (_leftOver.Count == 0 && (_ready.Count > 0 || !IsBehind)))
+                var subscriber = _stop.IsCancellationRequested ? null : _subscribers.Find(one => one.IsFree);
+                if (subscriber is not null && Take(subscriber) is { } batch)
+                    return batch;
+                if (subscriber is null || !_backlog.MustRead)
                 {
                     _dispatching = false;
                     return null;
                 }
-
-                (readAfter, committed, leftOver) = (_readUpTo, _committed, _leftOver);
             }
 
-            // Only this run reads, and while it is behind nobody else moves _readUpTo.
-            var unfinished = leftOver.Count > 0 ? _store.ReadPlaces(_topicNumber, leftOver) : [];
-            var next = leftOver.Count > 0 ? [] : _store.ReadAfter(_topicNumber, readAfter, ReadAtOnce);
-            lock (_lock)
-            {
-                _leftOver = [];
-                _unfinished.ExceptWith(leftOver.Except(unfinished.Select(message => message.Place)));
-                foreach (var message in unfinished)
-                    _again.Enqueue(message);
-                foreach (var message in next)
-                    AddReady(message);
-                // Places of a commit that failed are never filled.
-                if (leftOver.Count == 0 && next.Count == 0)
-                    _readUpTo = committed;
-            }
+            _backlog.Read();
         }
     }
 
-    private Batch Take(Subscriber subscriber)
+    /// <summary>Null where there is nothing that may begin.</summary>
+    private Batch? Take(Subscriber subscriber)
     {
         var messages = new List<StoredMessage>();
-        while (messages.Count < subscriber.MaxMessages && _again.TryDequeue(out var message))
-            messages.Add(message);
-        while (messages.Count < subscriber.MaxMessages && _unfinished.Count < _options.MaxUnfinished && _ready.TryDequeue(out var message))
+        while (messages.Count < subscriber.MaxMessages && _redelivery.TryTake(out var again))
+            messages.Add(again);
+        while (messages.Count < subscriber.MaxMessages && !_progress.IsFull && _backlog.TryTake(out var next))
         {
-            _readyBytes -= message.Message.Data.Length;
-            _position = message.Place;
-            _unfinished.Add(message.Place);
-            messages.Add(message);
+            _progress.Begin(next.Place);
+            messages.Add(next);
         }
 
-        subscriber.Open++;
-        subscriber.Running++;
+        if (messages.Count == 0)
+            return null;
+
+        // The others' turn is first.
+        _subscribers.Remove(subscriber);
+        _subscribers.Add(subscriber);
+        subscriber.Begin();
         return new(this, subscriber, messages);
-    }
-
-    private Subscriber? FreeSubscriber()
-    {
-        for (var i = 0; i < _subscribers.Count; i++)
-        {
-            var subscriber = _subscribers[(_nextSubscriber + i) % _subscribers.Count];
-            if (subscriber.Open >= subscriber.MaxOpen)
-                continue;
-            _nextSubscriber = (_nextSubscriber + i + 1) % _subscribers.Count;
-            return subscriber;
-        }
-
-        return null;
     }
 
     private async Task RunAsync(Batch batch)
@@ -239,93 +177,75 @@ internal sealed class ConsumerGroup : IDisposable
         try
         {
             await batch.Subscriber.Handler(batch, _stop);
+            batch.FailRest();
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
             // They stay unfinished: the next start delivers them again.
-            return;
         }
         catch (Exception error)
         {
-            batch.End();
-            _logger.LogError(
-                error, "Delivering {Count} messages of topic {Topic} to {Consumer} failed", batch.Messages.Count, _topic, Name);
-            return;
+            batch.FailRest();
+            _logger.LogError(error, "Delivering {Count} messages of topic {Topic} to {Consumer} failed", batch.Messages.Count, _topic.Name, Name);
         }
-
-        batch.End();
+        finally
+        {
+            batch.End();
+        }
     }
 
     private void Finished(StoredMessage message, DeliveryResult result)
     {
-        var madeRoom = false;
+        if (result == DeliveryResult.Done)
+        {
+            Done(message);
+            return;
+        }
+
+        _redelivery.AddFailed(message);
+        _logger.LogWarning(
+            "Message {Place} of topic {Topic} failed at {Consumer}; it is delivered again in {Interval}",
+            message.Place, _topic.Name, Name, _redelivery.Rest);
+    }
+
+    /// <summary>Each is announced when it is done: its batch may go on for long with others.</summary>
+    private void Done(StoredMessage message)
+    {
+        bool madeRoom, wasChanged;
         lock (_lock)
         {
-            if (result == DeliveryResult.Done)
-            {
-                madeRoom = _unfinished.Count == _options.MaxUnfinished;
-                _unfinished.Remove(message.Place);
-            }
-            else
-            {
-                _resting.Enqueue((_time.GetTimestamp(), message));
-                if (_resting.Count == 1 && !_stop.IsCancellationRequested)
-                    _redelivery.Change(_options.RedeliverInterval, Timeout.InfiniteTimeSpan);
-            }
+            (madeRoom, wasChanged, _changed) = (_progress.IsFull, _changed, true);
+            _progress.Finish(message.Place);
         }
 
-        if (result != DeliveryResult.Done)
-        {
-            _logger.LogWarning(
-                "Message {Place} of topic {Topic} failed at {Consumer}; it is delivered again in {Interval}",
-                message.Place, _topic, Name, _options.RedeliverInterval);
-        }
-
-        // Not only the end of a batch lets new ones come: a straggler of an opened batch may be what they waited for.
+        if (!wasChanged)
+            _announceChange(this);
         if (madeRoom)
             Dispatch();
     }
 
-    private void Redeliver()
+    private void LetNextCome(Subscriber subscriber)
     {
         lock (_lock)
-        {
-            while (_resting.TryPeek(out var first))
-            {
-                var rest = _options.RedeliverInterval - _time.GetElapsedTime(first.Since);
-                if (rest > TimeSpan.FromMilliseconds(1))
-                {
-                    if (!_stop.IsCancellationRequested)
-                        _redelivery.Change(rest, Timeout.InfiniteTimeSpan);
-                    break;
-                }
-
-                _again.Enqueue(_resting.Dequeue().Message);
-            }
-        }
-
+            subscriber.LetNextCome();
         Dispatch();
     }
 
-    private void Freed(Subscriber subscriber, bool ended)
+    private void End(Subscriber subscriber)
+    {
+        lock (_lock)
+            subscriber.End();
+    }
+
+    private async ValueTask LeaveAsync(Subscriber subscriber)
     {
         lock (_lock)
         {
-            if (ended)
-            {
-                subscriber.Running--;
-                if (subscriber is { Leaving: { } leaving, Running: 0 })
-                    leaving.TrySetResult();
-            }
-            else
-            {
-                subscriber.Open--;
-            }
+            if (_subscribers.Remove(subscriber))
+                subscriber.Leave();
         }
 
-        MarkChanged();
-        if (!ended)
-            Dispatch();
+        await subscriber.Left;
     }
 
     private sealed class Batch(ConsumerGroup group, Subscriber subscriber, List<StoredMessage> stored) : IMessageBatch
@@ -350,51 +270,24 @@ internal sealed class ConsumerGroup : IDisposable
             if (_opened)
                 return;
             _opened = true;
-            group.Freed(Subscriber, ended: false);
+            group.LetNextCome(Subscriber);
+        }
+
+        public void FailRest()
+        {
+            for (var i = 0; i < _finished.Length; i++)
+                Finish(i, DeliveryResult.Failed);
         }
 
         public void End()
         {
-            for (var i = 0; i < _finished.Length; i++)
-                Finish(i, DeliveryResult.Failed);
             LetNextCome();
-            group.Freed(Subscriber, ended: true);
+            group.End(Subscriber);
         }
     }
 
     private sealed class Membership(ConsumerGroup group, Subscriber subscriber) : IAsyncDisposable
     {
-        public async ValueTask DisposeAsync()
-        {
-            var leaving = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            lock (group._lock)
-            {
-                if (!group._subscribers.Remove(subscriber))
-                    return;
-                subscriber.Leaving = leaving;
-                if (subscriber.Running == 0)
-                    leaving.TrySetResult();
-            }
-
-            await leaving.Task;
-        }
+        public ValueTask DisposeAsync() => group.LeaveAsync(subscriber);
     }
-}
-
-/// <summary>One subscription: what it takes at once, and how many such batches.</summary>
-internal sealed class Subscriber(int maxMessages, int maxOpen, Func<IMessageBatch, CancellationToken, Task> handler)
-{
-    public int MaxMessages { get; } = maxMessages;
-
-    public int MaxOpen { get; } = maxOpen;
-
-    public Func<IMessageBatch, CancellationToken, Task> Handler { get; } = handler;
-
-    /// <summary>Batches that keep the next one waiting.</summary>
-    public int Open { get; set; }
-
-    /// <summary>Batches whose handler has not ended.</summary>
-    public int Running { get; set; }
-
-    public TaskCompletionSource? Leaving { get; set; }
 }

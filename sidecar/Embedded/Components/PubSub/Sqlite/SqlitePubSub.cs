@@ -157,7 +157,7 @@ internal sealed class SqlitePubSub : IBulkPubSub
         Find(subscription) is not null && (subscription.DeadLetterTopic is not { } letters || (_topics.TryGetValue(letters, out var topic) && topic.HoldsLetters));
 
     private ConsumerGroup NewConsumer(Topic topic, ConsumerState state) =>
-        new(topic.Name, state, topic.LastPlace, _store, _options, Acknowledge, _logger, _time);
+        new(new(topic.Name, topic.Number, topic.LastPlace), state, _store, _options, Acknowledge, _logger, _time);
 
     /// <summary>Before anything is read: those who are named, and the topics that then have no consumer any more.</summary>
     private void ForgetConsumers()
