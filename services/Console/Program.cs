@@ -1,7 +1,9 @@
 using Dapr.Client;
 using DaprOrders.Console;
 using DaprOrders.Console.Calling;
+using DaprOrders.Console.DeadLetters;
 using DaprOrders.Console.Orders;
+using DaprOrders.Console.OrderStory;
 using DaprOrders.Console.Overview;
 using DaprOrders.Console.Shell;
 using DaprOrders.Console.SigningIn;
@@ -19,6 +21,8 @@ builder.Services.AddHttpClient(ServicesClient.Updates, http => http.Timeout = Ti
 builder.Services.AddScoped<ServicesClient>();
 builder.Services.AddScoped<OrderUpdates>();
 builder.Services.AddScoped<OverviewReader>();
+builder.Services.AddScoped<StoryReader>();
+builder.Services.AddScoped<LettersReader>();
 builder.Services.AddHttpContextAccessor();
 builder.Services.AddCascadingAuthenticationState();
 builder.Services.AddMudServices();

@@ -92,8 +92,14 @@ public sealed class ServicesClient(IHttpClientFactory clients, Visitor visitor)
         // That the other application is not there is Dapr's answer, not the application's.
         if (Text(problem, "errorCode") is { } code)
             return new(app, answer.StatusCode == HttpStatusCode.Forbidden ? answer.StatusCode : null, Text(problem, "message") ?? code);
-        return new(app, answer.StatusCode, Text(problem, "detail") ?? Text(problem, "title") ?? answer.ReasonPhrase ?? "no reason given");
+        return new(app, answer.StatusCode, FieldErrors(problem) ?? Text(problem, "detail") ?? Text(problem, "title") ?? answer.ReasonPhrase ?? "no reason given");
     }
+
+    /// <summary>What is wrong with which field says more than that some are wrong.</summary>
+    private static string? FieldErrors(JsonElement? problem) =>
+        problem is { ValueKind: JsonValueKind.Object } found && found.TryGetProperty("errors", out var errors) && errors.ValueKind == JsonValueKind.Object
+            ? string.Join(" ", errors.EnumerateObject().Select(field => $"{field.Name}: {string.Join(" ", field.Value.EnumerateArray())}"))
+            : null;
 
     private static JsonElement? TryParse(string text)
     {

@@ -23,6 +23,7 @@ public sealed record ListedOrder(
     string Status,
     long Version,
     Money Total,
+    IReadOnlyList<OrderLine> Lines,
     Cancellation? Cancellation,
     string? Reservation,
     string? Payment,

@@ -66,7 +66,7 @@ public sealed class OverviewReader(ServicesClient services, TimeProvider time)
             .ToList();
         if (projections.Value is { } read)
         {
-            lags.AddRange(logs.Where(log => log.Lanes.IsHere).Select(log => new Lag(Apps.Reporting, log.App, ["event log"], log.Lanes.Value!.All.Sum(lane =>
+            lags.Add(new(Apps.Reporting, "everybody", ["all event logs"], logs.Where(log => log.Lanes.IsHere).Sum(log => log.Lanes.Value!.All.Sum(lane =>
                 Behind(log.App, lane.Name, read.Serving.Lanes.FirstOrDefault(position => position.Publisher == log.App && position.Lane == lane.Name)?.Position ?? 0)))));
         }
 
