@@ -23,7 +23,7 @@ builder.Services.AddSingleton<OrderEvents>();
 
 var app = builder.Build();
 app.MapServiceDefaults();
-app.MapEventLog().RequireCaller("ordering", "reporting");
+app.MapEventLog().RequireCaller("ordering", "reporting", "console");
 app.MapProducts();
 app.MapReceipts();
 app.MapReservations();

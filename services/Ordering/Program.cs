@@ -44,7 +44,7 @@ app.MapServiceDefaults();
 app.MapPlacingOrders();
 app.MapCancellingOrders();
 app.MapFollowingOrders();
-app.MapEventLog().RequireCaller("inventory", "payments", "shipping", "reporting");
+app.MapEventLog().RequireCaller("inventory", "payments", "shipping", "reporting", "console");
 
 var fulfillment = app.Services.GetRequiredService<OrderFulfillment>();
 app.MapTopic("stock", "inventory", fulfillment.FollowAsync, OrderFulfillment.WithoutEffect);

@@ -25,7 +25,7 @@ builder.Services.AddHostedService<FindingOpenPayments>();
 
 var app = builder.Build();
 app.MapServiceDefaults();
-app.MapEventLog().RequireCaller("ordering", "reporting");
+app.MapEventLog().RequireCaller("ordering", "reporting", "console");
 app.MapPayments();
 app.MapRefundingAgain();
 app.MapTopic("orders", "ordering", app.Services.GetRequiredService<OrderEvents>().HandleAsync, OrderEvents.WithoutEffect);

@@ -17,7 +17,7 @@ builder.Services.AddSingleton<PaymentsInOrdering>();
 
 var app = builder.Build();
 app.MapServiceDefaults();
-app.MapEventLog().RequireCaller("ordering", "reporting");
+app.MapEventLog().RequireCaller("ordering", "reporting", "console");
 app.MapShipments();
 app.MapDispatching();
 app.MapCancelling();

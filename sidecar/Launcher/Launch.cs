@@ -6,6 +6,8 @@ namespace DaprOrders.Sidecar.Launcher;
 /// <summary>A run from the command line: everything that can be wrong is looked for before anything is started.</summary>
 internal static class Launch
 {
+    private const string ConsoleApp = "console";
+
     /// <summary>Runs until Ctrl-C, SIGTERM, or with --fail-fast the failure of an app; answers the exit code.</summary>
     public static Task<int> RunAsync(LaunchOptions options, LaunchConsole console, CancellationToken cancellationToken) =>
         GuardAsync(console, async () =>
@@ -128,7 +130,7 @@ internal static class Launch
     private static void ShowAddresses(LaunchPlan plan, LaunchConsole console)
     {
         console.Line();
-        foreach (var app in plan.RunFile.Apps.Where(a => a.AppPort > 0 && a.DaprHttpPort > 0))
+        foreach (var app in plan.RunFile.Apps.Where(a => a.AppPort > 0 && a.DaprHttpPort > 0 && !(plan.IsOwnRunFile && a.AppId == ConsoleApp)))
         {
             // Of this repository's services it is known that they describe themselves.
             var description = plan.IsOwnRunFile ? $"    http://localhost:{app.AppPort}/openapi/v1.json" : "";
@@ -145,5 +147,7 @@ internal static class Launch
 
         console.Line();
         console.Line("Ctrl-C ends everything.");
+        if (plan.IsOwnRunFile && plan.RunFile.Apps.FirstOrDefault(a => a.AppId == ConsoleApp) is { AppPort: > 0 } page)
+            console.Line($"See every order: http://localhost:{page.AppPort}");
     }
 }

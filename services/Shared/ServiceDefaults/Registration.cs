@@ -9,6 +9,7 @@ using DaprOrders.ServiceDefaults.Errors;
 using DaprOrders.ServiceDefaults.Health;
 using DaprOrders.ServiceDefaults.Observability;
 using DaprOrders.ServiceDefaults.Topics;
+using DaprOrders.ServiceDefaults.Topology;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -21,6 +22,19 @@ namespace DaprOrders.ServiceDefaults;
 /// <summary>What every service has alike.</summary>
 public static class Registration
 {
+    /// <summary>
+    /// What also a process has that is no service of orders: where it listens, its logs and telemetry, the clock. For where it listens see
+    /// <see cref="AddServiceDefaults"/>.
+    /// </summary>
+    public static WebApplicationBuilder AddProcessDefaults(this WebApplicationBuilder builder, string appId)
+    {
+        builder.Listen(appId);
+        builder.AddLogging(appId);
+        builder.AddTelemetry(appId);
+        builder.Services.TryAddSingleton(TimeProvider.System);
+        return builder;
+    }
+
     /// <summary>
     /// Logging, telemetry, problem details, OpenAPI, health, the Dapr client, dead letters. The service listens on
     /// <c>http://localhost:{APP_PORT}</c>; without APP_PORT where <c>urls</c> says, or on its port of the run file.
@@ -36,9 +50,7 @@ public static class Registration
             InstanceName.Of(builder.Configuration));
 
         builder.Configuration["Dapr:AppId"] = appId;
-        builder.Listen(appId);
-        builder.AddLogging(appId);
-        builder.AddTelemetry(appId);
+        builder.AddProcessDefaults(appId);
         builder.AddProblems();
         services.AddOpenApi(options => options.AddDocumentTransformer((document, _, _) =>
         {
@@ -46,7 +58,6 @@ public static class Registration
             document.Servers?.Clear();
             return Task.CompletedTask;
         }));
-        services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(dapr);
         services.AddDaprClient(client => client.UseGrpcChannelOptions(SidecarChannel.Options(builder.Configuration)));
         services.TryAddSingleton<IBulkStateReads>(_ => GrpcBulkStateReads.OfSidecar(builder.Configuration));
@@ -69,7 +80,7 @@ public static class Registration
     }
 
     /// <summary>
-    /// /healthz/live, /healthz/ready, /openapi/v1.json, /dead-letters, the dead-letter subscription, errors as problem details, and
+    /// /healthz/live, /healthz/ready, /openapi/v1.json, /dead-letters, /catch-up, /sidecar, the dead-letter subscription, errors as problem details, and
     /// who may call what.
     /// </summary>
     public static WebApplication MapServiceDefaults(this WebApplication app)
@@ -81,6 +92,8 @@ public static class Registration
         app.MapOpenApi().AllowAnonymous();
         app.MapHealth();
         app.MapDeadLetters();
+        app.MapCatchUp();
+        app.MapSidecar();
         return app;
     }
 
@@ -98,6 +111,7 @@ public static class Registration
         "payments" => "5103",
         "shipping" => "5104",
         "reporting" => "5105",
+        "console" => "5106",
         "payment-provider" => "5199",
         _ => null,
     };

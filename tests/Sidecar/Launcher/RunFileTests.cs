@@ -253,7 +253,7 @@ public sealed class RunFileTests : IDisposable
         Assert.Equal(
             [
                 ("payment-provider", 5199, 3599, 4599), ("inventory", 5102, 3502, 4502), ("payments", 5103, 3503, 4503), ("shipping", 5104, 3504, 4504),
-                ("ordering", 5101, 3501, 4501), ("reporting", 5105, 3505, 4505),
+                ("ordering", 5101, 3501, 4501), ("reporting", 5105, 3505, 4505), ("console", 5106, 3506, 4506),
             ],
             plan.RunFile.Apps.Select(a => (a.AppId, a.AppPort, a.DaprHttpPort, a.DaprGrpcPort)));
         Assert.All(plan.RunFile.Apps, app => Assert.Equal(

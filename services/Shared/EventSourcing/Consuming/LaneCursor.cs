@@ -36,6 +36,10 @@ public sealed class LaneCursor(
     /// <summary>Another one whenever following begins: what was known of the lane says nothing any more, and <see cref="Position"/> is where it begins.</summary>
     public int Term { get; private set; }
 
+    /// <summary>What is kept under a key, whichever replica follows the lane; 0 before anybody did.</summary>
+    public static async Task<long> ReadPositionAsync(Documents documents, string key, CancellationToken cancellationToken) =>
+        (await documents.ReadAsync<Stored>(key, cancellationToken))?.Position ?? 0;
+
     /// <summary>Whether this process follows the lane, after trying to get it if nobody does.</summary>
     public async Task<bool> TryHoldAsync(CancellationToken cancellationToken)
     {

@@ -10,8 +10,11 @@ namespace DaprOrders.ServiceDefaults.Access;
 /// <summary>Whether people and other clients must say who they are.</summary>
 /// <param name="IsOn">They send a bearer token (JWT). Otherwise whoever reaches the service may do everything that is not another service's.</param>
 /// <param name="CustomerClaim">The claim that is the customer id; <c>sub</c> unless <c>Auth:CustomerClaim</c> names another.</param>
-internal sealed record Authentication(bool IsOn, string CustomerClaim)
+public sealed record Authentication(bool IsOn, string CustomerClaim)
 {
+    /// <summary>Sees everything and changes nothing.</summary>
+    public const string ViewerRole = "viewer";
+
     public const string OperatorRole = "operator";
 
     private const string Issuers = "Authentication:Schemes:Bearer";
@@ -77,11 +80,15 @@ internal sealed record Authentication(bool IsOn, string CustomerClaim)
         });
         policies
             .AddPolicy(Policies.Buyer, policy => policy.RequireAuthenticatedUser())
-            // What nobody named a policy for is for operators, so that a route that is forgotten is closed.
+            // What nobody named a policy for is for operators, and for viewers to read, so that a route that is forgotten is closed.
             .SetFallbackPolicy(new AuthorizationPolicyBuilder()
-                .RequireAssertion(context => context.User.IsInRole(OperatorRole) || (context.Resource is HttpContext http && IsNobodys(http)))
+                .RequireAssertion(context => context.Resource is HttpContext http ? IsStaff(http) || IsNobodys(http) : context.User.IsInRole(OperatorRole))
                 .Build());
     }
+
+    /// <summary>An operator, or a viewer who only reads.</summary>
+    internal static bool IsStaff(HttpContext http) => http.User.IsInRole(OperatorRole)
+        || (http.User.IsInRole(ViewerRole) && (HttpMethods.IsGet(http.Request.Method) || HttpMethods.IsHead(http.Request.Method)));
 
     /// <summary>No route at all, or one that is asked by what has no token of a person: the sidecar (which has a guard of its own) and probes.</summary>
     private static bool IsNobodys(HttpContext http) =>

@@ -9,7 +9,7 @@ namespace DaprOrders.ServiceDefaults.Access;
 public static class CallerConventions
 {
     /// <summary>
-    /// Only these applications may call this, by Dapr invocation; and operators. Without APP_API_TOKEN a call that names no application is taken too, for
+    /// Only these applications may call this, by Dapr invocation; and operators, and viewers what is read. Without APP_API_TOKEN a call that names no application is taken too, for
     /// development; with it, the call must carry it, as the sidecar does.
     /// </summary>
     public static TBuilder RequireCaller<TBuilder>(this TBuilder builder, params string[] appIds)
@@ -29,7 +29,7 @@ internal sealed class CallerHandler(IConfiguration configuration, Authentication
     protected override Task HandleRequirementAsync(AuthorizationHandlerContext context, CallerRequirement requirement)
     {
         var http = (HttpContext)context.Resource!;
-        if (!http.User.IsInRole(Authentication.OperatorRole) && WhyNot(http.Request, requirement.AppIds) is { } reason)
+        if (!Authentication.IsStaff(http) && WhyNot(http.Request, requirement.AppIds) is { } reason)
             http.Features.Set(new WhyRefused(reason));
         else
             context.Succeed(requirement);

@@ -6,7 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace DaprOrders.ServiceDefaults.Access;
 
-/// <summary>The policies of routes. A route without one is for operators (role <c>operator</c>).</summary>
+/// <summary>The policies of routes. A route without one is for operators (role <c>operator</c>), and for viewers (<c>viewer</c>) to read.</summary>
 public static class Policies
 {
     /// <summary>Anybody who says who they are.</summary>
@@ -15,8 +15,8 @@ public static class Policies
 
 public static class Buyers
 {
-    /// <summary>True for operators, and for everybody where nobody has to say who they are.</summary>
-    public static bool MayActForAll(this HttpContext http) => !AuthenticationOf(http).IsOn || http.User.IsInRole(Authentication.OperatorRole);
+    /// <summary>True for operators, for viewers who only read, and for everybody where nobody has to say who they are.</summary>
+    public static bool MayActForAll(this HttpContext http) => !AuthenticationOf(http).IsOn || Authentication.IsStaff(http);
 
     /// <summary>True for the customer, too.</summary>
     public static bool MayActFor(this HttpContext http, string customerId) =>

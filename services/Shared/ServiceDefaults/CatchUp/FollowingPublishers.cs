@@ -38,6 +38,29 @@ internal sealed class FollowingPublishers(
         .. topics.Followed.Select(topic => topic.Silence.Warning).OfType<string>(),
     ];
 
+    /// <summary>Up to where the logs are dealt with, by whichever replica; a publisher that does not name its lanes now has none here.</summary>
+    public async Task<IReadOnlyList<FollowedPublisher>> ReadAsync(CancellationToken cancellationToken) => await Task.WhenAll(
+        topics.Followed.GroupBy(topic => topic.Publisher).Select(async publisher => new FollowedPublisher(
+            publisher.Key, [.. publisher.Select(topic => topic.Name).Order(StringComparer.Ordinal)], await ReadLanesAsync(publisher.Key, cancellationToken))));
+
+    private async Task<IReadOnlyList<FollowedLane>> ReadLanesAsync(string publisher, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<string> names;
+        try
+        {
+            names = await lanes.ReadAsync(publisher, cancellationToken);
+        }
+        catch (HttpRequestException)
+        {
+            return [];
+        }
+
+        return await Task.WhenAll(names.Select(async lane =>
+            new FollowedLane(lane, await LaneCursor.ReadPositionAsync(documents, CursorKey(publisher, lane), cancellationToken))));
+    }
+
+    private static string CursorKey(string publisher, string lane) => $"catch-up|{publisher}|{lane}";
+
     // Every topic is mapped before the host starts.
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -114,7 +137,7 @@ internal sealed class FollowingPublishers(
     private LaneFollower Follower(string publisher, string lane, Dictionary<string, Topic> handled) => new(
         publisher,
         lane,
-        new LaneCursor(documents, $"catch-up|{publisher}|{lane}", dapr.Instance, options.Value.LookEvery, time, () => own?.Recoveries ?? 0),
+        new LaneCursor(documents, CursorKey(publisher, lane), dapr.Instance, options.Value.LookEvery, time, () => own?.Recoveries ?? 0),
         documents,
         logs,
         handled,

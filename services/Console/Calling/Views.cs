@@ -1,0 +1,119 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace DaprOrders.Console.Calling;
+
+// What the services answer, as far as pages show it.
+
+public sealed record Money(decimal Amount, string Currency)
+{
+    public override string ToString() => FormattableString.Invariant($"{Amount:N2} {Currency}");
+}
+
+public sealed record OrderLine(string Sku, string Name, int Quantity, Money UnitPrice);
+
+public sealed record Cancellation(string Reason, string? Detail);
+
+public sealed record StatusSince(string Status, DateTimeOffset At);
+
+/// <summary>An order as Reporting lists it.</summary>
+public sealed record ListedOrder(
+    string OrderId,
+    string CustomerId,
+    string Status,
+    long Version,
+    Money Total,
+    IReadOnlyList<OrderLine> Lines,
+    Cancellation? Cancellation,
+    string? Reservation,
+    string? Payment,
+    IReadOnlyList<StatusSince> History,
+    DateTimeOffset CreatedAt,
+    DateTimeOffset UpdatedAt);
+
+public sealed record OrderPage(IReadOnlyList<ListedOrder> Orders, string? Cursor);
+
+/// <summary>An order as Ordering has it, after the event <c>Version</c>.</summary>
+public sealed record OrderNow(
+    string OrderId,
+    string CustomerId,
+    string Status,
+    long Version,
+    Money Total,
+    IReadOnlyList<OrderLine> Lines,
+    Cancellation? Cancellation,
+    DateTimeOffset CreatedAt,
+    DateTimeOffset UpdatedAt);
+
+public sealed record Summary(long Orders, IReadOnlyDictionary<string, long> ByStatus, long Sold, IReadOnlyList<Money> Revenue);
+
+public sealed record DeadLetter(
+    string Id, string? EventId, string? Topic, string? Stream, string? Type, DateTimeOffset ReceivedAt, int Attempts, DateTimeOffset? LastAttemptAt, string Error);
+
+public sealed record DeadLetterPage(IReadOnlyList<DeadLetter> DeadLetters, string? Cursor);
+
+public sealed record DeadLetterDetails(DeadLetter Entry, JsonElement Message);
+
+public sealed record Removal(DateTimeOffset RemovedAt, string? By, string? Reason, string? EventId, string? Topic, string? Type, string Error);
+
+public sealed record RemovalPage(IReadOnlyList<Removal> Removed, string? Cursor);
+
+public sealed record Lane(string Name, long Settled, bool IsClosed);
+
+public sealed record Loss(DateTimeOffset NoticedAt, string NoticedBy, DateTimeOffset? DeclaredAt);
+
+public sealed record Lanes([property: JsonPropertyName("lanes")] IReadOnlyList<Lane> All, Loss? Loss);
+
+public sealed record LanePosition(string Publisher, string Lane, long Position, long Events);
+
+public sealed record ProjectionVersion(long Version, DateTimeOffset? Since, long Events, IReadOnlyList<LanePosition> Lanes);
+
+public sealed record ProjectionFailure(string Reason, DateTimeOffset At);
+
+public sealed record Projections(ProjectionVersion Serving, ProjectionVersion? Building, ProjectionFailure? Failure);
+
+public sealed record HealthCheck(string Status, string? Reason);
+
+public sealed record Health(string Status, IReadOnlyDictionary<string, HealthCheck>? Checks);
+
+public sealed record ParkedEvent(string Id, string Topic, string Reason, DateTimeOffset ParkedAt);
+
+public sealed record ParkedEvents(IReadOnlyList<ParkedEvent> Events);
+
+public sealed record FollowedLane(string Lane, long Position);
+
+public sealed record FollowedPublisher(string Publisher, IReadOnlyList<string> Topics, IReadOnlyList<FollowedLane> Lanes);
+
+/// <summary>Up to where a consumer has dealt with the logs of the publishers whose topics it takes.</summary>
+public sealed record CatchUp(IReadOnlyList<FollowedPublisher> Publishers);
+
+public sealed record RecordedEvent(
+    string Id,
+    string Stream,
+    long Version,
+    string Type,
+    int SchemaVersion,
+    DateTimeOffset OccurredAt,
+    string? CorrelationId,
+    string? CausationId,
+    JsonElement Data);
+
+public sealed record Product(string Sku, string Name, Money Price, long OnHand, long Reserved, long Available);
+
+public sealed record ProductPage(IReadOnlyList<Product> Products, string? Next);
+
+/// <summary>The applications, as Dapr knows them.</summary>
+public static class Apps
+{
+    public const string Ordering = "ordering";
+    public const string Inventory = "inventory";
+    public const string Payments = "payments";
+    public const string Shipping = "shipping";
+    public const string Reporting = "reporting";
+
+    /// <summary>In the order in which an order passes them.</summary>
+    public static IReadOnlyList<string> All { get; } = [Ordering, Inventory, Payments, Shipping, Reporting];
+
+    /// <summary>Those with an event log.</summary>
+    public static IReadOnlyList<string> Publishers { get; } = [Ordering, Inventory, Payments, Shipping];
+}

@@ -1,0 +1,67 @@
+using System.Text.Json;
+using DaprOrders.Console.Calling;
+
+namespace DaprOrders.Console.OrderStory;
+
+/// <summary>An event of one of the streams that belong to an order.</summary>
+/// <param name="Service">Whose stream it is.</param>
+/// <param name="CauseId">The event that led to it, or, where that is none of these, the one before it in its stream; null for the first.</param>
+/// <param name="Hop">Since then.</param>
+/// <param name="OrderVersion">Of the order's own stream, up to and with this event.</param>
+public sealed record StoryEvent(RecordedEvent Event, string Service, string Part, string? CauseId, TimeSpan? Hop, long OrderVersion);
+
+/// <param name="States">The order after each version of its stream, as Ordering shows it; the first one is at 0.</param>
+/// <param name="Letters">Dead letters about this order, by service.</param>
+/// <param name="Failures">What could not be asked.</param>
+public sealed record Story(
+    OrderNow Now,
+    IReadOnlyList<StoryEvent> Events,
+    IReadOnlyList<JsonElement> States,
+    IReadOnlyList<StoryLetter> Letters,
+    IReadOnlyList<Failure> Failures)
+{
+    public bool IsOver => Now.Status is "shipped" or "cancelled";
+
+    public string? TraceId => Events.Select(e => e.Event.CorrelationId).OfType<string>().FirstOrDefault();
+
+    /// <summary>What is shown of the order's state that was otherwise before the event.</summary>
+    public IReadOnlyList<Change> ChangesAt(int step)
+    {
+        var after = StateAt(step);
+        var before = step == 0 ? null : StateAt(step - 1);
+        if (after is null || after.Value.GetRawText() == before?.GetRawText())
+            return [];
+        var former = before is { } known ? known.EnumerateObject().ToDictionary(field => field.Name, field => field.Value.GetRawText()) : [];
+        return [.. after.Value.EnumerateObject()
+            .Where(field => former.GetValueOrDefault(field.Name, "null") != field.Value.GetRawText())
+            .Select(field => new Change(field.Name, former.GetValueOrDefault(field.Name, ""), field.Value.GetRawText()))];
+    }
+
+    /// <summary>Null before there was an order.</summary>
+    public JsonElement? StateAt(int step) => Events[step].OrderVersion is > 0 and var version && version <= States.Count ? States[(int)version - 1] : null;
+
+    /// <summary>In the order in which they happened; what has a cause comes after it, whatever clocks say.</summary>
+    public static IReadOnlyList<StoryEvent> Arrange(IEnumerable<(string Service, string Part, RecordedEvent Event)> events)
+    {
+        var all = events.OrderBy(found => found.Event.OccurredAt).ThenBy(found => found.Event.Version).ToList();
+        var byId = all.ToDictionary(found => found.Event.Id, found => found.Event);
+        var arranged = new List<StoryEvent>();
+        var version = 0L;
+        while (all.Count > 0)
+        {
+            var next = all.FindIndex(found => found.Event.CausationId is not { } cause || all.All(other => other.Event.Id != cause));
+            var (service, part, e) = all[Math.Max(0, next)];
+            all.RemoveAt(Math.Max(0, next));
+            if (part == StoryReader.Order)
+                version = e.Version;
+            var cause = byId.GetValueOrDefault(e.CausationId ?? "") ?? byId.GetValueOrDefault($"{e.Stream}:{e.Version - 1}");
+            arranged.Add(new(e, service, part, cause?.Id, e.OccurredAt - cause?.OccurredAt, version));
+        }
+
+        return arranged;
+    }
+}
+
+public sealed record Change(string Field, string Before, string After);
+
+public sealed record StoryLetter(string Service, DeadLetter Letter);

@@ -1,0 +1,52 @@
+using System.Text.Json;
+using DaprOrders.Console.Calling;
+
+namespace DaprOrders.Console.OrderStory;
+
+/// <summary>Everything that belongs to an order, from the services that have it.</summary>
+public sealed class StoryReader(ServicesClient services)
+{
+    public const string Order = "order";
+
+    private const int MostEvents = 200;
+    private const int MostLetters = 500;
+
+    /// <summary>Whose stream of which name.</summary>
+    public static IReadOnlyList<(string Service, string Part)> Streams { get; } =
+        [(Apps.Ordering, Order), (Apps.Inventory, "reservation"), (Apps.Payments, "payment"), (Apps.Shipping, "shipment")];
+
+    public async Task<Answer<Story>> ReadAsync(string orderId, CancellationToken cancellationToken)
+    {
+        var id = Uri.EscapeDataString(orderId);
+        var asked = services.GetAsync<OrderNow>(Apps.Ordering, $"orders/{id}", cancellationToken);
+        var streams = Task.WhenAll(Streams.Select(async stream =>
+            (stream, Read: await services.GetAsync<IReadOnlyList<RecordedEvent>>(stream.Service, $"event-log/streams/{stream.Part}-{id}?limit={MostEvents}", cancellationToken))));
+        var letters = Task.WhenAll(Apps.All.Select(async app =>
+            (app, Page: await services.GetAsync<DeadLetterPage>(app, $"dead-letters?limit={MostLetters}", cancellationToken))));
+        var now = await asked;
+        var read = await streams;
+        var found = await letters;
+        if (!now.IsHere)
+            return new(null, now.Failure);
+
+        var states = await Task.WhenAll(Enumerable.Range(1, (int)now.Value.Version).Select(version =>
+            services.GetAsync<StateBox>(Apps.Ordering, $"orders/{id}?version={version}", cancellationToken)));
+        return new(new Story(
+            now.Value,
+            Story.Arrange(read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Select(e => (of.stream.Service, of.stream.Part, e)))),
+            [.. states.TakeWhile(state => state.IsHere).Select(state => state.Value!.ToJson())],
+            [.. found.Where(of => of.Page.IsHere).SelectMany(of => of.Page.Value!.DeadLetters
+                .Where(letter => letter.Stream?.EndsWith($"-{orderId}", StringComparison.Ordinal) == true)
+                .Select(letter => new StoryLetter(of.app, letter)))],
+            [.. read.Select(of => of.Read.Failure).Concat(found.Select(of => of.Page.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())]), null);
+    }
+
+    /// <summary>An order's state as it came, whatever fields it has.</summary>
+    private sealed class StateBox
+    {
+        [System.Text.Json.Serialization.JsonExtensionData]
+        public Dictionary<string, JsonElement> Fields { get; set; } = [];
+
+        public JsonElement ToJson() => JsonSerializer.SerializeToElement(Fields);
+    }
+}

@@ -1,0 +1,71 @@
+using System.Net;
+using System.Net.ServerSentEvents;
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using DaprOrders.Console.Calling;
+
+namespace DaprOrders.Console.Orders;
+
+/// <summary>An order has a status now, as Reporting says it.</summary>
+public sealed record OrderUpdate(string OrderId, string Status, string? CustomerId, decimal? Total, string? Currency, long Version, DateTimeOffset At);
+
+/// <summary>
+/// Reporting's live updates. Null among them: read the list again, something may have been missed. Where Reporting has none, or cannot be reached
+/// now, there is nothing but that every two seconds.
+/// </summary>
+public sealed class OrderUpdates(ServicesClient services, TimeProvider time)
+{
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(2);
+
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
+
+    public async IAsyncEnumerable<OrderUpdate?> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        string? position = null;
+        while (true)
+        {
+            using var answer = await TryOpenAsync(position, cancellationToken);
+            if (answer?.StatusCode == HttpStatusCode.OK)
+            {
+                await using var body = await answer.Content.ReadAsStreamAsync(cancellationToken);
+                var events = SseParser.Create(body).EnumerateAsync(cancellationToken).GetAsyncEnumerator(cancellationToken);
+                while (await TryMoveAsync(events, cancellationToken))
+                {
+                    position = events.Current.EventId ?? position;
+                    if (events.Current.EventType == "order")
+                        yield return JsonSerializer.Deserialize<OrderUpdate>(events.Current.Data, Json);
+                    else if (events.Current.EventType == "reset")
+                        yield return null;
+                }
+            }
+
+            await Task.Delay(Pause, time, cancellationToken);
+            yield return null;
+        }
+    }
+
+    private async Task<HttpResponseMessage?> TryOpenAsync(string? position, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await services.OpenAsync(Apps.Reporting, "updates", position, cancellationToken);
+        }
+        catch (HttpRequestException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>False at the end, also at one that came too early: it is begun anew from the last position.</summary>
+    private static async Task<bool> TryMoveAsync(IAsyncEnumerator<SseItem<string>> events, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await events.MoveNextAsync();
+        }
+        catch (Exception e) when (e is IOException or HttpRequestException && !cancellationToken.IsCancellationRequested)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,58 @@
+using DaprOrders.Console.Calling;
+using DaprOrders.Console.Shell;
+
+namespace DaprOrders.Console.Overview;
+
+public enum Mood
+{
+    Good,
+    Warn,
+    Bad,
+}
+
+/// <param name="Page">Where it is put right.</param>
+public sealed record Concern(string Text, string? Page, Mood Mood);
+
+/// <summary>What a look at the overview should end with: all is well, or what needs somebody.</summary>
+public sealed record Verdict(Mood Mood, string Text, IReadOnlyList<Concern> Concerns)
+{
+    /// <summary>An order that takes so long waits for something.</summary>
+    private static readonly TimeSpan Stuck = TimeSpan.FromMinutes(2);
+
+    /// <summary>Consumers look at the logs some seconds behind: of a few orders so much is always open.</summary>
+    private const long UsualLag = 2_000;
+
+    public static Verdict Of(OverviewState state)
+    {
+        var concerns = new List<Concern>();
+        foreach (var app in state.Health)
+        {
+            if (app.Health.Failure is { } failure)
+                concerns.Add(new(failure.ToString(), "/topology", Mood.Bad));
+            else if (app.Health.Value!.Status != "Healthy")
+                concerns.Add(new($"{app.App} is {app.Health.Value.Status.ToLowerInvariant()}: {string.Join(" ", Reasons(app.Health.Value))}", "/topology", app.Health.Value.Status == "Degraded" ? Mood.Warn : Mood.Bad));
+        }
+
+        var letters = state.Letters.Where(of => of.Letters.IsHere).Sum(of => of.Letters.Value!.DeadLetters.Count);
+        if (letters > 0)
+            concerns.Add(new($"{Words.Count(letters, "dead letter waits", "dead letters wait")} for somebody", "/dead-letters", Mood.Bad));
+        var parked = state.Logs.Where(log => log.Parked.IsHere).Sum(log => log.Parked.Value!.Events.Count);
+        if (parked > 0)
+            concerns.Add(new($"{Words.Count(parked, "event is", "events are")} parked: the broker refuses them", null, Mood.Warn));
+        foreach (var log in state.Logs.Where(log => log.Lanes.Value?.Loss is not null))
+            concerns.Add(new($"The state store of {log.App} went back in time", null, Mood.Bad));
+        foreach (var lag in state.Lags.Where(lag => lag.Commits > UsualLag))
+            concerns.Add(new($"{lag.Consumer} is {Words.Count(lag.Commits, "commit")} behind {lag.Publisher}", "/projections", Mood.Warn));
+        if (state.Projections.Value?.Failure is { } cannot)
+            concerns.Add(new($"Reporting cannot follow the event logs: {cannot.Reason}", "/projections", Mood.Bad));
+        if (state.Oldest is { } oldest && state.At - oldest.CreatedAt > Stuck)
+            concerns.Add(new($"An order is {Words.Plain(oldest.Status)} since {Words.Duration(state.At - oldest.UpdatedAt, coarse: true)}", $"/orders/{oldest.OrderId}", Mood.Warn));
+
+        if (concerns.Count > 0)
+            return new(concerns.Max(concern => concern.Mood), concerns.Count == 1 ? "One thing needs attention" : $"{concerns.Count} things need attention", concerns);
+        var open = state.Summary.Value?.ByStatus.Where(status => status.Key is not ("shipped" or "cancelled")).Sum(status => status.Value) ?? 0;
+        return new(Mood.Good, open == 0 ? "All is well. No order is under way, nothing failed, nothing lags." : $"All is well. {Words.Count(open, "order is", "orders are")} under way, nothing failed, nothing lags.", []);
+    }
+
+    private static IEnumerable<string> Reasons(Health health) => (health.Checks ?? new Dictionary<string, HealthCheck>()).Values.Select(check => check.Reason).OfType<string>();
+}

@@ -1,0 +1,59 @@
+using Dapr.Client;
+using DaprOrders.Console;
+using DaprOrders.Console.Calling;
+using DaprOrders.Console.DeadLetters;
+using DaprOrders.Console.Orders;
+using DaprOrders.Console.OrderStory;
+using DaprOrders.Console.Overview;
+using DaprOrders.Console.ReadModels;
+using DaprOrders.Console.Shell;
+using DaprOrders.Console.SigningIn;
+using DaprOrders.Console.Stock;
+using DaprOrders.Console.Topology;
+using DaprOrders.Console.TryIt;
+using DaprOrders.ServiceDefaults;
+using MudBlazor.Services;
+
+var builder = WebApplication.CreateBuilder(args);
+builder.AddProcessDefaults("console");
+// Also when it is run as it was built, outside of the environment Development.
+builder.WebHost.UseStaticWebAssets();
+builder.Services.AddOptions<ConsoleOptions>().BindConfiguration("Console");
+builder.AddSigningIn();
+builder.Services.AddHttpClient(ServicesClient.Calls, http => http.Timeout = TimeSpan.FromSeconds(5)).AddHttpMessageHandler(() => new InvocationHandler());
+builder.Services.AddHttpClient(ServicesClient.Updates, http => http.Timeout = Timeout.InfiniteTimeSpan).AddHttpMessageHandler(() => new InvocationHandler());
+builder.Services.AddScoped<ServicesClient>();
+builder.Services.AddScoped<OrderUpdates>();
+builder.Services.AddScoped<OverviewReader>();
+builder.Services.AddScoped<StoryReader>();
+builder.Services.AddScoped<LettersReader>();
+builder.Services.AddScoped<StockReader>();
+builder.Services.AddScoped<ProjectionReader>();
+builder.Services.AddScoped<TopologyReader>();
+builder.Services.AddScoped<Trying>();
+builder.Services.AddHttpContextAccessor();
+builder.Services.AddCascadingAuthenticationState();
+builder.Services.AddMudServices();
+builder.Services.AddRazorComponents().AddInteractiveServerComponents()
+    // What an island begins with comes back from the page: fifty orders are more than the 32 KB that are usual.
+    .AddHubOptions(hub => hub.MaximumReceiveMessageSize = 512 * 1024);
+builder.Services.AddHealthChecks();
+
+var app = builder.Build();
+app.UseContentSecurity();
+app.UseExceptionHandler("/trouble", createScopeForErrors: true);
+app.UseStatusCodePagesWithReExecute("/nothing-here");
+app.UseAuthentication();
+app.UseAuthorization();
+app.UseAntiforgery();
+app.MapStaticAssets().AllowAnonymous();
+app.MapHealthChecks("/healthz/live").AllowAnonymous();
+app.MapHealthChecks("/healthz/ready").AllowAnonymous();
+app.MapHealthChecks("/healthz/deliveries").AllowAnonymous();
+app.MapAppearance();
+app.MapSigningIn();
+app.MapRazorComponents<App>()
+    .AddInteractiveServerRenderMode(server => server.ContentSecurityFrameAncestorsPolicy = null)
+    .RequireAuthorization(SignIn.Policy);
+
+app.Run();
