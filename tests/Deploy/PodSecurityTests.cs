@@ -1,0 +1,91 @@
+using k8s.Models;
+
+namespace DaprOrders.Deploy.Tests;
+
+/// <summary>
+/// The restricted Pod Security Standard, rule by rule (kubernetes.io/docs/concepts/security/pod-security-standards), and two things beyond it:
+/// nothing is written into the image, and what needs no token of the API server has none.
+/// </summary>
+public sealed class PodSecurityTests
+{
+    private static readonly string[] VolumeKinds = ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
+
+    public static TheoryData<string> Overlays => [.. Overlay.Names];
+
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public void Every_pod_passes_the_restricted_standard(string name)
+    {
+        var overlay = Overlay.Of(name);
+        Assert.All(overlay.Pods.Values.Select(pod => pod.Spec), pod =>
+        {
+            Assert.False(pod.HostNetwork ?? false);
+            Assert.False(pod.HostPID ?? false);
+            Assert.False(pod.HostIPC ?? false);
+            Assert.Empty(pod.SecurityContext.Sysctls ?? []);
+            Assert.Equal("RuntimeDefault", pod.SecurityContext.SeccompProfile.Type);
+            Assert.Null(pod.SecurityContext.AppArmorProfile);
+            Assert.Null(pod.SecurityContext.SeLinuxOptions);
+            Assert.True(pod.SecurityContext.RunAsNonRoot);
+            Assert.Empty(pod.InitContainers ?? []);
+            Assert.All(pod.Volumes ?? [], volume => Assert.Contains(KindOf(volume), VolumeKinds));
+            Assert.All(pod.Containers, container =>
+            {
+                Assert.All(container.Ports, port => Assert.Null(port.HostPort));
+                var security = container.SecurityContext;
+                Assert.False(security.Privileged ?? false);
+                Assert.False(security.AllowPrivilegeEscalation);
+                Assert.Null(security.ProcMount);
+                Assert.Null(security.SeccompProfile);
+                Assert.Null(security.SeLinuxOptions);
+                Assert.NotEqual(false, security.RunAsNonRoot);
+                Assert.NotEqual(0, security.RunAsUser);
+                Assert.Equal(["ALL"], security.Capabilities.Drop);
+                Assert.Empty(security.Capabilities.Add ?? []);
+                Assert.True(security.ReadOnlyRootFilesystem);
+            });
+        });
+    }
+
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public void Every_namespace_enforces_it(string name) =>
+        Assert.All(Overlay.Of(name).All<V1Namespace>(), space => Assert.Equal("restricted", space.Metadata.Labels["pod-security.kubernetes.io/enforce"]));
+
+    /// <summary>The injected container takes its profile from the pod or the annotation; the capabilities are Dapr's installation's (docs/deploy.md).</summary>
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public void Sidecars_are_asked_for_with_a_seccomp_profile(string name) =>
+        Assert.All(Overlay.Of(name).Applications.Values, app => Assert.Equal("RuntimeDefault", app.Spec.Template.Metadata.Annotations["dapr.io/sidecar-seccomp-profile-type"]));
+
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public void A_pod_without_a_sidecar_has_no_token_of_the_API_server(string name)
+    {
+        var overlay = Overlay.Of(name);
+        Assert.All(overlay.Pods.Where(pod => !overlay.Applications.ContainsKey(pod.Key)), pod => Assert.False(pod.Value.Spec.AutomountServiceAccountToken));
+    }
+
+    /// <summary>The services' network is closed but for what is listed.</summary>
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public void Who_is_not_named_by_a_policy_reaches_nobody(string name)
+    {
+        var closed = Overlay.Of(name).All<V1NetworkPolicy>().Single(policy => policy.Metadata.Name == "nobody");
+
+        Assert.Null(closed.Spec.PodSelector.MatchLabels);
+        Assert.Equal(["Ingress", "Egress"], closed.Spec.PolicyTypes);
+        Assert.Null(closed.Spec.Ingress);
+        Assert.Null(closed.Spec.Egress);
+    }
+
+    private static string KindOf(V1Volume volume) => volume switch
+    {
+        { EmptyDir: not null } => "emptyDir",
+        { PersistentVolumeClaim: not null } => "persistentVolumeClaim",
+        { ConfigMap: not null } => "configMap",
+        { Secret: not null } => "secret",
+        { Projected: not null } => "projected",
+        _ => $"the kind of {volume.Name}",
+    };
+}

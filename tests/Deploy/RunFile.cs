@@ -1,0 +1,16 @@
+using System.Text.Json.Nodes;
+using DaprOrders.Deploy.Tests.Kustomize;
+
+namespace DaprOrders.Deploy.Tests;
+
+/// <summary>dapr.yaml: which services there are, and how they run on one machine.</summary>
+internal static class RunFile
+{
+    private static readonly JsonObject File = YamlNodes.Read(RepositoryFiles.PathOf("dapr.yaml")).Single();
+
+    public static JsonObject Common { get; } = File["common"]!.AsObject();
+
+    /// <summary>The port of each application.</summary>
+    public static IReadOnlyDictionary<string, int> Ports { get; } =
+        File["apps"]!.AsArray().ToDictionary(app => Overlay.Text(app!["appID"]), app => (int)app!["appPort"]!, StringComparer.Ordinal);
+}

@@ -1,0 +1,88 @@
+namespace DaprOrders.Docs.Tests;
+
+/// <summary>What pages point to is there, and commands in them say who has run them.</summary>
+public sealed class PagesTests
+{
+    private static readonly string[] Shells = ["sh", "bash", "shell", "console", "powershell", "pwsh", "cmd"];
+
+    private static readonly string[] Diagrams = ["flowchart", "sequenceDiagram", "stateDiagram-v2"];
+
+    /// <summary>What a block of commands may need, so that CI cannot run it.</summary>
+    private static readonly string[] Needs = ["needs-dapr", "needs-cluster", "needs-servers", "needs-system", "needs-time"];
+
+    public static TheoryData<string> Pages => [.. Page.All.Select(page => page.Name)];
+
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public void Every_link_leads_to_a_file_and_a_heading_that_is_there(string name)
+    {
+        var page = PageOf(name);
+        Assert.All(page.Links.Where(link => !link.Target.Contains("://", StringComparison.Ordinal)), link =>
+        {
+            var (path, anchor) = link.Target.Split('#') switch { [var p] => (p, null), [var p, var a] => (p, a), _ => throw new FormatException(link.Target) };
+            var target = path.Length == 0 ? page.File : Path.GetFullPath(Uri.UnescapeDataString(path), Path.GetDirectoryName(page.File)!);
+            Assert.True(File.Exists(target) || Directory.Exists(target), $"{name}:{link.Line}: {link.Target} does not exist.");
+            if (anchor is not null)
+                Assert.True(Page.All.Single(p => p.File == target).Anchors.Contains(anchor), $"{name}:{link.Line}: no heading for {link.Target}.");
+        });
+    }
+
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public void Every_link_to_elsewhere_is_by_https(string name) =>
+        Assert.All(PageOf(name).Links.Where(link => link.Target.Contains("://", StringComparison.Ordinal)), link =>
+            Assert.Equal(Uri.UriSchemeHttps, new Uri(link.Target).Scheme));
+
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public void A_block_of_commands_names_what_runs_it_or_what_it_needs(string name)
+    {
+        Assert.All(PageOf(name).Blocks.Where(block => Shells.Contains(block.Info.Split(' ')[0])), block =>
+        {
+            var said = block.Info.Split(' ')[1..];
+            Assert.True(said.Length == 1, $"{name}:{block.From}: expected one mark behind the language (CONTRIBUTING.md, Commands in pages), got '{block.Info}'.");
+            if (said[0].StartsWith("run=", StringComparison.Ordinal))
+                IsRunBy(said[0]["run=".Length..], block, name);
+            else
+                Assert.Contains(said[0], Needs);
+        });
+    }
+
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public void A_diagram_is_of_a_kind_that_is_drawn_where_pages_are_read(string name) =>
+        Assert.All(PageOf(name).Blocks.Where(block => block.Info == "mermaid"), block => Assert.Contains(block.Lines[0].Split(' ')[0], Diagrams));
+
+    [Fact]
+    public void Every_page_of_docs_is_found_from_its_start_page()
+    {
+        var start = PageOf("docs/README.md");
+        var reached = start.Links.Select(link => Path.GetFullPath(link.Target.Split('#')[0], Path.GetDirectoryName(start.File)!)).ToHashSet();
+
+        Assert.All(Page.All.Where(page => page.Name.StartsWith("docs/", StringComparison.Ordinal) && page != start), page =>
+            Assert.True(reached.Contains(page.File), $"docs/README.md does not lead to {page.Name}."));
+    }
+
+    /// <summary>Rules that alert, wherever there are some.</summary>
+    [Fact]
+    public void Every_alert_that_points_to_the_runbook_finds_its_section()
+    {
+        var anchors = PageOf("docs/runbook.md").Anchors;
+        var pointers = Directory.EnumerateFiles(Path.Combine(Page.Root, "deploy"), "*.y*ml", SearchOption.AllDirectories)
+            .SelectMany(File.ReadLines).Where(line => line.Contains("runbook.md", StringComparison.Ordinal)).ToList();
+
+        Assert.All(pointers, pointer =>
+        {
+            var anchor = pointer.Split("runbook.md#");
+            Assert.True(anchor.Length == 2 && anchors.Contains(anchor[1].Trim().Trim('"', '\'')), $"docs/runbook.md has no section for: {pointer.Trim()}");
+        });
+    }
+
+    private static void IsRunBy(string file, Block block, string name)
+    {
+        var runs = File.ReadAllText(Path.Combine(Page.Root, file));
+        Assert.All(block.Commands, command => Assert.True(runs.Contains(command, StringComparison.Ordinal), $"{name}:{block.From}: {file} does not run: {command}"));
+    }
+
+    private static Page PageOf(string name) => Page.All.Single(page => page.Name == name);
+}
