@@ -17,6 +17,7 @@ builder.Services.AddMemoryCache();
 builder.Services.AddOptions<ReportingOptions>().BindConfiguration("Reporting");
 builder.Services.AddSingleton<Wakeup>();
 builder.Services.AddSingleton<ProjectionVersions>();
+builder.Services.AddSingleton<LogReader>();
 builder.Services.AddSingleton<Projections>();
 builder.Services.AddSingleton<FollowingLogs>();
 builder.Services.AddHostedService(services => services.GetRequiredService<FollowingLogs>());

@@ -3,90 +3,38 @@ using DaprOrders.EventSourcing;
 using DaprOrders.Reporting.Orders;
 using DaprOrders.Reporting.Sales;
 using DaprOrders.ServiceDefaults.CatchUp;
-using DaprOrders.ServiceDefaults.Topics;
 
 namespace DaprOrders.Reporting.Following;
 
 /// <summary>
-/// Reads the publishers' event logs into one version of the projections, lane by lane. This is the one way in. Any number of instances may do
+/// Brings one version of the read models up to the publishers' event logs, lane by lane. This is the one way in. Any number of instances may do
 /// this at once: positions and versions decide.
 /// </summary>
-internal sealed class LogFollower(
-    PublisherLanes publisherLanes,
-    IPublisherLogs logs,
-    OrderSummaries summaries,
-    SalesLedger ledger,
-    EventTypes types,
-    UnknownTypes unknown,
-    RefusedEvents refused,
-    ILogger<LogFollower> logger)
+internal sealed class LogFollower(LogReader logs, OrderSummaries summaries, SalesFigures sales, RefusedEvents refused)
 {
-    private const int EventsInPage = 1000;
-
-    /// <summary>Reads one page of every lane. A publisher that does not answer keeps none of the others waiting.</summary>
+    /// <summary>Takes one page of every lane. A publisher that does not answer keeps none of the others waiting.</summary>
     /// <returns>True when every lane was read to its end.</returns>
     /// <exception cref="Exception">A publisher did not answer, or not in time; what the others gave is applied.</exception>
     public async Task<bool> AdvanceAsync(CancellationToken cancellationToken)
     {
-        var positions = (await ledger.ReadLanesAsync(cancellationToken)).ToDictionary(lane => lane.Lane, lane => lane.Tally.Position);
-        var asked = await Task.WhenAll(SourceEvents.Sources.Select(source => ReadAsync(source.Publisher, positions, cancellationToken)));
-        PageOfLane[] pages = [.. asked.SelectMany(publisher => publisher.Pages).Where(page => page.To > page.From)];
+        var positions = (await sales.ReadLanesAsync(cancellationToken)).ToDictionary(lane => lane.Lane, lane => lane.Tally.Position);
+        var (pages, failure) = await logs.ReadNextAsync(positions, cancellationToken);
         if (pages.Any(page => !positions.ContainsKey(page.Lane)))
-            await ledger.OpenAsync([.. pages.Select(page => page.Lane)], cancellationToken);
+            await sales.OpenAsync([.. pages.Select(page => page.Lane)], cancellationToken);
 
-        var isThrough = pages.Length == 0 || await ApplyAsync(pages, cancellationToken);
-        return asked.Select(publisher => publisher.Failure).FirstOrDefault(failure => failure is not null) is { } failure ? throw failure : isThrough;
+        var isThrough = pages.Count == 0 || await ApplyAsync(pages, cancellationToken);
+        return failure is null ? isThrough : throw failure;
     }
 
-    private async Task<(IReadOnlyList<PageOfLane> Pages, Exception? Failure)> ReadAsync(
-        string publisher, Dictionary<Lane, long> positions, CancellationToken cancellationToken)
-    {
-        try
-        {
-            var lanes = await publisherLanes.ReadAsync(publisher, cancellationToken);
-            return (await Task.WhenAll(lanes.Select(name => new Lane(publisher, name)).Select(
-                lane => ReadAsync(lane, positions.GetValueOrDefault(lane), EventsInPage, cancellationToken))), null);
-        }
-        catch (Exception exception) when (exception is HttpRequestException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
-        {
-            return ([], exception);
-        }
-    }
-
-    private async Task<bool> ApplyAsync(PageOfLane[] pages, CancellationToken cancellationToken)
+    private async Task<bool> ApplyAsync(IReadOnlyList<PageOfLane> pages, CancellationToken cancellationToken)
     {
         var applied = await ApplyAsync([.. pages.SelectMany(page => page.Events)], cancellationToken);
         var (moves, failure) = await MovesAsync(pages, applied, cancellationToken);
-        var notMoved = (await ledger.MoveAsync(moves, isOneCommit: false, cancellationToken)).Select(move => move.Lane).ToList();
+        var notMoved = (await sales.MoveAsync(moves, isOneCommit: false, cancellationToken)).Select(move => move.Lane).ToList();
         foreach (var page in pages.Where(page => notMoved.Contains(page.Lane)))
             await CountCommitByCommitAsync(page, applied, cancellationToken);
         failure?.Throw();
         return notMoved.Count == 0 && pages.All(page => page.To >= page.Settled);
-    }
-
-    private async Task<PageOfLane> ReadAsync(Lane lane, long from, int limit, CancellationToken cancellationToken)
-    {
-        var page = await logs.ReadLaneAsync(lane.Publisher, lane.Name, from, limit, cancellationToken);
-        LostHistory.Tell(lane.Publisher, lane.Name, page.Lost, logger);
-        var events = new List<IncomingEvent>(page.Events.Count);
-        foreach (var recorded in page.Events.Where(SourceEvents.IsOfOrder))
-        {
-            try
-            {
-                var incoming = IncomingEvent.Of(lane.Publisher, recorded, types);
-                if (incoming.IsKnown)
-                    events.Add(incoming);
-                else
-                    unknown.Tell(SourceEvents.TopicOf(lane.Publisher), recorded.Type);
-            }
-            catch (UnknownEventException exception)
-            {
-                // Hopeless, so given up at once.
-                await refused.IsGivenUpAsync(lane.Publisher, SourceEvents.TopicOf(lane.Publisher), recorded, exception, cancellationToken);
-            }
-        }
-
-        return new PageOfLane(lane, from, page.Next, page.Settled, page.Events.Count, events);
     }
 
     /// <summary>The summaries, with those of the events that are in them.</summary>
@@ -117,7 +65,7 @@ internal sealed class LogFollower(
             }
             catch (Exception exception) when (!RefusedEvents.IsBadTimes(exception))
             {
-                if (await refused.IsGivenUpAsync(incoming.Publisher, SourceEvents.TopicOf(incoming.Publisher), incoming.Recorded, exception, cancellationToken))
+                if (await IsGivenUpAsync(incoming, exception, cancellationToken))
                     givenUp.Add(incoming.Recorded.Id);
                 else
                     open = exception;
@@ -163,7 +111,7 @@ internal sealed class LogFollower(
         }
         catch (Exception exception)
         {
-            if (!await refused.IsGivenUpAsync(incoming.Publisher, SourceEvents.TopicOf(incoming.Publisher), incoming.Recorded, exception, cancellationToken))
+            if (!await IsGivenUpAsync(incoming, exception, cancellationToken))
                 throw;
         }
     }
@@ -173,17 +121,18 @@ internal sealed class LogFollower(
     {
         for (var from = page.From; from < page.To;)
         {
-            var commit = await ReadAsync(page.Lane, from, 1, cancellationToken);
+            var commit = await logs.ReadAsync(page.Lane, from, 1, cancellationToken);
             if (commit.To > page.To)
                 return;
             var (moves, failure) = await MovesAsync([commit], applied, cancellationToken);
             failure?.Throw();
-            await ledger.MoveAsync(moves, isOneCommit: true, cancellationToken);
+            await sales.MoveAsync(moves, isOneCommit: true, cancellationToken);
             from = commit.To;
         }
     }
 
-    private sealed record PageOfLane(Lane Lane, long From, long To, long Settled, int EventsRead, IReadOnlyList<IncomingEvent> Events);
+    private Task<bool> IsGivenUpAsync(IncomingEvent incoming, Exception exception, CancellationToken cancellationToken) =>
+        refused.IsGivenUpAsync(incoming.Publisher, SourceEvents.TopicOf(incoming.Publisher), incoming.Recorded, exception, cancellationToken);
 
     /// <param name="GivenUp">Ids of events that are dead letters.</param>
     private sealed record AppliedEvents(IReadOnlyDictionary<string, OrderSummary> Orders, HashSet<string> GivenUp);

@@ -44,9 +44,9 @@ internal static class ProjectionEndpoints
         return TypedResults.Accepted("/projections");
     }
 
-    private static async Task<VersionView> ViewAsync(SalesLedger ledger, long version, DateTimeOffset? since, CancellationToken cancellationToken)
+    private static async Task<VersionView> ViewAsync(SalesFigures sales, long version, DateTimeOffset? since, CancellationToken cancellationToken)
     {
-        var lanes = (await ledger.ReadLanesAsync(cancellationToken))
+        var lanes = (await sales.ReadLanesAsync(cancellationToken))
             .Select(lane => new LaneView(lane.Lane.Publisher, lane.Lane.Name, lane.Tally.Position, lane.Tally.Events))
             .ToList();
         return new VersionView(version, since, lanes.Sum(lane => lane.Events), lanes);

@@ -3,7 +3,6 @@ using DaprOrders.EventSourcing.Projections;
 using DaprOrders.Reporting.Orders;
 using DaprOrders.Reporting.Sales;
 using DaprOrders.ServiceDefaults.CatchUp;
-using DaprOrders.ServiceDefaults.Topics;
 
 namespace DaprOrders.Reporting.Following;
 
@@ -11,23 +10,20 @@ namespace DaprOrders.Reporting.Following;
 internal sealed class Projections(
     Documents documents,
     IPublisherStreams streams,
-    PublisherLanes lanes,
-    IPublisherLogs logs,
+    LogReader logs,
     EventTypes types,
     ProjectionVersions versions,
-    UnknownTypes unknown,
-    RefusedEvents refused,
-    ILogger<LogFollower> logger)
+    RefusedEvents refused)
 {
     public async Task<OrderSummaries> ServingOrdersAsync(CancellationToken cancellationToken) => Orders(await versions.ServingAsync(cancellationToken));
 
-    public async Task<SalesLedger> ServingSalesAsync(CancellationToken cancellationToken) => Sales(await versions.ServingAsync(cancellationToken));
+    public async Task<SalesFigures> ServingSalesAsync(CancellationToken cancellationToken) => Sales(await versions.ServingAsync(cancellationToken));
 
     public OrderSummaries Orders(long version) => new(documents, streams, types, version);
 
-    public SalesLedger Sales(long version) => new(documents, version);
+    public SalesFigures Sales(long version) => new(documents, version);
 
-    public LogFollower Follower(long version) => new(lanes, logs, Orders(version), Sales(version), types, unknown, refused, logger);
+    public LogFollower Follower(long version) => new(logs, Orders(version), Sales(version), refused);
 
     public async Task RemoveAsync(long version, CancellationToken cancellationToken)
     {

@@ -5,6 +5,7 @@ using System.Text;
 using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Resiliency;
 using Polly;
 using Polly.Timeout;
 
@@ -15,10 +16,8 @@ namespace EmbeddedSidecar.Actors;
 /// (dapr pkg/actors/targets/app).
 /// </summary>
 internal sealed class ActorHost(
-    string appId,
-    string appNamespace,
+    SidecarOptions app,
     IReadOnlyDictionary<string, ActorSettings> types,
-    Uri app,
     Func<HttpRequestMessage, CancellationToken, Task<HttpResponseMessage>> send,
     Func<string, ResiliencePipeline?> turnPolicy,
     TimeProvider time,
@@ -34,12 +33,12 @@ internal sealed class ActorHost(
 
     private readonly ConcurrentDictionary<ActorKey, ActiveActor> _active = new();
 
-    public string AppId => appId;
+    public string AppId => app.AppId;
 
     public IReadOnlyDictionary<string, ActorSettings> Types => types;
 
     /// <summary>Tells the replicas of an application apart; the same after a restart.</summary>
-    public string Name { get; } = $"{appId}@{app.Authority}";
+    public string Name { get; } = $"{app.AppId}@{app.AppChannelAddress}:{app.AppPort}";
 
     public bool IsActive(ActorKey actor) => _active.ContainsKey(actor);
 
@@ -104,7 +103,7 @@ internal sealed class ActorHost(
                 {
                     logger.LogWarning(
                         "Actor {ActorType} {ActorId} of {AppId} is deactivated while a call runs: it took longer than the drain timeout of {DrainTimeout}",
-                        actor.Key.Type, actor.Key.Id, appId, settings.DrainTimeout);
+                        actor.Key.Type, actor.Key.Id, AppId, settings.DrainTimeout);
                 }
             }
             await RemoveAsync(actor, tellApp: !appGone, cancellationToken);
@@ -115,7 +114,7 @@ internal sealed class ActorHost(
     {
         try
         {
-            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(app, "/healthz"));
+            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/healthz", UriKind.Relative));
             using var response = await send(request, cancellationToken);
             return true;
         }
@@ -129,12 +128,7 @@ internal sealed class ActorHost(
     {
         try
         {
-            return turnPolicy(call.Actor.Type) is { } policy
-                ? await policy.ExecuteAsync(
-                    static (state, attempt) => new ValueTask<ActorReply>(state.Host.SendOnceAsync(state.Call, state.ReentrancyId, attempt)),
-                    (Host: this, Call: call, ReentrancyId: reentrancyId),
-                    cancellationToken)
-                : await SendOnceAsync(call, reentrancyId, cancellationToken);
+            return await turnPolicy(call.Actor.Type).RunAsync(attempt => SendOnceAsync(call, reentrancyId, attempt), cancellationToken);
         }
         catch (TimeoutRejectedException e)
         {
@@ -189,8 +183,8 @@ internal sealed class ActorHost(
 
         ForwardedHeaders.CopyRequest(call.Headers, request);
         request.Headers.TryAddWithoutValidation("Dapr-Api-Call", "true");
-        request.Headers.TryAddWithoutValidation("Dapr-Caller-App-Id", appId);
-        request.Headers.TryAddWithoutValidation("Dapr-Caller-Namespace", appNamespace);
+        request.Headers.TryAddWithoutValidation("Dapr-Caller-App-Id", app.AppId);
+        request.Headers.TryAddWithoutValidation("Dapr-Caller-Namespace", app.Namespace);
         if (call.IsRemoteFor(this))
             request.Headers.TryAddWithoutValidation("X-Dapr-Remote", "true");
         if (reentrancyId is not null)
@@ -244,16 +238,16 @@ internal sealed class ActorHost(
             if (response.StatusCode != HttpStatusCode.OK)
             {
                 logger.LogWarning("{AppId} answered {Status} to the deactivation of actor {ActorType} {ActorId}; expected 200",
-                    appId, (int)response.StatusCode, actor.Type, actor.Id);
+                    AppId, (int)response.StatusCode, actor.Type, actor.Id);
             }
         }
         catch (Exception e)
         {
             logger.LogWarning("{AppId} could not be told that actor {ActorType} {ActorId} is deactivated: {Reason}",
-                appId, actor.Type, actor.Id, limit.IsCancellationRequested ? $"no answer within {DeactivationLimit.TotalSeconds:0} s" : e.Message);
+                AppId, actor.Type, actor.Id, limit.IsCancellationRequested ? $"no answer within {DeactivationLimit.TotalSeconds:0} s" : e.Message);
         }
     }
 
-    private Uri Address(ActorKey actor, string rest) =>
-        new(app, $"/actors/{actor.Type}/{Uri.EscapeDataString(actor.Id)}{rest}");
+    private static Uri Address(ActorKey actor, string rest) =>
+        new($"/actors/{actor.Type}/{Uri.EscapeDataString(actor.Id)}{rest}", UriKind.Relative);
 }

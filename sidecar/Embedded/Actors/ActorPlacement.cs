@@ -22,7 +22,8 @@ internal sealed class ActorPlacement(TimeProvider time, ILogger logger) : IAsync
     /// <summary>The hosts of one type, in the order of their names. Calls wait for <c>Drained</c>.</summary>
     private sealed record HostSet(ImmutableArray<ActorHost> Hosts, Task Drained)
     {
-        public ActorHost Of(ActorKey actor) => Hosts.Length == 1 ? Hosts[0] : Hosts.MaxBy(host => Weight(actor, host.Name))!;
+        /// <summary>Rendezvous hashing: when a host comes or goes, only the actors of its own share move.</summary>
+        public ActorHost Of(ActorKey actor) => Hosts.Length == 1 ? Hosts[0] : Hosts.MaxBy(host => HashCode.Combine(actor, host.Name))!;
     }
 
     public bool IsHosted(string type) => _types.ContainsKey(type);
@@ -223,25 +224,4 @@ internal sealed class ActorPlacement(TimeProvider time, ILogger logger) : IAsync
     private ImmutableArray<ActorHost> Hosts(string type) => _types.TryGetValue(type, out var hosts) ? hosts.Hosts : [];
 
     private void Announce() => Interlocked.Exchange(ref _changed, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
-
-    /// <summary>Rendezvous hashing (FNV-1a): when a host comes or goes, only the actors of its own share move.</summary>
-    private static ulong Weight(ActorKey actor, string host)
-    {
-        var hash = 14695981039346656037UL;
-        Add(actor.Type);
-        Add("|");
-        Add(actor.Id);
-        Add("|");
-        Add(host);
-        // FNV spreads the last characters poorly into the high bits, which decide here.
-        hash ^= hash >> 33;
-        hash *= 0xff51afd7ed558ccdUL;
-        return hash ^ (hash >> 33);
-
-        void Add(string text)
-        {
-            foreach (var c in text)
-                hash = (hash ^ c) * 1099511628211UL;
-        }
-    }
 }

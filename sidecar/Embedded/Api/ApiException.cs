@@ -17,18 +17,13 @@ internal sealed class ApiException(int httpStatus, StatusCode grpcStatus, string
     /// <summary>For instance <c>ERR_STATE_STORE_NOT_FOUND</c>.</summary>
     public string ErrorCode { get; } = errorCode;
 
-    /// <summary>google.rpc.ErrorInfo, ResourceInfo, BadRequest, ... shown over HTTP only when <see cref="DetailsOverHttp"/>.</summary>
+    /// <summary>google.rpc.ErrorInfo, ResourceInfo, BadRequest, ...</summary>
     public IReadOnlyList<IMessage> Details { get; init; } = [];
 
-    /// <summary>The gRPC details where they are not <see cref="Details"/>.</summary>
+    /// <summary>What gRPC says in the place of <see cref="Details"/>.</summary>
     public IReadOnlyList<IMessage>? GrpcDetails { get; init; }
 
-    public bool DetailsOverHttp { get; init; }
-
-    /// <summary>An ErrorInfo without metadata is written as <c>{}</c>, not as <c>null</c>: daprd does both, by API.</summary>
-    public bool EmptyMetadataAsObject { get; init; }
-
-    /// <summary>The gRPC text where it is not the HTTP one.</summary>
+    /// <summary>What gRPC says in the place of the message.</summary>
     public string? GrpcMessage { get; init; }
 
     /// <summary>The ErrorInfo that nearly every error carries.</summary>

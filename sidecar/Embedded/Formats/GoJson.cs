@@ -87,6 +87,13 @@ internal static class GoJson
         }
     }
 
+    /// <summary>A field by its exact name that has a value: null is none, and what is no object has no fields.</summary>
+    public static bool TryFindValue(JsonElement json, string name, out JsonElement value)
+    {
+        value = default;
+        return json.ValueKind == JsonValueKind.Object && TryFind(json, name, out value) && value.ValueKind != JsonValueKind.Null;
+    }
+
     /// <summary>The fields of an object; of a name that comes twice the last one counts.</summary>
     public static Dictionary<string, T> Fields<T>(JsonElement json, Func<JsonProperty, T> read)
     {

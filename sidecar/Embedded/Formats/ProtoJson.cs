@@ -33,7 +33,7 @@ internal static class ProtoJson
 
     /// <summary>The value of a field by its name in JSON, or in the .proto file.</summary>
     public static bool TryFind(JsonElement message, string name, string protoName, out JsonElement value) =>
-        (message.TryGetProperty(name, out value) || message.TryGetProperty(protoName, out value)) && value.ValueKind != JsonValueKind.Null;
+        GoJson.TryFindValue(message, name, out value) || GoJson.TryFindValue(message, protoName, out value);
 
     /// <exception cref="JsonException">With protojson's text.</exception>
     public static string Text(ReadOnlyMemory<byte> body, JsonElement value, string field) =>

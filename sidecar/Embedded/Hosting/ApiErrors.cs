@@ -75,11 +75,11 @@ internal static class ApiErrors
         using (var writer = new Utf8JsonWriter(body, JsonOptions))
         {
             writer.WriteStartObject();
-            if (error.DetailsOverHttp)
+            if (error.Details.Count > 0)
             {
                 writer.WriteStartArray("details");
                 foreach (var detail in error.Details)
-                    WriteDetail(writer, detail, error.EmptyMetadataAsObject);
+                    WriteDetail(writer, detail);
 
                 writer.WriteEndArray();
             }
@@ -98,8 +98,8 @@ internal static class ApiErrors
     /// <summary>An empty 204, as daprd answers where there is nothing to say.</summary>
     public static void NoContent(HttpContext context) => context.Response.StatusCode = StatusCodes.Status204NoContent;
 
-    /// <summary>daprd writes the details with its own structs: proto field names, every field present.</summary>
-    private static void WriteDetail(Utf8JsonWriter writer, IMessage detail, bool emptyMetadataAsObject)
+    /// <summary>daprd writes the details with its own structs: proto field names, every field present. Only its pub/sub errors have metadata where there is none.</summary>
+    private static void WriteDetail(Utf8JsonWriter writer, IMessage detail)
     {
         writer.WriteStartObject();
         writer.WriteString("@type", "type.googleapis.com/" + detail.Descriptor.FullName);
@@ -107,7 +107,7 @@ internal static class ApiErrors
         {
             case ErrorInfo info:
                 writer.WriteString("domain", info.Domain);
-                if (info.Metadata.Count == 0 && !emptyMetadataAsObject)
+                if (info.Metadata.Count == 0 && !info.Reason.StartsWith("DAPR_PUBSUB_", StringComparison.Ordinal))
                 {
                     writer.WriteNull("metadata");
                 }

@@ -1,3 +1,5 @@
+using EmbeddedSidecar.Components.Secrets;
+
 namespace EmbeddedSidecar.Resources;
 
 /// <summary>Reads <c>kind: Component</c> and <c>kind: HTTPEndpoint</c>, which share their name/value lists.</summary>
@@ -82,7 +84,7 @@ internal static class ComponentReader
         {
             if (secret is not null)
                 map.Warning("expected one of value, secretKeyRef and envRef, got several; Dapr takes envRef");
-            if (!IsDenied(variable))
+            if (EnvironmentSecrets.MayRead(variable))
                 return new(name, null, null, variable, map.Location);
             map.Warning($"Dapr gives components no access to the variable \"{variable}\": \"{name}\" stays empty", "envRef");
             return new(name, "", null, null, map.Location);
@@ -107,12 +109,6 @@ internal static class ComponentReader
         map.EndOfFields();
         return new(name, string.IsNullOrEmpty(key) ? name : key);
     }
-
-    /// <summary>pkg/apis: what a component's file may not read from the sidecar's environment.</summary>
-    private static bool IsDenied(string variable) =>
-        variable.Contains(' ', StringComparison.Ordinal)
-        || variable.Equals("APP_API_TOKEN", StringComparison.OrdinalIgnoreCase)
-        || variable.StartsWith("DAPR_", StringComparison.OrdinalIgnoreCase);
 
     private static string? ReadSecretStore(YamlMap document)
     {

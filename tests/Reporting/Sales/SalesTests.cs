@@ -29,22 +29,26 @@ public sealed class SalesTests
 
     private Documents Documents => new(_state.Client, _state, "statestore");
 
-    private SalesLedger Ledger => new(Documents, 1);
+    private SalesFigures Figures => new(Documents, 1);
 
     private LogFollower Follower => new(
-        new PublisherLanes(_journal, TimeProvider.System),
-        _journal,
+        new LogReader(
+            new PublisherLanes(_journal, TimeProvider.System),
+            _journal,
+            Journal.Types,
+            new UnknownTypes(NullLogger<UnknownTypes>.Instance),
+            Refused,
+            NullLogger<LogReader>.Instance),
         new OrderSummaries(Documents, _journal, Journal.Types, 1),
-        Ledger,
-        Journal.Types,
-        new UnknownTypes(NullLogger<UnknownTypes>.Instance),
-        new RefusedEvents(
-            DeadLetters,
-            EventSigning.From(new ConfigurationBuilder().Build()),
-            Options.Create(new CatchUpOptions()),
-            TimeProvider.System,
-            NullLogger<RefusedEvents>.Instance),
-        NullLogger<LogFollower>.Instance);
+        Figures,
+        Refused);
+
+    private RefusedEvents Refused => new(
+        DeadLetters,
+        EventSigning.From(new ConfigurationBuilder().Build()),
+        Options.Create(new CatchUpOptions()),
+        TimeProvider.System,
+        NullLogger<RefusedEvents>.Instance);
 
     private DeadLetterStore DeadLetters =>
         new(Documents, new FailureLog(Documents, TimeProvider.System, NullLogger<FailureLog>.Instance), TimeProvider.System);
@@ -58,10 +62,10 @@ public sealed class SalesTests
 
         await FollowAsync();
 
-        var days = await Ledger.ReadDaysAsync(March1, March1.AddDays(2), Cancellation);
+        var days = await Figures.ReadDaysAsync(March1, March1.AddDays(2), Cancellation);
         Assert.Equal([0L, 1L, 0L], days.Select(day => day.Sold.Count));
         Assert.Equal([Total], days[1].Sold.Amounts());
-        var product = Assert.Single(await Ledger.ReadProductsAsync(Cancellation));
+        var product = Assert.Single(await Figures.ReadProductsAsync(Cancellation));
         Assert.Equal(("tea-001", "Green tea", 2L, Total), (product.Key, product.Value.Name, product.Value.Count, Assert.Single(product.Value.Amounts())));
         Assert.Equal([("paid", 1L)], await StatusesAsync());
     }
@@ -76,7 +80,7 @@ public sealed class SalesTests
 
         await FollowAsync();
 
-        var days = await Ledger.ReadDaysAsync(March1, March1.AddDays(40), Cancellation);
+        var days = await Figures.ReadDaysAsync(March1, March1.AddDays(40), Cancellation);
         Assert.All(days, day => Assert.Equal((0L, 0), (day.Sold.Count, day.Sold.Amounts().Count)));
         Assert.Equal([("cancelled", 1L)], await StatusesAsync());
     }
@@ -88,7 +92,7 @@ public sealed class SalesTests
 
         await FollowAsync();
 
-        Assert.Empty(await Ledger.ReadProductsAsync(Cancellation));
+        Assert.Empty(await Figures.ReadProductsAsync(Cancellation));
         Assert.Equal([("cancelled", 1L)], await StatusesAsync());
     }
 
@@ -102,7 +106,7 @@ public sealed class SalesTests
         await FollowAsync();
 
         Assert.Equal([("shipped", 1L)], await StatusesAsync());
-        Assert.Equal(Total, Assert.Single((await Ledger.ReadProductsAsync(Cancellation))["tea-001"].Amounts()));
+        Assert.Equal(Total, Assert.Single((await Figures.ReadProductsAsync(Cancellation))["tea-001"].Amounts()));
     }
 
     [Fact]
@@ -113,7 +117,7 @@ public sealed class SalesTests
 
         await FollowAsync();
 
-        var lane = Assert.Single(await Ledger.ReadLanesAsync(Cancellation));
+        var lane = Assert.Single(await Figures.ReadLanesAsync(Cancellation));
         Assert.Equal((2L, 2L), (lane.Tally.Position, lane.Tally.Events));
     }
 
@@ -178,7 +182,7 @@ public sealed class SalesTests
 
         await FollowAsync();
 
-        Assert.Equal([new Money(10, "CHF"), new Money(10, "EUR")], (await Ledger.ReadLanesAsync(Cancellation)).Single().Tally.Sold.Amounts());
+        Assert.Equal([new Money(10, "CHF"), new Money(10, "EUR")], (await Figures.ReadLanesAsync(Cancellation)).Single().Tally.Sold.Amounts());
     }
 
     [Property(MaxTest = 60)]
@@ -213,13 +217,13 @@ public sealed class SalesTests
                 expected.Add(incoming.Recorded, summary);
         }
 
-        var products = await Ledger.ReadProductsAsync(Cancellation);
+        var products = await Figures.ReadProductsAsync(Cancellation);
         Assert.Equal(
             expected.Orders.Where(status => status.Value != 0).OrderBy(status => status.Key).Select(status => (status.Key, status.Value)),
             await StatusesAsync());
         foreach (var (sku, sold) in expected.Products)
             Assert.Equal((sold.Count, sold.Revenue["EUR"]), (products[sku].Count, products[sku].Revenue["EUR"]));
-        foreach (var (day, sold) in await Ledger.ReadDaysAsync(March1, March1.AddDays(90), Cancellation))
+        foreach (var (day, sold) in await Figures.ReadDaysAsync(March1, March1.AddDays(90), Cancellation))
             Assert.Equal(expected.Days.GetValueOrDefault($"{day:yyyy-MM-dd}", Sold.Nothing).Count, sold.Count);
         return true;
     }
@@ -271,7 +275,7 @@ public sealed class SalesTests
 
     private async Task<IReadOnlyList<(string, long)>> StatusesAsync() =>
     [
-        .. (await Ledger.ReadLanesAsync(Cancellation))
+        .. (await Figures.ReadLanesAsync(Cancellation))
             .SelectMany(lane => lane.Tally.Orders)
             .GroupBy(status => status.Key)
             .Select(status => (status.Key, status.Sum(count => count.Value)))

@@ -10,16 +10,19 @@ namespace DaprOrders.Sidecar.Tests.Actors;
 internal sealed class ScriptedActorApp
 {
     private readonly Channel<string> _calls = Channel.CreateUnbounded<string>();
+    private readonly Uri _address;
 
-    public ScriptedActorApp(string name, int port, TimeProvider time, TimeSpan? idleTimeout = null) => Host = new ActorHost(
-        name,
-        "default",
-        new Dictionary<string, ActorSettings> { ["Cart"] = ActorSettings.Default with { IdleTimeout = idleTimeout ?? TimeSpan.FromHours(1) } },
-        new Uri($"http://127.0.0.1:{port}"),
-        SendAsync,
-        _ => null,
-        time,
-        NullLogger.Instance);
+    public ScriptedActorApp(string name, int port, TimeProvider time, TimeSpan? idleTimeout = null)
+    {
+        _address = new Uri($"http://127.0.0.1:{port}");
+        Host = new ActorHost(
+            new() { AppId = name, AppPort = port },
+            new Dictionary<string, ActorSettings> { ["Cart"] = ActorSettings.Default with { IdleTimeout = idleTimeout ?? TimeSpan.FromHours(1) } },
+            SendAsync,
+            _ => null,
+            time,
+            NullLogger.Instance);
+    }
 
     public ActorHost Host { get; }
 
@@ -39,6 +42,7 @@ internal sealed class ScriptedActorApp
 
     private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
+        request.RequestUri = new Uri(_address, request.RequestUri!);
         if (IsGone)
             throw new HttpRequestException(HttpRequestError.ConnectionError, "refused", new SocketException((int)SocketError.ConnectionRefused));
         _calls.Writer.TryWrite($"{request.Method} {request.RequestUri!.PathAndQuery}");

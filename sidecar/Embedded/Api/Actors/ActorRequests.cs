@@ -67,7 +67,7 @@ internal static class ActorRequests
 
     private static string Text(JsonElement json, string field)
     {
-        if (!GoJson.TryFind(json, field, out var value) || value.ValueKind == JsonValueKind.Null)
+        if (!GoJson.TryFindValue(json, field, out var value))
             return "";
         return value.ValueKind == JsonValueKind.String
             ? GoJson.Text(value)

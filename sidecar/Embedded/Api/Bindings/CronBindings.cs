@@ -138,10 +138,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     {
         try
         {
-            if (runtime.Resiliency.ForComponentInbound(binding, ComponentKind.Binding) is { } policy)
-                await policy.ExecuteAsync(async attempt => await call(attempt), cancellationToken);
-            else
-                await call(cancellationToken);
+            await runtime.Resiliency.ForComponentInbound(binding, ComponentKind.Binding).RunAsync(call, cancellationToken);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {

@@ -2,7 +2,6 @@ using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Resiliency;
 using Polly;
-using Polly.Timeout;
 
 namespace EmbeddedSidecar.Api.Bindings;
 
@@ -24,17 +23,11 @@ internal sealed class OutputBindingComponent(LoadedComponent component, Resilien
 
         try
         {
-            return policy is null
-                ? await _binding.InvokeAsync(call, cancellationToken)
-                : await policy.ExecuteAsync(async attempt => await _binding.InvokeAsync(call, attempt), cancellationToken);
+            return await policy.RunAsync(attempt => _binding.InvokeAsync(call, attempt), cancellationToken);
         }
-        catch (TimeoutRejectedException e)
+        catch (Exception e) when (OptionalPolicy.WhyGivenUp(e) is { } reason)
         {
-            throw new BindingException("context deadline exceeded", e);
-        }
-        catch (CircuitBreakerOpenException e)
-        {
-            throw new BindingException(e.Message, e);
+            throw new BindingException(reason, e);
         }
     }
 }

@@ -82,7 +82,7 @@ internal static class OutputBindings
             var root = json.RootElement;
             if (root.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
                 throw new JsonException($"json: cannot unmarshal {GoJson.Kind(root)} into Go value of type http.OutputBindingRequest");
-            if (TryFind("metadata", out var given))
+            if (GoJson.TryFindValue(root, "metadata", out var given))
             {
                 if (given.ValueKind != JsonValueKind.Object)
                     throw Mismatch(given, "metadata", "map[string]string");
@@ -90,14 +90,8 @@ internal static class OutputBindings
                     metadata.TryAdd(field, value.ValueKind is JsonValueKind.String ? GoJson.Text(value) : value.ValueKind is JsonValueKind.Null ? "" : throw Mismatch(value, "metadata", "string"));
             }
 
-            var operation = !TryFind("operation", out var named) ? "" : named.ValueKind is JsonValueKind.String ? GoJson.Text(named) : throw Mismatch(named, "operation", "string");
-            return new(operation, TryFind("data", out var data) ? GoJson.Reencode(data) : "null"u8.ToArray(), metadata);
-
-            bool TryFind(string field, out JsonElement value)
-            {
-                value = default;
-                return root.ValueKind == JsonValueKind.Object && GoJson.TryFind(root, field, out value) && value.ValueKind != JsonValueKind.Null;
-            }
+            var operation = !GoJson.TryFindValue(root, "operation", out var named) ? "" : named.ValueKind is JsonValueKind.String ? GoJson.Text(named) : throw Mismatch(named, "operation", "string");
+            return new(operation, GoJson.TryFindValue(root, "data", out var data) ? GoJson.Reencode(data) : "null"u8.ToArray(), metadata);
         }
         catch (JsonException e)
         {
@@ -122,6 +116,6 @@ internal static class OutputBindings
     private static ApiException Refusal(string name, string reason)
     {
         const string Code = "ERR_INVOKE_OUTPUT_BINDING";
-        return new ApiException(500, StatusCode.Internal, Code, $"error invoking output binding {name}: {reason}") { Details = [ApiException.Info(Code)] };
+        return new ApiException(500, StatusCode.Internal, Code, $"error invoking output binding {name}: {reason}") { GrpcDetails = [ApiException.Info(Code)] };
     }
 }

@@ -100,6 +100,6 @@ internal static class ConfigurationApi
         throw Refused(500, StatusCode.FailedPrecondition, "ERR_CONFIGURATION_STORE_NOT_CONFIGURED", "configuration stores not configured");
 
         ApiException Refused(int http, StatusCode grpc, string code, string message) =>
-            new(http, grpc, code, message) { Details = isDetailed ? [ApiException.Info(code)] : [] };
+            new(http, grpc, code, message) { GrpcDetails = isDetailed ? [ApiException.Info(code)] : [] };
     }
 }

@@ -4,7 +4,6 @@ using EmbeddedSidecar.Components.Configuration.Redis;
 using EmbeddedSidecar.Resiliency;
 using Grpc.Core;
 using Polly;
-using Polly.Timeout;
 using StackExchange.Redis;
 
 namespace EmbeddedSidecar.Api.Configuration;
@@ -34,19 +33,15 @@ internal sealed class ConfigurationStoreComponent(LoadedComponent component, Res
     {
         try
         {
-            return policy is null ? await call(cancellationToken) : await policy.ExecuteAsync(async token => await call(token), cancellationToken);
+            return await policy.RunAsync(call, cancellationToken);
         }
-        catch (TimeoutRejectedException)
+        catch (Exception e) when ((OptionalPolicy.WhyGivenUp(e) ?? (e is RedisException or RedisTimeoutException ? e.Message : null)) is { } reason)
         {
-            throw failed("context deadline exceeded");
-        }
-        catch (Exception e) when (e is RedisException or RedisTimeoutException or CircuitBreakerOpenException)
-        {
-            throw failed(e.Message);
+            throw failed(reason);
         }
     }
 
-    private static ApiException Failed(StatusCode grpc, string code, string message) => new(500, grpc, code, message) { Details = [ApiException.Info(code)] };
+    private static ApiException Failed(StatusCode grpc, string code, string message) => new(500, grpc, code, message) { GrpcDetails = [ApiException.Info(code)] };
 
     /// <summary>As Go shows a list.</summary>
     private static string Shown(IEnumerable<string> keys) => $"[{string.Join(' ', keys)}]";

@@ -112,10 +112,7 @@ internal sealed class ConfigurationSubscriptions(SidecarRuntime runtime)
             new { id, items = new Dictionary<string, ConfigurationEntry> { [key] = entry } }, ConfigurationApi.JsonOptions);
         try
         {
-            if (runtime.Resiliency.ForComponentInbound(store, ComponentKind.Configuration) is { } policy)
-                await policy.ExecuteAsync(async token => await AttemptAsync(token));
-            else
-                await AttemptAsync(CancellationToken.None);
+            await runtime.Resiliency.ForComponentInbound(store, ComponentKind.Configuration).RunAsync(AttemptAsync, CancellationToken.None);
         }
         catch (Exception e)
         {

@@ -152,9 +152,7 @@ internal static class InvocationGrpc
         Grpc.Core.Metadata answered = [];
         try
         {
-            return invoker.Policy(request.Id, streaming: false) is { } policy
-                ? await policy.ExecuteAsync(async attempt => await InvokeOnceAsync(attempt), call.CancellationToken)
-                : await InvokeOnceAsync(call.CancellationToken);
+            return await invoker.Policy(request.Id, streaming: false).RunAsync(InvokeOnceAsync, call.CancellationToken);
         }
         finally
         {
@@ -194,7 +192,7 @@ internal static class InvocationGrpc
             var reason = ReasonPhrases.GetReasonPhrase(status);
             throw new ApiException(status, CodeOf(status), "ERR_DIRECT_INVOKE", reason)
             {
-                Details =
+                GrpcDetails =
                 [
                     ApiException.Info(
                         reason,

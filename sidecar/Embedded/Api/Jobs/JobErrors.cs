@@ -16,7 +16,6 @@ internal static class JobErrors
         return new(400, StatusCode.InvalidArgument, Code, "Set the job name in the url only")
         {
             Details = [ApiException.Info(Code, ("appID", owner.AppId))],
-            DetailsOverHttp = true,
         };
     }
 
@@ -36,6 +35,5 @@ internal static class JobErrors
     private static ApiException New(int http, StatusCode grpc, string code, string message, JobOwner owner) => new(http, grpc, code, message)
     {
         Details = [ApiException.Info(code, ("appID", owner.AppId), ("namespace", owner.Namespace))],
-        DetailsOverHttp = true,
     };
 }

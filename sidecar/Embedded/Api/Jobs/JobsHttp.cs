@@ -97,7 +97,7 @@ internal static class JobsHttp
             job.Ttl = ttl;
         if (ProtoJson.TryFind(root, "repeats", "repeats", out var repeats))
             job.Repeats = ProtoJson.Number(body, repeats, "repeats");
-        if (root.TryGetProperty("data", out var data))
+        if (GoJson.TryFind(root, "data", out var data))
             job.Data = Any.Pack(Parser.Parse<Value>(Raw(data)));
         if (ProtoJson.TryFind(root, "failurePolicy", "failure_policy", out var policy))
             job.FailurePolicy = Parser.Parse<JobFailurePolicy>(Raw(policy));

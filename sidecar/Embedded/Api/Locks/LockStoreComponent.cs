@@ -3,7 +3,6 @@ using EmbeddedSidecar.Components.Locks.Redis;
 using EmbeddedSidecar.Resiliency;
 using Grpc.Core;
 using Polly;
-using Polly.Timeout;
 using StackExchange.Redis;
 
 namespace EmbeddedSidecar.Api.Locks;
@@ -53,18 +52,11 @@ internal sealed class LockStoreComponent
             if (resource.Contains(Separator, StringComparison.Ordinal))
                 throw Failed($"input key/keyPrefix '{resource}' can't contain '{Separator}'");
 
-            var key = _prefix + resource;
-            return _policy is null
-                ? await call(key, cancellationToken)
-                : await _policy.ExecuteAsync(async token => await call(key, token), cancellationToken);
+            return await _policy.RunAsync(token => call(_prefix + resource, token), cancellationToken);
         }
-        catch (TimeoutRejectedException)
+        catch (Exception e) when ((OptionalPolicy.WhyGivenUp(e) ?? (e is RedisException or RedisTimeoutException ? e.Message : null)) is { } reason)
         {
-            throw Failed("context deadline exceeded");
-        }
-        catch (Exception e) when (e is RedisException or RedisTimeoutException or CircuitBreakerOpenException)
-        {
-            throw Failed(e.Message);
+            throw Failed(reason);
         }
 
         ApiException Failed(string reason) => new(500, StatusCode.Internal, code, $"{problem}: {reason}");

@@ -53,10 +53,7 @@ internal sealed class BatchDelivery(
         var attempts = 0;
         try
         {
-            if (Inbound is null)
-                await AttemptOnceAsync(cancellationToken);
-            else
-                await Inbound.ExecuteAsync(AttemptOnceAsync, cancellationToken);
+            await Inbound.RunAsync(AttemptOnceAsync, cancellationToken);
             return;
         }
         catch (Exception error)
@@ -73,7 +70,7 @@ internal sealed class BatchDelivery(
         for (var i = 0; i < entries.Count; i++)
             batch.Finish(entries[i].Index, failures is not null && failures[i] is null ? DeliveryResult.Done : DeliveryResult.Failed);
 
-        async ValueTask AttemptOnceAsync(CancellationToken stop)
+        async Task AttemptOnceAsync(CancellationToken stop)
         {
             try
             {
@@ -88,7 +85,7 @@ internal sealed class BatchDelivery(
     }
 
     /// <summary>Finishes what succeeded or was dropped and takes it off the entries; throws while some are left.</summary>
-    private async ValueTask AttemptAsync(IMessageBatch batch, string path, List<BatchEntry> entries, CancellationToken cancellationToken)
+    private async Task AttemptAsync(IMessageBatch batch, string path, List<BatchEntry> entries, CancellationToken cancellationToken)
     {
         Runtime.Metrics.DeliveredInBulk(Component.Name, Subscription.Topic);
         if (await target.DeliverManyAsync(path, entries, IsRaw, cancellationToken) is not { } verdicts)

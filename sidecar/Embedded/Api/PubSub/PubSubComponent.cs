@@ -47,10 +47,7 @@ internal sealed class PubSubComponent
         var published = false;
         try
         {
-            if (_outbound is null)
-                await Broker.PublishAsync(topic, message, cancellationToken);
-            else
-                await _outbound.ExecuteAsync(async stop => await Broker.PublishAsync(topic, message, stop), cancellationToken);
+            await _outbound.RunAsync(stop => Broker.PublishAsync(topic, message, stop), cancellationToken);
             published = true;
         }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)

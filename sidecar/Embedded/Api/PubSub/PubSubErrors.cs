@@ -1,4 +1,3 @@
-using Google.Protobuf;
 using Google.Rpc;
 using StatusCode = Grpc.Core.StatusCode;
 
@@ -14,8 +13,6 @@ internal static class PubSubErrors
         new(404, StatusCode.InvalidArgument, "ERR_PUBSUB_NOT_FOUND", $"pubsub {pubsub} is not found")
         {
             Details = [ApiException.Info("DAPR_PUBSUB_NOT_FOUND")],
-            DetailsOverHttp = true,
-            EmptyMetadataAsObject = true,
         };
 
     public static ApiException TopicEmpty(string pubsub) =>
@@ -98,11 +95,7 @@ internal static class PubSubErrors
         string reason,
         params ReadOnlySpan<(string Name, string Value)> metadata)
     {
-        IReadOnlyList<IMessage> details =
-        [
-            new ResourceInfo { ResourceType = "pubsub", ResourceName = pubsub, Description = message },
-            ApiException.Info(reason, metadata),
-        ];
-        return new(http, grpc, code, message) { Details = details, DetailsOverHttp = true, EmptyMetadataAsObject = true };
+        var resource = new ResourceInfo { ResourceType = "pubsub", ResourceName = pubsub, Description = message };
+        return new(http, grpc, code, message) { Details = [resource, ApiException.Info(reason, metadata)] };
     }
 }

@@ -49,10 +49,7 @@ internal class TopicDelivery
         try
         {
             var delivered = new DeliveredEvent(message, data, header);
-            if (Inbound is null)
-                await AttemptAsync(path, delivered, cancellationToken);
-            else
-                await Inbound.ExecuteAsync(stop => AttemptAsync(path, delivered, stop), cancellationToken);
+            await Inbound.RunAsync(stop => AttemptAsync(path, delivered, stop), cancellationToken);
             return DeliveryResult.Done;
         }
         catch (Exception error)
@@ -147,7 +144,7 @@ internal class TopicDelivery
     }
 
     /// <summary>One attempt; it fails by an exception, which a retry policy may match by its status.</summary>
-    private async ValueTask AttemptAsync(string path, DeliveredEvent delivered, CancellationToken cancellationToken)
+    private async Task AttemptAsync(string path, DeliveredEvent delivered, CancellationToken cancellationToken)
     {
         var processed = "retry";
         try

@@ -4,7 +4,6 @@ using EmbeddedSidecar.Resiliency;
 using EmbeddedSidecar.Resources;
 using Grpc.Core;
 using Polly;
-using Polly.Timeout;
 
 namespace EmbeddedSidecar.Api.Secrets;
 
@@ -44,12 +43,11 @@ internal sealed class SecretStoreComponent(LoadedComponent component, Configurat
     {
         try
         {
-            return policy is null ? await call(cancellationToken) : await policy.ExecuteAsync(async token => await call(token), cancellationToken);
+            return await policy.RunAsync(call, cancellationToken);
         }
-        catch (Exception e) when (e is KeyNotFoundException or CircuitBreakerOpenException or TimeoutRejectedException)
+        catch (Exception e) when ((OptionalPolicy.WhyGivenUp(e) ?? (e as KeyNotFoundException)?.Message) is { } reason)
         {
-            throw new ApiException(
-                500, StatusCode.Internal, "ERR_SECRET_GET", describe(e is TimeoutRejectedException ? "context deadline exceeded" : e.Message));
+            throw new ApiException(500, StatusCode.Internal, "ERR_SECRET_GET", describe(reason));
         }
     }
 }

@@ -158,7 +158,6 @@ internal sealed class Outbox
         ApiException Failed(string reason) => new(500, StatusCode.Internal, "ERR_PUBLISH_OUTBOX", $"error while publishing outbox message: {reason}")
         {
             Details = [ApiException.Info("DAPR_PUBSUB_OUTBOX", ("appID", _runtime.Options.AppId), ("error", reason))],
-            DetailsOverHttp = true,
         };
     }
 }

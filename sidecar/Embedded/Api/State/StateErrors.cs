@@ -23,7 +23,6 @@ internal static class StateErrors
             GrpcMessage = text,
             Details = [Violation(namesKey ? key : "", wrapped), Resource(store), ApiException.Info("DAPR_STATE_ILLEGAL_KEY")],
             GrpcDetails = [Violation(key, text), Resource(store), ApiException.Info("DAPR_STATE_ILLEGAL_KEY")],
-            DetailsOverHttp = true,
         };
     }
 
@@ -46,14 +45,12 @@ internal static class StateErrors
                 Resource(store),
                 ApiException.Info("DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED"),
             ],
-            DetailsOverHttp = true,
         };
 
     public static ApiException QueryNotSupported(string store) =>
         new(500, StatusCode.Internal, "ERR_STATE_STORE_NOT_SUPPORTED", "state store does not support querying")
         {
             Details = [Resource(store), ApiException.Info("DAPR_STATE_QUERYING_NOT_SUPPORTED")],
-            DetailsOverHttp = true,
         };
 
     public static ApiException Malformed(string message) => Basic(400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", message);
@@ -94,11 +91,10 @@ internal static class StateErrors
         {
             Details = [ApiException.Info(reason, ("appID", appId))],
             GrpcDetails = [ApiException.Info(reason)],
-            DetailsOverHttp = true,
         };
 
     private static ApiException Basic(int http, StatusCode grpc, string code, string message) =>
-        new(http, grpc, code, message) { Details = [ApiException.Info(code)] };
+        new(http, grpc, code, message) { GrpcDetails = [ApiException.Info(code)] };
 
     private static ResourceInfo Resource(string store) => new() { ResourceType = "state", ResourceName = store };
 

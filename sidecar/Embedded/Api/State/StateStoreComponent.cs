@@ -4,7 +4,6 @@ using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resiliency;
 using Polly;
-using Polly.Timeout;
 
 namespace EmbeddedSidecar.Api.State;
 
@@ -250,19 +249,13 @@ internal sealed class StateStoreComponent
     /// <exception cref="StateStoreException">Of the store; also when the policy gave up.</exception>
     internal async Task<T> UnderPolicyAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
     {
-        if (_policy is null)
-            return await call(cancellationToken);
         try
         {
-            return await _policy.ExecuteAsync(async token => await call(token), cancellationToken);
+            return await _policy.RunAsync(call, cancellationToken);
         }
-        catch (TimeoutRejectedException e)
+        catch (Exception e) when (OptionalPolicy.WhyGivenUp(e) is { } reason)
         {
-            throw new StateStoreException(StateFailure.Other, "context deadline exceeded", e);
-        }
-        catch (CircuitBreakerOpenException e)
-        {
-            throw new StateStoreException(StateFailure.Other, e.Message, e);
+            throw new StateStoreException(StateFailure.Other, reason, e);
         }
     }
 }

@@ -67,7 +67,7 @@ internal static class GrpcEvents
 
     private static ByteString? Binary(JsonElement attributes)
     {
-        if (!GoJson.TryFind(attributes, "data_base64", out var value) || value.ValueKind == JsonValueKind.Null)
+        if (!GoJson.TryFindValue(attributes, "data_base64", out var value))
             return null;
         return value.ValueKind == JsonValueKind.String && value.TryGetBytesFromBase64(out var bytes)
             ? UnsafeByteOperations.UnsafeWrap(bytes)
@@ -76,7 +76,7 @@ internal static class GrpcEvents
 
     private static ByteString Data(JsonElement attributes)
     {
-        if (!GoJson.TryFind(attributes, "data", out var data) || data.ValueKind == JsonValueKind.Null)
+        if (!GoJson.TryFindValue(attributes, "data", out var data))
             return ByteString.Empty;
         var contentType = Text(attributes, "datacontenttype");
         if (contentType.Length > 0 && MediaTypes.IsText(contentType))

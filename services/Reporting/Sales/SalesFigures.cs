@@ -11,11 +11,11 @@ internal sealed record Lane(string Publisher, string Name);
 internal sealed record LaneMove(Lane Lane, long From, long To, long Events, SalesChange Change);
 
 /// <summary>
-/// The aggregates of one version of the projections, for each lane by itself and summed when they are read. A lane's tally has the
+/// What was sold, by one version of the read models: counted for each lane by itself, and summed when it is read. A lane's tally has the
 /// position up to which the lane is read. Days and products would outgrow it, so they are kept by month and by a hash of the SKU, each
 /// part with a position of its own: whatever was written before a crash is not counted again.
 /// </summary>
-internal sealed class SalesLedger(Documents documents, long version)
+internal sealed class SalesFigures(Documents documents, long version)
 {
     /// <summary>Parts over which a lane's products are spread. Fixed: it is in the keys.</summary>
     private const int ProductParts = 64;
@@ -34,9 +34,6 @@ internal sealed class SalesLedger(Documents documents, long version)
         LanesKey,
         known => known is not null && lanes.All(known.Lanes.Contains) ? known : new LaneList([.. (known?.Lanes ?? []).Union(lanes)]),
         cancellationToken);
-
-    public async Task<LaneTally> ReadLaneAsync(Lane lane, CancellationToken cancellationToken) =>
-        await documents.ReadAsync<LaneTally>(TallyKey(lane), cancellationToken) ?? LaneTally.Start;
 
     /// <summary>
     /// Counts the events between two positions of each lane, all lanes in the same calls. A lane with a part that is already further than where it is
