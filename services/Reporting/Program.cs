@@ -17,6 +17,7 @@ builder.Services.AddProjections(types => types
 builder.Services.AddMemoryCache();
 builder.Services.AddOptions<ReportingOptions>().BindConfiguration("Reporting");
 builder.Services.AddSingleton<Wakeup>();
+builder.Services.AddSingleton<ReportingMetrics>();
 builder.Services.AddSingleton<ProjectionVersions>();
 builder.Services.AddSingleton<Projections>();
 builder.Services.AddSingleton<FollowingLogs>();

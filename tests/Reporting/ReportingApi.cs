@@ -88,6 +88,7 @@ internal sealed class ReportingApi : WebApplicationFactory<Program>
         builder.UseSetting("Reporting:GatherFor", "00:00:00.001");
         builder.UseSetting("Reporting:KeepRetiredFor", "00:00:00");
         builder.UseSetting("Reporting:CheckEvery", "00:00:00.050");
+        builder.UseSetting("Reporting:AwaitOrder", "00:00:00.050");
         foreach (var (name, value) in _settings)
             builder.UseSetting(name, value);
         builder.ConfigureTestServices(services =>

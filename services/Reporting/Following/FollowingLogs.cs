@@ -38,6 +38,7 @@ internal sealed class FollowingLogs(
     ProjectionVersions versions,
     Wakeup wakeUp,
     UpdateFeed updates,
+    ReportingMetrics metrics,
     IOptions<ReportingOptions> options,
     TimeProvider time,
     ILogger<FollowingLogs> logger) : BackgroundService
@@ -66,6 +67,7 @@ internal sealed class FollowingLogs(
                 Failure = (exception.Message, time.GetUtcNow());
             }
 
+            metrics.Followed(isFailing: Failure is not null);
             if (isThrough)
             {
                 await wakeUp.WaitAsync(options.Value.CheckEvery, time, stoppingToken);
@@ -77,7 +79,7 @@ internal sealed class FollowingLogs(
     private async Task<bool> AdvanceAsync(CancellationToken cancellationToken)
     {
         var state = await versions.ReadAsync(cancellationToken);
-        var isThrough = await projections.Follower(state.Serving).AdvanceAsync(cancellationToken);
+        var isThrough = await projections.Follower(state.Serving, isServing: true).AdvanceAsync(cancellationToken);
         if (state.Building is not { } building)
         {
             if (isThrough && state.Retired.Count > 0 && time.GetUtcNow() - state.ServingSince > options.Value.KeepRetiredFor)
@@ -85,7 +87,7 @@ internal sealed class FollowingLogs(
             return isThrough;
         }
 
-        if (await projections.Follower(building).AdvanceAsync(cancellationToken))
+        if (await projections.Follower(building, isServing: false).AdvanceAsync(cancellationToken))
         {
             await versions.SwitchAsync(building, cancellationToken);
             logger.LogInformation("Version {Version} of the projections has caught up with the event logs and serves from now on", building);

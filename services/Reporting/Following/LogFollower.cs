@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using DaprOrders.EventSourcing;
 using DaprOrders.Reporting.Orders;
@@ -19,6 +20,8 @@ internal sealed class LogFollower(
     EventTypes types,
     UnknownTypes unknown,
     RefusedEvents refused,
+    ReportingMetrics? metrics,
+    TimeProvider time,
     ILogger<LogFollower> logger)
 {
     private const int EventsInPage = 1000;
@@ -34,6 +37,7 @@ internal sealed class LogFollower(
         if (pages.Any(page => !positions.ContainsKey(page.Lane)))
             await ledger.OpenAsync([.. pages.Select(page => page.Lane)], cancellationToken);
 
+        TellHowFar(asked.SelectMany(publisher => publisher.Pages));
         var isThrough = pages.Length == 0 || await ApplyAsync(pages, cancellationToken);
         return asked.Select(publisher => publisher.Failure).FirstOrDefault(failure => failure is not null) is { } failure ? throw failure : isThrough;
     }
@@ -53,14 +57,28 @@ internal sealed class LogFollower(
         }
     }
 
+    private void TellHowFar(IEnumerable<PageOfLane> pages)
+    {
+        foreach (var publisher in pages.GroupBy(page => page.Lane.Publisher))
+            metrics?.Behind(publisher.Key, publisher.Sum(page => Math.Max(0, page.Settled - page.To)));
+    }
+
+    private void TellHowLate(IEnumerable<PageOfLane> pages)
+    {
+        foreach (var incoming in pages.SelectMany(page => page.Events))
+            metrics?.Applied(time.GetUtcNow() - incoming.Recorded.OccurredAt);
+    }
+
     private async Task<bool> ApplyAsync(PageOfLane[] pages, CancellationToken cancellationToken)
     {
+        using var projection = EventTraces.Start("project", ActivityKind.Consumer, pages.SelectMany(page => page.Events).Select(incoming => incoming.Recorded));
         var applied = await ApplyAsync([.. pages.SelectMany(page => page.Events)], cancellationToken);
         var (moves, failure) = await MovesAsync(pages, applied, cancellationToken);
         var notMoved = (await ledger.MoveAsync(moves, isOneCommit: false, cancellationToken)).Select(move => move.Lane).ToList();
         foreach (var page in pages.Where(page => notMoved.Contains(page.Lane)))
             await CountCommitByCommitAsync(page, applied, cancellationToken);
         failure?.Throw();
+        TellHowLate(pages);
         return notMoved.Count == 0 && pages.All(page => page.To >= page.Settled);
     }
 

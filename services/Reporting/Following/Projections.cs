@@ -17,6 +17,8 @@ internal sealed class Projections(
     ProjectionVersions versions,
     UnknownTypes unknown,
     RefusedEvents refused,
+    ReportingMetrics metrics,
+    TimeProvider time,
     ILogger<LogFollower> logger)
 {
     public async Task<OrderSummaries> ServingOrdersAsync(CancellationToken cancellationToken) => Orders(await versions.ServingAsync(cancellationToken));
@@ -27,7 +29,8 @@ internal sealed class Projections(
 
     public SalesLedger Sales(long version) => new(documents, version);
 
-    public LogFollower Follower(long version) => new(lanes, logs, Orders(version), Sales(version), types, unknown, refused, logger);
+    /// <param name="isServing">A version that is only being built is behind by intention.</param>
+    public LogFollower Follower(long version, bool isServing) => new(lanes, logs, Orders(version), Sales(version), types, unknown, refused, isServing ? metrics : null, time, logger);
 
     public async Task RemoveAsync(long version, CancellationToken cancellationToken)
     {

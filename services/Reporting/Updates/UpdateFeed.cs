@@ -16,6 +16,7 @@ internal sealed class UpdateFeed(
     IPublisherLogs logs,
     IOptions<ReportingOptions> options,
     IHostApplicationLifetime lifetime,
+    ReportingMetrics metrics,
     TimeProvider time,
     ILogger<UpdateFeed> logger) : BackgroundService
 {
@@ -229,9 +230,13 @@ internal sealed class UpdateFeed(
             foreach (var update in missed)
                 subscription.TrySend(update);
             if (_isEnding)
+            {
                 subscription.Drop();
-            else
-                _subscriptions.Add(subscription);
+                return subscription;
+            }
+
+            _subscriptions.Add(subscription);
+            metrics.ClientCame();
             return subscription;
         }
     }
@@ -244,15 +249,23 @@ internal sealed class UpdateFeed(
             (slow ??= []).Add(subscription);
         foreach (var subscription in slow ?? [])
         {
-            _subscriptions.Remove(subscription);
+            Remove(subscription);
             subscription.Drop();
+            if (!_isEnding)
+                metrics.ClientDropped();
         }
     }
 
     private void End(UpdateSubscription subscription)
     {
         lock (_lock)
-            _subscriptions.Remove(subscription);
+            Remove(subscription);
+    }
+
+    private void Remove(UpdateSubscription subscription)
+    {
+        if (_subscriptions.Remove(subscription))
+            metrics.ClientGoes();
     }
 
     private void End()

@@ -44,10 +44,12 @@ public sealed class SalesTests
             Options.Create(new CatchUpOptions()),
             TimeProvider.System,
             NullLogger<RefusedEvents>.Instance),
+        metrics: null,
+        TimeProvider.System,
         NullLogger<LogFollower>.Instance);
 
     private DeadLetterStore DeadLetters =>
-        new(Documents, new FailureLog(Documents, TimeProvider.System, NullLogger<FailureLog>.Instance), TimeProvider.System);
+        new(Documents, new FailureLog(Documents, TimeProvider.System, NullLogger<FailureLog>.Instance), new TopicRegistry(), TimeProvider.System);
 
     [Fact]
     public async Task An_order_counts_as_sold_on_the_day_it_was_paid()
