@@ -25,6 +25,31 @@ public sealed class OrderJourneyTests(OrdersSystem system)
     }
 
     [Fact]
+    public async Task Given_a_buyer_who_watches_then_every_step_is_seen_through_the_sidecars_while_it_happens()
+    {
+        var sku = await _shop.StockAsync(10);
+        await using var all = _shop.LinesAsync("shipping", "reporting", "updates", TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
+        Assert.True(await all.MoveNextAsync());
+        // The answer has begun, although nothing has happened.
+        Assert.Equal(": ok", all.Current);
+
+        var id = await _shop.OrderAsync(sku, 2);
+        var seen = new List<string>();
+        await foreach (var line in _shop.LinesAsync("ordering", "reporting", $"orders/{id}/updates", TestContext.Current.CancellationToken))
+        {
+            if (line.StartsWith("data: ", StringComparison.Ordinal))
+                seen.Add(JsonNode.Parse(line[6..])!["status"]!.GetValue<string>());
+        }
+
+        // It ended by itself. An order that is quick passes some before Reporting has looked, and the first is how it is then.
+        Assert.Equal("shipped", seen[^1]);
+        Assert.Equal(seen, new[] { "created", "stockReserved", "paid", "shipped" }[^seen.Count..]);
+        do
+            Assert.True(await all.MoveNextAsync());
+        while (!(all.Current.Contains(id, StringComparison.Ordinal) && all.Current.Contains("\"shipped\"", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public async Task Given_a_declined_card_then_the_order_is_cancelled_and_its_stock_is_free_again()
     {
         var sku = await _shop.StockAsync(5);

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
+using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 
 namespace DaprOrders.EndToEnd.Tests;
@@ -39,6 +40,18 @@ public sealed class Shop(Func<string, Uri> daprOf, Uri paymentProvider) : IDispo
     {
         using var answer = await SendAsync(HttpMethod.Get, app, path);
         return await ReadAsync(answer, HttpStatusCode.OK);
+    }
+
+    /// <summary>A stream of server-sent events, line by line as they come through the caller's sidecar.</summary>
+    public async IAsyncEnumerable<string> LinesAsync(
+        string caller, string app, string path, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var address = new Uri(daprOf(caller), $"/v1.0/invoke/{app}/method/{path}");
+        using var answer = await _http.GetAsync(address, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+        Assert.Equal("text/event-stream", answer.Content.Headers.ContentType?.MediaType);
+        using var lines = new StreamReader(await answer.Content.ReadAsStreamAsync(cancellationToken));
+        while (await lines.ReadLineAsync(cancellationToken) is { } line)
+            yield return line;
     }
 
     public static async Task<JsonNode> ReadAsync(HttpResponseMessage answer, params HttpStatusCode[] expected)

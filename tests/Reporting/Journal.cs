@@ -21,6 +21,9 @@ internal sealed class Journal : IPublisherStreams, IPublisherLogs
     /// <summary>Streams that consumers asked for.</summary>
     public List<string> Asked { get; } = [];
 
+    /// <summary>How often what a lane holds was asked for.</summary>
+    public int EntriesRead { get; private set; }
+
     /// <summary>Publishers that do not answer.</summary>
     public HashSet<string> Away { get; } = [];
 
@@ -103,8 +106,23 @@ internal sealed class Journal : IPublisherStreams, IPublisherLogs
         }
     }
 
-    public Task<LogEntries> ReadEntriesAsync(string publisher, string lane, long after, int limit, CancellationToken cancellationToken) =>
-        throw new NotSupportedException("Reports read the events themselves.");
+    public Task<LogEntries> ReadEntriesAsync(string publisher, string lane, long after, int limit, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            EntriesRead++;
+            var commits = _commits.Where(commit => commit.Publisher == publisher && commit.Lane == lane).ToList();
+            var entries = new List<LogEntry>();
+            var next = after;
+            for (; next < commits.Count && entries.Count < limit; next++)
+            {
+                entries.AddRange(commits[(int)next].Events.GroupBy(incoming => incoming.Recorded.Stream).Select(stream => new LogEntry(
+                    stream.Key, stream.Min(e => e.Recorded.Version), stream.Max(e => e.Recorded.Version), "orders", next + 1)));
+            }
+
+            return Task.FromResult(new LogEntries(entries, next, commits.Count));
+        }
+    }
 
     public Task<StreamEvents> ReadStreamsAsync(string publisher, IReadOnlyList<StreamRange> ranges, CancellationToken cancellationToken) =>
         throw new NotSupportedException("Reports read the events themselves.");

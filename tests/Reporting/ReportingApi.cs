@@ -16,11 +16,14 @@ namespace DaprOrders.Reporting.Tests;
 internal sealed class ReportingApi : WebApplicationFactory<Program>
 {
     private readonly EventTypes? _types;
+    private readonly IReadOnlyDictionary<string, string> _settings;
 
     /// <param name="types">Those that the program knows; null for its own.</param>
-    public ReportingApi(StateInMemory? state = null, Journal? journal = null, EventTypes? types = null)
+    public ReportingApi(
+        StateInMemory? state = null, Journal? journal = null, EventTypes? types = null, IReadOnlyDictionary<string, string>? settings = null)
     {
         _types = types;
+        _settings = settings ?? new Dictionary<string, string>();
         State = state ?? new StateInMemory();
         Journal = journal ?? new Journal();
         Http = CreateClient();
@@ -85,6 +88,9 @@ internal sealed class ReportingApi : WebApplicationFactory<Program>
         builder.UseSetting("Reporting:GatherFor", "00:00:00.001");
         builder.UseSetting("Reporting:KeepRetiredFor", "00:00:00");
         builder.UseSetting("Reporting:CheckEvery", "00:00:00.050");
+        builder.UseSetting("Reporting:AwaitOrder", "00:00:00.050");
+        foreach (var (name, value) in _settings)
+            builder.UseSetting(name, value);
         builder.ConfigureTestServices(services =>
         {
             services.AddSingleton(State.Client);

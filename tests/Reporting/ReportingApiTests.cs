@@ -131,6 +131,8 @@ public sealed class ReportingApiTests
             [
                 "GET /orders: 200 400 503",
                 "GET /customers/{customerId}/orders: 200 400 503",
+                "GET /updates: 200 400 503",
+                "GET /orders/{orderId}/updates: 200 204 400 404 503",
                 "GET /summary: 200 503",
                 "GET /sales/daily: 200 400 503",
                 "GET /sales/products: 200 400 503",

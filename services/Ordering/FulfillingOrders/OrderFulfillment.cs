@@ -29,8 +29,9 @@ public sealed class OrderFulfillment(EventStore store, OrdersUnderway underway)
             [.. delivered.Where(incoming => incoming.Payload is not PaymentRequested && !WithoutEffect.Contains(incoming.Payload.GetType()))];
         if (events.Count > 0)
         {
-            await store.ConsumeAsync(
+            var handled = await store.ConsumeAsync(
                 Order.Category, OrderIdOf(events[0]), events, (order, incoming) => Decide(order, incoming.Payload), cancellationToken, NeededUpTo);
+            FulfillmentMetrics.Appended(handled);
         }
     }
 

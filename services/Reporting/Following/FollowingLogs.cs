@@ -1,4 +1,5 @@
 using DaprOrders.EventSourcing;
+using DaprOrders.Reporting.Updates;
 using Microsoft.Extensions.Options;
 
 namespace DaprOrders.Reporting.Following;
@@ -14,6 +15,21 @@ internal sealed class ReportingOptions
 
     /// <summary>A version that no longer serves is removed after this time: other instances may still be reading it.</summary>
     public TimeSpan KeepRetiredFor { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>While a client follows live updates, this often is looked for what another replica has read into the read models.</summary>
+    public TimeSpan UpdatesEvery { get; set; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>A client of live updates hears something at least this often.</summary>
+    public TimeSpan HeartbeatEvery { get; set; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Updates that may wait for one client; then it is too slow.</summary>
+    public int UpdatesQueue { get; set; } = 1000;
+
+    /// <summary>Updates that are kept for clients that come back; who was away for more of them, or for more commits, reads the list again.</summary>
+    public int RecentUpdates { get; set; } = 10_000;
+
+    /// <summary>How long who asks for an order's updates waits for an order that is not known yet.</summary>
+    public TimeSpan AwaitOrder { get; set; } = TimeSpan.FromSeconds(5);
 }
 
 /// <summary>Reads the event logs into the version that serves and into the one that is being built; switches when the latter has caught up.</summary>
@@ -21,6 +37,8 @@ internal sealed class FollowingLogs(
     Projections projections,
     ProjectionVersions versions,
     Wakeup wakeUp,
+    UpdateFeed updates,
+    ReportingMetrics metrics,
     IOptions<ReportingOptions> options,
     TimeProvider time,
     ILogger<FollowingLogs> logger) : BackgroundService
@@ -36,6 +54,7 @@ internal sealed class FollowingLogs(
             try
             {
                 isThrough = await AdvanceAsync(stoppingToken);
+                updates.Wake();
                 if (Failure is not null)
                     logger.LogInformation("The event logs can be followed again");
                 Failure = null;
@@ -48,6 +67,7 @@ internal sealed class FollowingLogs(
                 Failure = (exception.Message, time.GetUtcNow());
             }
 
+            metrics.Followed(isFailing: Failure is not null);
             if (isThrough)
             {
                 await wakeUp.WaitAsync(options.Value.CheckEvery, time, stoppingToken);
@@ -59,7 +79,7 @@ internal sealed class FollowingLogs(
     private async Task<bool> AdvanceAsync(CancellationToken cancellationToken)
     {
         var state = await versions.ReadAsync(cancellationToken);
-        var isThrough = await projections.Follower(state.Serving).AdvanceAsync(cancellationToken);
+        var isThrough = await projections.Follower(state.Serving, isServing: true).AdvanceAsync(cancellationToken);
         if (state.Building is not { } building)
         {
             if (isThrough && state.Retired.Count > 0 && time.GetUtcNow() - state.ServingSince > options.Value.KeepRetiredFor)
@@ -67,7 +87,7 @@ internal sealed class FollowingLogs(
             return isThrough;
         }
 
-        if (await projections.Follower(building).AdvanceAsync(cancellationToken))
+        if (await projections.Follower(building, isServing: false).AdvanceAsync(cancellationToken))
         {
             await versions.SwitchAsync(building, cancellationToken);
             logger.LogInformation("Version {Version} of the projections has caught up with the event logs and serves from now on", building);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using DaprOrders.EventSourcing;
 using DaprOrders.Reporting.Orders;
@@ -10,7 +11,14 @@ namespace DaprOrders.Reporting.Following;
 /// Brings one version of the read models up to the publishers' event logs, lane by lane. This is the one way in. Any number of instances may do
 /// this at once: positions and versions decide.
 /// </summary>
-internal sealed class LogFollower(LogReader logs, OrderSummaries summaries, SalesFigures sales, RefusedEvents refused)
+/// <param name="logs">What there is to read.</param>
+/// <param name="summaries">The list of orders.</param>
+/// <param name="sales">What is counted.</param>
+/// <param name="refused">What cannot be applied.</param>
+/// <param name="metrics">Of the version that serves; null for one that is behind by intention, since it is being built.</param>
+/// <param name="time">The clock.</param>
+internal sealed class LogFollower(
+    LogReader logs, OrderSummaries summaries, SalesFigures sales, RefusedEvents refused, ReportingMetrics? metrics, TimeProvider time)
 {
     /// <summary>Takes one page of every lane. A publisher that does not answer keeps none of the others waiting.</summary>
     /// <returns>True when every lane was read to its end.</returns>
@@ -18,22 +26,38 @@ internal sealed class LogFollower(LogReader logs, OrderSummaries summaries, Sale
     public async Task<bool> AdvanceAsync(CancellationToken cancellationToken)
     {
         var positions = (await sales.ReadLanesAsync(cancellationToken)).ToDictionary(lane => lane.Lane, lane => lane.Tally.Position);
-        var (pages, failure) = await logs.ReadNextAsync(positions, cancellationToken);
+        var (read, failure) = await logs.ReadNextAsync(positions, cancellationToken);
+        PageOfLane[] pages = [.. read.Where(page => page.To > page.From)];
         if (pages.Any(page => !positions.ContainsKey(page.Lane)))
             await sales.OpenAsync([.. pages.Select(page => page.Lane)], cancellationToken);
 
-        var isThrough = pages.Count == 0 || await ApplyAsync(pages, cancellationToken);
+        TellHowFar(read);
+        var isThrough = pages.Length == 0 || await ApplyAsync(pages, cancellationToken);
         return failure is null ? isThrough : throw failure;
     }
 
-    private async Task<bool> ApplyAsync(IReadOnlyList<PageOfLane> pages, CancellationToken cancellationToken)
+    private void TellHowFar(IEnumerable<PageOfLane> pages)
     {
+        foreach (var publisher in pages.GroupBy(page => page.Lane.Publisher))
+            metrics?.Behind(publisher.Key, publisher.Sum(page => Math.Max(0, page.Settled - page.To)));
+    }
+
+    private void TellHowLate(IEnumerable<PageOfLane> pages)
+    {
+        foreach (var incoming in pages.SelectMany(page => page.Events))
+            metrics?.Applied(time.GetUtcNow() - incoming.Recorded.OccurredAt);
+    }
+
+    private async Task<bool> ApplyAsync(PageOfLane[] pages, CancellationToken cancellationToken)
+    {
+        using var projection = EventTraces.Start("project", ActivityKind.Consumer, pages.SelectMany(page => page.Events).Select(incoming => incoming.Recorded));
         var applied = await ApplyAsync([.. pages.SelectMany(page => page.Events)], cancellationToken);
         var (moves, failure) = await MovesAsync(pages, applied, cancellationToken);
         var notMoved = (await sales.MoveAsync(moves, isOneCommit: false, cancellationToken)).Select(move => move.Lane).ToList();
         foreach (var page in pages.Where(page => notMoved.Contains(page.Lane)))
             await CountCommitByCommitAsync(page, applied, cancellationToken);
         failure?.Throw();
+        TellHowLate(pages);
         return notMoved.Count == 0 && pages.All(page => page.To >= page.Settled);
     }
 

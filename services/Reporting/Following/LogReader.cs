@@ -22,14 +22,14 @@ internal sealed class LogReader(
 {
     private const int EventsInPage = 1000;
 
-    /// <summary>One page of every lane that has more than the positions say.</summary>
+    /// <summary>One page of every lane, an empty one where it has no more than the position says.</summary>
     /// <returns>The failure is that of a publisher which did not answer, or not in time.</returns>
     public async Task<(IReadOnlyList<PageOfLane> Pages, Exception? Failure)> ReadNextAsync(
         IReadOnlyDictionary<Lane, long> positions, CancellationToken cancellationToken)
     {
         var asked = await Task.WhenAll(SourceEvents.Sources.Select(source => ReadPublisherAsync(source.Publisher, positions, cancellationToken)));
         return (
-            [.. asked.SelectMany(publisher => publisher.Pages).Where(page => page.To > page.From)],
+            [.. asked.SelectMany(publisher => publisher.Pages)],
             asked.Select(publisher => publisher.Failure).FirstOrDefault(failure => failure is not null));
     }
 

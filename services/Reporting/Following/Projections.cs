@@ -13,7 +13,9 @@ internal sealed class Projections(
     LogReader logs,
     EventTypes types,
     ProjectionVersions versions,
-    RefusedEvents refused)
+    RefusedEvents refused,
+    ReportingMetrics metrics,
+    TimeProvider time)
 {
     public async Task<OrderSummaries> ServingOrdersAsync(CancellationToken cancellationToken) => Orders(await versions.ServingAsync(cancellationToken));
 
@@ -23,7 +25,9 @@ internal sealed class Projections(
 
     public SalesFigures Sales(long version) => new(documents, version);
 
-    public LogFollower Follower(long version) => new(logs, Orders(version), Sales(version), refused);
+    /// <param name="version">Of the read models.</param>
+    /// <param name="isServing">A version that is only being built is behind by intention.</param>
+    public LogFollower Follower(long version, bool isServing) => new(logs, Orders(version), Sales(version), refused, isServing ? metrics : null, time);
 
     public async Task RemoveAsync(long version, CancellationToken cancellationToken)
     {

@@ -79,7 +79,7 @@ internal static class OrderListEndpoints
         Projections projections, string? status, string? cursor, int? limit, CancellationToken cancellationToken)
     {
         var errors = new FieldErrors()
-            .Require(status is null || OrderStatus.All.Contains(status), "status", $"Expected one of {string.Join(", ", OrderStatus.All)}, or nothing for all.")
+            .RequireStatus(status)
             .RequireRange(limit ?? UsualOrders, "limit", 1, MostOrders);
         if (errors.Any)
             return errors.ToProblem();

@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
+using DaprOrders.ServiceDefaults.Errors;
 
 namespace DaprOrders.Reporting.Orders;
 
@@ -13,6 +14,9 @@ internal static class OrderStatus
     public const string Cancelled = "cancelled";
 
     public static IReadOnlyList<string> All { get; } = [Created, StockReserved, Paid, Shipped, Cancelled];
+
+    public static FieldErrors RequireStatus(this FieldErrors errors, string? status) =>
+        errors.Require(status is null || All.Contains(status), "status", $"Expected one of {string.Join(", ", All)}, or nothing for all.");
 }
 
 /// <summary>A status that an order had from the given version of its stream on.</summary>

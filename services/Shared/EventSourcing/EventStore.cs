@@ -142,6 +142,14 @@ public sealed class EventStore
         }
     }
 
+    internal long Unpublished => _ownership.Present?.Unpublished ?? 0;
+
+    internal TimeSpan RelayLag => _ownership.Present?.RelayLag ?? TimeSpan.Zero;
+
+    internal int CommandsAtWork => _atWork.Count;
+
+    internal long QueuedBytes => _committer.Bytes;
+
     /// <summary>How many events are parked, as this instance last saw it.</summary>
     public int ParkedCount => _parked.Count;
 

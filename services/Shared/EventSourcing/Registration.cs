@@ -1,3 +1,5 @@
+using System.Diagnostics.Metrics;
+using DaprOrders.EventSourcing.Metrics;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.EventSourcing.Publishing;
 using DaprOrders.EventSourcing.State;
@@ -24,6 +26,7 @@ public static class Registration
         services.TryAddSingleton(provider => EventSigning.From(provider.GetRequiredService<IConfiguration>()));
         services.TryAddSingleton<IEventPublisher, DaprEventPublisher>();
         services.AddSingleton<EventStore>();
+        services.AddMetrics();
         services.AddHostedService<EventStoreLifetime>();
         return services;
     }
@@ -45,9 +48,13 @@ public static class Registration
     }
 
     // A store that cannot work here (no ETags, no such component) ends the host: better than a service that never becomes ready.
-    private sealed class EventStoreLifetime(EventStore store) : BackgroundService
+    private sealed class EventStoreLifetime(EventStore store, IMeterFactory meters) : BackgroundService
     {
-        protected override Task ExecuteAsync(CancellationToken stoppingToken) => store.RunAsync();
+        protected override Task ExecuteAsync(CancellationToken stoppingToken)
+        {
+            StoreGauges.Observe(store, meters);
+            return store.RunAsync();
+        }
 
         public override async Task StopAsync(CancellationToken cancellationToken)
         {

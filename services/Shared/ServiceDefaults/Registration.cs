@@ -80,7 +80,8 @@ public static class Registration
     }
 
     /// <summary>
-    /// /healthz/live, /healthz/ready, /openapi/v1.json, /dead-letters, /catch-up, /sidecar, the dead-letter subscription, errors as problem details, and
+    /// /healthz/live, /healthz/ready, /metrics, /openapi/v1.json, /dead-letters, /catch-up, /sidecar, the dead-letter subscription, errors as
+    /// problem details, and
     /// who may call what.
     /// </summary>
     public static WebApplication MapServiceDefaults(this WebApplication app)
@@ -91,6 +92,7 @@ public static class Registration
         app.UseAccess();
         app.MapOpenApi().AllowAnonymous();
         app.MapHealth();
+        app.MapMetrics();
         app.MapDeadLetters();
         app.MapCatchUp();
         app.MapSidecar();

@@ -41,7 +41,9 @@ public sealed class SalesTests
             NullLogger<LogReader>.Instance),
         new OrderSummaries(Documents, _journal, Journal.Types, 1),
         Figures,
-        Refused);
+        Refused,
+        metrics: null,
+        TimeProvider.System);
 
     private RefusedEvents Refused => new(
         DeadLetters,
@@ -51,7 +53,7 @@ public sealed class SalesTests
         NullLogger<RefusedEvents>.Instance);
 
     private DeadLetterStore DeadLetters =>
-        new(Documents, new FailureLog(Documents, TimeProvider.System, NullLogger<FailureLog>.Instance), TimeProvider.System);
+        new(Documents, new FailureLog(Documents, TimeProvider.System, NullLogger<FailureLog>.Instance), new TopicRegistry(), TimeProvider.System);
 
     [Fact]
     public async Task An_order_counts_as_sold_on_the_day_it_was_paid()

@@ -49,6 +49,6 @@ public static class OpenApiDocument
     private static bool HasShape(JsonProperty answer) =>
         answer.Name is "202" or "204"
         || (answer.Value.TryGetProperty("content", out var content)
-            && content.TryGetProperty(answer.Name[0] == '2' ? "application/json" : "application/problem+json", out var type)
-            && type.TryGetProperty("schema", out _));
+            && (answer.Name[0] == '2' ? new[] { "application/json", "text/event-stream" } : ["application/problem+json"]).Any(
+                name => content.TryGetProperty(name, out var type) && type.TryGetProperty("schema", out _)));
 }

@@ -127,10 +127,11 @@ public static partial class WrongInput
         using var request = new HttpRequestMessage(method, new Uri(target, UriKind.Relative)) { Content = body?.ToHttp() };
         if (header.Name is not null)
             request.Headers.TryAddWithoutValidation(header.Name, header.Value);
-        using var answer = await client.SendAsync(request, Cancellation);
-        var text = await answer.Content.ReadAsStringAsync(Cancellation);
+        // What is taken may answer without end.
+        using var answer = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancellation);
         if ((int)answer.StatusCode < 400)
             return null;
+        var text = await answer.Content.ReadAsStringAsync(Cancellation);
         if ((int)answer.StatusCode == 500)
             return $"500 {text}";
         if (answer.Content.Headers.ContentType?.MediaType != "application/problem+json")

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Threading.Channels;
+using DaprOrders.EventSourcing.Metrics;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.EventSourcing.Streams;
 using Microsoft.Extensions.Logging;
@@ -47,8 +48,11 @@ internal sealed class Committer
     /// <summary>Nothing waits for its commit.</summary>
     public bool IsIdle => _pending.IsEmpty;
 
+    /// <summary>Of tips that wait for their commit.</summary>
+    public long Bytes => Volatile.Read(ref _bytes);
+
     /// <summary>So many bytes wait for their commit that no more are taken.</summary>
-    public bool IsFull => Volatile.Read(ref _bytes) >= _options.QueueBytes;
+    public bool IsFull => Bytes >= _options.QueueBytes;
 
     /// <exception cref="EventStoreUnavailableException">The queue is full.</exception>
     public void Enqueue(PendingAppend append)
@@ -106,6 +110,7 @@ internal sealed class Committer
                     continue;
                 }
 
+                var began = _time.GetTimestamp();
                 if (batches == BatchWrites.Atomic)
                 {
                     await CommitAtomicallyAsync(lane, batch, stop);
@@ -114,6 +119,8 @@ internal sealed class Committer
                 {
                     await CommitInStepsAsync(lane, batch, stop);
                 }
+
+                StoreMetrics.Decided(_time.GetElapsedTime(began));
             }
         }
         finally
@@ -252,7 +259,7 @@ internal sealed class Committer
         Commit(lane, number, segment.BatchId, committed);
         foreach (var append in batch.Except(committed))
         {
-            End(append, AppendOutcome.Conflict);
+            EndByConflict(append);
         }
     }
 
@@ -280,10 +287,17 @@ internal sealed class Committer
     private void Commit(OwnedLane lane, long number, string batchId, List<PendingAppend> committed)
     {
         lane.Settle(number, batchId, [.. committed.SelectMany(append => append.Events.Select(e => new PublishableEvent(e, append.Topic)))]);
+        StoreMetrics.Committed(committed);
         foreach (var append in committed)
         {
             End(append, AppendOutcome.Committed);
         }
+    }
+
+    private void EndByConflict(PendingAppend append)
+    {
+        StoreMetrics.Conflict();
+        End(append, AppendOutcome.Conflict);
     }
 
     private void End(PendingAppend append, AppendOutcome outcome)
@@ -320,7 +334,7 @@ internal sealed class Committer
             }
             else
             {
-                End(append, AppendOutcome.Conflict);
+                EndByConflict(append);
             }
         }
 

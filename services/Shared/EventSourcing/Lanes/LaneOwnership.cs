@@ -1,3 +1,4 @@
+using DaprOrders.EventSourcing.Metrics;
 using DaprOrders.EventSourcing.Publishing;
 using Microsoft.Extensions.Logging;
 
@@ -22,8 +23,11 @@ internal sealed class LaneOwnership(
     /// <summary>Completed when this instance has had a lane.</summary>
     public Task Acquired => _acquired.Task;
 
+    /// <summary>The lane that this instance owns now, if any.</summary>
+    public OwnedLane? Present => _lane is { IsLost: false } own ? own : null;
+
     /// <summary>The lane of this name, if it is this instance's own.</summary>
-    public OwnedLane? Own(string lane) => _lane is { IsLost: false } own && own.Name == lane ? own : null;
+    public OwnedLane? Own(string lane) => Present is { } own && own.Name == lane ? own : null;
 
     /// <summary>The lane that this instance owns; waits until it has one. For one caller at a time.</summary>
     /// <exception cref="StoreWentBackException">There is none to be had.</exception>
@@ -156,7 +160,7 @@ internal sealed class LaneOwnership(
         {
             foreach (var head in heads.Where(IsLeftBehind))
             {
-                Finish(head, () => TakeAsync(head, options.Instance + "/adopting", stop), stop);
+                Finish(head, () => AdoptAsync(head, stop), stop);
             }
 
             return;
@@ -221,6 +225,17 @@ internal sealed class LaneOwnership(
                 logger.LogWarning(exception, "Lane {Lane}, left behind by {Owner}, could not be adopted; it is tried again later.", head.Lane, head.Head.Owner);
             }
         }
+    }
+
+    private async Task<OwnedLane?> AdoptAsync(HeadAt head, CancellationToken stop)
+    {
+        var lane = await TakeAsync(head, options.Instance + "/adopting", stop);
+        if (lane is not null)
+        {
+            StoreMetrics.Adopted();
+        }
+
+        return lane;
     }
 
     private async Task<OwnedLane?> TakeAsync(HeadAt former, string owner, CancellationToken stop)

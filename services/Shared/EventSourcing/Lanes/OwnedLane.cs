@@ -27,6 +27,7 @@ internal sealed class OwnedLane(
     private int _buffered;
     private long _bufferedBytes;
     private bool _hasMoreWitnesses;
+    private long _relayedAt = time.GetTimestamp();
     private Task _running = Task.CompletedTask;
 
     public string Name => _head.Lane;
@@ -37,6 +38,17 @@ internal sealed class OwnedLane(
     public long Next => Volatile.Read(ref _settled) + 1;
 
     public bool IsLost => _lost.IsCancellationRequested;
+
+    /// <summary>Segments that are settled and not published yet.</summary>
+    public long Unpublished => Math.Max(0, Volatile.Read(ref _settled) - Volatile.Read(ref _published));
+
+    /// <summary>How long the oldest event has waited for its publication; where it is not in memory, since when the relay has not got on.</summary>
+    public TimeSpan RelayLag => Unpublished == 0 ? TimeSpan.Zero : Recent(Volatile.Read(ref _published) + 1) switch
+    {
+        [var oldest, ..] => time.GetUtcNow() - oldest.Event.OccurredAt,
+        [] => TimeSpan.Zero,
+        null => time.GetElapsedTime(Volatile.Read(ref _relayedAt)),
+    };
 
     public void Start(CancellationToken stop) => _running = RunAsync(stop);
 
@@ -196,6 +208,7 @@ internal sealed class OwnedLane(
         var (events, last) = await NextEventsAsync(ended);
         await publication.PublishAsync(events, _published, ended);
         Volatile.Write(ref _published, last);
+        Volatile.Write(ref _relayedAt, time.GetTimestamp());
         _relayed.Set();
         _headMoved.Set();
     }

@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
+using DaprOrders.EventSourcing.Metrics;
 using DaprOrders.EventSourcing.State;
 
 namespace DaprOrders.EventSourcing.Publishing;
@@ -10,12 +12,23 @@ internal sealed class Broker(IEventPublisher publisher, EventStoreOptions option
 
     public async Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken)
     {
-        await TimeLimit.WithinAsync(
-            token => publisher.PublishAsync(topic, events, token),
-            options.CallTimeout,
-            time,
-            $"The publication of {events.Count} events to {topic}, {events[0].Id} first, was not answered within {options.CallTimeout}. Try again later.",
-            cancellationToken);
+        using var publication = EventTraces.Start($"publish {topic}", ActivityKind.Producer, events);
+        try
+        {
+            await TimeLimit.WithinAsync(
+                token => publisher.PublishAsync(topic, events, token),
+                options.CallTimeout,
+                time,
+                $"The publication of {events.Count} events to {topic}, {events[0].Id} first, was not answered within {options.CallTimeout}. Try again later.",
+                cancellationToken);
+        }
+        catch (Exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            StoreMetrics.BrokerFailed(topic);
+            throw;
+        }
+
+        StoreMetrics.BrokerTook(topic, events.Count);
         _taken[topic] = events[^1];
     }
 

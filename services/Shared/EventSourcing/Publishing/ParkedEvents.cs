@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using DaprOrders.EventSourcing.Lanes;
+using DaprOrders.EventSourcing.Metrics;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.EventSourcing.Streams;
 using Microsoft.Extensions.Logging;
@@ -15,7 +16,7 @@ internal sealed class ParkedEvents(
 {
     private const int ReasonLength = 500;
 
-    private static readonly Meter Meter = new("DaprOrders.EventSourcing");
+    private static readonly Meter Meter = new(StoreMetrics.MeterName);
     private static readonly Gauge<int> Parked = Meter.CreateGauge<int>("eventstore.parked", "{event}", "Events that the broker refuses, and that wait to be redriven.");
 
     private int _count;

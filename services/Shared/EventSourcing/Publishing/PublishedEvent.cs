@@ -1,7 +1,4 @@
-using System.Buffers.Binary;
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Dapr;
@@ -36,12 +33,12 @@ internal sealed class PublishedEvent(string publisher, RecordedEvent recorded, s
         if (recorded.CorrelationId is { } correlation)
         {
             json.WriteString("correlationid", correlation);
-            if (correlation.Length == 32)
-            {
-                var traceparent = $"00-{correlation}-{SpanId(recorded.Id)}-01";
-                json.WriteString("traceid", traceparent);
-                json.WriteString("traceparent", traceparent);
-            }
+        }
+
+        if (EventTraces.ParentOf(recorded) is { } traceParent)
+        {
+            json.WriteString("traceid", traceParent);
+            json.WriteString("traceparent", traceParent);
         }
 
         if (signature is not null)
@@ -53,10 +50,6 @@ internal sealed class PublishedEvent(string publisher, RecordedEvent recorded, s
         recorded.Data.WriteTo(json);
         json.WriteEndObject();
     }
-
-    // The same however often the event is published, so that a trace shows one publication.
-    private static string SpanId(string eventId) =>
-        BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(eventId))).ToString("x16", CultureInfo.InvariantCulture);
 
     private sealed class Converter : JsonConverter<PublishedEvent>
     {

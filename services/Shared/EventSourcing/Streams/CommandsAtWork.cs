@@ -8,6 +8,8 @@ internal sealed class CommandsAtWork(TimeSpan gatherTime, TimeProvider time)
 {
     private int _count;
 
+    public int Count => Volatile.Read(ref _count);
+
     public int Enter() => Interlocked.Increment(ref _count);
 
     public void Leave() => Interlocked.Decrement(ref _count);
@@ -34,5 +36,5 @@ internal sealed class CommandsAtWork(TimeSpan gatherTime, TimeProvider time)
     /// <param name="present">Those that the call would carry.</param>
     /// <param name="most">That it can carry.</param>
     public Task GatherAsync(int present, int most, CancellationToken cancellationToken) =>
-        gatherTime > TimeSpan.Zero && present < Math.Min(most, Volatile.Read(ref _count)) ? Task.Delay(gatherTime, time, cancellationToken) : Task.CompletedTask;
+        gatherTime > TimeSpan.Zero && present < Math.Min(most, Count) ? Task.Delay(gatherTime, time, cancellationToken) : Task.CompletedTask;
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Text.Json;
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
@@ -25,9 +26,14 @@ internal sealed record DeadLetter(
     long Page) : IPaged;
 
 /// <summary>The dead letters of one service.</summary>
-internal sealed class DeadLetterStore(Documents documents, FailureLog failures, TimeProvider time)
+internal sealed class DeadLetterStore(Documents documents, FailureLog failures, TopicRegistry topics, TimeProvider time)
 {
     private const string Unknown = "No failure of this event is known here: it was not delivered, or another instance failed that could not note it.";
+
+    private static readonly Meter Meter = new("DaprOrders.DeadLetters");
+    private static readonly Counter<long> Kept = Meter.CreateCounter<long>("dead_letters.kept", "{letter}", "Messages that became dead letters here, by topic.");
+    private static readonly Counter<long> Removed = Meter.CreateCounter<long>(
+        "dead_letters.removed", "{letter}", "Dead letters that are none any more, handled after all or given up, by topic.");
 
     private readonly PagedDocuments<DeadLetter> _letters = new(documents, "dead-letters|index", KeyOf);
 
@@ -87,19 +93,22 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
     public async Task RemoveAsync(DeadLetter letter, CancellationToken cancellationToken)
     {
         await _letters.RemoveAsync(letter, cancellationToken);
+        Removed.Add(1, new KeyValuePair<string, object?>("topic", KnownTopic(letter.Topic)));
         if (letter.EventId is not null)
             await failures.ForgetAsync(letter.EventId, cancellationToken);
     }
 
-    private Task<DeadLetter> KeepAsync(
+    private async Task<DeadLetter> KeepAsync(
         JsonElement message, bool isGenuine, Func<DeadLetter?, (int Attempts, DateTimeOffset? LastAt, string Error)> describe, CancellationToken cancellationToken)
     {
         var eventId = CloudEvents.Text(message, "id");
         var id = IdOf(eventId ?? message.GetRawText());
-        return _letters.PutAsync(
+        var isNew = false;
+        var letter = await _letters.PutAsync(
             id,
             (current, page) =>
             {
+                isNew = current is null;
                 if (current is not null && !isGenuine)
                     return current;
 
@@ -118,7 +127,13 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
                     page);
             },
             cancellationToken);
+        if (isNew)
+            Kept.Add(1, new KeyValuePair<string, object?>("topic", KnownTopic(letter.Topic)));
+        return letter;
     }
+
+    // A message may name anything.
+    private string KnownTopic(string? topic) => topics.Find(topic)?.Name ?? "other";
 
     private static string KeyOf(string id) => $"dead-letters|letter|{id}";
 }

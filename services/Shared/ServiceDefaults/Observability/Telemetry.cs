@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
@@ -14,28 +16,46 @@ internal static class Telemetry
     private static readonly ActivitySource Source = new("DaprOrders.Topics");
 
     /// <summary>
-    /// Traces and metrics of requests, calls, events and the runtime; every source and meter named <c>DaprOrders.*</c>. Nothing is
-    /// collected when there is nowhere to send it. Trace ids travel all the same: ASP.NET Core, HttpClient and the events carry them.
+    /// Metrics of requests, calls, events and the runtime, every meter named <c>DaprOrders.*</c>: for GET /metrics, unless <c>Metrics:Prometheus</c> is false,
+    /// and for OTEL_EXPORTER_OTLP_ENDPOINT, where it is set. Traces only there: spans that nobody reads are not made. Trace ids travel all the same:
+    /// ASP.NET Core, HttpClient and the events carry them.
     /// </summary>
     public static void AddTelemetry(this WebApplicationBuilder builder, string appId)
     {
-        if (string.IsNullOrEmpty(builder.Configuration[OtlpEndpoint]))
+        var (isSent, isScraped) = (!string.IsNullOrEmpty(builder.Configuration[OtlpEndpoint]), IsScraped(builder.Configuration));
+        if (!isSent && !isScraped)
             return;
 
-        builder.Services.AddOpenTelemetry()
-            .ConfigureResource(resource => resource.AddService(appId))
-            .WithTracing(traces => traces
-                .AddAspNetCoreInstrumentation(requests => requests.Filter = context => !context.Request.Path.StartsWithSegments("/healthz"))
+        var telemetry = builder.Services.AddOpenTelemetry().ConfigureResource(resource => resource.AddService(appId));
+        telemetry.WithMetrics(metrics =>
+        {
+            metrics.AddAspNetCoreInstrumentation().AddHttpClientInstrumentation().AddMeter("System.Runtime", "DaprOrders.*");
+            if (isSent)
+                metrics.AddOtlpExporter();
+            if (isScraped)
+                metrics.AddPrometheusExporter();
+        });
+        if (isSent)
+        {
+            telemetry.WithTracing(traces => traces
+                .AddAspNetCoreInstrumentation(requests => requests.Filter = context => !IsOfNoOrder(context.Request.Path))
                 .AddHttpClientInstrumentation()
                 .AddSource("DaprOrders.*")
                 .AddProcessor<PathsByTemplate>()
-                .AddOtlpExporter())
-            .WithMetrics(metrics => metrics
-                .AddAspNetCoreInstrumentation()
-                .AddHttpClientInstrumentation()
-                .AddMeter("System.Runtime", "DaprOrders.*")
                 .AddOtlpExporter());
+        }
     }
+
+    /// <summary>GET /metrics, for Prometheus. Where people sign in it is for operators, as every route that names no policy.</summary>
+    public static void MapMetrics(this WebApplication app)
+    {
+        if (IsScraped(app.Configuration))
+            app.MapPrometheusScrapingEndpoint().DisableHttpMetrics();
+    }
+
+    private static bool IsScraped(IConfiguration configuration) => configuration.GetValue("Metrics:Prometheus", defaultValue: true);
+
+    private static bool IsOfNoOrder(PathString path) => path.StartsWithSegments("/healthz") || path.StartsWithSegments("/metrics");
 
     /// <summary>
     /// The handling of events as a part of the trace in which they were made; the delivering request becomes a link. Without a listener

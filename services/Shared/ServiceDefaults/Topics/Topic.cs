@@ -64,6 +64,7 @@ internal sealed class Topic(
                     statuses[index] = status;
             },
             cancellationToken);
+        DeliveryMetrics.Answered(Name, statuses);
         return statuses;
     }
 
@@ -73,7 +74,7 @@ internal sealed class Topic(
         if (recorded.Count == 0)
             return null;
 
-        using var activity = Telemetry.StartHandling(Name, null);
+        using var activity = Telemetry.StartHandling(Name, EventTraces.ParentOf(recorded[0]));
         using var about = Logging.Handling(recorded[0]);
         try
         {
@@ -157,7 +158,10 @@ internal sealed class Topic(
     {
         await handle(eventsOfOneStream, cancellationToken);
         foreach (var incoming in eventsOfOneStream)
+        {
             Handled.Add(incoming.Recorded.Stream, incoming.Recorded.Version);
+            DeliveryMetrics.Handled(Name, time.GetUtcNow() - incoming.Recorded.OccurredAt);
+        }
     }
 
     private async Task<DeliveryStatus> HandleAsync(

@@ -65,7 +65,7 @@ internal sealed class SimulatedConsumer
     public static DeadLetterStore LettersOf(StateInMemory state, World world)
     {
         var documents = DocumentsOf(state, world);
-        return new DeadLetterStore(documents, new FailureLog(documents, world, NullLogger<FailureLog>.Instance), world);
+        return new DeadLetterStore(documents, new FailureLog(documents, world, NullLogger<FailureLog>.Instance), new TopicRegistry(), world);
     }
 
     public static string CursorOf(string lane) => $"catch-up|{lane}";
@@ -83,7 +83,7 @@ internal sealed class SimulatedConsumer
     public async Task FollowAsync()
     {
         var lanes = new PublisherLanes(_logs, _world);
-        var letters = new DeadLetterStore(_documents, _failures, _world);
+        var letters = new DeadLetterStore(_documents, _failures, new TopicRegistry(), _world);
         var refused = new RefusedEvents(letters, Unsigned, Microsoft.Extensions.Options.Options.Create(Options), _world, NullLogger<RefusedEvents>.Instance);
         while (!_stopped && !_instance.Killed)
         {

@@ -563,7 +563,7 @@ public sealed class CatchUpTests
 
     private FailureLog Failures() => new(new Documents(_state.Client, _state, "statestore"), _time, NullLogger<FailureLog>.Instance);
 
-    private DeadLetterStore Letters() => new(new Documents(_state.Client, _state, "statestore"), Failures(), _time);
+    private DeadLetterStore Letters() => new(new Documents(_state.Client, _state, "statestore"), Failures(), new TopicRegistry(), _time);
 
     private async Task<IReadOnlyList<DeadLetter>> LettersAsync() => [.. (await Letters().ReadAsync(null, 100, Cancellation))!.Items.OrderBy(letter => letter.EventId)];
 
