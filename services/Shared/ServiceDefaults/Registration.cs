@@ -81,8 +81,7 @@ public static class Registration
 
     /// <summary>
     /// /healthz/live, /healthz/ready, /metrics, /openapi/v1.json, /dead-letters, /catch-up, /sidecar, the dead-letter subscription, errors as
-    /// problem details, and
-    /// who may call what.
+    /// problem details, and who may call what.
     /// </summary>
     public static WebApplication MapServiceDefaults(this WebApplication app)
     {
