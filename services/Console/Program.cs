@@ -37,12 +37,15 @@ builder.Services.AddMudServices();
 builder.Services.AddRazorComponents().AddInteractiveServerComponents()
     // What an island begins with comes back from the page: fifty orders are more than the 32 KB that are usual.
     .AddHubOptions(hub => hub.MaximumReceiveMessageSize = 512 * 1024);
+// What is wrong with a form is its sender's mistake, in development as elsewhere.
+builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = false);
 builder.Services.AddHealthChecks();
 
 var app = builder.Build();
 app.UseContentSecurity();
 app.UseExceptionHandler("/trouble", createScopeForErrors: true);
 app.UseStatusCodePagesWithReExecute("/nothing-here");
+app.UseAnswersToForms();
 app.UseAuthentication();
 app.UseAuthorization();
 app.UseAntiforgery();

@@ -1,3 +1,5 @@
+using Microsoft.AspNetCore.Diagnostics;
+
 namespace DaprOrders.Console.Shell;
 
 internal static class ContentSecurity
@@ -15,6 +17,13 @@ internal static class ContentSecurity
         headers.ContentSecurityPolicy = Policy;
         headers.XContentTypeOptions = "nosniff";
         headers["Referrer-Policy"] = "no-referrer";
+        return next(context);
+    });
+
+    /// <summary>A form that is refused is answered by its status alone: there is no other page to be made of it.</summary>
+    public static void UseAnswersToForms(this WebApplication app) => app.Use((context, next) =>
+    {
+        context.Features.Get<IStatusCodePagesFeature>()!.Enabled = HttpMethods.IsGet(context.Request.Method);
         return next(context);
     });
 }

@@ -1,6 +1,5 @@
 using System.Security.Claims;
 using DaprOrders.ServiceDefaults.Access;
-using Microsoft.AspNetCore.Antiforgery;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.Cookies;
 using Microsoft.AspNetCore.Mvc;
@@ -45,7 +44,7 @@ internal static class SignIn
     {
         if (app.Services.GetService<LocalTokens>() is { } tokens)
         {
-            app.MapPost("/session", async (HttpContext http, [FromForm] string name, [FromForm] string role, IAntiforgery _, TimeProvider time) =>
+            app.MapPost("/session", async (HttpContext http, [FromForm] string name, [FromForm] string role, TimeProvider time) =>
             {
                 if (name.Length is 0 or > LongestName || role is not (Authentication.ViewerRole or Authentication.OperatorRole))
                     return Results.LocalRedirect(Page);

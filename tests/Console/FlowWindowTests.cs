@@ -1,0 +1,60 @@
+using System.Text.Json;
+using DaprOrders.Console.Calling;
+using DaprOrders.Console.Overview;
+
+namespace DaprOrders.Console.Tests;
+
+public sealed class FlowWindowTests
+{
+    private static readonly DateTimeOffset Now = new(2026, 11, 27, 12, 0, 10, TimeSpan.Zero);
+
+    [Fact]
+    public void An_order_counts_once_however_often_it_was_read()
+    {
+        var window = new FlowWindow();
+        window.Take([Order("a", "created", 20)], isAll: true, Now);
+        window.Take([Order("a", "shipped", 20)], isAll: true, Now);
+
+        var buckets = window.Read(Now);
+
+        Assert.Equal((1, 1, 0), (buckets.Sum(b => b.Placed), buckets.Sum(b => b.Shipped), buckets.Sum(b => b.Cancelled)));
+    }
+
+    [Fact]
+    public void What_is_older_than_the_window_is_forgotten()
+    {
+        var window = new FlowWindow();
+        window.Take([Order("old", "shipped", 16 * 60), Order("new", "cancelled", 5)], isAll: true, Now);
+
+        var buckets = window.Read(Now);
+
+        Assert.Equal((1, 0, 1), (buckets.Sum(b => b.Placed), buckets.Sum(b => b.Shipped), buckets.Sum(b => b.Cancelled)));
+        Assert.Equal(FlowWindow.Buckets, buckets.Count);
+    }
+
+    [Fact]
+    public void Percentiles_are_of_orders_that_were_shipped()
+    {
+        var window = new FlowWindow();
+        Assert.Null(window.ToShipped(50));
+
+        window.Take([.. Enumerable.Range(1, 100).Select(i => Order($"o{i}", "shipped", 60, i / 10.0)), Order("c", "cancelled", 60, 50)], isAll: true, Now);
+
+        Assert.Equal(TimeSpan.FromSeconds(5), window.ToShipped(50));
+        Assert.Equal(TimeSpan.FromSeconds(9.5), window.ToShipped(95));
+    }
+
+    [Fact]
+    public void It_says_since_when_it_knows_all_until_it_reaches_back_far_enough()
+    {
+        var window = new FlowWindow();
+        window.Take([Order("a", "shipped", 60)], isAll: false, Now);
+        Assert.Equal(Now.AddSeconds(-60), window.KnownFrom);
+
+        window.Take([Order("b", "shipped", 16 * 60)], isAll: false, Now);
+        Assert.Null(window.KnownFrom);
+    }
+
+    private static ListedOrder Order(string id, string status, double secondsAgo, double took = 0.5) => JsonSerializer.Deserialize<ListedOrder>(
+        Samples.Listed(id, status, Now.AddSeconds(-secondsAgo), took), JsonSerializerOptions.Web)!;
+}

@@ -1,0 +1,148 @@
+using System.Net;
+using System.Text.Json;
+using Bunit;
+using DaprOrders.Console.Calling;
+using DaprOrders.Console.OrderStory;
+
+namespace DaprOrders.Console.Tests;
+
+public sealed class OrderStoryTests : ConsolePages
+{
+    private static readonly DateTimeOffset Placed = Now.AddMinutes(-1);
+
+    [Fact]
+    public void What_was_caused_comes_after_its_cause_whatever_the_clocks_say()
+    {
+        var events = Story.Arrange(
+        [
+            ("inventory", "reservation", Recorded("reservation-o", 1, "StockReserved", Placed.AddMilliseconds(-30), "order-o:1")),
+            ("ordering", "order", Recorded("order-o", 1, "OrderCreated", Placed)),
+        ]);
+
+        Assert.Equal(["OrderCreated", "StockReserved"], events.Select(e => e.Event.Type));
+        Assert.Equal([1, 1], events.Select(e => e.OrderVersion));
+    }
+
+    [Fact]
+    public void An_event_whose_cause_is_outside_follows_the_one_before_it_in_its_stream()
+    {
+        var events = Story.Arrange(
+        [
+            ("payments", "payment", Recorded("payment-o", 1, "PaymentRequested", Placed)),
+            ("payments", "payment", Recorded("payment-o", 2, "PaymentAuthorized", Placed.AddSeconds(1), "charge-77")),
+        ]);
+
+        Assert.Equal(("payment-o:1", TimeSpan.FromSeconds(1)), (events[1].CauseId, events[1].Hop));
+    }
+
+    [Fact]
+    public void Each_step_shows_its_event_and_what_it_changed()
+    {
+        PlayOrder("stockReserved");
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+        Assert.Contains("State after event 3 of 3", page.Find(".travel").TextContent, StringComparison.Ordinal);
+        Assert.Contains("stockReserved", page.Find("[aria-label=State] table").TextContent, StringComparison.Ordinal);
+
+        page.Find("#step").Input("2");
+        Assert.Contains("StockReserved", page.Find("[aria-live=polite] h2").TextContent, StringComparison.Ordinal);
+        Assert.Contains("another service's", page.Find("[aria-label=State]").TextContent, StringComparison.Ordinal);
+
+        page.Find("#step").Input("1");
+        Assert.Contains("OrderCreated", page.Find("[aria-live=polite] h2").TextContent, StringComparison.Ordinal);
+        Assert.Contains("created", page.Find("[aria-label=State] table").TextContent, StringComparison.Ordinal);
+        Assert.Contains("a request from outside", page.Markup, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_order_is_cancelled_only_when_that_was_confirmed()
+    {
+        PlayOrder("stockReserved");
+        Played.Answer("ordering", "orders/o-1/cancellation", Samples.Order("o-1", "cancelled", 3), method: "POST");
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Button(page, "Cancel order …").Click();
+        Assert.DoesNotContain(Played.Asked, asked => asked.Method == HttpMethod.Post);
+        page.Find("#reason").Change("changed their mind");
+        Button(page, "Yes, cancel it").Click();
+
+        page.WaitForAssertion(() => Assert.Contains("The order is cancelled", page.Find(".note.good").TextContent, StringComparison.Ordinal));
+        Assert.Equal("""{"reason":"changed their mind"}""", Assert.Single(Played.Asked, asked => asked.Method == HttpMethod.Post).Body);
+    }
+
+    [Fact]
+    public void A_refusal_is_shown_in_the_service_s_words()
+    {
+        PlayOrder("stockReserved");
+        Played.Answer("ordering", "orders/o-1/cancellation", """{"detail":"Order o-1 has left the house."}""", HttpStatusCode.Conflict, "POST");
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Button(page, "Cancel order …").Click();
+        Button(page, "Yes, cancel it").Click();
+
+        page.WaitForAssertion(() => Assert.Contains("ordering answered 409: Order o-1 has left the house.", page.Find(".note.bad").TextContent, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_viewer_is_offered_no_cancellation_and_sees_all_in_their_own_name()
+    {
+        SignedInAs("viewer");
+        PlayOrder("stockReserved");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.True(Button(page, "Cancel order …").HasAttribute("disabled"));
+        Assert.All(Played.Asked, asked => Assert.Equal("Bearer token-of-viewer", asked.Authorization));
+    }
+
+    [Fact]
+    public void An_order_that_does_not_exist_is_said_not_to()
+    {
+        Played.Answer("ordering", "orders/o-9", """{"detail":"There is no order o-9."}""", HttpStatusCode.NotFound);
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-9"));
+
+        Assert.Contains("There is no order o-9", page.Find(".empty").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void While_a_service_is_away_the_rest_of_the_story_is_told()
+    {
+        PlayOrder("stockReserved");
+        Played.Answer("inventory", "event-log/streams/reservation-o-1?limit=200", """{"errorCode":"ERR_DIRECT_INVOKE","message":"no connection"}""", HttpStatusCode.InternalServerError);
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Contains("inventory cannot be reached", page.Find(".note.bad").TextContent, StringComparison.Ordinal);
+        Assert.Contains("OrderStockReserved", page.Markup, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_dead_letter_about_the_order_is_said_where_the_order_is_looked_at()
+    {
+        PlayOrder("stockReserved");
+        Play("payments", "dead-letters?limit=500", Samples.Letters(Samples.Letter("a", "order-o-1", "Boom"), Samples.Letter("b", "order-o-2", "Other")));
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        var note = page.Find(".note.bad").TextContent;
+        Assert.Contains("payments could not handle OrderCreated after 6 attempts: Boom", note, StringComparison.Ordinal);
+        Assert.DoesNotContain("Other", page.Markup, StringComparison.Ordinal);
+    }
+
+    private void PlayOrder(string status)
+    {
+        Play("ordering", "orders/o-1", Samples.Order("o-1", status, 2));
+        Play("ordering", "orders/o-1?version=1", Samples.Order("o-1", "created", 1));
+        Play("ordering", "orders/o-1?version=2", Samples.Order("o-1", status, 2));
+        Play("ordering", "event-log/streams/order-o-1?limit=200", $"[{Samples.Event("order-o-1", 1, "OrderCreated", Placed)},{Samples.Event("order-o-1", 2, "OrderStockReserved", Placed.AddMilliseconds(80), "reservation-o-1:1")}]");
+        Play("inventory", "event-log/streams/reservation-o-1?limit=200", $"[{Samples.Event("reservation-o-1", 1, "StockReserved", Placed.AddMilliseconds(50), "order-o-1:1")}]");
+        Play("payments", "event-log/streams/payment-o-1?limit=200", "[]");
+        Play("shipping", "event-log/streams/shipment-o-1?limit=200", "[]");
+    }
+
+    private static AngleSharp.Dom.IElement Button(IRenderedComponent<OrderStoryView> page, string text) =>
+        page.FindAll("button").Single(button => button.TextContent.Trim() == text);
+
+    private static RecordedEvent Recorded(string stream, long version, string type, DateTimeOffset at, string? cause = null) =>
+        JsonSerializer.Deserialize<RecordedEvent>(Samples.Event(stream, version, type, at, cause), JsonSerializerOptions.Web)!;
+}

@@ -1,0 +1,76 @@
+using System.Net;
+using Bunit;
+using DaprOrders.Console.Calling;
+using DaprOrders.Console.Overview;
+
+namespace DaprOrders.Console.Tests;
+
+public sealed class OverviewTests : ConsolePages
+{
+    [Fact]
+    public void A_system_at_rest_is_said_to_be_well()
+    {
+        var page = Render<OverviewBoard>();
+
+        Assert.Contains("All is well. No order is under way", page.Find(".verdict.good").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_service_that_is_away_is_named_and_the_others_are_shown()
+    {
+        foreach (var path in new[] { "healthz/ready", "dead-letters?limit=500", "event-log", "event-log/parked", "catch-up" })
+            Played.Answer("payments", path, """{"errorCode":"ERR_DIRECT_INVOKE","message":"no connection"}""", HttpStatusCode.InternalServerError);
+        Play("reporting", "summary", """{"orders":7,"byStatus":{"created":0,"stockReserved":0,"paid":0,"shipped":7,"cancelled":0},"sold":7,"revenue":[{"amount":70.00,"currency":"EUR"}]}""");
+
+        var page = Render<OverviewBoard>();
+
+        Assert.Contains("payments cannot be reached: no connection", page.Find(".verdict.bad").TextContent, StringComparison.Ordinal);
+        Assert.Contains("7 orders in all", page.Markup, StringComparison.Ordinal);
+        Assert.Equal(4, page.FindAll(".badge.s-Healthy").Count / 2);
+    }
+
+    [Fact]
+    public void Why_a_service_is_not_ready_is_told_though_it_answers_503()
+    {
+        Played.Answer("shipping", "healthz/ready", """{"status":"Unhealthy","checks":{"store":{"status":"Unhealthy","reason":"The state store takes no writes."}}}""", HttpStatusCode.ServiceUnavailable);
+
+        var page = Render<OverviewBoard>();
+
+        Assert.Contains("shipping is unhealthy: The state store takes no writes.", page.Find(".verdict").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Dead_letters_are_counted_by_what_their_reasons_have_in_common()
+    {
+        Play("inventory", "dead-letters?limit=500", Samples.Letters(
+            Samples.Letter("a", "order-1", "SKU 17 of order-0192a8f3e1d7 is unknown"), Samples.Letter("b", "order-2", "SKU 23 of order-0192a8f3ffff is unknown")));
+
+        var page = Render<OverviewBoard>();
+
+        Assert.Contains("2 dead letters wait for somebody", page.Find(".verdict.bad").TextContent, StringComparison.Ordinal);
+        Assert.Contains("SKU … of … is unknown", page.Find(".bars li.wide").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_board_goes_on_by_itself()
+    {
+        var page = Render<OverviewBoard>();
+        Play("reporting", "summary", """{"orders":8,"byStatus":{"created":8},"sold":0,"revenue":[]}""");
+
+        Time.Advance(TimeSpan.FromSeconds(3));
+
+        page.WaitForAssertion(() => Assert.Contains("8 orders in all", page.Markup, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void What_a_consumer_has_not_dealt_with_is_the_difference_to_the_heads_of_all_lanes()
+    {
+        var logs = new LanesOf[] { new("ordering", new(new Lanes([new("one", 10, false), new("two", 5, false)], null), null), default) };
+        var consumers = new ConsumersOf[] { new("shipping", new(new CatchUp([new("ordering", ["orders"], [new("one", 4), new("two", 5)])]), null)) };
+        var read = new Answer<Projections>(new(new(1, null, 0, [new("ordering", "one", 9, 9)]), null, null), null);
+
+        var lags = OverviewReader.LagsOf(logs, consumers, read);
+
+        Assert.Equal([("shipping", 6), ("reporting", 1 + 5)], lags.Select(lag => (lag.Consumer, (int)lag.Commits)));
+    }
+}

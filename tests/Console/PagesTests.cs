@@ -1,0 +1,195 @@
+using System.Net;
+using System.Text.RegularExpressions;
+using DaprOrders.Console.Calling;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace DaprOrders.Console.Tests;
+
+/// <summary>The whole of the console over HTTP, with the services played.</summary>
+public sealed partial class PagesTests : IDisposable
+{
+    private const string SigningKey = "bm90IGEgc2VjcmV0OiBhIHRlc3QncyBvd24ga2V5LCBub2JvZHkgZWxzZSBoYXMgaXQ=";
+
+    private readonly List<IDisposable> _disposables = [];
+
+    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
+
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public async Task A_page_has_no_script_of_its_own_and_asks_nobody_else(string page)
+    {
+        using var http = Open(FakeServices.AtRest());
+
+        using var answer = await http.GetAsync(page, TestContext.Current.CancellationToken);
+        var html = await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        var policy = answer.Headers.GetValues("Content-Security-Policy").Single();
+        Assert.Contains("script-src 'self';", policy, StringComparison.Ordinal);
+        Assert.All(Scripts().Matches(html), script => Assert.Contains("src=", script.Value, StringComparison.Ordinal));
+        Assert.Empty(Handlers().Matches(html));
+        Assert.Empty(Elsewhere().Matches(html));
+    }
+
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public async Task A_page_is_there_while_no_service_is(string page)
+    {
+        using var http = Open(new FakeServices());
+
+        using var answer = await http.GetAsync(page, TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("/_content/MudBlazor/MudBlazor.min.css")]
+    [InlineData("/console.css")]
+    [InlineData("/console.js")]
+    [InlineData("/_framework/blazor.web.js")]
+    public async Task What_pages_need_is_here_without_signing_in(string asset)
+    {
+        using var http = Open(new FakeServices(), SignedInBy());
+
+        using var answer = await http.GetAsync(asset, TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task Where_people_sign_in_pages_lead_there_and_health_is_for_all()
+    {
+        using var http = Open(FakeServices.AtRest(), SignedInBy());
+
+        using var page = await http.GetAsync("/orders", TestContext.Current.CancellationToken);
+        using var health = await http.GetAsync("/healthz/ready", TestContext.Current.CancellationToken);
+
+        Assert.Equal((HttpStatusCode.Redirect, "/sign-in"), (page.StatusCode, page.Headers.Location!.AbsolutePath));
+        Assert.Equal(HttpStatusCode.OK, health.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("viewer")]
+    [InlineData("operator")]
+    public async Task In_development_one_signs_in_here_and_the_token_is_sent_on(string role)
+    {
+        var services = FakeServices.AtRest();
+        using var http = Open(services, SignedInBy());
+
+        await SignInAsync(http, role);
+        var page = await http.GetStringAsync("/stock", TestContext.Current.CancellationToken);
+
+        Assert.Contains($"<span class=\"quiet\">{role}</span>", page, StringComparison.Ordinal);
+        var token = services.Asked.Last(asked => asked.App == "inventory").Authorization;
+        var claims = new Microsoft.IdentityModel.JsonWebTokens.JsonWebTokenHandler();
+        var valid = await claims.ValidateTokenAsync(token!["Bearer ".Length..], new()
+        {
+            ValidIssuer = "dotnet-user-jwts",
+            ValidAudience = "daprorders",
+            IssuerSigningKey = new Microsoft.IdentityModel.Tokens.SymmetricSecurityKey(Convert.FromBase64String(SigningKey)),
+        });
+        Assert.True(valid.IsValid, valid.Exception?.Message);
+        Assert.Equal(("ann", role), ((string)valid.Claims["sub"], (string)valid.Claims["role"]));
+    }
+
+    [Fact]
+    public async Task A_form_that_is_not_from_here_signs_nobody_in()
+    {
+        using var http = Open(FakeServices.AtRest(), SignedInBy());
+
+        using var answer = await http.PostAsync("/session", new FormUrlEncodedContent([new("name", "eve"), new("role", "operator")]), TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task Outside_of_development_there_are_no_local_tokens_whatever_the_settings_hold()
+    {
+        using var http = Open(FakeServices.AtRest(), SignedInBy(), Environments.Production);
+
+        var page = await http.GetStringAsync("/sign-in", TestContext.Current.CancellationToken);
+        using var answer = await http.PostAsync("/session", new FormUrlEncodedContent([new("name", "eve"), new("role", "operator")]), TestContext.Current.CancellationToken);
+
+        Assert.Contains("no local sign-in", page, StringComparison.Ordinal);
+        Assert.False(answer.IsSuccessStatusCode);
+        Assert.False(answer.Headers.Contains("Set-Cookie") && answer.Headers.GetValues("Set-Cookie").Any(cookie => cookie.StartsWith("daprorders-console", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task Who_chose_dark_has_it_dark()
+    {
+        using var http = Open(FakeServices.AtRest());
+        var page = await http.GetStringAsync("/stock", TestContext.Current.CancellationToken);
+
+        using var chosen = await http.PostAsync("/appearance", new FormUrlEncodedContent(
+            [new("appearance", "dark"), new("back", "/stock"), new("__RequestVerificationToken", Token().Match(page).Groups[1].Value)]), TestContext.Current.CancellationToken);
+
+        Assert.Equal("/stock", chosen.Headers.Location!.ToString());
+        Assert.Contains("data-appearance=\"dark\"", await http.GetStringAsync("/stock", TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_does_not_exist_is_answered_so()
+    {
+        using var http = Open(FakeServices.AtRest());
+
+        using var answer = await http.GetAsync("/nowhere", TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
+        Assert.Contains("Nothing here", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    public void Dispose() => _disposables.ForEach(disposable => disposable.Dispose());
+
+    private static async Task SignInAsync(HttpClient http, string role)
+    {
+        var page = await http.GetStringAsync("/sign-in", TestContext.Current.CancellationToken);
+        using var answer = await http.PostAsync("/session", new FormUrlEncodedContent(
+            [new("name", "ann"), new("role", role), new("__RequestVerificationToken", Token().Match(page).Groups[1].Value)]), TestContext.Current.CancellationToken);
+        Assert.Equal((HttpStatusCode.Redirect, "/"), (answer.StatusCode, answer.Headers.Location?.ToString()));
+    }
+
+    private static Dictionary<string, string> SignedInBy() => new()
+    {
+        ["APP_API_TOKEN"] = "between-sidecars",
+        ["Authentication:Schemes:Bearer:ValidIssuer"] = "dotnet-user-jwts",
+        ["Authentication:Schemes:Bearer:ValidAudiences:0"] = "daprorders",
+        ["Authentication:Schemes:Bearer:SigningKeys:0:Id"] = "test",
+        ["Authentication:Schemes:Bearer:SigningKeys:0:Issuer"] = "dotnet-user-jwts",
+        ["Authentication:Schemes:Bearer:SigningKeys:0:Value"] = SigningKey,
+    };
+
+    private HttpClient Open(FakeServices services, Dictionary<string, string>? settings = null, string environment = "Development")
+    {
+        var factory = new WebApplicationFactory<ConsoleOptions>().WithWebHostBuilder(builder =>
+        {
+            builder.UseEnvironment(environment);
+            builder.UseSetting("Serilog:MinimumLevel:Default", "Error");
+            foreach (var (name, value) in settings ?? [])
+                builder.UseSetting(name, value);
+            builder.ConfigureTestServices(registered =>
+            {
+                foreach (var name in new[] { ServicesClient.Calls, ServicesClient.Updates })
+                    registered.AddHttpClient(name).ConfigurePrimaryHttpMessageHandler(() => services);
+            });
+        });
+        _disposables.Add(factory);
+        return factory.CreateClient(new WebApplicationFactoryClientOptions { AllowAutoRedirect = false });
+    }
+
+    [GeneratedRegex("<script[^>]*>")]
+    private static partial Regex Scripts();
+
+    [GeneratedRegex("""\son[a-z]+=["']""")]
+    private static partial Regex Handlers();
+
+    [GeneratedRegex("""(src|href|action)=["'](https?:)?//""")]
+    private static partial Regex Elsewhere();
+
+    [GeneratedRegex("name=\"__RequestVerificationToken\" value=\"([^\"]+)\"")]
+    private static partial Regex Token();
+}

@@ -1,0 +1,37 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace DaprOrders.Console.Tests;
+
+/// <summary>Answers of the services, as they write them.</summary>
+internal static class Samples
+{
+    public static string Listed(string id, string status, DateTimeOffset created, double tookSeconds = 0.5, long version = 1, string customer = "c-1")
+    {
+        var updated = created.AddSeconds(status == "created" ? 0 : tookSeconds);
+        var history = status == "created" ? Since("created", created) : $"{Since("created", created)},{Since(status, updated)}";
+        var cancellation = status == "cancelled" ? "{\"reason\":\"customer\",\"detail\":null}" : "null";
+        return $$$"""
+            {"orderId":"{{{id}}}","customerId":"{{{customer}}}","status":"{{{status}}}","version":{{{version}}},"total":{"amount":19.00,"currency":"EUR"},
+             "lines":[{"sku":"tea","name":"Tea","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}],"cancellation":{{{cancellation}}},"shipment":null,
+             "reservation":"reserved","payment":null,"history":[{{{history}}}],"createdAt":"{{{At(created)}}}","updatedAt":"{{{At(updated)}}}"}
+            """;
+    }
+
+    public static string Page(string? cursor, params string[] orders) => $$"""{"orders":[{{string.Join(",", orders)}}],"cursor":{{JsonSerializer.Serialize(cursor)}}}""";
+
+    public static string Event(string stream, long version, string type, DateTimeOffset at, string? cause = null, string data = """{"orderId":"o-1"}""") =>
+        $$"""{"id":"{{stream}}:{{version}}","stream":"{{stream}}","version":{{version}},"type":"{{type}}","schemaVersion":1,"occurredAt":"{{At(at)}}","correlationId":"0af7651916cd43dd8448eb211c80319c","causationId":{{JsonSerializer.Serialize(cause)}},"data":{{data}}}""";
+
+    public static string Order(string id, string status, long version) =>
+        $$$"""{"orderId":"{{{id}}}","customerId":"c-1","status":"{{{status}}}","version":{{{version}}},"total":{"amount":19.00,"currency":"EUR"},"lines":[{"sku":"tea","name":"Tea","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}],"cancellation":null,"shipment":null,"createdAt":"2026-11-27T11:59:00Z","updatedAt":"2026-11-27T11:59:0{{{version}}}Z"}""";
+
+    public static string Letter(string id, string stream, string error, int attempts = 6) =>
+        $$"""{"id":"{{id}}","eventId":"{{stream}}:1","topic":"orders","stream":"{{stream}}","type":"OrderCreated","receivedAt":"2026-11-27T11:00:00Z","attempts":{{attempts}},"lastAttemptAt":"2026-11-27T11:01:00Z","error":{{JsonSerializer.Serialize(error)}}}""";
+
+    public static string Letters(params string[] letters) => $$"""{"deadLetters":[{{string.Join(",", letters)}}],"cursor":null}""";
+
+    private static string Since(string status, DateTimeOffset at) => $$"""{"status":"{{status}}","at":"{{At(at)}}"}""";
+
+    private static string At(DateTimeOffset at) => at.UtcDateTime.ToString("O", CultureInfo.InvariantCulture);
+}
