@@ -1,0 +1,88 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
+using DaprOrders.Inventory.ManagingProducts;
+using DaprOrders.Inventory.ReceivingStock;
+using DaprOrders.Ordering.PlacingOrders;
+using DaprOrders.ServiceDefaults.Errors;
+using k8s.Models;
+
+namespace DaprOrders.Deploy.Tests;
+
+/// <summary>The commands of docs/deploy.md, as far as they can be held to what they name without a cluster.</summary>
+public sealed partial class DeployPageTests
+{
+    private static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web) { UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow };
+
+    private static readonly string[] Commands =
+        [.. FirstBlock().Match(File.ReadAllText(RepositoryFiles.PathOf("docs", "deploy.md")).ReplaceLineEndings("\n")).Groups[1].Value.Split('\n', StringSplitOptions.RemoveEmptyEntries)];
+
+    private static readonly string All = string.Join('\n', Commands);
+
+    [Fact]
+    public void The_first_order_is_shipped_within_ten_commands() => Assert.InRange(Commands.Length, 1, 10);
+
+    [Fact]
+    public void What_a_command_names_in_this_repository_is_there() =>
+        Assert.All(Commands.SelectMany(command => command.Split(' ')).Where(word => word.StartsWith("deploy/", StringComparison.Ordinal)), word =>
+            Assert.True(Path.Exists(RepositoryFiles.PathOf(word.Split('/'))), $"{word} does not exist."));
+
+    [Fact]
+    public void The_cluster_gets_the_image_of_every_service()
+    {
+        var loaded = Commands.Single(command => command.StartsWith("kind load", StringComparison.Ordinal)).Split(' ').Where(word => word.StartsWith("daprorders/", StringComparison.Ordinal));
+
+        Assert.Equal(Overlay.Of(Overlay.Try).All<V1Deployment>().Select(d => d.Spec.Template.Spec.Containers[0].Image).Order(StringComparer.Ordinal), loaded.Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void Dapr_is_installed_so_that_its_sidecars_pass_the_restricted_standard() =>
+        Assert.Contains("dapr_sidecar_injector.sidecarDropALLCapabilities=true", All, StringComparison.Ordinal);
+
+    [Fact]
+    public void Ports_are_forwarded_to_services_that_have_them_and_only_those_are_called()
+    {
+        var services = Overlay.Of(Overlay.Try).All<V1Service>().ToDictionary(s => s.Metadata.Name, s => s.Spec.Ports.Single().Port, StringComparer.Ordinal);
+        var forwarded = Forward().Matches(Commands.Single(c => c.Contains("port-forward", StringComparison.Ordinal))).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
+
+        Assert.All(forwarded, forward => Assert.Equal($"{services[forward.Key]}", forward.Value));
+        Assert.Subset(forwarded.Values.ToHashSet(), Called().Matches(All).Select(m => m.Groups[1].Value).ToHashSet());
+    }
+
+    [Fact]
+    public void What_is_sent_is_what_the_services_read()
+    {
+        var bodies = Body().Matches(All).Select(m => m.Groups[1].Value).ToList();
+        var product = JsonSerializer.Deserialize<ProductRequest>(bodies[0], Strict)!;
+        var receipt = JsonSerializer.Deserialize<ReceiptRequest>(bodies[1], Strict)!;
+        var order = WantedOrder.Read(JsonSerializer.Deserialize<PlaceOrderRequest>(bodies[2], Strict)!, new FieldErrors());
+
+        Assert.Equal(3, bodies.Count);
+        Assert.True(product.Price.Amount > 0);
+        Assert.NotNull(order);
+        Assert.InRange(order.Lines.Single().Quantity, 1, receipt.Quantity);
+        Assert.Contains($"/products/{order.Lines.Single().Sku} ", All, StringComparison.Ordinal);
+        Assert.EndsWith($"/customers/{order.CustomerId}/orders", All, StringComparison.Ordinal);
+    }
+
+    /// <summary>With KEDA or without.</summary>
+    [Fact]
+    public void Every_overlay_of_the_page_is_there()
+    {
+        var page = File.ReadAllText(RepositoryFiles.PathOf("docs", "deploy.md"));
+
+        Assert.All(Overlay.Names.Except([Overlay.Try]).Select(SecretsScript.ArgumentFor), overlay => Assert.Contains($"| `{overlay}` |", page, StringComparison.Ordinal));
+    }
+
+    [GeneratedRegex("```sh needs-cluster\n(.*?)```", RegexOptions.Singleline)]
+    private static partial Regex FirstBlock();
+
+    [GeneratedRegex("([a-z-]+):([0-9]{4})")]
+    private static partial Regex Forward();
+
+    [GeneratedRegex("localhost:([0-9]+)/")]
+    private static partial Regex Called();
+
+    [GeneratedRegex("--json '([^']*)'")]
+    private static partial Regex Body();
+}
