@@ -76,6 +76,9 @@ internal sealed class Installation : IDisposable
     public int PortOf(string app, string field, int replica = 0) =>
         int.Parse($"{AppsOf(app).ElementAt(replica)[field]}", CultureInfo.InvariantCulture);
 
+    /// <summary>Where the replicas of an app listen.</summary>
+    public IEnumerable<int> PortsOf(string app) => AppsOf(app).Select(one => int.Parse($"{one["appPort"]}", CultureInfo.InvariantCulture));
+
     /// <summary>A setting for every process of an app.</summary>
     public void Set(string app, string setting, string value)
     {

@@ -93,17 +93,58 @@ public sealed class OrdersSystem : IAsyncLifetime
     /// <summary>kill -9 of one service, or of one of its replicas; the launcher starts it again. False: it is not running just now.</summary>
     public bool Kill(string app, Random random)
     {
-        var processes = ((JsonArray)JsonNode.Parse(File.ReadAllText(_installation.ProcessRecord))!)
-            .Where(process => process!["Name"]!.GetValue<string>() == app).Select(process => process!["Id"]!.GetValue<int>()).ToArray();
-        if (processes.Length == 0)
+        var processes = ProcessesOf(app);
+        if (processes.Count == 0)
             return false;
         try
         {
-            using var process = Process.GetProcessById(processes[random.Next(processes.Length)]);
+            using var process = Process.GetProcessById(processes[random.Next(processes.Count)]);
             process.Kill();
             return true;
         }
         catch (Exception e) when (e is ArgumentException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>
+    /// Asks each replica of a service in turn to end (SIGTERM), as Kubernetes does; the launcher starts it again, and the next one is asked when all are
+    /// ready. How long each took to end.
+    /// </summary>
+    public async Task<IReadOnlyList<TimeSpan>> RestartInTurnAsync(string app)
+    {
+        var took = new List<TimeSpan>();
+        foreach (var id in ProcessesOf(app))
+        {
+            using var process = Process.GetProcessById(id);
+            var asked = Stopwatch.GetTimestamp();
+            using (var kill = Process.Start("kill", ["-TERM", $"{id}"]))
+                await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
+            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+            took.Add(Stopwatch.GetElapsedTime(asked));
+            await Until.TrueAsync(
+                async () => ProcessesOf(app) is { Count: > 0 } running && !running.Contains(id) && await AreReadyAsync(app),
+                StartWithin,
+                () => $"{app} was not ready again within {StartWithin}:{Environment.NewLine}{Output}");
+        }
+
+        return took;
+    }
+
+    private IReadOnlyList<int> ProcessesOf(string app) =>
+        [.. ((JsonArray)JsonNode.Parse(File.ReadAllText(_installation.ProcessRecord))!)
+            .Where(process => process!["Name"]!.GetValue<string>() == app).Select(process => process!["Id"]!.GetValue<int>())];
+
+    private async Task<bool> AreReadyAsync(string app)
+    {
+        using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(5) };
+        try
+        {
+            var answers = await Task.WhenAll(_installation.PortsOf(app).Select(port => client.GetAsync(new Uri($"http://localhost:{port}/healthz/ready"))));
+            return answers.All(answer => answer.IsSuccessStatusCode);
+        }
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
         {
             return false;
         }
