@@ -63,19 +63,15 @@ public sealed class PagesTests
             Assert.True(reached.Contains(page.File), $"docs/README.md does not lead to {page.Name}."));
     }
 
-    /// <summary>Rules that alert, wherever there are some.</summary>
+    /// <summary>Rules that alert, wherever deploy/ has some.</summary>
     [Fact]
-    public void Every_alert_that_points_to_the_runbook_finds_its_section()
+    public void Every_alert_is_in_the_runbook()
     {
-        var anchors = PageOf("docs/runbook.md").Anchors;
-        var pointers = Directory.EnumerateFiles(Path.Combine(Page.Root, "deploy"), "*.y*ml", SearchOption.AllDirectories)
-            .SelectMany(File.ReadLines).Where(line => line.Contains("runbook.md", StringComparison.Ordinal)).ToList();
+        var runbook = File.ReadAllText(PageOf("docs/runbook.md").File);
+        var alerts = Directory.EnumerateFiles(Path.Combine(Page.Root, "deploy"), "*.y*ml", SearchOption.AllDirectories)
+            .SelectMany(File.ReadLines).Select(line => line.Trim()).Where(line => line.StartsWith("- alert: ", StringComparison.Ordinal)).Select(line => line["- alert: ".Length..].Trim());
 
-        Assert.All(pointers, pointer =>
-        {
-            var anchor = pointer.Split("runbook.md#");
-            Assert.True(anchor.Length == 2 && anchors.Contains(anchor[1].Trim().Trim('"', '\'')), $"docs/runbook.md has no section for: {pointer.Trim()}");
-        });
+        Assert.All(alerts, alert => Assert.True(runbook.Contains($"`{alert}`", StringComparison.Ordinal), $"docs/runbook.md does not say what to do about {alert}."));
     }
 
     private static void IsRunBy(string file, Block block, string name)

@@ -25,8 +25,8 @@ internal sealed class Pods : IAsyncDisposable
     private const string PaymentProvider = "payment-provider";
     private const string Client = "client";
 
-    /// <summary>The grace that Kubernetes gives by default.</summary>
-    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(30);
+    /// <summary>As deploy/k8s gives it: a service whose sidecar is gone tries for 30 s to publish what it has committed.</summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan ReadyWithin = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan RestWithin = TimeSpan.FromMinutes(2);
 
