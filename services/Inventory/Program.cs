@@ -19,7 +19,7 @@ builder.Services.AddSingleton<StockItems>();
 builder.Services.AddSingleton<Catalogue>();
 builder.Services.AddSingleton<Products>();
 builder.Services.AddSingleton<Receipts>();
-builder.Services.AddSingleton<OrderEvents>();
+builder.Services.AddSingleton<GoodsForOrders>();
 
 var app = builder.Build();
 app.MapServiceDefaults();
@@ -27,5 +27,5 @@ app.MapEventLog().RequireCaller("ordering", "reporting", "console");
 app.MapProducts();
 app.MapReceipts();
 app.MapReservations();
-app.MapTopic("orders", "ordering", app.Services.GetRequiredService<OrderEvents>().HandleAsync, OrderEvents.WithoutEffect);
+app.MapTopic("orders", "ordering", app.Services.GetRequiredService<GoodsForOrders>().HandleAsync, GoodsForOrders.WithoutEffect);
 app.Run();

@@ -39,7 +39,10 @@ public abstract record StockCommand
 /// <param name="Done">A hold that is not done is short, or over. A receipt that is not done has another quantity than the one recorded under its id.</param>
 /// <param name="Available">What was free for others then; of a hold that is short, what there was when it was first asked for.</param>
 /// <param name="IsOver">The order gets nothing here any more, though there was enough: it was released or fulfilled before.</param>
-public sealed record StockAnswer(bool Done, long Available, bool IsOver = false);
+public sealed record StockAnswer(bool Done, long Available, bool IsOver = false)
+{
+    public bool IsShort => !Done && !IsOver;
+}
 
 /// <summary>The rules of stock: never oversold, whatever comes in whatever order, however often.</summary>
 public static class StockDecider

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
 
 namespace DaprOrders.PaymentProvider;
@@ -15,26 +14,26 @@ public sealed class Journal : IDisposable
     private readonly SafeFileHandle _file;
     private readonly WriteToDisk _write;
     private readonly Lock _gate = new();
-    private List<byte[]> _queued = [];
-    private TaskCompletionSource _queuedFlush = NewFlush();
-    private TaskCompletionSource _runningFlush = NewFlush();
     private long _flushed;
-    private long _running;
-    private bool _writing;
+    private Batch? _running;
+    private Batch _queued = new();
     private Exception? _fault;
 
-    private Journal(SafeFileHandle file, WriteToDisk write, long end)
-    {
-        _file = file;
-        _write = write;
-        End = _flushed = _running = end;
-    }
+    private Journal(SafeFileHandle file, WriteToDisk write, long end) => (_file, _write, _flushed) = (file, write, end);
 
     /// <summary>Where the next line will begin.</summary>
-    public long End { get; private set; }
+    public long End
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return EndOfRunning + _queued.Length;
+            }
+        }
+    }
 
     /// <summary>Opens or creates the journal and hands over every line that it holds. A last line that a crash cut off was never answered: it is dropped.</summary>
-    /// <exception cref="InvalidDataException">A line other than the last cannot be read.</exception>
     public static Journal Open(string path, Action<long, ReadOnlySpan<byte>> replay, WriteToDisk? write = null)
     {
         if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } folder)
@@ -55,11 +54,6 @@ public sealed class Journal : IDisposable
             RandomAccess.SetLength(file, end);
             return new Journal(file, write ?? WriteAndFlush, end);
         }
-        catch (JsonException exception)
-        {
-            file.Dispose();
-            throw new InvalidDataException($"The journal {path} holds a line that is no ledger entry: {exception.Message} Restore the file, or move it away to begin with an empty ledger.", exception);
-        }
         catch
         {
             file.Dispose();
@@ -79,10 +73,10 @@ public sealed class Journal : IDisposable
                 throw new JournalFaultException(_fault);
             }
 
-            _queued.Add(line);
-            End += line.Length;
+            var batch = _queued;
+            batch.Add(line);
             StartWriting();
-            return _queuedFlush.Task;
+            return batch.Flushed.Task;
         }
     }
 
@@ -92,7 +86,7 @@ public sealed class Journal : IDisposable
         lock (_gate)
         {
             StartWriting();
-            return offset < _flushed ? Task.CompletedTask : offset < _running ? _runningFlush.Task : _queuedFlush.Task;
+            return offset < _flushed ? Task.CompletedTask : offset < EndOfRunning ? _running!.Flushed.Task : _queued.Flushed.Task;
         }
     }
 
@@ -124,7 +118,7 @@ public sealed class Journal : IDisposable
         }
     }
 
-    private static TaskCompletionSource NewFlush() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private long EndOfRunning => _flushed + (_running?.Length ?? 0);
 
     private bool BeginsLine(long offset)
     {
@@ -140,70 +134,59 @@ public sealed class Journal : IDisposable
 
     private void StartWriting()
     {
-        if (!_writing && _queued.Count > 0)
+        if (_running is null && TakeQueued())
         {
-            _writing = true;
-            _ = Task.Run(WriteQueued);
+            _ = Task.Run(WriteRunning);
         }
     }
 
-    private void WriteQueued()
+    private bool TakeQueued()
     {
-        while (TakeQueued() is { } batch)
+        (_running, _queued) = _queued.Lines.Count == 0 ? (null, _queued) : (_queued, new Batch());
+        return _running is not null;
+    }
+
+    private void WriteRunning()
+    {
+        bool isMore;
+        do
         {
             try
             {
-                _write(_file, batch.ConvertAll(line => (ReadOnlyMemory<byte>)line), _flushed);
+                _write(_file, _running!.Lines, _flushed);
             }
             catch (Exception exception)
             {
-                Keep(batch, exception);
+                KeepRunning(exception);
                 return;
             }
 
             lock (_gate)
             {
                 _fault = null;
-                _flushed = _running;
-                _runningFlush.SetResult();
+                _flushed = EndOfRunning;
+                _running.Flushed.SetResult();
+                isMore = TakeQueued();
             }
         }
-    }
-
-    private List<byte[]>? TakeQueued()
-    {
-        lock (_gate)
-        {
-            if (_queued.Count == 0)
-            {
-                _writing = false;
-                return null;
-            }
-
-            var batch = _queued;
-            _queued = [];
-            _runningFlush = _queuedFlush;
-            _queuedFlush = NewFlush();
-            _running = End;
-            return batch;
-        }
+        while (isMore);
     }
 
     /// <summary>
     /// What of the batch is on the disk is unknown now. Its callers are told so, and the whole of it is written again in the same place: a
     /// flush that failed says nothing about what an earlier one has brought to the disk, nor does a later one about what this one has not.
     /// </summary>
-    private void Keep(List<byte[]> batch, Exception cause)
+    private void KeepRunning(Exception cause)
     {
         lock (_gate)
         {
-            _fault = cause;
-            _queued.InsertRange(0, batch);
-            _running = _flushed;
-            _writing = false;
-            _runningFlush.SetException(new JournalFaultException(cause));
-            _queuedFlush.SetException(new JournalFaultException(cause));
-            _queuedFlush = NewFlush();
+            Batch[] failed = [_running!, _queued];
+            (_fault, _running, _queued) = (cause, null, new Batch());
+            foreach (var batch in failed)
+            {
+                batch.Lines.ForEach(_queued.Add);
+                batch.Flushed.SetException(new JournalFaultException(cause));
+            }
         }
     }
 
@@ -230,6 +213,22 @@ public sealed class Journal : IDisposable
             }
 
             offset += begin;
+        }
+    }
+
+    /// <summary>Lines that share a flush.</summary>
+    private sealed class Batch
+    {
+        public List<ReadOnlyMemory<byte>> Lines { get; } = [];
+
+        public long Length { get; private set; }
+
+        public TaskCompletionSource Flushed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public void Add(ReadOnlyMemory<byte> line)
+        {
+            Lines.Add(line);
+            Length += line.Length;
         }
     }
 }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 
 namespace DaprOrders.PaymentProvider;
 
@@ -20,9 +21,17 @@ public sealed class Ledger : IDisposable
     private Ledger(string path, TimeProvider time, WriteToDisk? write)
     {
         _time = time;
-        _journal = Journal.Open(path, (offset, line) => Remember(LedgerEntry.Parse(line), offset), write);
+        try
+        {
+            _journal = Journal.Open(path, (offset, line) => Remember(LedgerEntry.Parse(line), offset), write);
+        }
+        catch (JsonException exception)
+        {
+            throw new InvalidDataException($"The journal {path} holds a line that is no ledger entry: {exception.Message} Restore the file, or move it away to begin with an empty ledger.", exception);
+        }
     }
 
+    /// <exception cref="InvalidDataException">A line of the journal, other than the last, cannot be read.</exception>
     public static Ledger Open(string path, TimeProvider time, WriteToDisk? write = null) => new(path, time, write);
 
     /// <summary>Records a charge, or a decline; under a known key, what was recorded then.</summary>

@@ -53,7 +53,7 @@ internal sealed class SimulatedInventory : IStateApi, IEventPublisher, IPublishe
         };
         Store = new EventStore(mutate(this), this, this, Types, options, world, NullLogger<EventStore>.Instance);
         Stock = new StockItems((sku, commands, _) => CallStockAsync(sku, commands), this);
-        Orders = new OrderEvents(Store, Stock);
+        Orders = new GoodsForOrders(Store, Stock);
         _ = Store.RunAsync();
     }
 
@@ -63,7 +63,7 @@ internal sealed class SimulatedInventory : IStateApi, IEventPublisher, IPublishe
 
     public StockItems Stock { get; }
 
-    public OrderEvents Orders { get; }
+    public GoodsForOrders Orders { get; }
 
     public bool IsKilled { get; private set; }
 

@@ -67,40 +67,10 @@ internal sealed class PubSubComponent
         RefuseOutOfScope(topic);
         if (messages.Count == 0)
             return [];
-        var failures = await PublishUnderPolicyAsync(topic, messages, cancellationToken);
+        var failures = await _outbound.RunManyAsync<BrokerMessage, Exception>(
+            messages, (open, stop) => Broker.PublishManyAsync(topic, open, stop), isFinal: _ => false, resultOf: error => error, cancellationToken);
         var failed = failures.Count(failure => failure is not null);
         _metrics.PublishedInBulk(Name, topic, failed == 0, messages.Count - failed);
-        return failures;
-    }
-
-    private async Task<IReadOnlyList<Exception?>> PublishUnderPolicyAsync(
-        string topic, IReadOnlyList<BrokerMessage> messages, CancellationToken cancellationToken)
-    {
-        if (_outbound is null)
-            return await Broker.PublishManyAsync(topic, messages, cancellationToken);
-
-        var failures = new Exception?[messages.Count];
-        int[] open = [.. Enumerable.Range(0, messages.Count)];
-        try
-        {
-            await _outbound.ExecuteAsync(
-                async stop =>
-                {
-                    var results = await Broker.PublishManyAsync(topic, [.. open.Select(at => messages[at])], stop);
-                    for (var i = 0; i < open.Length; i++)
-                        failures[open[i]] = results[i];
-                    open = [.. open.Where(at => failures[at] is not null)];
-                    if (open.Length > 0)
-                        throw failures[open[0]]!;
-                },
-                cancellationToken);
-        }
-        catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
-        {
-            foreach (var at in open)
-                failures[at] ??= error;
-        }
-
         return failures;
     }
 

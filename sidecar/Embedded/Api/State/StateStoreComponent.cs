@@ -216,35 +216,10 @@ internal sealed class StateStoreComponent
         }
     }
 
-    /// <summary>Tries again only what failed, and never what the store refused.</summary>
-    private async Task<IReadOnlyList<StateStoreException?>> WriteUnderPolicyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
-    {
-        if (_policy is null)
-            return await Store.WriteAsync(writes, cancellationToken);
-
-        var results = new StateStoreException?[writes.Count];
-        List<int> open = [.. Enumerable.Range(0, writes.Count)];
-        try
-        {
-            return await UnderPolicyAsync<IReadOnlyList<StateStoreException?>>(
-                async token =>
-                {
-                    var answers = await Store.WriteAsync([.. open.Select(position => writes[position])], token);
-                    for (var i = 0; i < answers.Count; i++)
-                        results[open[i]] = answers[i];
-                    open.RemoveAll(position => results[position]?.Failure != StateFailure.Other);
-                    return open.Count == 0 ? results : throw results[open[0]]!;
-                },
-                cancellationToken);
-        }
-        catch (StateStoreException e)
-        {
-            // A timeout or an open breaker has left no result.
-            foreach (var position in open)
-                results[position] ??= e;
-            return results;
-        }
-    }
+    /// <summary>What the store refused is never tried again.</summary>
+    private Task<IReadOnlyList<StateStoreException?>> WriteUnderPolicyAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken) =>
+        _policy.RunManyAsync<StateWrite, StateStoreException>(
+            writes, Store.WriteAsync, refusal => refusal.Failure != StateFailure.Other, error => error as StateStoreException ?? GivenUp(error), cancellationToken);
 
     /// <exception cref="StateStoreException">Of the store; also when the policy gave up.</exception>
     internal async Task<T> UnderPolicyAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
@@ -253,11 +228,14 @@ internal sealed class StateStoreComponent
         {
             return await _policy.RunAsync(call, cancellationToken);
         }
-        catch (Exception e) when (OptionalPolicy.WhyGivenUp(e) is { } reason)
+        catch (Exception e) when (GivenUp(e) is { } givenUp)
         {
-            throw new StateStoreException(StateFailure.Other, reason, e);
+            throw givenUp;
         }
     }
+
+    private static StateStoreException? GivenUp(Exception error) =>
+        OptionalPolicy.WhyGivenUp(error) is { } reason ? new StateStoreException(StateFailure.Other, reason, error) : null;
 }
 
 /// <summary>A write whose options or metadata cannot be read: it fails by itself, beside others that are done.</summary>

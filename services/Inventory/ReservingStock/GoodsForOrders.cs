@@ -10,7 +10,7 @@ namespace DaprOrders.Inventory.ReservingStock;
 /// dies between the two leaves the order's event unhandled, so it comes again, and finds the goods as it left them. An order that is over at an SKU
 /// gets nothing there any more, so whoever comes late, from before a decision that others have made since, holds nothing.
 /// </summary>
-public sealed class OrderEvents(EventStore store, StockItems stock)
+public sealed class GoodsForOrders(EventStore store, StockItems stock)
 {
     /// <summary>They change nothing here, so they are not worth the write that notes them as seen.</summary>
     public static IReadOnlyCollection<Type> WithoutEffect { get; } = [typeof(OrderStockReserved), typeof(OrderPaid)];
@@ -28,6 +28,7 @@ public sealed class OrderEvents(EventStore store, StockItems stock)
 
         var orderId = ((OrderEvent)events[0].Payload).OrderId;
         var isCancelled = events.Any(incoming => incoming.Payload is OrderCancelled);
+        // By the order's first event, where it is among these; else the reservation has noted it.
         IReadOnlyList<ReservedLine> asked = [];
         await store.ConsumeAsync(Reservation.Category, orderId, events, DecideAsync, cancellationToken, NeededUpTo);
 
@@ -62,12 +63,12 @@ public sealed class OrderEvents(EventStore store, StockItems stock)
             return ReservationDecider.Decide(reservation, new ReservationCommand.Confirm(orderId, lines));
         }
 
-        if (answers.Any(answer => !answer.Done && !answer.IsOver))
+        var shortages = lines.Zip(answers).Where(line => line.Second.IsShort)
+            .Select(line => new StockShortage(line.First.Sku, line.First.Quantity, (int)Math.Min(int.MaxValue, line.Second.Available))).ToList();
+        if (shortages.Count > 0)
         {
             await AskAllAsync(lines.Where((_, i) => answers[i].Done), _ => new StockCommand.Release(orderId), cancellationToken);
-            var shortages = lines.Zip(answers).Where(line => line.Second is { Done: false, IsOver: false })
-                .Select(line => new StockShortage(line.First.Sku, line.First.Quantity, (int)Math.Min(int.MaxValue, line.Second.Available)));
-            return ReservationDecider.Decide(reservation, new ReservationCommand.Reject(orderId, [.. shortages]));
+            return ReservationDecider.Decide(reservation, new ReservationCommand.Reject(orderId, shortages));
         }
 
         // Nothing was short, and yet the order is over at an SKU. Shipped only what is reserved is; so if that is not written, it is cancelled.
