@@ -14,7 +14,7 @@ internal sealed class Installation : IDisposable
 {
     private const string PaymentProviderApp = "payment-provider";
 
-    private static readonly string Root = Path.GetFullPath(Metadata("RepositoryRoot").Replace('\\', '/')).Replace('\\', '/').TrimEnd('/');
+    internal static string RepositoryRoot { get; } = Path.GetFullPath(Metadata("RepositoryRoot").Replace('\\', '/')).Replace('\\', '/').TrimEnd('/');
     private static readonly string Configuration = Metadata("Configuration");
 
     private readonly YamlStream _runFile = [];
@@ -27,7 +27,7 @@ internal sealed class Installation : IDisposable
         Folder = Directory.CreateTempSubdirectory("daprorders-").FullName.Replace('\\', '/');
         DataFolder = $"{Folder}/data";
         _resources = Directory.CreateDirectory(Path.Combine(Folder, "resources")).FullName;
-        using (var shipped = File.OpenText(Path.Combine(Root, "dapr.yaml")))
+        using (var shipped = File.OpenText(Path.Combine(RepositoryRoot, "dapr.yaml")))
             _runFile.Load(shipped);
         var root = (YamlMappingNode)_runFile.Documents[0].RootNode;
         var apps = (YamlSequenceNode)root["apps"];
@@ -43,14 +43,14 @@ internal sealed class Installation : IDisposable
         {
             foreach (var field in app.Children.Keys.Cast<YamlScalarNode>().Where(field => field.Value!.EndsWith("Port", StringComparison.Ordinal)).ToList())
                 app.Children[field] = Number(FreePort.Next());
-            app.Children["appDirPath"] = $"{Root}/{app["appDirPath"]}";
+            app.Children["appDirPath"] = $"{RepositoryRoot}/{app["appDirPath"]}";
             app.Children["command"] = new YamlSequenceNode(
                 ((YamlSequenceNode)app["command"]).Select(part => (YamlNode)$"{part}".Replace("/release/", $"/{Configuration}/", StringComparison.Ordinal)));
         }
 
         Common.Children["resourcesPaths"] = new YamlSequenceNode("resources");
         Common.Children["configFilePath"] = "resources/config.yaml";
-        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", "common")).Concat(Directory.GetFiles(Path.Combine(Root, "components", "local"))))
+        foreach (var file in Directory.GetFiles(Path.Combine(RepositoryRoot, "components", "common")).Concat(Directory.GetFiles(Path.Combine(RepositoryRoot, "components", "local"))))
             File.Copy(file, Path.Combine(_resources, Path.GetFileName(file)));
         StandBeforePaymentProvider(PortOf(PaymentProviderApp, "appPort"));
     }
@@ -67,7 +67,7 @@ internal sealed class Installation : IDisposable
     /// <summary>Where the launcher writes down its processes.</summary>
     public string ProcessRecord => Path.Combine(Folder, ".dapr", "processes.json");
 
-    public static string Sidecar => Path.Combine(Root, "artifacts", "bin", "Sidecar", Configuration, "DaprOrders.Sidecar.dll");
+    public static string Sidecar => Path.Combine(RepositoryRoot, "artifacts", "bin", "Sidecar", Configuration, "DaprOrders.Sidecar.dll");
 
     public Uri DaprOf(string app, int replica = 0) => new($"http://localhost:{PortOf(app, "daprHTTPPort", replica)}");
 
@@ -106,7 +106,7 @@ internal sealed class Installation : IDisposable
     /// <summary>Another broker and another store by YAML alone: a folder of components as it is shipped, but for the addresses of its servers.</summary>
     public void Use(string components, params (string Shipped, string Actual)[] addresses)
     {
-        foreach (var file in Directory.GetFiles(Path.Combine(Root, "components", components)))
+        foreach (var file in Directory.GetFiles(Path.Combine(RepositoryRoot, "components", components)))
         {
             var text = File.ReadAllText(file).ReplaceLineEndings("\n");
             foreach (var (shipped, actual) in addresses)
