@@ -14,7 +14,7 @@ internal sealed class Installation : IDisposable
 {
     private const string PaymentProviderApp = "payment-provider";
 
-    private static readonly string Root = Path.GetFullPath(Metadata("RepositoryRoot").Replace('\\', '/')).Replace('\\', '/').TrimEnd('/');
+    internal static string RepositoryRoot { get; } = Path.GetFullPath(Metadata("RepositoryRoot").Replace('\\', '/')).Replace('\\', '/').TrimEnd('/');
     private static readonly string Configuration = Metadata("Configuration");
 
     private readonly YamlStream _runFile = [];
@@ -26,7 +26,7 @@ internal sealed class Installation : IDisposable
     {
         Folder = Directory.CreateTempSubdirectory("daprorders-").FullName.Replace('\\', '/');
         DataFolder = $"{Folder}/data";
-        using (var shipped = File.OpenText(Path.Combine(Root, "dapr.yaml")))
+        using (var shipped = File.OpenText(Path.Combine(RepositoryRoot, "dapr.yaml")))
             _runFile.Load(shipped);
         var root = (YamlMappingNode)_runFile.Documents[0].RootNode;
         var apps = (YamlSequenceNode)root["apps"];
@@ -41,14 +41,14 @@ internal sealed class Installation : IDisposable
         {
             foreach (var field in app.Children.Keys.Cast<YamlScalarNode>().Where(field => field.Value!.EndsWith("Port", StringComparison.Ordinal)).ToList())
                 app.Children[field] = Number(FreePort.Next());
-            app.Children["appDirPath"] = $"{Root}/{app["appDirPath"]}";
+            app.Children["appDirPath"] = $"{RepositoryRoot}/{app["appDirPath"]}";
             app.Children["command"] = new YamlSequenceNode(
                 ((YamlSequenceNode)app["command"]).Select(part => (YamlNode)$"{part}".Replace("/release/", $"/{Configuration}/", StringComparison.Ordinal)));
         }
 
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(Root, "components"), "*", SearchOption.AllDirectories))
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(RepositoryRoot, "components"), "*", SearchOption.AllDirectories))
         {
-            var copy = Path.Combine(Folder, Path.GetRelativePath(Root, file));
+            var copy = Path.Combine(Folder, Path.GetRelativePath(RepositoryRoot, file));
             Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
             File.Copy(file, copy);
         }
@@ -72,7 +72,7 @@ internal sealed class Installation : IDisposable
     /// <summary>Where the launcher writes down its processes.</summary>
     public string ProcessRecord => Path.Combine(Folder, ".dapr", "processes.json");
 
-    public static string Sidecar => Path.Combine(Root, "artifacts", "bin", "Sidecar", Configuration, "DaprOrders.Sidecar.dll");
+    public static string Sidecar => Path.Combine(RepositoryRoot, "artifacts", "bin", "Sidecar", Configuration, "DaprOrders.Sidecar.dll");
 
     public Uri DaprOf(string app, int replica = 0) => new($"http://localhost:{PortOf(app, "daprHTTPPort", replica)}");
 

@@ -109,6 +109,13 @@ public sealed class OrdersSystem : IAsyncLifetime
         }
     }
 
+    /// <summary>What the sidecar of an application tells Prometheus.</summary>
+    public async Task<string> SidecarMetricsAsync(string app)
+    {
+        using var http = new HttpClient();
+        return await http.GetStringAsync(new Uri($"http://localhost:{_installation.PortOf(app, "metricsPort")}/metrics"), TestContext.Current.CancellationToken);
+    }
+
     /// <summary>Waits for the flow to come to rest; then everything that must hold of it does.</summary>
     /// <param name="orders">Every order that was acknowledged.</param>
     /// <param name="received">What was received of each SKU.</param>
