@@ -27,6 +27,7 @@ public abstract class ConsolePages : BunitContext
 
     protected ConsolePages()
     {
+        SetRendererInfo(new("Server", isInteractive: true));
         JSInterop.Mode = JSRuntimeMode.Loose;
         Services.AddMudServices();
         Services.AddSingleton<TimeProvider>(Time);

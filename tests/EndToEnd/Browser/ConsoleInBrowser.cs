@@ -1,0 +1,161 @@
+using System.Globalization;
+using System.Reflection;
+using System.Security.Cryptography;
+using System.Text.Json;
+using DaprOrders.Tests.Servers;
+using Microsoft.Playwright;
+
+namespace DaprOrders.EndToEnd.Tests.Browser;
+
+/// <summary>
+/// A system whose people sign in, and the system's Chromium in front of its console. Nothing is downloaded: where there is no Chromium, or no axe-core,
+/// the tests are skipped and nothing is started.
+/// </summary>
+public sealed class ConsoleInBrowser : IAsyncLifetime
+{
+    private const string Issuer = "dotnet-user-jwts";
+
+    private static readonly string Folder = Path.Combine(
+        typeof(ConsoleInBrowser).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "RepositoryRoot").Value!, "tests", "EndToEnd", "Browser");
+
+    private static readonly string Axe = Path.Combine(Folder, "node_modules", "axe-core", "axe.min.js");
+
+    private static readonly string? Chromium = new[] { "chromium", "chromium-browser", "google-chrome", "chrome", "msedge" }.Select(ServerProgram.Find).FirstOrDefault(found => found is not null);
+
+    private readonly Installation _installation = new();
+    private readonly OrdersSystem _system;
+    private readonly HttpClient _http = new();
+    private IPlaywright? _playwright;
+    private IBrowser? _browser;
+
+    public ConsoleInBrowser()
+    {
+        foreach (var app in Shop.Apps.Append("console"))
+        {
+            _installation.Set(app, "Authentication__Schemes__Bearer__ValidIssuer", Issuer);
+            _installation.Set(app, "Authentication__Schemes__Bearer__ValidAudiences__0", "daprorders");
+            _installation.Set(app, "Authentication__Schemes__Bearer__SigningKeys__0__Id", "test");
+            _installation.Set(app, "Authentication__Schemes__Bearer__SigningKeys__0__Issuer", Issuer);
+            _installation.Set(app, "Authentication__Schemes__Bearer__SigningKeys__0__Value", SigningKey);
+            // Tests hand over events that nobody signed.
+            _installation.Set(app, "EVENTS_SIGNING_KEY", "");
+        }
+
+        _installation.Set("console", "DOTNET_ENVIRONMENT", "Development");
+        _system = new OrdersSystem(_installation);
+    }
+
+    public Shop Shop => _system.Shop;
+
+    private static string SigningKey { get; } = Convert.ToBase64String(RandomNumberGenerator.GetBytes(64));
+
+    private static string? Missing => Chromium is null ? "Chromium is not installed (on Debian: apt-get install chromium)"
+        : !File.Exists(Axe) ? $"axe-core is not installed (npm ci in {Folder})"
+        : null;
+
+    private Uri Address => new($"http://localhost:{_installation.PortOf("console", "appPort").ToString(CultureInfo.InvariantCulture)}");
+
+    public static void Require() => ServerProgram.Require(Missing);
+
+    public async ValueTask InitializeAsync()
+    {
+        if (Missing is not null)
+            return;
+        await _system.InitializeAsync();
+        await Until.TrueAsync(IsReadyAsync, TimeSpan.FromMinutes(1), () => $"The console did not become ready: {_system.Output}");
+        _playwright = await Playwright.CreateAsync();
+        // Chromium refuses its sandbox to root.
+        _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = Environment.UserName == "root" ? ["--no-sandbox"] : [] });
+    }
+
+    /// <summary>A browser of its own, in which nobody has signed in yet.</summary>
+    public async Task<ConsoleVisit> VisitAsync(ColorScheme colours = ColorScheme.Light, int width = 1280)
+    {
+        var context = await _browser!.NewContextAsync(new()
+        {
+            BaseURL = Address.ToString(),
+            ColorScheme = colours,
+            ReducedMotion = ReducedMotion.Reduce,
+            ViewportSize = new() { Width = width, Height = 900 },
+        });
+        return new ConsoleVisit(context, await context.NewPageAsync(), Address);
+    }
+
+    /// <summary>What axe-core finds wrong, a line for each rule and element.</summary>
+    public static async Task<IReadOnlyList<string>> ViolationsAsync(IPage page)
+    {
+        await page.EvaluateAsync(await File.ReadAllTextAsync(Axe));
+        var found = await page.EvaluateAsync<JsonElement>(
+            "async () => (await axe.run()).violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.html} ${node.failureSummary}`))");
+        return [.. found.EnumerateArray().Select(line => line.GetString()!)];
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_browser is not null)
+            await _browser.DisposeAsync();
+        _playwright?.Dispose();
+        _http.Dispose();
+        await _system.DisposeAsync();
+    }
+
+    private async Task<bool> IsReadyAsync()
+    {
+        try
+        {
+            using var answer = await _http.GetAsync(new Uri(Address, "healthz/ready"));
+            return answer.IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+}
+
+/// <summary>Somebody at a browser. What the pages ask of others, and what the browser complains about, is kept.</summary>
+public sealed class ConsoleVisit : IAsyncDisposable
+{
+    private readonly IBrowserContext _context;
+
+    public ConsoleVisit(IBrowserContext context, IPage page, Uri address)
+    {
+        (_context, Page) = (context, page);
+        page.Request += (_, request) =>
+        {
+            if (new Uri(request.Url) is var asked && asked.Scheme != "data" && asked.Authority != address.Authority)
+                AskedElsewhere.Add(request.Url);
+        };
+        page.Console += (_, message) =>
+        {
+            if (message.Type == "error")
+                Complaints.Add(message.Text);
+        };
+    }
+
+    public IPage Page { get; }
+
+    public List<string> AskedElsewhere { get; } = [];
+
+    public List<string> Complaints { get; } = [];
+
+    public async Task SignInAsync(string role)
+    {
+        await Page.GotoAsync("/sign-in");
+        await Page.GetByLabel("Name").FillAsync("ann");
+        await Page.Locator($"input[value={role}]").CheckAsync();
+        await Page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
+        await Page.GetByRole(AriaRole.Heading, new() { Name = "Overview" }).WaitForAsync();
+    }
+
+    /// <summary>A page, once it takes clicks.</summary>
+    public async Task OpenAsync(string path)
+    {
+        await Page.GotoAsync(path);
+        await LiveAsync();
+    }
+
+    public Task LiveAsync() => Page.Locator("[data-live]").WaitForAsync();
+
+    public async ValueTask DisposeAsync() => await _context.DisposeAsync();
+}

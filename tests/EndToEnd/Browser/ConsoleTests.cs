@@ -1,0 +1,203 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Microsoft.Playwright;
+using static Microsoft.Playwright.Assertions;
+
+namespace DaprOrders.EndToEnd.Tests.Browser;
+
+/// <summary>The console as people use it: in a browser, before the real system.</summary>
+public sealed partial class ConsoleTests(ConsoleInBrowser console) : IClassFixture<ConsoleInBrowser>
+{
+    public static TheoryData<string> Pages => ["/", "/orders", "/dead-letters", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
+
+    [Fact]
+    public async Task A_newcomer_places_an_order_and_watches_it_ship()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("operator");
+
+        await PlaceAsync(visit, "An order that goes well", "shipped");
+        await visit.Page.Locator(".holds a").First.ClickAsync();
+
+        await Expect(visit.Page.GetByRole(AriaRole.Heading, new() { Level = 1 })).ToContainTextAsync("Order");
+        await Expect(visit.Page.Locator(".head .badge")).ToHaveTextAsync("shipped");
+        foreach (var step in new[] { "OrderCreated", "StockReserved", "PaymentAuthorized", "OrderPaid", "ShipmentDispatched", "OrderShipped" })
+            await Expect(visit.Page.GetByRole(AriaRole.Button, new() { Name = step, Exact = true }).First).ToBeVisibleAsync();
+        Assert.Empty(visit.Complaints);
+        Assert.Empty(visit.AskedElsewhere);
+    }
+
+    [Fact]
+    public async Task An_order_is_looked_at_as_it_was_by_keyboard_alone()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("operator");
+        await PlaceAsync(visit, "An order that goes well", "shipped");
+        await OpenLastAsync(visit);
+        var slider = visit.Page.GetByRole(AriaRole.Slider);
+        var state = visit.Page.GetByLabel("State", new() { Exact = true });
+
+        await slider.FocusAsync();
+        await visit.Page.Keyboard.PressAsync("Home");
+        await Expect(visit.Page.GetByRole(AriaRole.Heading, new() { Name = "OrderCreated" })).ToBeVisibleAsync();
+        await Expect(state.GetByRole(AriaRole.Table)).ToContainTextAsync("created");
+
+        await visit.Page.Keyboard.PressAsync("ArrowRight");
+        await Expect(visit.Page.GetByRole(AriaRole.Heading, new() { Name = "StockReserved", Exact = true })).ToBeVisibleAsync();
+        await visit.Page.Keyboard.PressAsync("ArrowRight");
+        await Expect(state.GetByRole(AriaRole.Table)).ToContainTextAsync("stockReserved");
+    }
+
+    [Fact]
+    public async Task A_dead_letter_is_found_and_redriven()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("operator");
+        await PlaceAsync(visit, "An order that goes well", "shipped");
+        await OpenLastAsync(visit);
+        var order = OrderId().Match(visit.Page.Url).Value;
+        await HandToDeadLettersAsync(order);
+
+        await visit.OpenAsync("/");
+        await visit.Page.Locator(".verdict a", new() { HasText = "dead letter" }).ClickAsync();
+        await visit.LiveAsync();
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Show messages" }).ClickAsync();
+        await Expect(visit.Page.GetByRole(AriaRole.Link, new() { NameRegex = new("order") }).First).ToBeVisibleAsync();
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Redrive" }).ClickAsync();
+
+        await Expect(visit.Page.GetByLabel("Progress")).ToContainTextAsync("1 handled");
+        await Expect(visit.Page.GetByText("None. Everything that was delivered was handled.")).ToBeVisibleAsync();
+    }
+
+    [Fact]
+    public async Task The_read_models_are_rebuilt_and_a_new_version_serves()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("operator");
+        await visit.OpenAsync("/projections");
+        var serving = visit.Page.GetByLabel("Version that serves").Locator(".value").First;
+        var former = int.Parse(await serving.InnerTextAsync(), System.Globalization.CultureInfo.InvariantCulture);
+
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Rebuild …" }).ClickAsync();
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Yes, rebuild" }).ClickAsync();
+
+        await Expect(serving).ToHaveTextAsync($"{former + 1}", new() { Timeout = 60_000 });
+    }
+
+    [Fact]
+    public async Task A_viewer_sees_everything_and_can_do_nothing()
+    {
+        ConsoleInBrowser.Require();
+        await using (var before = await console.VisitAsync())
+        {
+            await before.SignInAsync("operator");
+            await PlaceAsync(before, "An order that goes well", "shipped");
+        }
+
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("viewer");
+
+        await visit.OpenAsync("/try-it");
+        await Expect(visit.Page.GetByRole(AriaRole.Button, new() { Name = "Place fifty" })).ToBeDisabledAsync();
+        await visit.OpenAsync("/projections");
+        await Expect(visit.Page.GetByRole(AriaRole.Button, new() { Name = "Rebuild …" })).ToBeDisabledAsync();
+        await visit.OpenAsync("/orders");
+        await visit.Page.Locator("tbody a.row").First.ClickAsync();
+        await Expect(visit.Page.Locator(".head .badge")).ToBeVisibleAsync();
+        await Expect(visit.Page.Locator(".note.bad")).ToHaveCountAsync(0);
+    }
+
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public async Task Everybody_can_use_a_page_in_either_light(string path)
+    {
+        ConsoleInBrowser.Require();
+        foreach (var light in new[] { ColorScheme.Light, ColorScheme.Dark })
+        {
+            await using var visit = await console.VisitAsync(light);
+            await visit.SignInAsync("operator");
+            await visit.Page.GotoAsync(path);
+            if (path != "/sign-in")
+                await visit.LiveAsync();
+
+            Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
+            Assert.Empty(visit.Complaints);
+            Assert.Empty(visit.AskedElsewhere);
+        }
+    }
+
+    [Fact]
+    public async Task Everybody_can_use_an_order_s_page_in_either_light()
+    {
+        ConsoleInBrowser.Require();
+        foreach (var light in new[] { ColorScheme.Light, ColorScheme.Dark })
+        {
+            await using var visit = await console.VisitAsync(light);
+            await visit.SignInAsync("operator");
+            await PlaceAsync(visit, "A card that is declined", "cancelled");
+            await OpenLastAsync(visit);
+
+            Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public async Task A_page_fits_a_narrow_screen(string path)
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync(width: 400);
+        await visit.SignInAsync("operator");
+
+        await visit.Page.GotoAsync(path);
+
+        Assert.Equal(400, await visit.Page.EvaluateAsync<int>("() => Math.max(400, document.documentElement.scrollWidth)"));
+    }
+
+    private static async Task PlaceAsync(ConsoleVisit visit, string kind, string ends)
+    {
+        await visit.OpenAsync("/try-it");
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = $"Place: {kind}" }).ClickAsync();
+        await Expect(visit.Page.Locator(".holds .badge").First).ToHaveTextAsync(ends, new() { Timeout = 60_000 });
+    }
+
+    private static async Task OpenLastAsync(ConsoleVisit visit)
+    {
+        await visit.Page.Locator(".holds a").First.ClickAsync();
+        await visit.Page.GetByRole(AriaRole.Slider).WaitForAsync();
+        await visit.LiveAsync();
+    }
+
+    /// <summary>As a sidecar does that could not deliver an event.</summary>
+    private async Task HandToDeadLettersAsync(string order)
+    {
+        using var answer = await console.Shop.SendAsync(HttpMethod.Post, "inventory", "events/dead-letters", new JsonObject
+        {
+            ["specversion"] = "1.0",
+            ["id"] = $"order-{order}:2",
+            ["source"] = "ordering",
+            ["type"] = "OrderStockReserved",
+            ["topic"] = "orders",
+            ["pubsubname"] = "pubsub",
+            ["time"] = "2026-01-02T03:04:05Z",
+            ["stream"] = $"order-{order}",
+            ["streamversion"] = "2",
+            ["schemaversion"] = "1",
+            ["data"] = new JsonObject
+            {
+                ["orderId"] = order,
+                ["paymentMethod"] = "pm_card_ok",
+                ["total"] = new JsonObject { ["amount"] = 12.40m, ["currency"] = "EUR" },
+            },
+        });
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    [GeneratedRegex("[^/]+$")]
+    private static partial Regex OrderId();
+}
