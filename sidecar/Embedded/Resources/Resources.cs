@@ -146,7 +146,7 @@ internal sealed record ConfigurationResource(
     /// <summary>For those that are on by themselves.</summary>
     public IReadOnlyList<string> DisabledFeatures { get; init; } = [];
 
-    public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(1, null), default);
+    public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(TracingSettings.DefaultRate), default);
 
     /// <summary>What Dapr passes over in its file, and what Dapr would act on and this sidecar does not.</summary>
     public IReadOnlyList<ResourceError> Warnings { get; init; } = [];
@@ -157,4 +157,21 @@ internal sealed record ApiRule(string Name, string Version, string Protocol);
 
 internal sealed record SecretScope(string StoreName, string DefaultAccess, IReadOnlyList<string> AllowedSecrets, IReadOnlyList<string> DeniedSecrets);
 
-internal sealed record TracingSettings(double SamplingRate, string? OtlpEndpoint);
+/// <param name="SamplingRate">Of the traces that begin in the sidecar, from 0 to 1.</param>
+/// <param name="Stdout">Spans are logged.</param>
+/// <param name="Zipkin">Where the API v2 of a Zipkin server takes spans.</param>
+/// <param name="Otel">A collector of OpenTelemetry.</param>
+internal sealed record TracingSettings(double SamplingRate, bool Stdout = false, Uri? Zipkin = null, OtelSettings? Otel = null)
+{
+    /// <summary>daprd's, where the file says nothing, or nothing of use.</summary>
+    public const double DefaultRate = 1e-4;
+
+    /// <summary>Some spans go somewhere.</summary>
+    public bool IsExported => Stdout || Zipkin is not null || Otel is not null;
+}
+
+/// <param name="Address">With the path, where it is for HTTP.</param>
+/// <param name="IsHttp">Not gRPC.</param>
+/// <param name="Headers">Of each request to it.</param>
+/// <param name="Timeout">Of a request.</param>
+internal sealed record OtelSettings(Uri Address, bool IsHttp, IReadOnlyList<(string Name, string Value)> Headers, TimeSpan? Timeout);

@@ -192,7 +192,7 @@ public sealed class ResourceLoaderTests
 
         var configuration = ResourceLoader.LoadConfiguration(Path.Combine(folder.Path, "config.yaml"));
 
-        Assert.Equal(new TracingSettings(0.5, "collector:4317"), configuration.Tracing);
+        Assert.Equal((0.5, new Uri("http://collector:4317"), false), (configuration.Tracing.SamplingRate, configuration.Tracing.Otel!.Address, configuration.Tracing.Otel.IsHttp));
         Assert.Equal([new ApiRule("state", "v1", "grpc")], configuration.AllowedApis);
         Assert.Equal(["HotReload"], configuration.EnabledFeatures);
         Assert.Equal(("s", "deny", "a"), (configuration.SecretScopes[0].StoreName, configuration.SecretScopes[0].DefaultAccess, configuration.SecretScopes[0].AllowedSecrets[0]));

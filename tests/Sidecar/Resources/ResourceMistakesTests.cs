@@ -53,6 +53,8 @@ public sealed class ResourceMistakesTests
         { "rule without path", Subscription + "  routes:\n    rules:\n    - match: event.type == \"x\"\n", 10, "spec.routes.rules[0].path: expected a path such as /orders, got nothing" },
         { "endpoint without address", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  headers: []\n", 5, "spec.baseUrl: expected an address such as https://api.example.com, got nothing" },
         { "endpoint without scheme", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  baseUrl: localhost:5199\n", 5, "expected an address that starts with http:// or https://, got \"localhost:5199\"" },
+        { "zipkin address", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    zipkin:\n      endpointAddress: localhost:9411\n", 6, "spec.tracing.zipkin.endpointAddress: expected the address of a Zipkin server such as http://localhost:9411/api/v2/spans, got \"localhost:9411\"" },
+        { "collector address", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    otel:\n      protocol: grpc\n      endpointAddress: http://localhost:4317\n", 7, "spec.tracing.otel.endpointAddress: expected host and port of a collector such as localhost:4317, got \"http://localhost:4317\"" },
         { "api protocol", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  api:\n    allowed:\n    - {name: state, version: v1, protocol: tcp}\n", 6, "spec.api.allowed[0].protocol: expected http or grpc, got \"tcp\"" },
     };
 
@@ -115,6 +117,7 @@ public sealed class ResourceMistakesTests
         { "policies of a component without direction", Resiliency + "  targets:\n    components:\n      pubsub:\n        retry: x\n", 9, "spec.targets.components.pubsub.retry: unknown field" },
         { "actor breaker without scope", Resiliency + "  policies:\n    circuitBreakers:\n      cb: {maxRequests: 1}\n  targets:\n    actors:\n      Cart:\n        circuitBreaker: cb\n", 12, "an actor's circuit breaker needs circuitBreakerScope: type, id or both" },
         { "resiliency after another document", Component + "---\n" + Resiliency + "  policies: {}\n", 10, "kind: Dapr reads a Resiliency only where it is the first document" },
+        { "collector protocol", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    otel:\n      endpointAddress: localhost:4317\n", 6, "spec.tracing.otel.protocol: expected grpc or http, got nothing" },
         { "sampling rate", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    samplingRate: all\n", 5, "spec.tracing.samplingRate: expected a number from 0 to 1, got \"all\"" },
         { "configuration section", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  trace: {}\n", 4, "spec.trace: unknown field" },
         { "indented by a tab", Component + "  metadata:\n\t- name: a\n    value: x\n", 9, "the line is indented by a tab; expected spaces; Dapr passes over this document" },

@@ -43,7 +43,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
         foreach (var component in added)
         {
             var route = "/" + component.Metadata.Text(BindingFields.Route, component.Name).TrimStart('/');
-            Add(component, await IsWantedAsync(app, component, route, cancellationToken), attempt => PostAsync(app, route, attempt));
+            Add(component, await IsWantedAsync(app, component, route, cancellationToken), attempt => PostAsync(app, component.Name, route, attempt));
         }
     }
 
@@ -149,22 +149,34 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
         }
     }
 
-    private async Task PostAsync(AppChannel app, string route, CancellationToken cancellationToken)
+    private async Task PostAsync(AppChannel app, string binding, string route, CancellationToken cancellationToken)
     {
+        using var span = runtime.Loaded.Tracing?.StartInputBinding(binding, $"POST /{binding}");
         using var request = Request(HttpMethod.Post, route);
-        request.Headers.TryAddWithoutValidation("traceparent", TraceParent.Continue(null));
+        request.Headers.TryAddWithoutValidation("traceparent", span?.TraceParent ?? TraceParent.Continue(null));
         request.Headers.TryAddWithoutValidation("readTimeUTC", ReadTime());
         request.Headers.TryAddWithoutValidation("timeZone", "UTC");
         using var answer = await app.SendAsync(request, cancellationToken);
         var status = (int)answer.StatusCode;
+        span?.Answered(status);
         if (status is < 200 or >= 300)
             throw new AttemptFailedException($"the application answered {status}", status);
     }
 
     private async Task CallAsync(CallInvoker app, string binding, CancellationToken cancellationToken)
     {
+        using var span = runtime.Loaded.Tracing?.StartInputBinding(binding, AppCallbacks.OnBindingEvent.FullName);
         var request = new BindingEventRequest { Name = binding, Metadata = { ["readTimeUTC"] = ReadTime(), ["timeZone"] = "UTC" } };
-        await app.AsyncUnaryCall(AppCallbacks.OnBindingEvent, null, new(AppCallbacks.Traced(TraceParent.Continue(null)), cancellationToken: cancellationToken), request);
+        var headers = AppCallbacks.Traced(span?.TraceParent ?? TraceParent.Continue(null));
+        try
+        {
+            await app.AsyncUnaryCall(AppCallbacks.OnBindingEvent, null, new(headers, cancellationToken: cancellationToken), request);
+        }
+        catch (RpcException error)
+        {
+            span?.Fail(error.Status.Detail);
+            throw;
+        }
     }
 
     private string ReadTime() => runtime.Time.GetUtcNow().ToString("yyyy-MM-dd HH:mm:ss.FFFFFFF '+0000 UTC'", CultureInfo.InvariantCulture);

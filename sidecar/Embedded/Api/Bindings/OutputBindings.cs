@@ -54,7 +54,7 @@ internal static class OutputBindings
     private static async Task<InvokeBindingResponse> InvokeAsync(SidecarRuntime runtime, InvokeBindingRequest request, ServerCallContext call)
     {
         var metadata = Trace(
-            TraceParent.Continue(call.RequestHeaders.GetValue("traceparent")), call.RequestHeaders.GetValue("tracestate"), call.RequestHeaders.GetValue(Baggage));
+            TraceParent.Of(call.GetHttpContext()), call.RequestHeaders.GetValue("tracestate"), call.RequestHeaders.GetValue(Baggage));
         foreach (var (field, value) in request.Metadata)
             metadata.TryAdd(field, value);
         try
