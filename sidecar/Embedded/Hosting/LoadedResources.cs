@@ -54,7 +54,7 @@ internal sealed class LoadedResources
         PubSubs = Each<IPubSub, PubSubComponent>(kept => kept.PubSubs, one => new(one, options, metrics, Resiliency));
         SecretStores = Each<ISecretStore, SecretStoreComponent>(
             kept => kept.SecretStores, one => new(one, configuration, Outbound(one, ComponentKind.Secretstore)));
-        OutputBindings = Each<IOutputBinding, OutputBindingComponent>(kept => kept.OutputBindings, one => new(one, Outbound(one, ComponentKind.Binding)));
+        OutputBindings = Each<IOutputBinding, OutputBindingComponent>(kept => kept.OutputBindings, one => new(one, metrics, Outbound(one, ComponentKind.Binding)));
         ConfigurationStores = Each<RedisConfigurationStore, ConfigurationStoreComponent>(
             kept => kept.ConfigurationStores, one => new(one, Outbound(one, ComponentKind.Configuration)));
         LockStores = Each<RedisLockStore, LockStoreComponent>(kept => kept.LockStores, one => new(one, options, Outbound(one, ComponentKind.Lock)));

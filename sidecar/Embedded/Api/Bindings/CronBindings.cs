@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using Dapr.AppCallback.Autogen.Grpc.v1;
@@ -136,15 +137,18 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
 
     private async Task CallAsync(string binding, Func<CancellationToken, Task> call, CancellationToken cancellationToken)
     {
+        var begun = Stopwatch.GetTimestamp();
         try
         {
             if (runtime.Resiliency.ForComponentInbound(binding, ComponentKind.Binding) is { } policy)
                 await policy.ExecuteAsync(async attempt => await call(attempt), cancellationToken);
             else
                 await call(cancellationToken);
+            runtime.Metrics.InputBindingHandled(binding, success: true, Stopwatch.GetElapsedTime(begun));
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
+            runtime.Metrics.InputBindingHandled(binding, success: false, Stopwatch.GetElapsedTime(begun));
             runtime.Logger.LogWarning("{AppId} failed the tick of binding {Binding}: {Reason}", runtime.Options.AppId, binding, e.Message);
         }
     }
