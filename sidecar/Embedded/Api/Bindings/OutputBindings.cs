@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
+using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
@@ -47,7 +48,7 @@ internal static class OutputBindings
         void AddMetadata(IReadOnlyDictionary<string, string> metadata)
         {
             foreach (var (field, value) in metadata)
-                context.Response.Headers.Append("metadata." + field, value);
+                context.Response.Headers.Append("metadata." + field, ForwardedHeaders.Value(value.ReplaceLineEndings(" ")));
         }
     }
 
