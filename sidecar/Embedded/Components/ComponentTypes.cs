@@ -67,7 +67,7 @@ internal static class ComponentTypes
             var without = resource.IgnoreErrors ? "; it is left out, as its ignoreErrors asks" : "";
             return
             [
-                new(resource.Location, $"component {resource.Name}: type '{resource.Type}' version '{resource.Version}' is not known here; known are {known}{without}")
+                new(resource.TypeLocation, $"component {resource.Name}: type '{resource.Type}' version '{resource.Version}' is not known here; known are {known}{without}")
                 {
                     IsWarning = resource.IgnoreErrors,
                 },

@@ -57,10 +57,24 @@ internal sealed record ComponentResource(
     TimeSpan? InitTimeout,
     string? SecretStore,
     IReadOnlyList<string> Scopes,
-    SourceLocation Location);
+    SourceLocation Location)
+{
+    public SourceLocation NameLocation { get => field == default ? Location : field; init; }
 
-/// <summary>One CEL rule; an empty match is the default rule.</summary>
-internal sealed record RouteRule(string Match, string Path);
+    public SourceLocation TypeLocation { get => field == default ? Location : field; init; }
+
+    public SourceLocation SecretStoreLocation { get => field == default ? Location : field; init; }
+}
+
+/// <summary>One CEL rule; an empty match is the default rule. Where it stands is no part of what it says.</summary>
+internal sealed record RouteRule(string Match, string Path)
+{
+    public SourceLocation Location { get; init; }
+
+    public bool Equals(RouteRule? other) => other is not null && (Match, Path) == (other.Match, other.Path);
+
+    public override int GetHashCode() => HashCode.Combine(Match, Path);
+}
 
 /// <summary>The defaults are those of pkg/runtime/pubsub/bulk_subscriber.go.</summary>
 internal sealed record BulkSubscribe(bool Enabled, int MaxMessagesCount, int MaxAwaitDurationMs)
@@ -79,7 +93,14 @@ internal sealed record SubscriptionResource(
     IReadOnlyDictionary<string, string> Metadata,
     BulkSubscribe? Bulk,
     IReadOnlyList<string> Scopes,
-    SourceLocation Location);
+    SourceLocation Location)
+{
+    public SourceLocation NameLocation { get => field == default ? Location : field; init; }
+
+    public SourceLocation PubSubLocation { get => field == default ? Location : field; init; }
+
+    public SourceLocation TopicLocation { get => field == default ? Location : field; init; }
+}
 
 internal enum RetryPolicyKind
 {
@@ -100,7 +121,10 @@ internal sealed record RetryPolicy(
     IReadOnlyList<(int From, int To)> GrpcStatusCodes);
 
 /// <summary><c>Trip</c> is the CEL text; dapr's default is <c>consecutiveFailures &gt; 5</c>.</summary>
-internal sealed record CircuitBreakerPolicy(int MaxRequests, TimeSpan Interval, TimeSpan Timeout, string Trip);
+internal sealed record CircuitBreakerPolicy(int MaxRequests, TimeSpan Interval, TimeSpan Timeout, string Trip)
+{
+    public SourceLocation TripLocation { get; init; }
+}
 
 /// <summary>Names of policies; null where a target names none.</summary>
 internal sealed record PolicyNames(string? Timeout, string? Retry, string? CircuitBreaker)
@@ -128,7 +152,12 @@ internal sealed record HttpEndpointResource(
     IReadOnlyList<MetadataItem> Headers,
     string? SecretStore,
     IReadOnlyList<string> Scopes,
-    SourceLocation Location);
+    SourceLocation Location)
+{
+    public SourceLocation NameLocation { get => field == default ? Location : field; init; }
+
+    public SourceLocation SecretStoreLocation { get => field == default ? Location : field; init; }
+}
 
 /// <summary>The sections of a Dapr Configuration that the sidecar acts on.</summary>
 internal sealed record ConfigurationResource(

@@ -121,7 +121,7 @@ public sealed class ResourceLoaderTests
         Assert.Equivalent(new RetryPolicy(RetryPolicyKind.Constant, TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(60), -1, [], []), resiliency.Retries["plain"]);
         Assert.Equal((RetryPolicyKind.Exponential, TimeSpan.FromSeconds(15), 3), (resiliency.Retries["full"].Kind, resiliency.Retries["full"].MaxInterval, resiliency.Retries["full"].MaxRetries));
         Assert.Equal([(429, 429), (500, 599)], resiliency.Retries["full"].HttpStatusCodes);
-        Assert.Equal(new CircuitBreakerPolicy(1, TimeSpan.Zero, TimeSpan.FromSeconds(60), "consecutiveFailures > 5"), resiliency.CircuitBreakers["cb"]);
+        Assert.Equal(new CircuitBreakerPolicy(1, TimeSpan.Zero, TimeSpan.FromSeconds(60), "consecutiveFailures > 5"), resiliency.CircuitBreakers["cb"] with { TripLocation = default });
         Assert.Equal(new PolicyNames("fast", "DaprBuiltInServiceRetries", "cb"), resiliency.Apps["billing"]);
         Assert.Equal(new ComponentPolicyNames(new PolicyNames("slow", "full", null), null), resiliency.Components["pubsub"]);
     }

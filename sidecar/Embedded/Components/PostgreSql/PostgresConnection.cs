@@ -12,6 +12,8 @@ internal static class PostgresConnection
 
     private static readonly string[] Refused = ["useAzureAD", "useAWSIAM"];
 
+    public static IReadOnlyList<string> ServerFields { get; } = ["connectionString", "url", "host", "hostaddr"];
+
     public static IReadOnlyList<string> Fields { get; } =
     [
         "connectionString", "url", .. ConnectionFields, "timeout", "timeoutInSeconds", "maxConns", "connectionMaxIdleTime", "queryExecMode", .. Refused,
