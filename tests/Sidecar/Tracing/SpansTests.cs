@@ -110,7 +110,9 @@ public sealed class SpansTests
             var request = new BulkPublishRequest { PubsubName = "pubsub", Topic = "orders" };
             request.Entries.Add(Enumerable.Range(0, 2).Select(n => new BulkPublishRequestEntry
             {
-                EntryId = $"{n}", ContentType = "application/json", Event = ByteString.CopyFromUtf8("{}"),
+                EntryId = $"{n}",
+                ContentType = "application/json",
+                Event = ByteString.CopyFromUtf8("{}"),
             }));
             await new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel).BulkPublishEventAsync(request, cancellationToken: Cancellation);
             for (var events = 0; events < 2; events++)
