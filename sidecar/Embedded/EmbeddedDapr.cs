@@ -203,7 +203,8 @@ public sealed class EmbeddedDapr : IAsyncDisposable
             }
 
             var inUse = running.SelectMany(sidecar => sidecar.Runtime.Loaded.Instances).ToHashSet();
-            _closing = CloseAsync(_closing, exchanges, await _shared.Components.TakeUnusedAsync(inUse));
+            var tracing = exchanges.Select(exchange => exchange.Before.Tracing).Except(running.Select(sidecar => sidecar.Runtime.Loaded.Tracing));
+            _closing = CloseAsync(_closing, exchanges, [.. await _shared.Components.TakeUnusedAsync(inUse), .. tracing.OfType<IAsyncDisposable>()]);
             if (taken.Count > 0)
                 _changes.LogInformation("Changed files were taken by {Apps}", string.Join(", ", taken));
             Tell(mistakes);
@@ -242,7 +243,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
             }
             catch (Exception e)
             {
-                _logger.LogError(e, "A component that was changed or removed did not close cleanly");
+                _logger.LogError(e, "What was changed or removed did not close cleanly");
             }
         }
     }

@@ -132,6 +132,8 @@ public sealed class SidecarHost : IAsyncDisposable
         {
             await server.DisposeAsync();
             runtime.App?.Dispose();
+            if (runtime.Loaded.Tracing is { } tracing)
+                await tracing.DisposeAsync();
             throw;
         }
 
@@ -161,7 +163,16 @@ public sealed class SidecarHost : IAsyncDisposable
 
         var components = await LoadAsync(Runtime.Options, _shared, declared, cancellationToken);
         var loaded = new LoadedResources(Runtime, declared, configuration, components, startsAgain ? null : before);
-        await RegisterAsync(Runtime, loaded, cancellationToken);
+        try
+        {
+            await RegisterAsync(Runtime, loaded, cancellationToken);
+        }
+        catch when (loaded.Tracing is { } unused && unused != before.Tracing)
+        {
+            await unused.DisposeAsync();
+            throw;
+        }
+
         Runtime.Exchange(loaded);
         Runtime.Logger.LogInformation(
             "The files of {AppId} have changed, and its sidecar {What}", AppId, startsAgain ? "starts from anew" : "goes over to what they declare now");
@@ -230,6 +241,8 @@ public sealed class SidecarHost : IAsyncDisposable
             await _server.StopAsync(closing.Token);
             await _server.DisposeAsync();
             Runtime.App?.Dispose();
+            if (Runtime.Loaded.Tracing is { } tracing)
+                await tracing.DisposeAsync();
         }
         finally
         {

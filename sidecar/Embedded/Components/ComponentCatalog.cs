@@ -1,5 +1,6 @@
 using System.Text;
 using EmbeddedSidecar.Components.Secrets;
+using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Resources;
 
 namespace EmbeddedSidecar.Components;
@@ -34,8 +35,8 @@ internal sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvide
         if (visible.GroupBy(resource => resource.Name).FirstOrDefault(group => group.Count() > 1) is { } twins)
         {
             throw new ResourceException(
-                twins.Last().Location,
-                $"component '{twins.Key}' is also declared at {twins.First().Location}; two components of one name are not possible, rename one");
+                twins.Last().NameLocation,
+                $"component '{twins.Key}' is also declared at {twins.First().NameLocation}; two components of one name are not possible, rename one");
         }
 
         var templates = new MetadataTemplates(appId, @namespace);
@@ -127,12 +128,11 @@ internal sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvide
             }
             catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
             {
-                throw new ResourceException(
-                    resource.Location, $"component {resource.Name} ({resource.Type}) was not ready within {limit}; raise spec.initTimeout or look at its server", e);
+                throw NotStarted($"was not ready within {GoDuration.Format(limit)}; is its server up? More time is given by spec.initTimeout", e);
             }
             catch (Exception e) when (e is not ResourceException and not OperationCanceledException)
             {
-                throw new ResourceException(resource.Location, $"component {resource.Name} ({resource.Type}) cannot start: {e.Message}", e);
+                throw NotStarted($"cannot start: {e.Message}", e);
             }
 
             _instances.Add(identity, instance);
@@ -141,6 +141,15 @@ internal sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvide
         finally
         {
             _creating.Release();
+        }
+
+        ResourceException NotStarted(string what, Exception inner)
+        {
+            var (field, server) = metadata.Server(type.ServerFields);
+            return new(
+                field is null ? resource.TypeLocation : metadata.LocationOf(field),
+                $"component {resource.Name} ({resource.Type}) {what}{(field is null ? "" : $" ({field}: {server})")}",
+                inner);
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Text.RegularExpressions;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Resources;
 
@@ -9,7 +10,7 @@ namespace EmbeddedSidecar.Components;
 internal sealed record MetadataValue(string Name, string Value, SourceLocation Location, bool IsSecret = false);
 
 /// <summary>The metadata of one component, its names compared without case, read with the types that Dapr's components give them.</summary>
-internal sealed class ComponentMetadata
+internal sealed partial class ComponentMetadata
 {
     /// <summary>Parts of the names of fields that hold a secret, and of values (connection strings) that contain one.</summary>
     private static readonly string[] SecretNames = ["password", "secret", "token", "clientKey", "accessKey"];
@@ -43,7 +44,7 @@ internal sealed class ComponentMetadata
     public string Required(string name) =>
         TryGet(name, out var value) && value.Length > 0
             ? value
-            : throw new ResourceException(_resource.Location, $"component {_resource.Name} ({_resource.Type}): metadata field '{name}' is required");
+            : throw new ResourceException(_resource.TypeLocation, $"component {_resource.Name} ({_resource.Type}): metadata field '{name}' is required");
 
     public int Number(string name, int defaultValue) =>
         !TryGet(name, out var value) || value.Length == 0 ? defaultValue
@@ -65,7 +66,23 @@ internal sealed class ComponentMetadata
     public ResourceException Invalid(string name, string expected) =>
         new(LocationOf(name), $"component {_resource.Name} ({_resource.Type}): metadata field '{name}' must be {expected}, but is {Shown(name)}");
 
-    public SourceLocation LocationOf(string name) => _values.TryGetValue(name, out var value) ? value.Location : _resource.Location;
+    public SourceLocation LocationOf(string name) => _values.TryGetValue(name, out var value) ? value.Location : _resource.TypeLocation;
+
+    /// <summary>The first of these fields that is given, and the hosts in it: nothing of users and passwords.</summary>
+    public (string? Field, string Hosts) Server(IEnumerable<string> fields)
+    {
+        if (fields.FirstOrDefault(field => Text(field) is { Length: > 0 }) is not { } given)
+            return (null, "");
+        var hosts = Text(given)!.Split(',', StringSplitOptions.TrimEntries).Select(one =>
+            one.Contains("://", StringComparison.Ordinal) ? Uri.TryCreate(one, UriKind.Absolute, out var uri) ? uri.Authority[(uri.Authority.LastIndexOf('@') + 1)..] : ""
+            : one.Contains('=', StringComparison.Ordinal) ? string.Join(' ', HostWords().Matches(one).Select(word => word.Value))
+            : _values[given].IsSecret ? ""
+            : one).Where(host => host.Length > 0);
+        return (given, string.Join(", ", hosts) is { Length: > 0 } shown ? shown : Shown(given));
+    }
+
+    [GeneratedRegex(@"\b(?:host|hostaddr|port|dbname|database)=[\w.:/-]+")]
+    private static partial Regex HostWords();
 
     private string Shown(string name)
     {

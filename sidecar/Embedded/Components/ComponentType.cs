@@ -13,6 +13,9 @@ internal sealed record ComponentType(string Name, string Version, IReadOnlyList<
 {
     /// <summary>Those of the fields whose values are paths of files: the factory gets them absolute (<see cref="FilePaths"/>).</summary>
     public IReadOnlyList<string> Paths { get; init; } = [];
+
+    /// <summary>Those of the fields that say where the server is: whoever cannot reach it is told by the first of them that is given.</summary>
+    public IReadOnlyList<string> ServerFields { get; init; } = [];
 }
 
 /// <summary>Creates the instance, ready for work. Mistakes in the metadata are thrown as <see cref="ResourceException"/>.</summary>

@@ -1,6 +1,7 @@
 using EmbeddedSidecar.Components.Bindings.Cron;
 using EmbeddedSidecar.Components.Bindings.Http;
 using EmbeddedSidecar.Components.Bindings.LocalStorage;
+using EmbeddedSidecar.Components.Bindings.PostgreSql;
 using EmbeddedSidecar.Components.Configuration.Redis;
 using EmbeddedSidecar.Components.Locks.Redis;
 using EmbeddedSidecar.Components.PubSub.InMemory;
@@ -29,6 +30,7 @@ internal static class ComponentTypes
         CronSchedule.ComponentType,
         HttpBinding.ComponentType,
         LocalStorageBinding.ComponentType,
+        PostgresBinding.ComponentType,
         RedisConfigurationStore.ComponentType,
         RedisLockStore.ComponentType,
         InMemoryStateStore.ComponentType,
@@ -65,7 +67,7 @@ internal static class ComponentTypes
             var without = resource.IgnoreErrors ? "; it is left out, as its ignoreErrors asks" : "";
             return
             [
-                new(resource.Location, $"component {resource.Name}: type '{resource.Type}' version '{resource.Version}' is not known here; known are {known}{without}")
+                new(resource.TypeLocation, $"component {resource.Name}: type '{resource.Type}' version '{resource.Version}' is not known here; known are {known}{without}")
                 {
                     IsWarning = resource.IgnoreErrors,
                 },

@@ -1,3 +1,4 @@
+using EmbeddedSidecar.Tracing;
 using Google.Protobuf;
 using Grpc.AspNetCore.Server.Model;
 using Grpc.Core;
@@ -23,15 +24,22 @@ internal sealed class DaprGrpcMethods : IServiceMethodProvider<SidecarRuntime>
             async (runtime, request, call) =>
             {
                 var status = StatusCode.Unknown;
+                using var span = GrpcSpans.Begin(runtime, call, request);
                 try
                 {
                     var response = await handler(runtime, request, call);
                     status = StatusCode.OK;
                     return response;
                 }
+                catch (RpcException e)
+                {
+                    span?.Fail(e.Status.Detail);
+                    throw;
+                }
                 catch (Exception e) when (ApiErrors.ToRpc(e, call, runtime) is { } translated)
                 {
                     status = translated.StatusCode;
+                    span?.Fail(translated.Status.Detail);
                     throw translated;
                 }
                 finally
@@ -68,12 +76,14 @@ internal sealed class DaprGrpcMethods : IServiceMethodProvider<SidecarRuntime>
 
     private static async Task TranslateAsync(Func<Task> handle, ServerCallContext call, SidecarRuntime runtime)
     {
+        using var span = GrpcSpans.Begin(runtime, call);
         try
         {
             await handle();
         }
         catch (Exception e) when (ApiErrors.ToRpc(e, call, runtime) is { } translated)
         {
+            span?.Fail(translated.Status.Detail);
             throw translated;
         }
     }

@@ -13,6 +13,7 @@ using EmbeddedSidecar.Components.Secrets;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Resiliency;
 using EmbeddedSidecar.Resources;
+using EmbeddedSidecar.Tracing;
 
 namespace EmbeddedSidecar.Hosting;
 
@@ -53,10 +54,11 @@ internal sealed class LoadedResources
         PubSubs = Each<IPubSub, PubSubComponent>(kept => kept.PubSubs, one => new(one, options, metrics, Resiliency));
         SecretStores = Each<ISecretStore, SecretStoreComponent>(
             kept => kept.SecretStores, one => new(one, configuration, Outbound(one, ComponentKind.Secretstore)));
-        OutputBindings = Each<IOutputBinding, OutputBindingComponent>(kept => kept.OutputBindings, one => new(one, Outbound(one, ComponentKind.Binding)));
+        OutputBindings = Each<IOutputBinding, OutputBindingComponent>(kept => kept.OutputBindings, one => new(one, metrics, Outbound(one, ComponentKind.Binding)));
         ConfigurationStores = Each<RedisConfigurationStore, ConfigurationStoreComponent>(
             kept => kept.ConfigurationStores, one => new(one, Outbound(one, ComponentKind.Configuration)));
         LockStores = Each<RedisLockStore, LockStoreComponent>(kept => kept.LockStores, one => new(one, options, Outbound(one, ComponentKind.Lock)));
+        Tracing = before is null ? SidecarTracing.For(configuration.Tracing, options.AppId, runtime.Logger) : before.Tracing;
 
         bool IsKept(string name) => ReferenceEquals(before?._instances.GetValueOrDefault(name), _instances[name]);
 
@@ -90,6 +92,9 @@ internal sealed class LoadedResources
     public IReadOnlyDictionary<string, ConfigurationStoreComponent> ConfigurationStores { get; }
 
     public IReadOnlyDictionary<string, LockStoreComponent> LockStores { get; }
+
+    /// <summary>Null where nobody takes spans.</summary>
+    public SidecarTracing? Tracing { get; }
 
     public StateStoreComponent? ActorStore => StateStores.Values.FirstOrDefault(store => store.IsActorStore);
 

@@ -3,6 +3,7 @@ using System.Text;
 using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Formats;
+using EmbeddedSidecar.Tracing;
 using Grpc.AspNetCore.Server;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing.Patterns;
@@ -57,6 +58,8 @@ internal static class RequestPipeline
         {
             loaded.Leave();
             runtime.Metrics.HttpServed(context);
+            if (loaded.Tracing is not null)
+                HttpSpans.End(context);
         }
     }
 
@@ -83,6 +86,8 @@ internal static class RequestPipeline
         {
             if (Baggage.Problem(string.Join(',', context.Request.Headers.Baggage.AsEnumerable())) is { } problem)
                 return PlainTextAsync(context, StatusCodes.Status400BadRequest, $"invalid baggage header: {problem}\n");
+            if (runtime.Loaded.Tracing is { } tracing)
+                HttpSpans.Begin(context, tracing);
             context.Response.Headers["traceparent"] = TraceParent.Of(context);
             if (TraceParent.StateOf(context) is { Length: > 0 } traceState)
                 context.Response.Headers["tracestate"] = traceState;

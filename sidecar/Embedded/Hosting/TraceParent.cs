@@ -21,9 +21,12 @@ internal static partial class TraceParent
             return value;
 
         var traceParent = Continue(context.Request.Headers[Header]);
-        context.Items[typeof(TraceParent)] = traceParent;
+        Set(context, traceParent);
         return traceParent;
     }
+
+    /// <summary>The trace context of this call is that of a span that goes out.</summary>
+    public static void Set(HttpContext context, string traceParent) => context.Items[typeof(TraceParent)] = traceParent;
 
     /// <summary>The tracestate that came with the call; empty where it, or the traceparent that it belongs to, cannot be read.</summary>
     public static string StateOf(HttpContext context)

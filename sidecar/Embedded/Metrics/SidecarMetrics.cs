@@ -11,6 +11,15 @@ namespace EmbeddedSidecar.Metrics;
 /// </summary>
 internal sealed class SidecarMetrics
 {
+    /// <summary>daprd's word for a job that is due, the only operation of jobs that it counts.</summary>
+    private const string JobTrigger = "job_trigger_op";
+
+    /// <summary>In milliseconds, as daprd's.</summary>
+    private static readonly double[] Latencies =
+    [
+        1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 40, 50, 65, 80, 100, 130, 160, 200, 250, 300, 400, 500, 650, 800, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000,
+    ];
+
     // Of paths there may be as many as callers invent; daprd keeps them all.
     private const int MostPaths = 200;
 
@@ -30,6 +39,13 @@ internal sealed class SidecarMetrics
     private readonly Counter _egress;
     private readonly Counter _bulkEgress;
     private readonly Counter _bulkEgressEvents;
+    private readonly Counter _inputBinding;
+    private readonly Histogram _inputBindingLatencies;
+    private readonly Counter _outputBinding;
+    private readonly Histogram _outputBindingLatencies;
+    private readonly Counter _jobSuccesses;
+    private readonly Counter _jobFailures;
+    private readonly Histogram _jobLatencies;
 
     /// <param name="appId">Whose sidecar it is.</param>
     /// <param name="probePath">Where the application is asked for its health, if it is.</param>
@@ -38,6 +54,8 @@ internal sealed class SidecarMetrics
         (_appId, _probePath) = (appId, probePath);
         var metrics = Prometheus.Metrics.WithCustomRegistry(_registry);
         Counter Create(string name, string help, params string[] labels) => metrics.CreateCounter($"dapr_{name}", help, ["app_id", .. labels]);
+        Histogram CreateLatencies(string name, string help, params string[] labels) =>
+            metrics.CreateHistogram($"dapr_{name}", help, ["app_id", .. labels], new() { Buckets = Latencies });
 
         _grpcServer = Create("grpc_io_server_completed_rpcs", "Calls of the gRPC API", "grpc_server_method", "grpc_server_status");
         _httpServer = Create("http_server_request_count", "Requests to the HTTP API", "method", "path", "status");
@@ -51,6 +69,13 @@ internal sealed class SidecarMetrics
         _egress = Create("component_pubsub_egress_count", "Events published one by one", "component", "topic", "success");
         _bulkEgress = Create("component_pubsub_egress_bulk_count", "Bulk publications", "component", "topic", "success");
         _bulkEgressEvents = Create("component_pubsub_egress_bulk_event_count", "Events published in bulk", "component", "topic", "success");
+        _inputBinding = Create("component_input_binding_count", "Events of an input binding", "component", "success");
+        _inputBindingLatencies = CreateLatencies("component_input_binding_latencies", "How long the application took for them, in ms", "component", "success");
+        _outputBinding = Create("component_output_binding_count", "Operations of an output binding", "component", "operation", "success");
+        _outputBindingLatencies = CreateLatencies("component_output_binding_latencies", "How long they took, in ms", "component", "operation", "success");
+        _jobSuccesses = Create("component_job_success_count", "Jobs that the application has done", "operation");
+        _jobFailures = Create("component_job_failure_count", "Jobs that the application has failed, or does not know", "operation");
+        _jobLatencies = CreateLatencies("component_job_latencies", "How long the application took for them, in ms", "operation", "success");
     }
 
     /// <summary>All counts in Prometheus' text format.</summary>
@@ -92,6 +117,29 @@ internal sealed class SidecarMetrics
         _bulkEgress.WithLabels(_appId, component, topic, Boolean(success)).Inc();
         if (published > 0)
             _bulkEgressEvents.WithLabels(_appId, component, topic, Boolean(true)).Inc(published);
+    }
+
+    internal void InputBindingHandled(string component, bool success, TimeSpan duration)
+    {
+        _inputBinding.WithLabels(_appId, component, Boolean(success)).Inc();
+        _inputBindingLatencies.WithLabels(_appId, component, Boolean(success)).Observe(duration.TotalMilliseconds);
+    }
+
+    /// <param name="component">Its name.</param>
+    /// <param name="operation">Empty where it has none of that name: callers may invent as many as they like.</param>
+    /// <param name="success">It failed otherwise.</param>
+    /// <param name="duration">With all attempts.</param>
+    internal void OutputBindingInvoked(string component, string operation, bool success, TimeSpan duration)
+    {
+        _outputBinding.WithLabels(_appId, component, operation, Boolean(success)).Inc();
+        _outputBindingLatencies.WithLabels(_appId, component, operation, Boolean(success)).Observe(duration.TotalMilliseconds);
+    }
+
+    /// <summary>The application has answered; one that cannot be reached counts for nothing, as in daprd.</summary>
+    internal void JobTriggered(bool success, TimeSpan duration)
+    {
+        (success ? _jobSuccesses : _jobFailures).WithLabels(_appId, JobTrigger).Inc();
+        _jobLatencies.WithLabels(_appId, JobTrigger, Boolean(success)).Observe(duration.TotalMilliseconds);
     }
 
     /// <summary>

@@ -57,7 +57,7 @@ internal sealed class ResiliencyPolicies
             Merge(_actors, resource.Actors);
             Merge(_components, resource.Components);
             foreach (var (name, policy) in resource.CircuitBreakers)
-                _breakers[name] = (policy, ParseTrip(policy.Trip, resource.Location));
+                _breakers[name] = (policy, ParseTrip(policy.Trip, policy.TripLocation == default ? resource.Location : policy.TripLocation));
         }
     }
 

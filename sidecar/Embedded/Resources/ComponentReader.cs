@@ -25,7 +25,12 @@ internal static class ComponentReader
             spec?.Duration("initTimeout", otherwise: "5s"),
             secretStore,
             document.Texts("scopes"),
-            document.Location);
+            document.Location)
+        {
+            NameLocation = NameLocation(document),
+            TypeLocation = spec?.LocationOf("type") ?? document.Location,
+            SecretStoreLocation = SecretStoreLocation(document),
+        };
         spec?.EndOfFields();
         return component;
     }
@@ -46,10 +51,18 @@ internal static class ComponentReader
             ReadItems(spec, "headers", secretStore),
             secretStore,
             document.Texts("scopes"),
-            document.Location);
+            document.Location)
+        {
+            NameLocation = NameLocation(document),
+            SecretStoreLocation = SecretStoreLocation(document),
+        };
         spec?.EndOfFields();
         return endpoint;
     }
+
+    private static SourceLocation NameLocation(YamlMap document) => document.Map("metadata")?.LocationOf("name") ?? document.Location;
+
+    private static SourceLocation SecretStoreLocation(YamlMap document) => document.Map("auth")?.LocationOf("secretStore") ?? document.Location;
 
     private static List<MetadataItem> ReadItems(YamlMap? spec, string field, string? secretStore)
     {

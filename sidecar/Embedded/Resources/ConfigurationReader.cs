@@ -60,22 +60,55 @@ internal static class ConfigurationReader
         if (tracing is null)
             return ConfigurationResource.Default.Tracing;
 
-        var rate = ConfigurationResource.Default.Tracing.SamplingRate;
+        var rate = TracingSettings.DefaultRate;
         if (tracing.Text("samplingRate") is { Length: > 0 } text
             && !(double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out rate) && rate is >= 0 and <= 1))
         {
-            rate = ConfigurationResource.Default.Tracing.SamplingRate;
-            tracing.Warning($"expected a number from 0 to 1, got \"{text}\"; Dapr starts without it", "samplingRate");
+            rate = TracingSettings.DefaultRate;
+            tracing.Warning($"expected a number from 0 to 1, got \"{text}\"; Dapr starts without it, and takes one trace in ten thousand", "samplingRate");
         }
 
+        var zipkin = tracing.Map("zipkin");
         var otel = tracing.Map("otel");
-        var endpoint = otel?.Text("endpointAddress");
-        otel?.Skip("isSecure", "headers", "timeout");
-        _ = otel?.OneOf("protocol", "grpc", "http");
-        tracing.Skip("stdout", "zipkin");
+        var settings = new TracingSettings(rate, tracing.Flag("stdout") ?? false, ReadZipkin(zipkin), ReadOtel(otel));
+        zipkin?.EndOfFields();
         otel?.EndOfFields();
         tracing.EndOfFields();
-        return new(rate, string.IsNullOrEmpty(endpoint) ? null : endpoint);
+        return settings;
+    }
+
+    private static Uri? ReadZipkin(YamlMap? zipkin)
+    {
+        if (zipkin?.Text("endpointAddress") is not { Length: > 0 } address)
+            return null;
+        if (Uri.TryCreate(address, UriKind.Absolute, out var uri) && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps))
+            return uri;
+        zipkin.Error($"expected the address of a Zipkin server such as http://localhost:9411/api/v2/spans, got \"{address}\"", "endpointAddress");
+        return null;
+    }
+
+    /// <summary>Null where daprd would send no spans either.</summary>
+    private static OtelSettings? ReadOtel(YamlMap? otel)
+    {
+        if (otel is null)
+            return null;
+        var address = otel.Text("endpointAddress");
+        var protocol = otel.OneOf("protocol", "grpc", "http");
+        var scheme = otel.Flag("isSecure") ?? true ? Uri.UriSchemeHttps : Uri.UriSchemeHttp;
+        var headers = otel.Texts("headers").Select(header => header.Split('=', 2)).Where(header => header.Length == 2).Select(header => (header[0], header[1])).ToList();
+        var timeout = otel.Duration("timeout");
+        if (string.IsNullOrEmpty(address))
+            return null;
+        if (string.IsNullOrEmpty(protocol))
+        {
+            otel.Warning("expected grpc or http, got nothing; Dapr sends no spans to a collector whose protocol it does not know", "protocol");
+            return null;
+        }
+
+        if (Uri.TryCreate($"{scheme}://{address}{(protocol == "http" ? "/v1/traces" : "")}", UriKind.Absolute, out var uri) && uri.Authority == address)
+            return new(uri, protocol == "http", headers, timeout);
+        otel.Error($"expected host and port of a collector such as localhost:4317, got \"{address}\"", "endpointAddress");
+        return null;
     }
 
     private static List<T> Read<T>(YamlMap? parent, string field, Func<YamlMap, T> read)

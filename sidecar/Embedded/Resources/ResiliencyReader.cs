@@ -113,7 +113,10 @@ internal static class ResiliencyReader
         map.Integer("maxRequests", minimum: 0) is > 0 and var requests ? requests : 1,
         map.Duration("interval", bareMilliseconds: true) ?? TimeSpan.Zero,
         map.Duration("timeout", bareMilliseconds: true) is { Ticks: > 0 } timeout ? timeout : TimeSpan.FromSeconds(60),
-        map.Text("trip") is { Length: > 0 } trip ? trip : "consecutiveFailures > 5");
+        map.Text("trip") is { Length: > 0 } trip ? trip : "consecutiveFailures > 5")
+    {
+        TripLocation = map.LocationOf("trip"),
+    };
 
     private static PolicyNames ReadActor(YamlMap map, ICollection<PolicyReference> references)
     {

@@ -9,8 +9,8 @@ internal static class ResourceChecks
 {
     public static void Check(ResourceLoader.Found found, List<ResourceError> errors)
     {
-        RefuseDuplicates("component", found.Components.Select(c => (c.Name, c.Location)), errors);
-        RefuseDuplicates("HTTPEndpoint", found.HttpEndpoints.Select(e => (e.Name, e.Location)), errors);
+        RefuseDuplicates("component", found.Components.Select(c => (c.Name, c.NameLocation)), errors);
+        RefuseDuplicates("HTTPEndpoint", found.HttpEndpoints.Select(e => (e.Name, e.NameLocation)), errors);
         RefuseSecondActorStore(found.Components, errors);
         LeaveOutWhatWaitsForASecretStore(found, errors);
         LeaveOutReplacedSubscriptions(found.Subscriptions, errors);
@@ -26,10 +26,10 @@ internal static class ResourceChecks
         var topics = new Dictionary<(string PubSub, string Topic), SourceLocation>();
         foreach (var subscription in resources.Subscriptions.Where(s => s.Scopes.Include(appId)))
         {
-            if (!topics.TryAdd((subscription.PubSubName, subscription.Topic), subscription.Location))
+            if (!topics.TryAdd((subscription.PubSubName, subscription.Topic), subscription.TopicLocation))
             {
                 var first = topics[(subscription.PubSubName, subscription.Topic)];
-                yield return Lost(subscription, $"spec.topic: {appId} subscribes \"{subscription.Topic}\" at {first} already; Dapr takes only that subscription");
+                yield return Lost(subscription.TopicLocation, $"spec.topic: {appId} subscribes \"{subscription.Topic}\" at {first} already; Dapr takes only that subscription");
             }
 
             // One without scopes may well be meant for the applications that see the broker, and not for this one.
@@ -38,12 +38,12 @@ internal static class ResourceChecks
                 continue;
             var names = candidates.Select(b => b.Name).Distinct().Order(StringComparer.Ordinal).ToList();
             yield return Lost(
-                subscription,
+                subscription.PubSubLocation,
                 $"spec.pubsubname: expected one of the pub/sub components{whose}, {Choice(names)}; got \"{subscription.PubSubName}\", and Dapr delivers nothing by this subscription");
         }
     }
 
-    private static ResourceError Lost(SubscriptionResource subscription, string message) => new(subscription.Location, message) { IsWarning = true };
+    private static ResourceError Lost(SourceLocation location, string message) => new(location, message) { IsWarning = true };
 
     private static void RefuseDuplicates(string what, IEnumerable<(string Name, SourceLocation Location)> named, List<ResourceError> errors)
     {
@@ -56,22 +56,22 @@ internal static class ResourceChecks
 
     private static void RefuseSecondActorStore(List<ComponentResource> components, List<ResourceError> errors)
     {
-        var stores = components.Where(IsActorStore).ToList();
+        var stores = components.Select(component => (Component: component, Claim: ClaimToActors(component))).Where(store => store.Claim is not null).ToList();
         for (var i = 1; i < stores.Count; i++)
         {
-            if (stores.Take(i).FirstOrDefault(s => ShareAnApp(s, stores[i])) is { } first)
+            if (stores.Take(i).FirstOrDefault(s => ShareAnApp(s.Component, stores[i].Component)) is { Claim: not null } first)
             {
                 errors.Add(new(
-                    stores[i].Location,
-                    $"\"{stores[i].Name}\" sets actorStateStore, but \"{first.Name}\" at {first.Location} already is the actor state store"));
+                    stores[i].Claim!.Location,
+                    $"\"{stores[i].Component.Name}\" sets actorStateStore, but \"{first.Component.Name}\" at {first.Claim.Location} already is the actor state store"));
             }
         }
     }
 
-    private static bool IsActorStore(ComponentResource component) =>
-        component.Type.StartsWith("state.", StringComparison.OrdinalIgnoreCase)
-        && component.Metadata.Any(m => m.Name.Equals("actorStateStore", StringComparison.OrdinalIgnoreCase)
-            && bool.TryParse(m.Value, out var isActorStore) && isActorStore);
+    private static MetadataItem? ClaimToActors(ComponentResource component) => component.Type.StartsWith("state.", StringComparison.OrdinalIgnoreCase)
+        ? component.Metadata.FirstOrDefault(m =>
+            m.Name.Equals("actorStateStore", StringComparison.OrdinalIgnoreCase) && bool.TryParse(m.Value, out var isActorStore) && isActorStore)
+        : null;
 
     private static bool ShareAnApp(ComponentResource a, ComponentResource b) =>
         a.Scopes.Count == 0 || b.Scopes.Count == 0 || a.Scopes.Intersect(b.Scopes, StringComparer.Ordinal).Any();
@@ -81,8 +81,8 @@ internal static class ResourceChecks
     {
         var stores = found.Components.Where(c => c.Type.StartsWith("secretstores.", StringComparison.OrdinalIgnoreCase))
             .Select(c => c.Name).ToHashSet(StringComparer.Ordinal);
-        found.Components.RemoveAll(component => Waits(component.SecretStore, component.Metadata, $"component \"{component.Name}\"", component.Location));
-        found.HttpEndpoints.RemoveAll(endpoint => Waits(endpoint.SecretStore, endpoint.Headers, $"HTTPEndpoint \"{endpoint.Name}\"", endpoint.Location));
+        found.Components.RemoveAll(component => Waits(component.SecretStore, component.Metadata, $"component \"{component.Name}\"", component.SecretStoreLocation));
+        found.HttpEndpoints.RemoveAll(endpoint => Waits(endpoint.SecretStore, endpoint.Headers, $"HTTPEndpoint \"{endpoint.Name}\"", endpoint.SecretStoreLocation));
 
         bool Waits(string? store, IReadOnlyList<MetadataItem> items, string what, SourceLocation location)
         {
@@ -103,7 +103,7 @@ internal static class ResourceChecks
             foreach (var replaced in group.SkipLast(1))
             {
                 subscriptions.Remove(replaced);
-                errors.Add(Lost(replaced, $"a subscription named \"{replaced.Name}\" comes again at {group.Last().Location}; Dapr takes only that one"));
+                errors.Add(Lost(replaced.NameLocation, $"a subscription named \"{replaced.Name}\" comes again at {group.Last().NameLocation}; Dapr takes only that one"));
             }
         }
     }
@@ -112,9 +112,9 @@ internal static class ResourceChecks
     private static void RefuseUnusableExpressions(ResourceLoader.Found found, List<ResourceError> errors)
     {
         var rules = found.Subscriptions.SelectMany(subscription => subscription.Rules
-            .Where(rule => rule.Match.Length > 0).Select(rule => (Action)(() => CelExpression.Parse(rule.Match, subscription.Location))));
+            .Where(rule => rule.Match.Length > 0).Select(rule => (Action)(() => CelExpression.Parse(rule.Match, rule.Location))));
         var trips = found.Resiliencies.SelectMany(resource => resource.CircuitBreakers.Values
-            .Select(breaker => (Action)(() => ResiliencyPolicies.ParseTrip(breaker.Trip, resource.Location))));
+            .Select(breaker => (Action)(() => ResiliencyPolicies.ParseTrip(breaker.Trip, breaker.TripLocation))));
         foreach (var check in rules.Concat(trips))
         {
             try

@@ -57,10 +57,24 @@ internal sealed record ComponentResource(
     TimeSpan? InitTimeout,
     string? SecretStore,
     IReadOnlyList<string> Scopes,
-    SourceLocation Location);
+    SourceLocation Location)
+{
+    public SourceLocation NameLocation { get => field == default ? Location : field; init; }
 
-/// <summary>One CEL rule; an empty match is the default rule.</summary>
-internal sealed record RouteRule(string Match, string Path);
+    public SourceLocation TypeLocation { get => field == default ? Location : field; init; }
+
+    public SourceLocation SecretStoreLocation { get => field == default ? Location : field; init; }
+}
+
+/// <summary>One CEL rule; an empty match is the default rule. Where it stands is no part of what it says.</summary>
+internal sealed record RouteRule(string Match, string Path)
+{
+    public SourceLocation Location { get; init; }
+
+    public bool Equals(RouteRule? other) => other is not null && (Match, Path) == (other.Match, other.Path);
+
+    public override int GetHashCode() => HashCode.Combine(Match, Path);
+}
 
 /// <summary>The defaults are those of pkg/runtime/pubsub/bulk_subscriber.go.</summary>
 internal sealed record BulkSubscribe(bool Enabled, int MaxMessagesCount, int MaxAwaitDurationMs)
@@ -79,7 +93,14 @@ internal sealed record SubscriptionResource(
     IReadOnlyDictionary<string, string> Metadata,
     BulkSubscribe? Bulk,
     IReadOnlyList<string> Scopes,
-    SourceLocation Location);
+    SourceLocation Location)
+{
+    public SourceLocation NameLocation { get => field == default ? Location : field; init; }
+
+    public SourceLocation PubSubLocation { get => field == default ? Location : field; init; }
+
+    public SourceLocation TopicLocation { get => field == default ? Location : field; init; }
+}
 
 internal enum RetryPolicyKind
 {
@@ -100,7 +121,10 @@ internal sealed record RetryPolicy(
     IReadOnlyList<(int From, int To)> GrpcStatusCodes);
 
 /// <summary><c>Trip</c> is the CEL text; dapr's default is <c>consecutiveFailures &gt; 5</c>.</summary>
-internal sealed record CircuitBreakerPolicy(int MaxRequests, TimeSpan Interval, TimeSpan Timeout, string Trip);
+internal sealed record CircuitBreakerPolicy(int MaxRequests, TimeSpan Interval, TimeSpan Timeout, string Trip)
+{
+    public SourceLocation TripLocation { get; init; }
+}
 
 /// <summary>Names of policies; null where a target names none.</summary>
 internal sealed record PolicyNames(string? Timeout, string? Retry, string? CircuitBreaker)
@@ -128,7 +152,12 @@ internal sealed record HttpEndpointResource(
     IReadOnlyList<MetadataItem> Headers,
     string? SecretStore,
     IReadOnlyList<string> Scopes,
-    SourceLocation Location);
+    SourceLocation Location)
+{
+    public SourceLocation NameLocation { get => field == default ? Location : field; init; }
+
+    public SourceLocation SecretStoreLocation { get => field == default ? Location : field; init; }
+}
 
 /// <summary>The sections of a Dapr Configuration that the sidecar acts on.</summary>
 internal sealed record ConfigurationResource(
@@ -146,7 +175,7 @@ internal sealed record ConfigurationResource(
     /// <summary>For those that are on by themselves.</summary>
     public IReadOnlyList<string> DisabledFeatures { get; init; } = [];
 
-    public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(1, null), default);
+    public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(TracingSettings.DefaultRate), default);
 
     /// <summary>What Dapr passes over in its file, and what Dapr would act on and this sidecar does not.</summary>
     public IReadOnlyList<ResourceError> Warnings { get; init; } = [];
@@ -157,4 +186,21 @@ internal sealed record ApiRule(string Name, string Version, string Protocol);
 
 internal sealed record SecretScope(string StoreName, string DefaultAccess, IReadOnlyList<string> AllowedSecrets, IReadOnlyList<string> DeniedSecrets);
 
-internal sealed record TracingSettings(double SamplingRate, string? OtlpEndpoint);
+/// <param name="SamplingRate">Of the traces that begin in the sidecar, from 0 to 1.</param>
+/// <param name="Stdout">Spans are logged.</param>
+/// <param name="Zipkin">Where the API v2 of a Zipkin server takes spans.</param>
+/// <param name="Otel">A collector of OpenTelemetry.</param>
+internal sealed record TracingSettings(double SamplingRate, bool Stdout = false, Uri? Zipkin = null, OtelSettings? Otel = null)
+{
+    /// <summary>daprd's, where the file says nothing, or nothing of use.</summary>
+    public const double DefaultRate = 1e-4;
+
+    /// <summary>Some spans go somewhere.</summary>
+    public bool IsExported => Stdout || Zipkin is not null || Otel is not null;
+}
+
+/// <param name="Address">With the path, where it is for HTTP.</param>
+/// <param name="IsHttp">Not gRPC.</param>
+/// <param name="Headers">Of each request to it.</param>
+/// <param name="Timeout">Of a request.</param>
+internal sealed record OtelSettings(Uri Address, bool IsHttp, IReadOnlyList<(string Name, string Value)> Headers, TimeSpan? Timeout);

@@ -28,7 +28,12 @@ internal static class SubscriptionReader
             spec.TextMap("metadata"),
             spec.Map("bulkSubscribe") is { } bulk ? ReadBulk(bulk) : null,
             document.Texts("scopes"),
-            document.Location);
+            document.Location)
+        {
+            NameLocation = document.Map("metadata")?.LocationOf("name") ?? document.Location,
+            PubSubLocation = spec.LocationOf("pubsubname"),
+            TopicLocation = spec.LocationOf("topic"),
+        };
         spec.EndOfFields();
         return subscription;
     }
@@ -62,7 +67,7 @@ internal static class SubscriptionReader
         var rules = new List<RouteRule>();
         foreach (var rule in routes.Maps("rules"))
         {
-            rules.Add(new(rule.Text("match") ?? "", rule.RequiredText("path", "a path such as /orders")));
+            rules.Add(new(rule.Text("match") ?? "", rule.RequiredText("path", "a path such as /orders")) { Location = rule.LocationOf("match") });
             rule.EndOfFields();
         }
 

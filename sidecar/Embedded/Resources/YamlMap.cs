@@ -98,7 +98,10 @@ internal sealed partial class YamlMap
 
     /// <summary>A mistake at the field, for those who find it later.</summary>
     public ResourceError Problem(string message, string? field = null) =>
-        new(At(field is null ? _node : KeyOf(field) ?? _node), field is null ? message : $"{PathOf(field)}: {message}");
+        new(field is null ? Location : LocationOf(field), field is null ? message : $"{PathOf(field)}: {message}");
+
+    /// <summary>Of a field that is not there, the map's.</summary>
+    public SourceLocation LocationOf(string field) => At(KeyOf(field) ?? _node);
 
     /// <summary>The field's text. Numbers and booleans are taken as they are written, as Dapr does.</summary>
     public string? Text(string field) => Find(field) switch

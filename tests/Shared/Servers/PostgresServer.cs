@@ -33,7 +33,7 @@ public sealed class PostgresServer : IServer
     /// <summary>As a component of Dapr takes it.</summary>
     public string ConnectionString(string database, int? port = null) => $"host={Host} port={port ?? _port} user=postgres dbname={database} sslmode=disable";
 
-    public static async Task<PostgresServer> StartAsync(CancellationToken cancel)
+    public static async Task<PostgresServer> StartAsync(CancellationToken cancel, int? onPort = null)
     {
         var directory = Directory.CreateTempSubdirectory("postgres-").FullName;
         if (IsRoot)
@@ -41,7 +41,7 @@ public sealed class PostgresServer : IServer
         var data = Path.Combine(directory, "data");
         var (initdb, initdbArguments) = AsUser("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync");
         await ServerProgram.RunAsync(initdb, initdbArguments, cancel);
-        var port = FreePort.Next();
+        var port = onPort ?? FreePort.Next();
         return new PostgresServer(await RunAsync(directory, port, cancel), directory, port);
     }
 
@@ -77,11 +77,17 @@ public sealed class PostgresServer : IServer
     public async Task<string> NewDatabaseAsync(CancellationToken cancel)
     {
         var name = $"test{Interlocked.Increment(ref _databases)}";
-        await using var connection = new NpgsqlConnection($"Host={Host};Port={_port};Username=postgres;Database=postgres;Pooling=false");
-        await connection.OpenAsync(cancel);
-        await using var command = new NpgsqlCommand($"CREATE DATABASE {name}", connection);
-        await command.ExecuteNonQueryAsync(cancel);
+        await ExecuteAsync("postgres", $"CREATE DATABASE {name}", cancel);
         return name;
+    }
+
+    /// <summary>The first value of the first row, where there is one.</summary>
+    public async Task<object?> ExecuteAsync(string database, string sql, CancellationToken cancel)
+    {
+        await using var connection = new NpgsqlConnection($"Host={Host};Port={_port};Username=postgres;Database={database};Pooling=false");
+        await connection.OpenAsync(cancel);
+        await using var command = new NpgsqlCommand(sql, connection);
+        return await command.ExecuteScalarAsync(cancel);
     }
 
     public async ValueTask DisposeAsync()

@@ -209,7 +209,7 @@ public sealed class RunFileTests : IDisposable
         var errors = Assert.Throws<ResourceException>(() => LaunchPlan.Read(new LaunchOptions { RunFile = _workspace.RunFile, Strict = true })).Errors;
 
         Assert.Equal(
-            [("bad.yaml", 1), ("field.yaml", 8), ("dapr.yaml", 4), ("config.yaml", 1)],
+            [("bad.yaml", 4), ("field.yaml", 8), ("dapr.yaml", 4), ("config.yaml", 1)],
             errors.Select(e => (Path.GetFileName(e.Location.File), e.Location.Line)));
     }
 
@@ -226,7 +226,7 @@ public sealed class RunFileTests : IDisposable
         _workspace.Write("components/broker.yaml", $"apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: broker}}\nspec: {{type: pubsub.in-memory, version: v1}}\nscopes: {seenBy}\n")
             .Write("components/orders.yaml", $"\napiVersion: dapr.io/v2alpha1\nkind: Subscription\nspec: {{pubsubname: {named}, topic: orders, routes: {{default: /orders}}}}\nscopes: {subscribers}\n");
 
-        string[] expected = mistake is null ? [] : [$"{_workspace.PathOf("components/orders.yaml")}:2: spec.pubsubname: expected one of {mistake}, and Dapr delivers nothing by this subscription"];
+        string[] expected = mistake is null ? [] : [$"{_workspace.PathOf("components/orders.yaml")}:4: spec.pubsubname: expected one of {mistake}, and Dapr delivers nothing by this subscription"];
         Assert.Equal(expected, _workspace.Plan().Warnings.Select(e => e.ToString()));
     }
 

@@ -10,12 +10,13 @@ namespace DaprOrders.Sidecar.Tests.Quickstarts;
 
 /// <summary>
 /// The quickstarts of Dapr run as they are, on the launcher, and write what their READMEs say. On demand: QUICKSTARTS names a clone of
-/// dapr/quickstarts, QUICKSTART a part of the names of those to run. They take the ports that their run files name, 6379 for Redis among them, and
+/// dapr/quickstarts, QUICKSTART a part of the names of those to run. They take the ports that their run files name, 6379 for Redis and 5432 for PostgreSQL among them, and
 /// install their packages.
 /// </summary>
 public sealed class QuickstartTests
 {
     private const int RedisPort = 6379;
+    private const int PostgresPort = 5432;
 
     private static readonly string[] Blocks =
         ["state_management", "pub_sub", "service_invocation", "bindings", "secrets_management", "configuration", "actors", "jobs", "resiliency"];
@@ -44,9 +45,10 @@ public sealed class QuickstartTests
         foreach (var (file, name) in readmes)
         {
             using var folder = new TemporaryFolder();
+            await using var postgres = name.StartsWith("bindings/", StringComparison.Ordinal) ? await StartPostgresAsync(clone) : null;
             if (Quickstart.Read(file, Path.GetDirectoryName(folder.File("any"))!) is not { } quickstart)
                 continue;
-            var problem = await RunAsync(quickstart);
+            var problem = await RunAsync(quickstart, postgres);
             failures += problem is null ? 0 : 1;
             var runFile = quickstart.HasRunFile ? "its own" : "of the README's lines";
             table.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {runFile} | {problem ?? $"yes, {quickstart.Expected.Count} lines"} |");
@@ -60,7 +62,7 @@ public sealed class QuickstartTests
     }
 
     /// <returns>What went wrong; null: nothing.</returns>
-    private static async Task<string?> RunAsync(Quickstart quickstart)
+    private static async Task<string?> RunAsync(Quickstart quickstart, PostgresServer? postgres)
     {
         try
         {
@@ -72,7 +74,7 @@ public sealed class QuickstartTests
                 await ServerProgram.RunAsync("redis-cli", command.Split(' ').Select(word => word.Trim('"')), limit.Token);
             foreach (var app in RunFileReader.Read(quickstart.RunFile).Apps)
                 await InstallAsync(app.AppDirPath, limit.Token);
-            return await LaunchAsync(quickstart);
+            return await LaunchAsync(quickstart, postgres);
         }
         catch (Exception e) when (e is InvalidOperationException or ResourceException or TimeoutException or OperationCanceledException && !Cancellation.IsCancellationRequested)
         {
@@ -88,7 +90,7 @@ public sealed class QuickstartTests
             await ServerProgram.RunAsync("dotnet", ["build", folder, "--verbosity", "quiet"], cancel);
     }
 
-    private static async Task<string?> LaunchAsync(Quickstart quickstart)
+    private static async Task<string?> LaunchAsync(Quickstart quickstart, PostgresServer? postgres)
     {
         var start = ServerProgram.Info("dotnet", [Path.Combine(AppContext.BaseDirectory, "DaprOrders.Sidecar.dll"), "--run-file", quickstart.RunFile]);
         // They are for .NET 8.
@@ -103,6 +105,8 @@ public sealed class QuickstartTests
         launcher.BeginErrorReadLine();
         var ended = launcher.WaitForExitAsync(Cancellation);
         await Task.WhenAny(all.Task, ended, Task.Delay(Limit, Cancellation));
+        if (postgres is not null && all.Task.IsCompleted && !await HasRowsAsync(postgres))
+            missing.Add("rows in the database");
         if (!ended.IsCompleted)
         {
             if (OperatingSystem.IsWindows())
@@ -140,18 +144,50 @@ public sealed class QuickstartTests
     /// <summary>Where <c>dapr init</c> has one; null where something listens there already, or there is no Redis.</summary>
     private static async Task<IDisposable?> StartRedisAsync()
     {
+        if (await ListensAsync(RedisPort) || ServerProgram.Find("redis-server") is not { } program)
+            return null;
+        string[] arguments = ["--port", $"{RedisPort}", "--bind", "127.0.0.1", "--save", ""];
+        return new Running(await ServerProgram.StartAsync(program, arguments, "Ready to accept connections", Cancellation));
+    }
+
+    /// <summary>As the quickstart's compose file would: with its database; null where something listens there already, or there is no PostgreSQL.</summary>
+    private static async Task<PostgresServer?> StartPostgresAsync(string clone)
+    {
+        if (PostgresServer.Missing is not null || await ListensAsync(PostgresPort))
+            return null;
+        var server = await PostgresServer.StartAsync(Cancellation, PostgresPort);
+        // It is for psql: the first line goes over to the database.
+        var script = (await File.ReadAllTextAsync(Path.Combine(clone, "bindings", "db", "orders.sql"), Cancellation)).Split("\\c orders;")[^1];
+        await server.ExecuteAsync("postgres", "CREATE DATABASE orders", Cancellation);
+        await server.ExecuteAsync("orders", script, Cancellation);
+        return server;
+    }
+
+    /// <summary>What the apps write comes before what they do.</summary>
+    private static async Task<bool> HasRowsAsync(PostgresServer server)
+    {
+        var began = TimeProvider.System.GetTimestamp();
+        while (TimeProvider.System.GetElapsedTime(began) < Limit / 6)
+        {
+            if (await server.ExecuteAsync("orders", "SELECT count(*) FROM orders", Cancellation) is > 0L)
+                return true;
+            await Task.Delay(TimeSpan.FromMilliseconds(100), Cancellation);
+        }
+
+        return false;
+    }
+
+    private static async Task<bool> ListensAsync(int port)
+    {
         try
         {
             using var probe = new TcpClient();
-            await probe.ConnectAsync("127.0.0.1", RedisPort, Cancellation);
-            return null;
+            await probe.ConnectAsync("127.0.0.1", port, Cancellation);
+            return true;
         }
         catch (SocketException)
         {
-            if (ServerProgram.Find("redis-server") is not { } program)
-                return null;
-            string[] arguments = ["--port", $"{RedisPort}", "--bind", "127.0.0.1", "--save", ""];
-            return new Running(await ServerProgram.StartAsync(program, arguments, "Ready to accept connections", Cancellation));
+            return false;
         }
     }
 

@@ -121,7 +121,7 @@ public sealed class ResourceLoaderTests
         Assert.Equivalent(new RetryPolicy(RetryPolicyKind.Constant, TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(60), -1, [], []), resiliency.Retries["plain"]);
         Assert.Equal((RetryPolicyKind.Exponential, TimeSpan.FromSeconds(15), 3), (resiliency.Retries["full"].Kind, resiliency.Retries["full"].MaxInterval, resiliency.Retries["full"].MaxRetries));
         Assert.Equal([(429, 429), (500, 599)], resiliency.Retries["full"].HttpStatusCodes);
-        Assert.Equal(new CircuitBreakerPolicy(1, TimeSpan.Zero, TimeSpan.FromSeconds(60), "consecutiveFailures > 5"), resiliency.CircuitBreakers["cb"]);
+        Assert.Equal(new CircuitBreakerPolicy(1, TimeSpan.Zero, TimeSpan.FromSeconds(60), "consecutiveFailures > 5"), resiliency.CircuitBreakers["cb"] with { TripLocation = default });
         Assert.Equal(new PolicyNames("fast", "DaprBuiltInServiceRetries", "cb"), resiliency.Apps["billing"]);
         Assert.Equal(new ComponentPolicyNames(new PolicyNames("slow", "full", null), null), resiliency.Components["pubsub"]);
     }
@@ -192,7 +192,7 @@ public sealed class ResourceLoaderTests
 
         var configuration = ResourceLoader.LoadConfiguration(Path.Combine(folder.Path, "config.yaml"));
 
-        Assert.Equal(new TracingSettings(0.5, "collector:4317"), configuration.Tracing);
+        Assert.Equal((0.5, new Uri("http://collector:4317"), false), (configuration.Tracing.SamplingRate, configuration.Tracing.Otel!.Address, configuration.Tracing.Otel.IsHttp));
         Assert.Equal([new ApiRule("state", "v1", "grpc")], configuration.AllowedApis);
         Assert.Equal(["HotReload"], configuration.EnabledFeatures);
         Assert.Equal(("s", "deny", "a"), (configuration.SecretScopes[0].StoreName, configuration.SecretScopes[0].DefaultAccess, configuration.SecretScopes[0].AllowedSecrets[0]));

@@ -43,16 +43,20 @@ public sealed class ResourceMistakesTests
         { "component without spec", "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: x}\n", 1, "spec: expected a map of fields, got nothing" },
         { "component without type", Component.Replace("  type: state.in-memory\n", ""), 6, "spec.type: expected a component type such as state.redis, got nothing" },
         { "component type without a dot", Component.Replace("state.in-memory", "redis"), 6, "spec.type: expected a component type such as state.redis, got \"redis\"" },
-        { "two components of one name", Component + "---\n" + Component, 9, "a component named \"store\" is already declared at" },
+        { "two components of one name", Component + "---\n" + Component, 12, "a component named \"store\" is already declared at" },
         {
             "two actor state stores",
             Component + "  metadata: [{name: actorStateStore, value: true}]\n---\n"
                 + Component.Replace("store", "other") + "  metadata: [{name: actorStateStore, value: \"true\"}]\n",
-            10, "\"other\" sets actorStateStore, but \"store\" at"
+            17, "\"other\" sets actorStateStore, but \"store\" at"
         },
         { "rule without path", Subscription + "  routes:\n    rules:\n    - match: event.type == \"x\"\n", 10, "spec.routes.rules[0].path: expected a path such as /orders, got nothing" },
+        { "rule that is no expression", Subscription + "  routes:\n    rules:\n    - path: /a\n      match: event.type ==\n", 11, "event.type ==" },
+        { "breaker with a trip that is no expression", Resiliency + "  policies:\n    circuitBreakers:\n      cb:\n        maxRequests: 1\n        trip: consecutiveFailures >\n", 10, "consecutiveFailures >" },
         { "endpoint without address", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  headers: []\n", 5, "spec.baseUrl: expected an address such as https://api.example.com, got nothing" },
         { "endpoint without scheme", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  baseUrl: localhost:5199\n", 5, "expected an address that starts with http:// or https://, got \"localhost:5199\"" },
+        { "zipkin address", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    zipkin:\n      endpointAddress: localhost:9411\n", 6, "spec.tracing.zipkin.endpointAddress: expected the address of a Zipkin server such as http://localhost:9411/api/v2/spans, got \"localhost:9411\"" },
+        { "collector address", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    otel:\n      protocol: grpc\n      endpointAddress: http://localhost:4317\n", 7, "spec.tracing.otel.endpointAddress: expected host and port of a collector such as localhost:4317, got \"http://localhost:4317\"" },
         { "api protocol", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  api:\n    allowed:\n    - {name: state, version: v1, protocol: tcp}\n", 6, "spec.api.allowed[0].protocol: expected http or grpc, got \"tcp\"" },
     };
 
@@ -90,7 +94,7 @@ public sealed class ResourceMistakesTests
         { "metadata item with two sources", Component + "  metadata:\n  - name: a\n    value: x\n    envRef: A\n", 9, "expected one of value, secretKeyRef and envRef, got several" },
         { "metadata item twice", Component + "  metadata:\n  - name: a\n    value: x\n  - name: A\n    value: y\n", 11, "spec.metadata[1].name: \"A\" is given twice" },
         { "secretKeyRef without store", Component + "  metadata:\n  - name: a\n    secretKeyRef: {name: s}\n", 10, "\"a\" has a secretKeyRef; expected auth.secretStore to name the secret store, got nothing: \"a\" stays empty" },
-        { "unknown secret store", Component + "auth:\n  secretStore: vault\n", 1, "auth.secretStore: expected the name of a secret store component of these folders, got \"vault\"" },
+        { "unknown secret store", Component + "auth:\n  secretStore: vault\n", 9, "auth.secretStore: expected the name of a secret store component of these folders, got \"vault\"" },
         { "denied variable", Component + "  metadata:\n  - name: a\n    envRef: DAPR_API_TOKEN\n", 10, "Dapr gives components no access to the variable \"DAPR_API_TOKEN\"" },
         { "scopes as a text", Component + "scopes: ordering\n", 8, "scopes: expected a list of texts, got \"ordering\"" },
         { "subscription without topic", Subscription.Replace("  topic: orders\n", "  routes: {default: /x}\n"), 6, "spec.topic: expected a topic, got nothing" },
@@ -115,6 +119,7 @@ public sealed class ResourceMistakesTests
         { "policies of a component without direction", Resiliency + "  targets:\n    components:\n      pubsub:\n        retry: x\n", 9, "spec.targets.components.pubsub.retry: unknown field" },
         { "actor breaker without scope", Resiliency + "  policies:\n    circuitBreakers:\n      cb: {maxRequests: 1}\n  targets:\n    actors:\n      Cart:\n        circuitBreaker: cb\n", 12, "an actor's circuit breaker needs circuitBreakerScope: type, id or both" },
         { "resiliency after another document", Component + "---\n" + Resiliency + "  policies: {}\n", 10, "kind: Dapr reads a Resiliency only where it is the first document" },
+        { "collector protocol", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    otel:\n      endpointAddress: localhost:4317\n", 6, "spec.tracing.otel.protocol: expected grpc or http, got nothing" },
         { "sampling rate", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    samplingRate: all\n", 5, "spec.tracing.samplingRate: expected a number from 0 to 1, got \"all\"" },
         { "configuration section", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  trace: {}\n", 4, "spec.trace: unknown field" },
         { "indented by a tab", Component + "  metadata:\n\t- name: a\n    value: x\n", 9, "the line is indented by a tab; expected spaces; Dapr passes over this document" },
@@ -158,7 +163,7 @@ public sealed class ResourceMistakesTests
 
         Assert.Equal(3, e.Errors.Count);
         Assert.Contains("missing: expected a folder with resource files; it does not exist", e.Message, StringComparison.Ordinal);
-        Assert.Contains($"c.yaml:1: a component named \"store\" is already declared at {Path.Combine(first.Path, "b.yaml")}:1", e.Message, StringComparison.Ordinal);
+        Assert.Contains($"c.yaml:4: a component named \"store\" is already declared at {Path.Combine(first.Path, "b.yaml")}:4", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]

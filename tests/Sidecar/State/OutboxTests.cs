@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
@@ -12,7 +13,7 @@ using Microsoft.AspNetCore.Http;
 namespace DaprOrders.Sidecar.Tests.State;
 
 /// <summary>The transactional outbox where the recordings are silent: what was committed is published, and nothing else.</summary>
-public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServers>, IDisposable
+public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServers>, IAsyncDisposable
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
 
@@ -21,18 +22,26 @@ public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServe
 
     private readonly TemporaryFolder _folder = new();
     private readonly Channel<string> _arrived = Channel.CreateUnbounded<string>();
+    private NatsServer? _nats;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public void Dispose() => _folder.Dispose();
+    public async ValueTask DisposeAsync()
+    {
+        if (_nats is not null)
+            await _nats.DisposeAsync();
+        _folder.Dispose();
+    }
 
     [Theory]
     [InlineData("pubsub.sqlite")]
     [InlineData("pubsub.redis")]
+    [InlineData("pubsub.rabbitmq")]
+    [InlineData("pubsub.jetstream")]
     public async Task What_was_committed_and_not_published_when_the_process_ended_is_published_by_the_next_one(string inner)
     {
         await using var app = await TestApp.StartAsync(TakeAsync);
-        ComponentResource[] components = [SqliteStore("store", ("outboxPubsub", "inner")), inner == "pubsub.sqlite" ? SqlitePubSub("inner") : await RedisPubSubAsync("inner")];
+        ComponentResource[] components = [SqliteStore("store", ("outboxPubsub", "inner")), await BrokerAsync(inner, "inner")];
         await using (var dapr = await Sidecars.StartAsync(Options(app.Port, components)))
         {
             await dapr["one"].Ready;
@@ -44,6 +53,52 @@ public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServe
         await using var next = await Sidecars.StartAsync(Options(app.Port, [.. components, SqlitePubSub("pubsub")]));
 
         Assert.Equal(["1"], await ArrivedAsync(1));
+    }
+
+    /// <summary>The internal topic and the published one are on the same broker, as where outboxPubsub says nothing.</summary>
+    [Theory]
+    [InlineData("pubsub.rabbitmq")]
+    [InlineData("pubsub.jetstream")]
+    public async Task What_is_committed_comes_once_over_a_broker(string broker)
+    {
+        await using var app = await TestApp.StartAsync(TakeAsync);
+        await using var dapr = await Sidecars.StartAsync(Options(app.Port, SqliteStore("store"), await BrokerAsync(broker, "pubsub")));
+        await dapr["one"].Ready;
+
+        for (var i = 0; i < 20; i += 2)
+            Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert($"{i}", $"{i}"), Upsert($"{i + 1}", $"{i + 1}")));
+
+        Assert.Equal(Enumerable.Range(0, 20).Select(i => $"{i}").Order(StringComparer.Ordinal), (await ArrivedAsync(20)).Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("true")]
+    [InlineData("false")]
+    public async Task An_event_whose_transaction_is_not_known_is_discarded_where_that_is_asked_for_and_else_waits_for_it(string discards)
+    {
+        var log = new WrittenLog();
+        await using var app = await TestApp.StartAsync(TakeAsync);
+        var store = SqliteStore("store", ("outboxDiscardWhenMissingState", discards), ("keyPrefix", "none"));
+        await using var dapr = await EmbeddedDapr.StartAsync(new() { Apps = [Options(app.Port, store, SqlitePubSub("pubsub"))], LoggerFactory = log }, Cancellation);
+        await dapr["one"].Ready;
+        using var http = Sidecars.Http(dapr["one"]);
+        var marker = $"outbox-{Guid.NewGuid()}";
+        using var content = new StringContent(
+            $$$"""{"id":"{{{marker}}}","data":{"n":2},"datacontenttype":"application/json","specversion":"1.0","type":"t","source":"s"}""", Encoding.UTF8, "application/json");
+        using (await http.PostAsync(new Uri("/v1.0/publish/pubsub/defaultoneordersoutbox?metadata.rawPayload=true", UriKind.Relative), content, Cancellation))
+            await log.WaitFor(discards == "true" ? "is discarded" : "is left to the broker");
+
+        // Its transaction was another process's, and long under way.
+        using var marked = await http.PostAsJsonAsync("/v1.0/state/store", new[] { new { key = marker, value = "0" } }, Cancellation);
+        Assert.Equal(HttpStatusCode.NoContent, marked.StatusCode);
+
+        if (discards == "false")
+            Assert.Equal(["2"], await ArrivedAsync(1));
+        for (var i = 3; i < 6; i++)
+        {
+            Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert("a", $"{i}")));
+            Assert.Equal([$"{i}"], await ArrivedAsync(1));
+        }
     }
 
     /// <summary>daprd looks eleven seconds for the marker of each refused one.</summary>
@@ -171,6 +226,26 @@ public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServe
 
     private ComponentResource SqlitePubSub(string name) =>
         Sidecars.Component(name, "pubsub.sqlite", ("connectionString", _folder.File($"{name}-events.db")), ("redeliverInterval", "50ms"));
+
+    private async Task<ComponentResource> BrokerAsync(string type, string name)
+    {
+        switch (type)
+        {
+            case "pubsub.redis":
+                return await RedisPubSubAsync(name);
+            case "pubsub.rabbitmq":
+                ServerProgram.Require(RabbitMqServer.Missing);
+                var rabbitMq = await servers.RabbitMqAsync();
+                return Sidecars.Component(name, type, ("connectionString", rabbitMq.ConnectionString(rabbitMq.NewVirtualHost())), ("deletedWhenUnused", "false"));
+            case "pubsub.jetstream":
+                ServerProgram.Require(NatsServer.Missing);
+                _nats = await NatsServer.StartAsync(Cancellation);
+                await _nats.AddStreamsAsync(["orders", "defaultoneordersoutbox"], Cancellation);
+                return Sidecars.Component(name, type, ("natsURL", _nats.Url), ("durableName", "one"), ("queueGroupName", "one"));
+            default:
+                return SqlitePubSub(name);
+        }
+    }
 
     private async Task<ComponentResource> RedisPubSubAsync(string name)
     {

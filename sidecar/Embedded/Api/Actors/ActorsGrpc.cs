@@ -33,7 +33,7 @@ internal static class ActorsGrpc
         var headers = new HeaderDictionary();
         foreach (var (name, value) in request.Metadata)
             headers[name] = ForwardedHeaders.Value(value);
-        headers["traceparent"] = TraceParent.Continue(call.RequestHeaders.GetValue("traceparent"));
+        headers["traceparent"] = TraceParent.Of(call.GetHttpContext());
         using var reply = await new ActorApi(runtime).InvokeAsync(
             new(request.ActorType, request.ActorId), request.Method, "", request.Data.Memory, headers, call.CancellationToken);
         return new() { Data = UnsafeByteOperations.UnsafeWrap(reply.Body) };

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using Dapr.AppCallback.Autogen.Grpc.v1;
@@ -43,7 +44,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
         foreach (var component in added)
         {
             var route = "/" + component.Metadata.Text(BindingFields.Route, component.Name).TrimStart('/');
-            Add(component, await IsWantedAsync(app, component, route, cancellationToken), attempt => PostAsync(app, route, attempt));
+            Add(component, await IsWantedAsync(app, component, route, cancellationToken), attempt => PostAsync(app, component.Name, route, attempt));
         }
     }
 
@@ -136,32 +137,47 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
 
     private async Task CallAsync(string binding, Func<CancellationToken, Task> call, CancellationToken cancellationToken)
     {
+        var begun = Stopwatch.GetTimestamp();
         try
         {
             await runtime.Resiliency.ForComponentInbound(binding, ComponentKind.Binding).RunAsync(call, cancellationToken);
+            runtime.Metrics.InputBindingHandled(binding, success: true, Stopwatch.GetElapsedTime(begun));
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
+            runtime.Metrics.InputBindingHandled(binding, success: false, Stopwatch.GetElapsedTime(begun));
             runtime.Logger.LogWarning("{AppId} failed the tick of binding {Binding}: {Reason}", runtime.Options.AppId, binding, e.Message);
         }
     }
 
-    private async Task PostAsync(AppChannel app, string route, CancellationToken cancellationToken)
+    private async Task PostAsync(AppChannel app, string binding, string route, CancellationToken cancellationToken)
     {
+        using var span = runtime.Loaded.Tracing?.StartInputBinding(binding, $"POST /{binding}");
         using var request = Request(HttpMethod.Post, route);
-        request.Headers.TryAddWithoutValidation("traceparent", TraceParent.Continue(null));
+        request.Headers.TryAddWithoutValidation("traceparent", span?.TraceParent ?? TraceParent.Continue(null));
         request.Headers.TryAddWithoutValidation("readTimeUTC", ReadTime());
         request.Headers.TryAddWithoutValidation("timeZone", "UTC");
         using var answer = await app.SendAsync(request, cancellationToken);
         var status = (int)answer.StatusCode;
+        span?.Answered(status);
         if (status is < 200 or >= 300)
             throw new AttemptFailedException($"the application answered {status}", status);
     }
 
     private async Task CallAsync(CallInvoker app, string binding, CancellationToken cancellationToken)
     {
+        using var span = runtime.Loaded.Tracing?.StartInputBinding(binding, AppCallbacks.OnBindingEvent.FullName);
         var request = new BindingEventRequest { Name = binding, Metadata = { ["readTimeUTC"] = ReadTime(), ["timeZone"] = "UTC" } };
-        await app.AsyncUnaryCall(AppCallbacks.OnBindingEvent, null, new(AppCallbacks.Traced(TraceParent.Continue(null)), cancellationToken: cancellationToken), request);
+        var headers = AppCallbacks.Traced(span?.TraceParent ?? TraceParent.Continue(null));
+        try
+        {
+            await app.AsyncUnaryCall(AppCallbacks.OnBindingEvent, null, new(headers, cancellationToken: cancellationToken), request);
+        }
+        catch (RpcException error)
+        {
+            span?.Fail(error.Status.Detail);
+            throw;
+        }
     }
 
     private string ReadTime() => runtime.Time.GetUtcNow().ToString("yyyy-MM-dd HH:mm:ss.FFFFFFF '+0000 UTC'", CultureInfo.InvariantCulture);

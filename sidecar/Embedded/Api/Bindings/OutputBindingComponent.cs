@@ -1,17 +1,36 @@
+using System.Diagnostics;
 using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Components.Bindings;
+using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resiliency;
 using Polly;
 
 namespace EmbeddedSidecar.Api.Bindings;
 
 /// <summary>An output binding as one application sees it, under its policies.</summary>
-internal sealed class OutputBindingComponent(LoadedComponent component, ResiliencePipeline? policy)
+internal sealed class OutputBindingComponent(LoadedComponent component, SidecarMetrics metrics, ResiliencePipeline? policy)
 {
     private readonly IOutputBinding _binding = (IOutputBinding)component.Instance;
 
     /// <exception cref="BindingException">With daprd's text.</exception>
     public async Task<BindingAnswer?> InvokeAsync(BindingCall call, CancellationToken cancellationToken)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        var success = false;
+        try
+        {
+            var answer = await InvokeUncountedAsync(call, cancellationToken);
+            success = true;
+            return answer;
+        }
+        finally
+        {
+            var operation = _binding.Operations.Contains(call.Operation) ? call.Operation : "";
+            metrics.OutputBindingInvoked(component.Name, operation, success, Stopwatch.GetElapsedTime(begun));
+        }
+    }
+
+    private async Task<BindingAnswer?> InvokeUncountedAsync(BindingCall call, CancellationToken cancellationToken)
     {
         if (call.Operation.Length == 0)
             throw new BindingException("operation field is missing from request");

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
+using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
@@ -47,14 +48,14 @@ internal static class OutputBindings
         void AddMetadata(IReadOnlyDictionary<string, string> metadata)
         {
             foreach (var (field, value) in metadata)
-                context.Response.Headers.Append("metadata." + field, value);
+                context.Response.Headers.Append("metadata." + field, ForwardedHeaders.Value(value.ReplaceLineEndings(" ")));
         }
     }
 
     private static async Task<InvokeBindingResponse> InvokeAsync(SidecarRuntime runtime, InvokeBindingRequest request, ServerCallContext call)
     {
         var metadata = Trace(
-            TraceParent.Continue(call.RequestHeaders.GetValue("traceparent")), call.RequestHeaders.GetValue("tracestate"), call.RequestHeaders.GetValue(Baggage));
+            TraceParent.Of(call.GetHttpContext()), call.RequestHeaders.GetValue("tracestate"), call.RequestHeaders.GetValue(Baggage));
         foreach (var (field, value) in request.Metadata)
             metadata.TryAdd(field, value);
         try

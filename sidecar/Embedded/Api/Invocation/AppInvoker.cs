@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Net;
 using System.Text;
 using EmbeddedSidecar.Components.Secrets;
@@ -6,6 +7,7 @@ using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Resiliency;
 using EmbeddedSidecar.Resources;
+using EmbeddedSidecar.Tracing;
 using Polly;
 using Polly.Timeout;
 
@@ -17,6 +19,14 @@ internal sealed record InvocationRoute(
 {
     /// <summary>Between two daprd there would be a call of gRPC.</summary>
     public bool IsRemote => App is not null && !IsOwnApp;
+
+    /// <summary>Of the other sidecar, where it makes spans.</summary>
+    public SidecarTracing? Tracing { get; init; }
+
+    /// <summary>The span of the other sidecar, a child of this one's: daprd would have called it over gRPC. Attempts are not told from each other.</summary>
+    public Span? StartServing(string method, string parent) => Tracing?.Start($"CallLocal/{Id.Split('.')[0]}/{method}", ActivityKind.Server, parent)
+        .With("rpc.service", "ServiceInvocation").With("dapr.invoke_method", method)
+        .With("dapr.protocol", "grpc").With("dapr.api", "/dapr.proto.internals.v1.ServiceInvocation/CallLocalStream");
 
     /// <summary>For an error of the called side: daprd's sidecars talk gRPC to each other.</summary>
     public string Word(string error) => IsRemote ? $"rpc error: code = Internal desc = error invoking app channel: {error}" : error;
@@ -60,7 +70,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         if (appId == _options.AppId && appNamespace == _options.Namespace)
         {
             return runtime.App is { } own
-                ? Route(id, Healthy(id, runtime, own), isOwn: true)
+                ? Route(id, Healthy(id, runtime, own), replica: null)
                 : throw Failed(id, "cannot invoke local endpoint: app channel not initialized");
         }
 
@@ -70,7 +80,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         var replica = Choose(replicas);
         if (replica.App is not { } channel)
             throw Failed(id, "rpc error: code = Internal desc = app channel is not initialized");
-        return Route(id, Healthy(id, replica, channel), isOwn: false);
+        return Route(id, Healthy(id, replica, channel), replica);
     }
 
     private static AppChannel Healthy(string id, SidecarRuntime replica, AppChannel channel) =>
@@ -128,11 +138,14 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         return replicas[(int)(turn % (uint)replicas.Length)];
     }
 
-    private InvocationRoute Route(string id, AppChannel app, bool isOwn) => new(
+    /// <param name="id">Of the application.</param>
+    /// <param name="app">Its channel.</param>
+    /// <param name="replica">The sidecar of another application; null for one's own.</param>
+    private InvocationRoute Route(string id, AppChannel app, SidecarRuntime? replica) => new(
         id,
         app.Invoker,
         app.Address.GetLeftPart(UriPartial.Authority),
-        isOwn
+        replica is null
             ? []
             :
             [
@@ -144,7 +157,10 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
                 new("Forwarded", HostAddress.Forwarded),
             ],
         app,
-        isOwn);
+        IsOwnApp: replica is null)
+    {
+        Tracing = replica?.Loaded.Tracing,
+    };
 
     private async Task<IReadOnlyList<KeyValuePair<string, string>>> HeadersAsync(HttpEndpointResource endpoint, CancellationToken cancellationToken)
     {

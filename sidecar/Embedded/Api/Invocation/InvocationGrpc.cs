@@ -1,11 +1,14 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Dapr.Client.Autogen.Grpc.v1;
 using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Resiliency;
+using EmbeddedSidecar.Tracing;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
 using Polly.Timeout;
 using Yarp.ReverseProxy.Forwarder;
@@ -46,6 +49,7 @@ internal static class InvocationGrpc
             return;
         }
 
+        using var span = runtime.Loaded.Tracing is { } tracing ? GrpcSpans.Begin(context, tracing, method, ActivityKind.Client) : null;
         try
         {
             var invoker = new AppInvoker(runtime);
@@ -61,8 +65,10 @@ internal static class InvocationGrpc
             var policy = route.IsRemote ? invoker.Policy(route.Id, isStream) : null;
             using var handler = policy is null ? null : new ProxiedCallPolicy(policy, app.Transport, runtime.Options.MaxBodyBytes);
             using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
+            using var served = route.Tracing?.Start(method, ActivityKind.Server, TraceParent.Of(context));
             var error = await context.RequestServices.GetRequiredService<IHttpForwarder>().SendAsync(
-                context, route.BaseAddress, underPolicy ?? app.Transport, Forwarding, new ProxyTransformer(route, TraceParent.Of(context)), context.RequestAborted);
+                context, route.BaseAddress, underPolicy ?? app.Transport, Forwarding, new ProxyTransformer(route, served?.TraceParent ?? TraceParent.Of(context)), context.RequestAborted);
+            TellOutcome(context, span, served);
             if (error != ForwarderError.None && !context.RequestAborted.IsCancellationRequested && !context.Response.HasStarted)
             {
                 context.Response.StatusCode = StatusCodes.Status200OK;
@@ -79,6 +85,18 @@ internal static class InvocationGrpc
         {
             await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, error.Message);
         }
+    }
+
+    private static void TellOutcome(HttpContext context, params ReadOnlySpan<Span?> spans)
+    {
+        var trailers = context.Features.Get<IHttpResponseTrailersFeature>()?.Trailers;
+        if (spans is [null, null] || (Answered("grpc-status") is "0" or "" && context.Response.StatusCode == StatusCodes.Status200OK))
+            return;
+        foreach (var span in spans)
+            span?.Fail(Uri.UnescapeDataString(Answered("grpc-message")));
+
+        string Answered(string name) =>
+            trailers?.TryGetValue(name, out var trailer) == true ? trailer.ToString() : context.Response.Headers[name].ToString();
     }
 
     /// <summary>As it came, but for what callers may not say of themselves.</summary>
@@ -120,7 +138,9 @@ internal static class InvocationGrpc
         message.Headers.TryAddWithoutValidation("Dapr-Authority", call.Host);
         foreach (var entry in call.RequestHeaders.Where(entry => !entry.IsBinary && IsForTheApp(entry.Key)))
             message.Headers.TryAddWithoutValidation(entry.Key, entry.Value);
-        message.Headers.TryAddWithoutValidation("traceparent", TraceParent.Continue(call.RequestHeaders.GetValue("traceparent")));
+        var traceParent = TraceParent.Of(call.GetHttpContext());
+        using var served = route.StartServing(request.Message.Method, traceParent);
+        message.Headers.TryAddWithoutValidation("traceparent", served?.TraceParent ?? traceParent);
         foreach (var (name, value) in route.AddedHeaders)
             message.Headers.TryAddWithoutValidation(name, value);
 
@@ -129,10 +149,12 @@ internal static class InvocationGrpc
             using var handler = invoker.Policy(request.Id, streaming: false) is { } policy ? new PolicyHandler(policy, route.Invoker) : null;
             using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
             using var answer = await (underPolicy ?? route.Invoker).SendAsync(message, call.CancellationToken);
+            served?.Answered((int)answer.StatusCode);
             return await TranslateAsync(answer, call);
         }
         catch (Exception e) when (AppInvoker.Describe(route, message.Method, message.RequestUri!, e) is { } error)
         {
+            served?.Fail(error.Message);
             throw error;
         }
     }
@@ -141,7 +163,9 @@ internal static class InvocationGrpc
     private static async Task<InvokeResponse> OnInvokeAsync(
         AppInvoker invoker, CallInvoker app, InvocationRoute route, InvokeServiceRequest request, ServerCallContext call)
     {
-        var metadata = AppCallbacks.Traced(TraceParent.Continue(call.RequestHeaders.GetValue("traceparent")));
+        var traceParent = TraceParent.Of(call.GetHttpContext());
+        using var served = route.StartServing(request.Message?.Method ?? "", traceParent);
+        var metadata = AppCallbacks.Traced(served?.TraceParent ?? traceParent);
         foreach (var entry in call.RequestHeaders.Where(entry => IsForTheApp(entry.Key)))
             metadata.Add(entry);
         foreach (var (name, value) in route.AddedHeaders)
@@ -153,6 +177,11 @@ internal static class InvocationGrpc
         try
         {
             return await invoker.Policy(request.Id, streaming: false).RunAsync(InvokeOnceAsync, call.CancellationToken);
+        }
+        catch (RpcException e)
+        {
+            served?.Fail(e.Status.Detail);
+            throw;
         }
         finally
         {

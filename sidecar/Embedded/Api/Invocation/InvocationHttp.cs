@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Tracing;
 using Microsoft.AspNetCore.Http.Features;
 using Yarp.ReverseProxy.Forwarder;
 
@@ -32,6 +33,7 @@ internal static class InvocationHttp
         context.Features.Set<IHttpUpgradeFeature>(null);
         var target = InvocationTarget.Find(context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget, context.Request.Headers)
             ?? throw NoTarget(context, runtime);
+        HttpSpans.Invokes(context, target.Id, target.Method);
         var route = await invoker.RouteAsync(target.Id, context.RequestAborted);
         var query = context.Request.QueryString.Value is { Length: > 1 } given ? given : "";
         var address = AppInvoker.Address(route, target.Method, query);
@@ -46,8 +48,11 @@ internal static class InvocationHttp
         using var handler = policy is null ? null : new PolicyHandler(policy, route.Invoker);
         using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
         var traceParent = TraceParent.Of(context);
+        using var served = route.StartServing(target.Method, traceParent);
+        var transformer = new Transformer(route, address, traceParent, served?.TraceParent ?? traceParent, streaming);
         var error = await context.RequestServices.GetRequiredService<IHttpForwarder>().SendAsync(
-            context, route.BaseAddress, underPolicy ?? route.Invoker, Forwarding, new Transformer(route, address, traceParent, streaming), context.RequestAborted);
+            context, route.BaseAddress, underPolicy ?? route.Invoker, Forwarding, transformer, context.RequestAborted);
+        served?.Answered(error == ForwarderError.None ? context.Response.StatusCode : StatusCodes.Status500InternalServerError);
         if (error == ForwarderError.None || context.RequestAborted.IsCancellationRequested)
             return;
 
@@ -107,7 +112,12 @@ internal static class InvocationHttp
         });
     }
 
-    private sealed class Transformer(InvocationRoute route, Uri address, string traceParent, bool streaming) : HttpTransformer
+    /// <param name="route">Where it goes.</param>
+    /// <param name="address">The same, with path and query.</param>
+    /// <param name="traceParent">Answered to the caller.</param>
+    /// <param name="passedOn">The trace context that the application gets.</param>
+    /// <param name="streaming">The body is of unknown length.</param>
+    private sealed class Transformer(InvocationRoute route, Uri address, string traceParent, string passedOn, bool streaming) : HttpTransformer
     {
         public override ValueTask TransformRequestAsync(
             HttpContext context, HttpRequestMessage request, string destinationPrefix, CancellationToken cancellationToken)
@@ -117,7 +127,7 @@ internal static class InvocationHttp
             if (request.Content is not null && context.Request.ContentLength is { } length)
                 request.Content.Headers.ContentLength = length;
             request.Headers.Remove("traceparent");
-            request.Headers.TryAddWithoutValidation("traceparent", traceParent);
+            request.Headers.TryAddWithoutValidation("traceparent", passedOn);
             foreach (var (name, value) in route.AddedHeaders)
                 request.Headers.TryAddWithoutValidation(name, value);
             return default;

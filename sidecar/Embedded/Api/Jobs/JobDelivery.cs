@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Text;
 using Dapr.AppCallback.Autogen.Grpc.v1;
@@ -83,7 +84,9 @@ internal sealed class JobDelivery(SidecarRuntime runtime) : ISidecarPart
         {
             Content = new ByteArrayContent(Body(job.Data)) { Headers = { ContentType = new("application/json") } },
         };
+        var begun = Stopwatch.GetTimestamp();
         using var answer = await runtime.App!.SendAsync(request, cancellationToken);
+        runtime.Metrics.JobTriggered(answer.IsSuccessStatusCode, Stopwatch.GetElapsedTime(begun));
         if (answer.StatusCode == HttpStatusCode.NotFound)
             return Unknown(job);
         return answer.IsSuccessStatusCode || Failed(job, $"the application answered {(int)answer.StatusCode}");
@@ -99,20 +102,28 @@ internal sealed class JobDelivery(SidecarRuntime runtime) : ISidecarPart
             ContentType = job.Data?.TypeUrl ?? "",
             HttpExtension = new() { Verb = HTTPExtension.Types.Verb.Post },
         };
+        var begun = Stopwatch.GetTimestamp();
         try
         {
-            await SendAsync(AppCallbacks.OnJobEvent);
-        }
-        catch (RpcException e) when (e.StatusCode == StatusCode.Unimplemented)
-        {
-            await SendAsync(AppCallbacks.OnJobEventAlpha1);
-        }
-        catch (RpcException e) when (e.StatusCode == StatusCode.NotFound)
-        {
-            return Unknown(job);
-        }
+            try
+            {
+                await SendAsync(AppCallbacks.OnJobEvent);
+            }
+            catch (RpcException e) when (e.StatusCode == StatusCode.Unimplemented)
+            {
+                await SendAsync(AppCallbacks.OnJobEventAlpha1);
+            }
 
-        return true;
+            runtime.Metrics.JobTriggered(success: true, Stopwatch.GetElapsedTime(begun));
+            return true;
+        }
+        catch (RpcException e) when (e.Status.DebugException is null)
+        {
+            runtime.Metrics.JobTriggered(success: false, Stopwatch.GetElapsedTime(begun));
+            if (e.StatusCode == StatusCode.NotFound)
+                return Unknown(job);
+            throw;
+        }
 
         Task SendAsync(Method<JobEventRequest, JobEventResponse> method) =>
             app.AsyncUnaryCall(method, null, new(cancellationToken: cancellationToken), request).ResponseAsync;

@@ -45,9 +45,10 @@ internal sealed class PublishTarget
         IReadOnlyList<EventToPublish> events, CancellationToken cancellationToken)
     {
         var call = TraceParent.Of(_call);
+        using var spans = IsRaw ? null : EventSpans.Start(_runtime.Loaded.Tracing, _call, events.Count);
         var messages = new BrokerMessage[events.Count];
         for (var i = 0; i < messages.Length; i++)
-            messages[i] = Message(events[i], TraceParent.Continue(call));
+            messages[i] = Message(events[i], spans?[i] ?? TraceParent.Continue(call));
 
         var failures = await Component.PublishManyAsync(Topic, messages, cancellationToken);
         return [.. failures.Index().Where(one => one.Item is not null).Select(one => (events[one.Index].EntryId, one.Item!))];

@@ -12,7 +12,7 @@ internal sealed class RouteRules
 
     /// <exception cref="ResourceException">A rule's expression cannot be used.</exception>
     public RouteRules(SubscriptionResource subscription) =>
-        _rules = [.. subscription.Rules.Select(rule => (rule.Match.Length == 0 ? null : CelExpression.Parse(rule.Match, subscription.Location), rule.Path))];
+        _rules = [.. subscription.Rules.Select(rule => (rule.Match.Length == 0 ? null : CelExpression.Parse(rule.Match, rule.Location == default ? subscription.Location : rule.Location), rule.Path))];
 
     /// <summary>Null when no rule holds.</summary>
     /// <exception cref="CelException">A rule before the one that would have held cannot be evaluated.</exception>

@@ -30,6 +30,8 @@ internal static class RedisConnection
         "poolSize", "minIdleConns", "poolTimeout", "maxConnAge", "idleTimeout", "idleCheckFrequency",
     ];
 
+    public static IReadOnlyList<string> ServerFields { get; } = ["redisHost"];
+
     public static IReadOnlyList<string> Fields { get; } =
     [
         "redisHost", "redisPort", "redisUsername", "redisPassword", "redisDB", "redisType",

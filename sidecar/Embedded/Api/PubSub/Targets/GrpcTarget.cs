@@ -7,11 +7,12 @@ using Grpc.Core;
 namespace EmbeddedSidecar.Api.PubSub.Targets;
 
 /// <summary>An application that takes events by gRPC: OnTopicEvent, and OnBulkTopicEvent for batches (pkg/runtime/subscription/postman/grpc).</summary>
-internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, ILogger logger) : IBatchTarget
+internal sealed class GrpcTarget(SidecarRuntime runtime, CallInvoker app, string pubsub, string topic) : IBatchTarget
 {
     public async Task<EventAnswer> DeliverAsync(string path, DeliveredEvent delivered, CancellationToken cancellationToken)
     {
-        var headers = Headers(delivered.Header.TraceParent);
+        using var span = runtime.Loaded.Tracing?.StartDelivery(topic, delivered.Header.TraceParent);
+        var headers = Headers(span?.TraceParent ?? Continue(delivered.Header.TraceParent));
         foreach (var (name, value) in delivered.Message.Metadata ?? new Dictionary<string, string>())
         {
             if (IsHeader(name))
@@ -26,8 +27,14 @@ internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, I
         }
         catch (RpcException error) when (error.StatusCode == StatusCode.Unimplemented)
         {
-            logger.LogWarning("Event {EventId} of topic {Topic} is dropped without a dead letter, as daprd does: {Reason}", delivered.Header.Id, topic, error.Status.Detail);
+            runtime.Logger.LogWarning("Event {EventId} of topic {Topic} is dropped without a dead letter, as daprd does: {Reason}", delivered.Header.Id, topic, error.Status.Detail);
+            span?.Fail(error.Status.Detail);
             return EventAnswer.Success;
+        }
+        catch (RpcException error)
+        {
+            span?.Fail(error.Status.Detail);
+            throw;
         }
     }
 
@@ -56,10 +63,11 @@ internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, I
 
     private async Task<TopicEventBulkResponse> CallAsync(TopicEventBulkRequest request, IReadOnlyList<BatchEntry> traced, CancellationToken cancellationToken)
     {
-        var traces = traced.Select(entry => entry.Header.TraceParent).Where(trace => !string.IsNullOrEmpty(trace)).ToList();
+        using var spans = DeliverySpans.Start(runtime.Loaded.Tracing, topic, traced);
+        var traces = spans?.TraceParents.ToList() ?? [.. traced.Select(entry => Continue(entry.Header.TraceParent)).OfType<string>()];
         var headers = Headers(traces.FirstOrDefault());
         foreach (var trace in traces.Skip(1))
-            headers.Add("traceparent", TraceParent.Continue(trace));
+            headers.Add("traceparent", trace);
         try
         {
             return await app.AsyncUnaryCall(AppCallbacks.OnBulkTopicEvent, null, new(headers, cancellationToken: cancellationToken), request);
@@ -67,6 +75,11 @@ internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, I
         catch (RpcException error) when (error.StatusCode == StatusCode.Unimplemented)
         {
             return await app.AsyncUnaryCall(AppCallbacks.OnBulkTopicEventAlpha1, null, new(headers, cancellationToken: cancellationToken), request);
+        }
+        catch (RpcException error)
+        {
+            spans?.Fail(error.Status.Detail);
+            throw;
         }
     }
 
@@ -82,9 +95,11 @@ internal sealed class GrpcTarget(CallInvoker app, string pubsub, string topic, I
         return request;
     }
 
+    private static string? Continue(string? traceParent) => string.IsNullOrEmpty(traceParent) ? null : TraceParent.Continue(traceParent);
+
     private Grpc.Core.Metadata Headers(string? traceParent)
     {
-        var headers = string.IsNullOrEmpty(traceParent) ? [] : AppCallbacks.Traced(TraceParent.Continue(traceParent));
+        var headers = traceParent is null ? [] : AppCallbacks.Traced(traceParent);
         headers.Add("pubsubname", pubsub);
         return headers;
     }

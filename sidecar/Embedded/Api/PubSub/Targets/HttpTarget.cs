@@ -12,7 +12,7 @@ using EmbeddedSidecar.Resiliency;
 namespace EmbeddedSidecar.Api.PubSub.Targets;
 
 /// <summary>An application that takes events by HTTP: a POST to the route of each, or of a batch (pkg/runtime/subscription/postman/http).</summary>
-internal sealed class HttpTarget(AppChannel app, string pubsub, string topic) : IBatchTarget
+internal sealed class HttpTarget(SidecarRuntime runtime, AppChannel app, string pubsub, string topic) : IBatchTarget
 {
     private static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
@@ -27,7 +27,10 @@ internal sealed class HttpTarget(AppChannel app, string pubsub, string topic) : 
 
     public async Task<EventAnswer> DeliverAsync(string path, DeliveredEvent delivered, CancellationToken cancellationToken)
     {
-        using var answer = await PostAsync(path, CloudEvent, delivered.CloudEvent, delivered.Message.Metadata, delivered.Header.TraceParent, cancellationToken);
+        using var span = runtime.Loaded.Tracing?.StartDelivery(topic, delivered.Header.TraceParent);
+        var traceParent = span?.TraceParent ?? Continue(delivered.Header.TraceParent);
+        using var answer = await PostAsync(path, CloudEvent, delivered.CloudEvent, delivered.Message.Metadata, traceParent, cancellationToken);
+        span?.Answered((int)answer.StatusCode);
         var body = await AppChannel.ReadAsync(answer, cancellationToken);
         var verdict = answer switch
         {
@@ -40,8 +43,10 @@ internal sealed class HttpTarget(AppChannel app, string pubsub, string topic) : 
 
     public async Task<Dictionary<string, AppVerdict>?> DeliverManyAsync(string path, IReadOnlyList<BatchEntry> entries, bool isRaw, CancellationToken cancellationToken)
     {
-        var traceParent = entries.FirstOrDefault(entry => !string.IsNullOrEmpty(entry.Header.TraceParent)).Header.TraceParent;
+        using var spans = DeliverySpans.Start(runtime.Loaded.Tracing, topic, entries);
+        var traceParent = spans?.TraceParents.First() ?? Continue(entries.FirstOrDefault(entry => !string.IsNullOrEmpty(entry.Header.TraceParent)).Header.TraceParent);
         using var answer = await PostAsync(path, Json, Envelope(entries, isRaw), null, traceParent, cancellationToken);
+        spans?.Answered((int)answer.StatusCode);
         var body = await AppChannel.ReadAsync(answer, cancellationToken);
         if (answer.StatusCode == HttpStatusCode.NotFound)
             return null;
@@ -70,8 +75,8 @@ internal sealed class HttpTarget(AppChannel app, string pubsub, string topic) : 
         using var request = new HttpRequestMessage(HttpMethod.Post, route) { Content = new ReadOnlyMemoryContent(body) };
         request.Content.Headers.ContentType = contentType;
         request.Headers.TryAddWithoutValidation("pubsubName", pubsub);
-        if (!string.IsNullOrEmpty(traceParent))
-            request.Headers.TryAddWithoutValidation("traceparent", TraceParent.Continue(traceParent));
+        if (traceParent is not null)
+            request.Headers.TryAddWithoutValidation("traceparent", traceParent);
         if (metadata is not null)
         {
             foreach (var (name, value) in metadata)
@@ -83,6 +88,8 @@ internal sealed class HttpTarget(AppChannel app, string pubsub, string topic) : 
 
         return await app.SendAsync(request, cancellationToken);
     }
+
+    private static string? Continue(string? traceParent) => string.IsNullOrEmpty(traceParent) ? null : TraceParent.Continue(traceParent);
 
     private static string Describe(HttpResponseMessage answer, byte[] body)
     {

@@ -1,11 +1,13 @@
 using Dapr.Client.Autogen.Grpc.v1;
+using EmbeddedSidecar.Hosting;
 using Grpc.Core;
 using Status = Dapr.AppCallback.Autogen.Grpc.v1.TopicEventResponse.Types.TopicEventResponseStatus;
 
 namespace EmbeddedSidecar.Api.PubSub.Targets;
 
 /// <summary>A client that took a subscription as a stream: each event is written to it, and it answers by the event's id, in any order (pkg/runtime/pubsub/streamer).</summary>
-internal sealed class StreamTarget(IServerStreamWriter<SubscribeTopicEventsResponseAlpha1> responses, string pubsub, string topic) : IEventTarget
+internal sealed class StreamTarget(
+    SidecarRuntime runtime, IServerStreamWriter<SubscribeTopicEventsResponseAlpha1> responses, string pubsub, string topic) : IEventTarget
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<string, List<TaskCompletionSource<Status>>> _unanswered = [];
@@ -33,6 +35,7 @@ internal sealed class StreamTarget(IServerStreamWriter<SubscribeTopicEventsRespo
 
     public async Task<EventAnswer> DeliverAsync(string path, DeliveredEvent delivered, CancellationToken cancellationToken)
     {
+        using var span = runtime.Loaded.Tracing?.StartDelivery(topic, delivered.Header.TraceParent);
         var request = GrpcEvents.ToRequest(delivered.CloudEvent, pubsub, topic, path);
         var answer = new TaskCompletionSource<Status>(TaskCreationOptions.RunContinuationsAsynchronously);
         Await(request.Id, answer);

@@ -36,7 +36,10 @@ internal sealed class RedisLockStore : IAsyncDisposable
 
     private RedisLockStore(ConnectionMultiplexer connection) => (_connection, _database) = (connection, connection.GetDatabase());
 
-    public static ComponentType ComponentType { get; } = new("lock.redis", "v1", [.. RedisConnection.Fields, KeyPrefix], CreateAsync);
+    public static ComponentType ComponentType { get; } = new("lock.redis", "v1", [.. RedisConnection.Fields, KeyPrefix], CreateAsync)
+    {
+        ServerFields = RedisConnection.ServerFields,
+    };
 
     /// <summary>False: somebody has it, and be it the same owner.</summary>
     /// <exception cref="RedisException">Whether it was taken is unknown.</exception>

@@ -48,7 +48,7 @@ internal sealed partial class JetStreamPubSub : IBulkPubSub
         connection.MessageDropped += OnDropped;
     }
 
-    public static ComponentType ComponentType { get; } = new("pubsub.jetstream", "v1", JetStreamPubSubOptions.Fields, CreateAsync);
+    public static ComponentType ComponentType { get; } = new("pubsub.jetstream", "v1", JetStreamPubSubOptions.Fields, CreateAsync) { ServerFields = ["natsURL"] };
 
     public IReadOnlyList<string> Capabilities { get; } = [];
 

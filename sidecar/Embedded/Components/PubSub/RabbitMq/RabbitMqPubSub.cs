@@ -40,7 +40,10 @@ internal sealed class RabbitMqPubSub : IPubSub
         _publisher = new(_publishing, options, context);
     }
 
-    public static ComponentType ComponentType { get; } = new("pubsub.rabbitmq", "v1", RabbitMqPubSubOptions.Fields, CreateAsync);
+    public static ComponentType ComponentType { get; } = new("pubsub.rabbitmq", "v1", RabbitMqPubSubOptions.Fields, CreateAsync)
+    {
+        ServerFields = ["connectionString", "host", "hostname"],
+    };
 
     public IReadOnlyList<string> Capabilities { get; } = [PubSubCapabilities.MessageTtl];
 

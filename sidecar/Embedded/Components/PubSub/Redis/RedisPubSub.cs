@@ -36,7 +36,7 @@ internal sealed class RedisPubSub : IPubSub
         _database = connection.GetDatabase();
     }
 
-    public static ComponentType ComponentType { get; } = new("pubsub.redis", "v1", RedisPubSubOptions.Fields, CreateAsync);
+    public static ComponentType ComponentType { get; } = new("pubsub.redis", "v1", RedisPubSubOptions.Fields, CreateAsync) { ServerFields = RedisConnection.ServerFields };
 
     public IReadOnlyList<string> Capabilities { get; } = [];
 

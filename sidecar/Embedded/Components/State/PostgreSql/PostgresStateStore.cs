@@ -1,3 +1,4 @@
+using EmbeddedSidecar.Components.PostgreSql;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -155,7 +156,10 @@ internal sealed class PostgresStateStore : IStateStore
 
     private static ComponentType TypeOf(string version, IReadOnlyList<string> fields, Func<ComponentMetadata, PostgresStateTable> table) => new(
         "state.postgresql", version, [.. PostgresStateOptions.Fields, .. fields],
-        (metadata, context, cancellationToken) => CreateAsync(PostgresStateOptions.Read(metadata), table(metadata), context, cancellationToken));
+        (metadata, context, cancellationToken) => CreateAsync(PostgresStateOptions.Read(metadata), table(metadata), context, cancellationToken))
+    {
+        ServerFields = PostgresConnection.ServerFields,
+    };
 
     private static async Task<IAsyncDisposable> CreateAsync(
         PostgresStateOptions options, PostgresStateTable table, ComponentContext context, CancellationToken cancellationToken)

@@ -29,7 +29,10 @@ internal sealed class RedisStateStore : IStateStore
     }
 
     public static ComponentType ComponentType { get; } = new(
-        "state.redis", "v1", [.. RedisConnection.Fields, DefaultTtl, "queryIndexes", .. StateStoreFields.Common], CreateAsync);
+        "state.redis", "v1", [.. RedisConnection.Fields, DefaultTtl, "queryIndexes", .. StateStoreFields.Common], CreateAsync)
+    {
+        ServerFields = RedisConnection.ServerFields,
+    };
 
     public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
 

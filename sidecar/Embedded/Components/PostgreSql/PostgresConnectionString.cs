@@ -1,7 +1,7 @@
 using System.Text;
 using Npgsql;
 
-namespace EmbeddedSidecar.Components.State.PostgreSql;
+namespace EmbeddedSidecar.Components.PostgreSql;
 
 /// <summary>
 /// Reads the connection strings that Go's driver takes, <c>host=... port=... user=... dbname=...</c> and <c>postgres://user:password@host/db</c>,
