@@ -409,6 +409,26 @@ public sealed class SqlitePubSubTests : IDisposable
     }
 
     [Fact]
+    public async Task After_a_restart_no_dead_letter_is_removed_before_its_subscription_is_known_again()
+    {
+        const int Letters = 100_100;
+        await using (var broker = Open())
+        {
+            await broker.RegisterAsync(new("orders", "app", new Dictionary<string, string>(), DeadLetterTopic: "dead"), Cancellation);
+            await Publish(broker, 1, Letters, "dead");
+        }
+
+        var time = new FakeTimeProvider();
+        await using var reopened = Open(time: time);
+        time.Advance(TimeSpan.FromSeconds(2));
+        await Publish(reopened, 1, 1, "others");
+        time.Advance(TimeSpan.FromSeconds(2));
+        await Publish(reopened, 2, 2, "others");
+
+        Assert.Equal(Letters + 2, CountMessages());
+    }
+
+    [Fact]
     public async Task A_log_that_cannot_be_written_either_keeps_nobody_waiting()
     {
         await using var broker = new SqlitePubSub(new() { Path = _folder.File("small.db"), MaxPages = SmallPages }, new FullLog(), TimeProvider.System);

@@ -337,6 +337,7 @@ internal sealed class SqlitePubSub : IBulkPubSub
                 commit.Consumers.Add((topic, NewConsumer(topic, state)));
                 break;
             case Publication publication when (Known(work.Topic) ?? AddUnheardTopic(work.Topic)) is { } to:
+                to.IsInUse = true;
                 foreach (var message in publication.Messages)
                 {
                     var stored = new StoredMessage(++to.LastPlace, message);
@@ -398,7 +399,7 @@ internal sealed class SqlitePubSub : IBulkPubSub
 
     private static long RemovableUpTo(Topic topic) =>
         topic.Consumers.Count > 0 ? topic.Consumers.Min(consumer => consumer.SavedFinishedUpTo)
-        : topic.HoldsLetters ? 0
+        : topic.HoldsLetters || !topic.IsInUse ? 0
         : topic.LastPlace - MostUnheard;
 
     /// <summary>Changed by the writer only; the list of consumers is replaced, never changed.</summary>
@@ -414,6 +415,9 @@ internal sealed class SqlitePubSub : IBulkPubSub
 
         /// <summary>It is somebody's dead-letter topic.</summary>
         public bool HoldsLetters { get; set; }
+
+        /// <summary>Published to since the start: until then nobody may have said yet that it is a dead-letter topic.</summary>
+        public bool IsInUse { get; set; }
 
         public IReadOnlyList<ConsumerGroup> Consumers { get; set; } = [];
     }
