@@ -40,8 +40,11 @@ internal sealed class Pod : IAsyncDisposable
                 ["DAPR_HTTP_ENDPOINT"] = $"http://127.0.0.1:{sidecar.HttpPort}",
                 ["DAPR_GRPC_ENDPOINT"] = $"http://127.0.0.1:{sidecar.GrpcPort}",
                 ["EventStore__Instance"] = name,
+                ["DOTNET_ENVIRONMENT"] = "Production",
             },
         };
+        foreach (var setting in new[] { "APP_API_TOKEN", "DAPR_API_TOKEN", "EVENTS_SIGNING_KEY", "EVENTS_SIGNING_KEY_SECRET" })
+            start.Environment.Remove(setting);
         var process = Process.Start(start)!;
         process.OutputDataReceived += (_, _) => { };
         process.BeginOutputReadLine();
