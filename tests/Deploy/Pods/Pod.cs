@@ -68,18 +68,29 @@ internal sealed class Pod : IAsyncDisposable
 
     public void Kill() => _process.Kill();
 
-    /// <summary>What became of a request for a new product; null: nobody listens any more.</summary>
-    public async Task<HttpStatusCode?> ListAsync(string sku)
+    /// <summary>What became of a request for a new product: the status of its answer, or why there was none.</summary>
+    public async Task<string> ListAsync(string sku)
     {
         try
         {
             using var answer = await Http.PutAsJsonAsync($"/products/{sku}", new { name = "Tea", price = new { amount = 4.20m, currency = "EUR" } }, Cancellation);
-            return answer.StatusCode;
+            return $"{answer.StatusCode}";
         }
-        catch (HttpRequestException)
+        catch (HttpRequestException e)
         {
-            return null;
+            return $"{e.HttpRequestError}";
         }
+    }
+
+    public async Task<bool> HasAsync(string sku)
+    {
+        using var answer = await Http.GetAsync(new Uri($"/products/{sku}", UriKind.Relative), Cancellation);
+        return answer.StatusCode switch
+        {
+            HttpStatusCode.OK => true,
+            HttpStatusCode.NotFound => false,
+            var other => throw new InvalidOperationException($"{sku}: {other}"),
+        };
     }
 
     public async ValueTask DisposeAsync()
