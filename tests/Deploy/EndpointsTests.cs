@@ -6,6 +6,7 @@ using DaprOrders.Payments;
 using DaprOrders.PaymentProvider;
 using DaprOrders.Shipping;
 using k8s.Models;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -51,7 +52,8 @@ public sealed class EndpointsTests
     private static HashSet<string> RoutesOf<T>()
         where T : class
     {
-        using var host = new WebApplicationFactory<T>();
+        // In development the secrets of whoever runs the tests would be read, and with them their signing keys.
+        using var host = new WebApplicationFactory<T>().WithWebHostBuilder(builder => builder.UseEnvironment("Production").UseSetting("Serilog:MinimumLevel:Default", "Fatal"));
         return [.. host.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>().Select(endpoint => "/" + endpoint.RoutePattern.RawText!.TrimStart('/'))];
     }
 }
