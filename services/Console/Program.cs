@@ -12,6 +12,7 @@ using DaprOrders.Console.Stock;
 using DaprOrders.Console.Topology;
 using DaprOrders.Console.TryIt;
 using DaprOrders.ServiceDefaults;
+using Microsoft.AspNetCore.HttpOverrides;
 using MudBlazor.Services;
 
 var builder = WebApplication.CreateBuilder(args);
@@ -20,6 +21,8 @@ builder.AddProcessDefaults("console");
 builder.WebHost.UseStaticWebAssets();
 builder.Services.AddOptions<ConsoleOptions>().BindConfiguration("Console");
 builder.AddSigningIn();
+// Does something only behind a proxy, where ASPNETCORE_FORWARDEDHEADERS_ENABLED says that there is one: it takes the scheme, and this the host.
+builder.Services.Configure<ForwardedHeadersOptions>(forwarded => forwarded.ForwardedHeaders |= ForwardedHeaders.XForwardedHost);
 builder.Services.AddHttpClient(ServicesClient.Calls, http => http.Timeout = TimeSpan.FromSeconds(5)).AddHttpMessageHandler(() => new InvocationHandler());
 builder.Services.AddHttpClient(ServicesClient.Updates, http => http.Timeout = Timeout.InfiniteTimeSpan).AddHttpMessageHandler(() => new InvocationHandler());
 builder.Services.AddScoped<ServicesClient>();

@@ -1,10 +1,6 @@
 using System.Net;
 using System.Text.RegularExpressions;
-using DaprOrders.Console.Calling;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
-using Microsoft.AspNetCore.TestHost;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
 namespace DaprOrders.Console.Tests;
@@ -165,18 +161,7 @@ public sealed partial class PagesTests : IDisposable
 
     private HttpClient Open(FakeServices services, Dictionary<string, string>? settings = null, string environment = "Development")
     {
-        var factory = new WebApplicationFactory<ConsoleOptions>().WithWebHostBuilder(builder =>
-        {
-            builder.UseEnvironment(environment);
-            builder.UseSetting("Serilog:MinimumLevel:Default", "Error");
-            foreach (var (name, value) in settings ?? [])
-                builder.UseSetting(name, value);
-            builder.ConfigureTestServices(registered =>
-            {
-                foreach (var name in new[] { ServicesClient.Calls, ServicesClient.Updates })
-                    registered.AddHttpClient(name).ConfigurePrimaryHttpMessageHandler(() => services);
-            });
-        });
+        var factory = Consoles.Of(services, settings ?? [], environment);
         _disposables.Add(factory);
         return factory.CreateClient(new WebApplicationFactoryClientOptions { AllowAutoRedirect = false });
     }

@@ -18,6 +18,6 @@ internal static class Appearance
             http.Response.Cookies.Append(Cookie, appearance, new CookieOptions { HttpOnly = true, SameSite = SameSiteMode.Strict, MaxAge = TimeSpan.FromDays(365) });
         else
             http.Response.Cookies.Delete(Cookie);
-        return Results.LocalRedirect(back is { Length: > 0 } && back[0] == '/' && !back.StartsWith("//", StringComparison.Ordinal) && !back.Contains('\\') ? back : "/");
+        return Results.LocalRedirect(Back.To(back));
     }).AllowAnonymous();
 }

@@ -1,8 +1,10 @@
-using System.Security.Claims;
+using DaprOrders.Console.Shell;
 using DaprOrders.ServiceDefaults.Access;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.Cookies;
+using Microsoft.AspNetCore.Authentication.OpenIdConnect;
 using Microsoft.AspNetCore.Mvc;
+using Microsoft.Extensions.Options;
 
 namespace DaprOrders.Console.SigningIn;
 
@@ -10,6 +12,14 @@ namespace DaprOrders.Console.SigningIn;
 internal static class SignIn
 {
     public const string Page = "/sign-in";
+
+    public const string FailedPage = $"{Page}?failed=true";
+
+    /// <summary>For who is signed in, and may see nothing here.</summary>
+    public const string NoRolePage = "/no-role";
+
+    /// <summary>From here to the provider.</summary>
+    public const string Begin = "/session/begin";
 
     /// <summary>Who may look at pages.</summary>
     public const string Policy = "staff";
@@ -19,18 +29,31 @@ internal static class SignIn
     public static void AddSigningIn(this WebApplicationBuilder builder)
     {
         var authentication = Authentication.From(builder.Configuration);
+        var provider = OpenIdProvider.From(builder.Configuration, authentication);
         builder.Services.AddSingleton(authentication);
         builder.Services.AddScoped<Visitor>();
-        if (LocalTokens.From(builder.Configuration, builder.Environment) is { } tokens)
-            builder.Services.AddSingleton(tokens);
-        builder.Services.AddAuthentication(CookieAuthenticationDefaults.AuthenticationScheme).AddCookie(cookie =>
+        var schemes = builder.Services.AddAuthentication(CookieAuthenticationDefaults.AuthenticationScheme).AddCookie(cookie =>
         {
             cookie.Cookie.Name = "daprorders-console";
-            cookie.Cookie.SameSite = SameSiteMode.Strict;
+            // Who comes back from the provider comes from another site: a strict cookie would not be sent then, and they would have to sign in once more.
+            cookie.Cookie.SameSite = provider is null ? SameSiteMode.Strict : SameSiteMode.Lax;
+            cookie.Cookie.SecurePolicy = CookieSecurePolicy.SameAsRequest;
             cookie.Cookie.HttpOnly = true;
+            // A session that went on for longer than its token would be of no use.
+            cookie.SlidingExpiration = false;
             cookie.LoginPath = Page;
-            cookie.AccessDeniedPath = Page;
+            cookie.AccessDeniedPath = NoRolePage;
         });
+        if (provider is not null)
+        {
+            builder.Services.AddSingleton(provider);
+            schemes.AddOpenIdConnect(provider.Set);
+        }
+        else if (LocalTokens.From(builder.Configuration, builder.Environment) is { } tokens)
+        {
+            builder.Services.AddSingleton(tokens);
+        }
+
         builder.Services.AddAuthorizationBuilder().AddPolicy(Policy, policy =>
         {
             if (authentication.IsOn)
@@ -48,17 +71,23 @@ internal static class SignIn
             {
                 if (name.Length is 0 or > LongestName || role is not (Authentication.ViewerRole or Authentication.OperatorRole))
                     return Results.LocalRedirect(Page);
-                var claims = new[] { new Claim("name", name), new Claim("role", role), new Claim(Visitor.TokenClaim, tokens.Issue(name, role, time)) };
-                var identity = new ClaimsIdentity(claims, CookieAuthenticationDefaults.AuthenticationScheme, "name", "role");
-                await http.SignInAsync(new ClaimsPrincipal(identity));
+                var (who, session) = Session.Of(name, [role], tokens.Issue(name, role, time));
+                await http.SignInAsync(who, session);
                 return Results.LocalRedirect("/");
             }).AllowAnonymous();
         }
 
-        app.MapPost("/session/end", async (HttpContext http, [FromForm] string? _) =>
+        var isByProvider = app.Services.GetService<OpenIdProvider>() is not null;
+        if (isByProvider)
+            app.MapGet(Begin, (HttpContext http, string? back) => OpenIdProvider.ChallengeAsync(http, Back.To(back))).AllowAnonymous();
+
+        app.MapPost("/session/end", async (HttpContext http, [FromForm] string? _, IOptionsMonitor<OpenIdConnectOptions> oidc) =>
         {
+            var wasSignedIn = http.User.Identity?.IsAuthenticated == true;
             await http.SignOutAsync();
-            return Results.LocalRedirect(Page);
+            return isByProvider && wasSignedIn
+                ? await OpenIdProvider.SignOutAsync(http, oidc.Get(OpenIdConnectDefaults.AuthenticationScheme))
+                : Results.LocalRedirect(Page);
         }).AllowAnonymous();
     }
 }

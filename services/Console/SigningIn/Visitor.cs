@@ -14,6 +14,13 @@ public sealed class Visitor(Authentication authentication, AuthenticationStatePr
     /// <summary>Null where nobody has to say who they are.</summary>
     public async Task<string?> NameAsync() => authentication.IsOn ? (await state.GetAuthenticationStateAsync()).User.Identity?.Name : null;
 
+    /// <summary>The role that allows more. Null: none that is of use here, or nobody has to say who they are.</summary>
+    public async Task<string?> RoleAsync()
+    {
+        var user = (await state.GetAuthenticationStateAsync()).User;
+        return new[] { Authentication.OperatorRole, Authentication.ViewerRole }.FirstOrDefault(user.IsInRole);
+    }
+
     /// <summary>True for operators, and where nobody has to say who they are.</summary>
     public async Task<bool> MayActAsync() => !authentication.IsOn || (await state.GetAuthenticationStateAsync()).User.IsInRole(Authentication.OperatorRole);
 
