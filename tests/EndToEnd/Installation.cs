@@ -22,7 +22,8 @@ internal sealed class Installation : IDisposable
     private readonly string _resources;
 
     /// <param name="replicas">Of every service; there is one payment provider.</param>
-    public Installation(int replicas = 1)
+    /// <param name="withConsole">Only people need it, so only tests that look at it start it.</param>
+    public Installation(int replicas = 1, bool withConsole = false)
     {
         Folder = Directory.CreateTempSubdirectory("daprorders-").FullName.Replace('\\', '/');
         DataFolder = $"{Folder}/data";
@@ -32,6 +33,8 @@ internal sealed class Installation : IDisposable
         var root = (YamlMappingNode)_runFile.Documents[0].RootNode;
         var apps = (YamlSequenceNode)root["apps"];
         Common = (YamlMappingNode)root["common"];
+        if (!withConsole)
+            apps.Children.Remove(apps.Children.Single(app => IdOf((YamlMappingNode)app) == "console"));
         foreach (var app in apps.Children.Cast<YamlMappingNode>().Where(app => IdOf(app) != PaymentProviderApp).ToList())
         {
             for (var replica = 1; replica < replicas; replica++)

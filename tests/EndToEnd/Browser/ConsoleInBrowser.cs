@@ -25,7 +25,7 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
 
     private static readonly string? Chromium = new[] { "chromium", "chromium-browser", "google-chrome", "chrome", "msedge" }.Select(ServerProgram.Find).FirstOrDefault(found => found is not null);
 
-    private readonly Installation _installation = new();
+    private readonly Installation _installation = new(withConsole: true);
     private readonly OrdersSystem _system;
     private readonly HttpClient _http = new();
     private IPlaywright? _playwright;
