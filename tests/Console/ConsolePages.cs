@@ -25,9 +25,10 @@ public abstract class ConsolePages : BunitContext
 {
     protected static readonly DateTimeOffset Now = new(2026, 11, 27, 12, 0, 0, TimeSpan.Zero);
 
+    private string? _role;
+
     protected ConsolePages()
     {
-        SetRendererInfo(new("Server", isInteractive: true));
         JSInterop.Mode = JSRuntimeMode.Loose;
         Services.AddMudServices();
         Services.AddSingleton<TimeProvider>(Time);
@@ -37,19 +38,17 @@ public abstract class ConsolePages : BunitContext
         Services.AddSingleton<IHostEnvironment>(new Surroundings());
         Services.AddScoped<ServicesClient>().AddScoped<Visitor>().AddScoped<OrderUpdates>().AddScoped<OverviewReader>().AddScoped<StoryReader>()
             .AddScoped<LettersReader>().AddScoped<StockReader>().AddScoped<ProjectionReader>().AddScoped<TopologyReader>().AddScoped<Trying>();
-        SignedInAs(null);
+        Services.AddSingleton(_ => new Authentication(_role is not null, "sub"));
+        Services.AddSingleton<AuthenticationStateProvider>(_ => new SignedIn(_role));
+        SetRendererInfo(new("Server", isInteractive: true));
     }
 
     protected FakeServices Played { get; } = FakeServices.AtRest();
 
     protected FakeTimeProvider Time { get; } = new(Now);
 
-    /// <param name="role">Null: nobody has to say who they are.</param>
-    protected void SignedInAs(string? role)
-    {
-        Services.AddSingleton(new Authentication(role is not null, "sub"));
-        Services.AddSingleton<AuthenticationStateProvider>(new SignedIn(role));
-    }
+    /// <summary>Otherwise nobody has to say who they are.</summary>
+    protected void SignedInAs(string role) => _role = role;
 
     protected void Play(string app, string path, string json) => Played.Answer(app, path, json);
 

@@ -54,6 +54,19 @@ public sealed class OrderStoryTests : ConsolePages
     }
 
     [Fact]
+    public void What_changed_is_told_part_by_part()
+    {
+        var before = JsonElement.Parse("""{"status":"paid","shipment":null,"lines":[{"sku":"tea","quantity":1}]}""");
+        var after = JsonElement.Parse("""{"status":"shipped","shipment":{"trackingNumber":"DO-1"},"lines":[{"sku":"tea","quantity":1}]}""");
+        var events = Story.Arrange([.. new[] { "OrderPaid", "OrderShipped" }.Select((type, i) => ("ordering", "order", Recorded("order-o", i + 1, type, Placed.AddSeconds(i))))]);
+        var now = JsonSerializer.Deserialize<OrderNow>(Samples.Order("o", "shipped", 2), JsonSerializerOptions.Web)!;
+
+        var changes = new Story(now, events, [before, after], [], []).ChangesAt(1);
+
+        Assert.Equal([new("status", "paid", "shipped"), new("shipment.trackingNumber", "", "DO-1")], changes);
+    }
+
+    [Fact]
     public void An_order_is_cancelled_only_when_that_was_confirmed()
     {
         PlayOrder("stockReserved");

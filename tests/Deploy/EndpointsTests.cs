@@ -1,5 +1,6 @@
 extern alias Reporting;
 
+using DaprOrders.Console;
 using DaprOrders.Inventory.Stock;
 using DaprOrders.Ordering;
 using DaprOrders.Payments;
@@ -24,6 +25,7 @@ public sealed class EndpointsTests
         ["payments"] = RoutesOf<PaymentsOptions>,
         ["shipping"] = RoutesOf<ShippingOptions>,
         ["reporting"] = RoutesOf<Reporting::Program>,
+        ["console"] = RoutesOf<ConsoleOptions>,
         ["payment-provider"] = RoutesOf<Ledger>,
     };
 

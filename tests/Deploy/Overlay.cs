@@ -10,6 +10,8 @@ internal sealed class Overlay
 {
     public const string Try = "try";
 
+    public const string Console = "console";
+
     private const string DaprGroup = "dapr.io/";
 
     private Overlay(string name) => (Name, Objects) = (name, Kustomization.Build(FolderOf(name)));

@@ -22,7 +22,8 @@ internal sealed class Installation : IDisposable
     private string _components = "local";
 
     /// <param name="replicas">Of every service; there is one payment provider.</param>
-    public Installation(int replicas = 1)
+    /// <param name="withConsole">Only people need it, so only tests that look at it start it.</param>
+    public Installation(int replicas = 1, bool withConsole = false)
     {
         Folder = Directory.CreateTempSubdirectory("daprorders-").FullName.Replace('\\', '/');
         DataFolder = $"{Folder}/data";
@@ -30,6 +31,8 @@ internal sealed class Installation : IDisposable
             _runFile.Load(shipped);
         var root = (YamlMappingNode)_runFile.Documents[0].RootNode;
         var apps = (YamlSequenceNode)root["apps"];
+        if (!withConsole)
+            apps.Children.Remove(apps.Children.Single(app => IdOf((YamlMappingNode)app) == "console"));
         foreach (var app in apps.Children.Cast<YamlMappingNode>().Where(app => IdOf(app) != PaymentProviderApp).ToList())
         {
             for (var replica = 1; replica < replicas; replica++)

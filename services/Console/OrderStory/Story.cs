@@ -31,14 +31,28 @@ public sealed record Story(
         var before = step == 0 ? null : StateAt(step - 1);
         if (after is null || after.Value.GetRawText() == before?.GetRawText())
             return [];
-        var former = before is { } known ? known.EnumerateObject().ToDictionary(field => field.Name, field => field.Value.GetRawText()) : [];
-        return [.. after.Value.EnumerateObject()
-            .Where(field => former.GetValueOrDefault(field.Name, "null") != field.Value.GetRawText())
-            .Select(field => new Change(field.Name, former.GetValueOrDefault(field.Name, ""), field.Value.GetRawText()))];
+        var former = before is { } known ? Fields(known).ToDictionary(field => field.Name, field => field.Text) : [];
+        var now = Fields(after.Value).ToList();
+        return
+        [
+            .. now.Where(field => former.GetValueOrDefault(field.Name, "") != field.Text).Select(field => new Change(field.Name, former.GetValueOrDefault(field.Name, ""), field.Text)),
+            .. former.Where(field => field.Value.Length > 0 && now.All(present => present.Name != field.Key)).Select(field => new Change(field.Key, field.Value, "")),
+        ];
     }
 
     /// <summary>Null before there was an order.</summary>
     public JsonElement? StateAt(int step) => Events[step].OrderVersion is > 0 and var version && version <= States.Count ? States[(int)version - 1] : null;
+
+    /// <summary>What a state is made of: parts of parts by their names, nothing as an empty text.</summary>
+    private static IEnumerable<(string Name, string Text)> Fields(JsonElement state, string within = "") => state.EnumerateObject().SelectMany(field => field.Value.ValueKind switch
+    {
+        JsonValueKind.Object => Fields(field.Value, $"{within}{field.Name}."),
+        JsonValueKind.Null => [($"{within}{field.Name}", "")],
+        // A list's entries: what is in them is what there is to say.
+        JsonValueKind.Array => field.Value.EnumerateArray().SelectMany((entry, i) =>
+            entry.ValueKind == JsonValueKind.Object ? Fields(entry, $"{within}{field.Name} {i + 1}.") : [($"{within}{field.Name} {i + 1}", entry.ToString())]),
+        _ => [($"{within}{field.Name}", field.Value.ToString())],
+    });
 
     /// <summary>In the order in which they happened; what has a cause comes after it, whatever clocks say.</summary>
     public static IReadOnlyList<StoryEvent> Arrange(IEnumerable<(string Service, string Part, RecordedEvent Event)> events)

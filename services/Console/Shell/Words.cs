@@ -1,9 +1,10 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 
 namespace DaprOrders.Console.Shell;
 
 /// <summary>Times, numbers and names, as people read them.</summary>
-public static class Words
+public static partial class Words
 {
     public static string Since(TimeSpan passed, bool ago = true)
     {
@@ -33,6 +34,12 @@ public static class Words
         string.Concat(camelCase.Select((letter, at) => at > 0 && char.IsAsciiLetterUpper(letter) ? $" {char.ToLowerInvariant(letter)}" : char.ToLowerInvariant(letter).ToString()));
 
     public static string Count(long number, string one, string? many = null) => Invariant($"{number:N0} {(number == 1 ? one : many ?? $"{one}s")}");
+
+    /// <summary>A value of an event or a state: nothing as a dash, a moment as people read it.</summary>
+    public static string Value(string text) => text.Length == 0 ? "–" : Moment().IsMatch(text) ? Exact(DateTimeOffset.Parse(text, CultureInfo.InvariantCulture)) : text;
+
+    [GeneratedRegex(@"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")]
+    private static partial Regex Moment();
 
     private static string Invariant(FormattableString text) => FormattableString.Invariant(text);
 }

@@ -1,6 +1,9 @@
+using System.Buffers.Text;
 using System.Globalization;
+using System.Net;
 using System.Reflection;
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using DaprOrders.Tests.Servers;
 using Microsoft.Playwright;
@@ -22,7 +25,7 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
 
     private static readonly string? Chromium = new[] { "chromium", "chromium-browser", "google-chrome", "chrome", "msedge" }.Select(ServerProgram.Find).FirstOrDefault(found => found is not null);
 
-    private readonly Installation _installation = new();
+    private readonly Installation _installation = new(withConsole: true);
     private readonly OrdersSystem _system;
     private readonly HttpClient _http = new();
     private IPlaywright? _playwright;
@@ -48,6 +51,21 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
     public Shop Shop => _system.Shop;
 
     private static string SigningKey { get; } = Convert.ToBase64String(RandomNumberGenerator.GetBytes(64));
+
+    /// <summary>A token as <c>dotnet user-jwts</c> makes it.</summary>
+    private static (string Name, string Value) Operator
+    {
+        get
+        {
+            var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+            var signed = $"{Base64Url.EncodeToString("""{"alg":"HS256","typ":"JWT"}"""u8)}.{Base64Url.EncodeToString(JsonSerializer.SerializeToUtf8Bytes(new
+            {
+                sub = "ann", role = "operator", iss = Issuer, aud = "daprorders", nbf = now - 60, exp = now + 3600,
+            }))}";
+            var signature = HMACSHA256.HashData(Convert.FromBase64String(SigningKey), Encoding.ASCII.GetBytes(signed));
+            return ("Authorization", $"Bearer {signed}.{Base64Url.EncodeToString(signature)}");
+        }
+    }
 
     private static string? Missing => Chromium is null ? "Chromium is not installed (on Debian: apt-get install chromium)"
         : !File.Exists(Axe) ? $"axe-core is not installed (npm ci in {Folder})"
@@ -79,6 +97,28 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
             ViewportSize = new() { Width = width, Height = 900 },
         });
         return new ConsoleVisit(context, await context.NewPageAsync(), Address);
+    }
+
+    /// <summary>The id that an order of this customer has under this Idempotency-Key, before there is one.</summary>
+    public static string OrderIdOf(string customer, string key) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{customer}\n{key}")).AsSpan(0, 16));
+
+    /// <summary>Places an order over the API, and waits until it is shipped.</summary>
+    public async Task PlaceAsync(string customer, string key, string sku)
+    {
+        using var placed = await Shop.SendAsync(
+            HttpMethod.Post, "ordering", "orders", new { customerId = customer, paymentMethod = "pm_card_ok", lines = new[] { new { sku, quantity = 1 } } },
+            ("Idempotency-Key", key), Operator);
+        var id = (await Shop.ReadAsync(placed, HttpStatusCode.Accepted, HttpStatusCode.Created))["orderId"]!.GetValue<string>();
+        Assert.Equal(OrderIdOf(customer, key), id);
+        await Until.Async(
+            async () =>
+            {
+                using var read = await Shop.SendAsync(HttpMethod.Get, "ordering", $"orders/{id}", null, Operator);
+                return Shop.Status(await Shop.ReadAsync(read, HttpStatusCode.OK));
+            },
+            status => status == "shipped",
+            "the order to be shipped");
     }
 
     /// <summary>What axe-core finds wrong, a line for each rule and element.</summary>

@@ -1,13 +1,12 @@
 using System.Net;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
 
 namespace DaprOrders.EndToEnd.Tests.Browser;
 
 /// <summary>The console as people use it: in a browser, before the real system.</summary>
-public sealed partial class ConsoleTests(ConsoleInBrowser console) : IClassFixture<ConsoleInBrowser>
+public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<ConsoleInBrowser>
 {
     public static TheoryData<string> Pages => ["/", "/orders", "/dead-letters", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
 
@@ -52,22 +51,26 @@ public sealed partial class ConsoleTests(ConsoleInBrowser console) : IClassFixtu
     }
 
     [Fact]
-    public async Task A_dead_letter_is_found_and_redriven()
+    public async Task A_payment_that_came_before_its_order_is_redriven_once_the_order_is_there()
     {
         ConsoleInBrowser.Require();
         await using var visit = await console.VisitAsync();
         await visit.SignInAsync("operator");
         await PlaceAsync(visit, "An order that goes well", "shipped");
-        await OpenLastAsync(visit);
-        var order = OrderId().Match(visit.Page.Url).Value;
-        await HandToDeadLettersAsync(order);
+        var key = Guid.NewGuid().ToString("N");
+        await HandToDeadLettersAsync(ConsoleInBrowser.OrderIdOf("early", key));
 
         await visit.OpenAsync("/");
         await visit.Page.Locator(".verdict a", new() { HasText = "dead letter" }).ClickAsync();
+        await Expect(visit.Page.GetByRole(AriaRole.Heading, new() { Name = "ordering" })).ToBeVisibleAsync();
         await visit.LiveAsync();
-        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Show messages" }).ClickAsync();
-        await Expect(visit.Page.GetByRole(AriaRole.Link, new() { NameRegex = new("order") }).First).ToBeVisibleAsync();
-        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Redrive" }).ClickAsync();
+        var redrive = visit.Page.GetByRole(AriaRole.Button, new() { Name = "Redrive" });
+        await redrive.ClickAsync();
+        await Expect(visit.Page.GetByLabel("Progress")).ToContainTextAsync("0 handled, 1 failed and stay");
+        await Expect(visit.Page.GetByLabel("Progress")).ToContainTextAsync("There is no order");
+
+        await console.PlaceAsync("early", key, "try-tea");
+        await redrive.ClickAsync();
 
         await Expect(visit.Page.GetByLabel("Progress")).ToContainTextAsync("1 handled");
         await Expect(visit.Page.GetByText("None. Everything that was delivered was handled.")).ToBeVisibleAsync();
@@ -173,31 +176,28 @@ public sealed partial class ConsoleTests(ConsoleInBrowser console) : IClassFixtu
         await visit.LiveAsync();
     }
 
-    /// <summary>As a sidecar does that could not deliver an event.</summary>
+    /// <summary>As a sidecar does with an event that no attempt could deliver.</summary>
     private async Task HandToDeadLettersAsync(string order)
     {
-        using var answer = await console.Shop.SendAsync(HttpMethod.Post, "inventory", "events/dead-letters", new JsonObject
+        using var answer = await console.Shop.SendAsync(HttpMethod.Post, "ordering", "events/dead-letters", new JsonObject
         {
             ["specversion"] = "1.0",
-            ["id"] = $"order-{order}:2",
-            ["source"] = "ordering",
-            ["type"] = "OrderStockReserved",
-            ["topic"] = "orders",
+            ["id"] = $"payment-{order}:2",
+            ["source"] = "payments",
+            ["type"] = "PaymentAuthorized",
+            ["topic"] = "payments",
             ["pubsubname"] = "pubsub",
             ["time"] = "2026-01-02T03:04:05Z",
-            ["stream"] = $"order-{order}",
+            ["stream"] = $"payment-{order}",
             ["streamversion"] = "2",
             ["schemaversion"] = "1",
             ["data"] = new JsonObject
             {
                 ["orderId"] = order,
-                ["paymentMethod"] = "pm_card_ok",
-                ["total"] = new JsonObject { ["amount"] = 12.40m, ["currency"] = "EUR" },
+                ["chargeId"] = "ch-early",
+                ["amount"] = new JsonObject { ["amount"] = 12.40m, ["currency"] = "EUR" },
             },
         });
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
     }
-
-    [GeneratedRegex("[^/]+$")]
-    private static partial Regex OrderId();
 }

@@ -23,4 +23,20 @@ public sealed class AccessControlTests
 
         Assert.All(LogOperations, operation => Assert.Contains(operation, policy, StringComparison.Ordinal));
     }
+
+    [Theory]
+    [InlineData("/event-log/**")]
+    [InlineData("/sidecar")]
+    [InlineData("/catch-up")]
+    [InlineData("/healthz/ready")]
+    [InlineData("/updates")]
+    [InlineData("/orders/**")]
+    [InlineData("/dead-letters/**")]
+    [InlineData("/projections/rebuild")]
+    public void The_console_may_call_what_its_pages_show(string path)
+    {
+        var yaml = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "access-control.yaml"));
+
+        Assert.Contains($"{{ name: {path}, httpVerb: [", yaml.Split("- appId: ").Single(part => part.StartsWith("console", StringComparison.Ordinal)), StringComparison.Ordinal);
+    }
 }

@@ -74,6 +74,20 @@ public sealed class AuthenticationTests
     }
 
     [Fact]
+    public async Task A_viewer_sees_what_operators_see_and_changes_nothing()
+    {
+        await using var host = await StartAsync(Map, BearerTokens.Settings);
+        var viewer = BearerTokens.Of("vic", "viewer");
+
+        Assert.Equal(HttpStatusCode.OK, (await AskAsync(host, "/dead-letters", viewer)).Status);
+        Assert.Equal(HttpStatusCode.OK, (await AskAsync(host, "/customers/c-42/letters", viewer)).Status);
+        using var redrive = await SendAsync(host, HttpMethod.Post, "/dead-letters/redrive", viewer);
+        using var discard = await SendAsync(host, HttpMethod.Delete, "/dead-letters/0123456789abcdef0123456789abcdef", viewer);
+        using var recall = await SendAsync(host, HttpMethod.Post, "/letters/1/recall", viewer);
+        Assert.All([redrive, discard, recall], answer => Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode));
+    }
+
+    [Fact]
     public async Task Deliveries_and_other_services_need_no_token_of_a_person()
     {
         await using var host = await StartAsync(Map, BearerTokens.Settings);

@@ -3,8 +3,10 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Net;
 using System.Text;
+using System.Text.Json;
 using DaprOrders.EventSourcing;
 using DaprOrders.ServiceDefaults.Topics;
+using Microsoft.Extensions.DependencyInjection;
 using static DaprOrders.ServiceDefaults.Tests.ServiceHost;
 
 namespace DaprOrders.ServiceDefaults.Tests.Topics;
@@ -164,6 +166,25 @@ public sealed class TopicTests
         }));
 
         await host.DeliverAsync("letters", CloudEvent("a", 1));
+
+        Assert.Equal("4bf92f3577b34da6a3ce929d0e0e4736", trace);
+    }
+
+    [Fact]
+    public async Task What_the_log_brought_in_the_place_of_a_delivery_is_handled_in_the_trace_of_its_event_too()
+    {
+        string? trace = null;
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) =>
+        {
+            trace = Activity.Current?.TraceId.ToString();
+            return Task.CompletedTask;
+        }));
+        var recorded = new RecordedEvent(
+            "letter-1", 1, nameof(LetterSent), 1, DateTimeOffset.UnixEpoch, "4bf92f3577b34da6a3ce929d0e0e4736", null,
+            JsonSerializer.SerializeToElement(new LetterSent("letter-1", "Ann"), EventTypes.Json));
+        using var look = new Activity("look").Start();
+
+        Assert.Null(await host.Services.GetRequiredService<TopicRegistry>().Find("letters")!.TryHandleAsync([recorded], Cancellation));
 
         Assert.Equal("4bf92f3577b34da6a3ce929d0e0e4736", trace);
     }
