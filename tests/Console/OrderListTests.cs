@@ -12,6 +12,16 @@ public sealed class OrderListTests : ConsolePages
     private const string First = "orders?limit=50";
 
     [Fact]
+    public void A_session_that_is_over_while_the_page_is_open_is_begun_again_from_there()
+    {
+        Played.Answer("reporting", First, """{"title":"Unauthorized"}""", HttpStatusCode.Unauthorized);
+
+        var page = Render<OrderList>();
+
+        Assert.Equal("/sign-in", page.Find(".note.bad a").GetAttribute("href"));
+    }
+
+    [Fact]
     public void An_update_changes_its_row_where_it_is_and_a_new_order_waits_until_it_is_asked_for()
     {
         Play("reporting", First, Samples.Page(null, Samples.Listed("o-2", "created", Now.AddSeconds(-5)), Samples.Listed("o-1", "shipped", Now.AddSeconds(-9))));
