@@ -1,5 +1,6 @@
 using System.Security.Claims;
 using Bunit;
+using Dapr.Client;
 using DaprOrders.Console.Calling;
 using DaprOrders.Console.DeadLetters;
 using DaprOrders.Console.Orders;
@@ -11,7 +12,6 @@ using DaprOrders.Console.Stock;
 using DaprOrders.Console.Topology;
 using DaprOrders.Console.TryIt;
 using DaprOrders.ServiceDefaults.Access;
-using Dapr.Client;
 using Microsoft.AspNetCore.Components.Authorization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;

@@ -15,7 +15,7 @@ public sealed class FlowWindowTests
         window.Take([Order("a", "created", 20)], isAll: true, Now);
         window.Take([Order("a", "shipped", 20)], isAll: true, Now);
 
-        var buckets = window.Read(Now);
+        var buckets = window.Read(Now).Buckets;
 
         Assert.Equal((1, 1, 0), (buckets.Sum(b => b.Placed), buckets.Sum(b => b.Shipped), buckets.Sum(b => b.Cancelled)));
     }
@@ -26,7 +26,7 @@ public sealed class FlowWindowTests
         var window = new FlowWindow();
         window.Take([Order("old", "shipped", 16 * 60), Order("new", "cancelled", 5)], isAll: true, Now);
 
-        var buckets = window.Read(Now);
+        var buckets = window.Read(Now).Buckets;
 
         Assert.Equal((1, 0, 1), (buckets.Sum(b => b.Placed), buckets.Sum(b => b.Shipped), buckets.Sum(b => b.Cancelled)));
         Assert.Equal(FlowWindow.Buckets, buckets.Count);
@@ -36,12 +36,12 @@ public sealed class FlowWindowTests
     public void Percentiles_are_of_orders_that_were_shipped()
     {
         var window = new FlowWindow();
-        Assert.Null(window.ToShipped(50));
+        Assert.Null(window.Read(Now).HalfShippedWithin);
 
         window.Take([.. Enumerable.Range(1, 100).Select(i => Order($"o{i}", "shipped", 60, i / 10.0)), Order("c", "cancelled", 60, 50)], isAll: true, Now);
 
-        Assert.Equal(TimeSpan.FromSeconds(5), window.ToShipped(50));
-        Assert.Equal(TimeSpan.FromSeconds(9.5), window.ToShipped(95));
+        Assert.Equal(TimeSpan.FromSeconds(5), window.Read(Now).HalfShippedWithin);
+        Assert.Equal(TimeSpan.FromSeconds(9.5), window.Read(Now).MostShippedWithin);
     }
 
     [Fact]

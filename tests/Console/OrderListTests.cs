@@ -44,6 +44,27 @@ public sealed class OrderListTests : ConsolePages
     }
 
     [Fact]
+    public void In_a_flood_of_orders_the_list_is_read_once_a_second()
+    {
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-1", "created", Now)));
+        var updates = new LiveUpdates();
+        Played.Answer("reporting", "updates", updates.Open);
+        var page = Render<OrderList>();
+        for (var i = 2; i < 50; i++)
+            updates.Send($$"""{"orderId":"o-{{i}}","status":"created","version":1,"at":"2026-11-27T12:00:02Z"}""");
+        updates.Send("""{"orderId":"o-1","status":"paid","version":3,"at":"2026-11-27T12:00:03Z"}""");
+        page.WaitForAssertion(() => Assert.Contains("paid", page.Find("tbody tr").TextContent, StringComparison.Ordinal));
+        Assert.Equal(2, Reads());
+
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-49", "created", Now.AddSeconds(2)), Samples.Listed("o-1", "created", Now)));
+        Time.Advance(TimeSpan.FromSeconds(1));
+        page.WaitForAssertion(() => Assert.Contains("Show 1 newer order", page.Markup, StringComparison.Ordinal));
+        Assert.Equal(3, Reads());
+
+        int Reads() => Played.Asked.Count(asked => asked.Path == First);
+    }
+
+    [Fact]
     public void Where_Reporting_has_no_updates_the_list_is_read_again()
     {
         Play("reporting", First, Samples.Page(null, Samples.Listed("o-1", "created", Now)));

@@ -1,10 +1,9 @@
 extern alias Reporting;
-
 using DaprOrders.Console;
 using DaprOrders.Inventory.Stock;
 using DaprOrders.Ordering;
-using DaprOrders.Payments;
 using DaprOrders.PaymentProvider;
+using DaprOrders.Payments;
 using DaprOrders.Shipping;
 using k8s.Models;
 using Microsoft.AspNetCore.Hosting;

@@ -219,7 +219,7 @@ public sealed class ProductTests : IDisposable
             "POST /products/lookup: 200 400 413 415 503",
             "POST /products/{sku}/receipts: 200 400 404 413 415 422 503",
             "GET /reservations/{orderId}: 200 400 404 503",
-            .. OpenApiDocument.DeadLetters,
+            .. OpenApiDocument.OfEveryService,
             .. OpenApiDocument.EventLog,
         ]);
 

@@ -395,7 +395,7 @@ public sealed class PaymentTests : IDisposable
     [Fact]
     public async Task The_openapi_document_describes_every_answer_of_every_operation() => OpenApiDocument.Describes(
         (await _payments.GetAsync("/openapi/v1.json")).Body,
-        ["GET /payments/{orderId}: 200 400 404 503", "POST /payments/{orderId}/refund: 202 400 404 409 503", .. OpenApiDocument.DeadLetters, .. OpenApiDocument.EventLog]);
+        ["GET /payments/{orderId}: 200 400 404 503", "POST /payments/{orderId}/refund: 202 400 404 409 503", .. OpenApiDocument.OfEveryService, .. OpenApiDocument.EventLog]);
 
     [Fact]
     public async Task A_payment_that_this_release_cannot_read_keeps_no_other_from_being_settled_from_the_log()

@@ -138,7 +138,7 @@ public sealed class ReportingApiTests
                 "GET /sales/products: 200 400 503",
                 "GET /projections: 200 503",
                 "POST /projections/rebuild: 202 503",
-                .. OpenApiDocument.DeadLetters,
+                .. OpenApiDocument.OfEveryService,
             ]);
     }
 }

@@ -201,7 +201,7 @@ public sealed class ShipmentTests : IDisposable
             "GET /shipments/{orderId}: 200 400 404 503",
             "POST /shipments/{orderId}/dispatch: 200 400 404 409 503",
             "POST /shipments/{orderId}/cancellation: 200 400 403 404 409 413 415 503",
-            .. OpenApiDocument.DeadLetters,
+            .. OpenApiDocument.OfEveryService,
             .. OpenApiDocument.EventLog,
         ]);
 

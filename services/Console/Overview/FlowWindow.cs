@@ -5,6 +5,10 @@ namespace DaprOrders.Console.Overview;
 /// <summary>Orders of half a minute.</summary>
 public sealed record FlowBucket(DateTimeOffset From, int Placed, int Shipped, int Cancelled);
 
+/// <param name="KnownFrom">Null: every order of the window is counted. Else what happened before is not.</param>
+public sealed record Flow(
+    IReadOnlyList<FlowBucket> Buckets, double PlacedPerSecond, double ShippedPerSecond, TimeSpan? HalfShippedWithin, TimeSpan? MostShippedWithin, DateTimeOffset? KnownFrom);
+
 /// <summary>What went in and out within the last fifteen minutes, from the orders that were read; each counts once, as it was read last.</summary>
 public sealed class FlowWindow
 {
@@ -31,7 +35,9 @@ public sealed class FlowWindow
         KnownFrom = isAll || oldest <= now - Length || KnownFrom <= now - Length ? null : KnownFrom is { } known && known < oldest ? known : oldest;
     }
 
-    public IReadOnlyList<FlowBucket> Read(DateTimeOffset now)
+    public Flow Read(DateTimeOffset now) => new(ReadBuckets(now), PlacedPerSecond(now), ShippedPerSecond(now), ToShipped(50), ToShipped(95), KnownFrom);
+
+    private IReadOnlyList<FlowBucket> ReadBuckets(DateTimeOffset now)
     {
         var first = now.UtcTicks / BucketLength.Ticks - Buckets + 1;
         var counts = new (int Placed, int Shipped, int Cancelled)[Buckets];
@@ -54,13 +60,13 @@ public sealed class FlowWindow
     }
 
     /// <summary>A second's share of the last minute.</summary>
-    public double PlacedPerSecond(DateTimeOffset now) => _orders.Values.Count(order => order.CreatedAt > now - Now) / Now.TotalSeconds;
+    private double PlacedPerSecond(DateTimeOffset now) => _orders.Values.Count(order => order.CreatedAt > now - Now) / Now.TotalSeconds;
 
-    public double ShippedPerSecond(DateTimeOffset now) =>
+    private double ShippedPerSecond(DateTimeOffset now) =>
         _orders.Values.Count(order => order.Status == "shipped" && EndOf(order) > now - Now) / Now.TotalSeconds;
 
     /// <summary>From the POST until it was shipped: what so many of a hundred orders did not exceed. Null: none was shipped.</summary>
-    public TimeSpan? ToShipped(int percent)
+    private TimeSpan? ToShipped(int percent)
     {
         var times = _orders.Values.Where(order => order.Status == "shipped").Select(order => EndOf(order)!.Value - order.CreatedAt).Order().ToList();
         return times.Count == 0 ? null : times[(int)Math.Ceiling(times.Count * percent / 100.0) - 1];

@@ -17,6 +17,7 @@ public sealed record Lag(string Consumer, string Publisher, IReadOnlyList<string
 /// <param name="IsOldest">False: there may be older ones that were not read.</param>
 public sealed record OverviewState(
     DateTimeOffset At,
+    Flow Flow,
     Answer<Summary> Summary,
     ListedOrder? Oldest,
     bool IsOldest,
@@ -52,7 +53,8 @@ public sealed class OverviewReader(ServicesClient services, TimeProvider time)
         await Task.WhenAll(recent, summary, letters, logs, consumers, projections, health);
 
         var (sums, oldest, isOldest) = await summary;
-        return new(time.GetUtcNow(), sums, oldest, isOldest, await letters, await logs, LagsOf(await logs, await consumers, await projections), await health, await projections);
+        var now = time.GetUtcNow();
+        return new(now, flow.Read(now), sums, oldest, isOldest, await letters, await logs, LagsOf(await logs, await consumers, await projections), await health, await projections);
     }
 
     /// <summary>Of each consumer and publisher, how many commits of the publisher's log are not known to be dealt with.</summary>
@@ -75,7 +77,7 @@ public sealed class OverviewReader(ServicesClient services, TimeProvider time)
         long Behind(string publisher, string lane, long position) => Math.Max(0, heads.GetValueOrDefault((publisher, lane)) - position);
     }
 
-    public async Task ReadRecentAsync(FlowWindow flow, CancellationToken cancellationToken)
+    private async Task ReadRecentAsync(FlowWindow flow, CancellationToken cancellationToken)
     {
         string? cursor = null;
         for (var page = 0; page < MostPages; page++)

@@ -60,7 +60,12 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
             var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
             var signed = $"{Base64Url.EncodeToString("""{"alg":"HS256","typ":"JWT"}"""u8)}.{Base64Url.EncodeToString(JsonSerializer.SerializeToUtf8Bytes(new
             {
-                sub = "ann", role = "operator", iss = Issuer, aud = "daprorders", nbf = now - 60, exp = now + 3600,
+                sub = "ann",
+                role = "operator",
+                iss = Issuer,
+                aud = "daprorders",
+                nbf = now - 60,
+                exp = now + 3600,
             }))}";
             var signature = HMACSHA256.HashData(Convert.FromBase64String(SigningKey), Encoding.ASCII.GetBytes(signed));
             return ("Authorization", $"Bearer {signed}.{Base64Url.EncodeToString(signature)}");

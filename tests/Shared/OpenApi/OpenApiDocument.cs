@@ -6,7 +6,7 @@ namespace DaprOrders.Tests;
 public static class OpenApiDocument
 {
     /// <summary>What every service has.</summary>
-    public static IReadOnlyList<string> DeadLetters { get; } =
+    public static IReadOnlyList<string> OfEveryService { get; } =
     [
         "GET /dead-letters: 200 400 503",
         "GET /dead-letters/{id}: 200 404 503",
@@ -15,6 +15,8 @@ public static class OpenApiDocument
         "POST /dead-letters/redrive: 202 503",
         "GET /dead-letters/redrive: 200 404 503",
         "GET /dead-letters/removed: 200 400 503",
+        "GET /catch-up: 200 503",
+        "GET /sidecar: 200 503",
     ];
 
     /// <summary>What every service with an event store has.</summary>
