@@ -9,6 +9,7 @@
 #   KAFKA_USERNAME=... KAFKA_PASSWORD=... KAFKA_CA="$(cat ca.crt)" POSTGRESQL_CONNECTION='host=...'   deploy/k8s/secrets.sh kafka-postgresql
 #   NATS_URL=nats://... POSTGRESQL_CONNECTION='host=...'                     deploy/k8s/secrets.sh jetstream-postgresql
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 
 case "${1:-}" in
   try | redis | rabbitmq-postgresql | kafka-postgresql | jetstream-postgresql) overlay=$1 ;;
@@ -46,9 +47,9 @@ dapr_token=$(openssl rand -hex 32)
 app_token=$(openssl rand -hex 32)
 signing_key=$(openssl rand -base64 32)
 
-for namespace in daprorders $([ "$overlay" = try ] && echo data); do
-  printf -- '---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: %s\n' "$namespace"
-done
+# With the labels that the overlay gives them: an apply takes away what the one before it has set.
+cat "$here/base/namespace.yaml"
+if [ "$overlay" = try ]; then echo --- && cat "$here/try/redis/namespace.yaml"; fi
 secret daprorders dapr-api-token token "$dapr_token"
 secret daprorders app-api-token token "$app_token"
 secret daprorders events-signing-key key "$signing_key"

@@ -1,4 +1,6 @@
 using System.Text;
+using System.Text.Json.Nodes;
+using DaprOrders.Deploy.Tests.Kustomize;
 
 namespace DaprOrders.Deploy.Tests;
 
@@ -26,6 +28,19 @@ public sealed class SecretsScriptTests
         static Dictionary<string, string> Made(string argument) =>
             SecretsScript.SecretsIn(SecretsScript.Run(argument, SecretsScript.Servers).Output, "daprorders")
                 .Where(secret => secret.Key is "token" or "key").ToDictionary(secret => secret.Name, secret => Encoding.UTF8.GetString(secret.Value));
+    }
+
+    /// <summary>An apply of them later takes no label away, and with it the Pod Security Standard.</summary>
+    [Theory]
+    [MemberData(nameof(Arguments))]
+    public void Namespaces_are_those_of_the_overlay(string argument)
+    {
+        var printed = YamlNodes.Parse(SecretsScript.Run(argument, SecretsScript.Servers).Output, "secrets.sh").Where(o => Overlay.Text(o["kind"]) == "Namespace");
+
+        Assert.Equal(Overlay.Of(argument).OfKind("Namespace").Select(Described).Order(StringComparer.Ordinal), printed.Select(Described).Order(StringComparer.Ordinal));
+
+        static string Described(JsonObject space) =>
+            $"{space["metadata"]!["name"]} {string.Join(' ', space["metadata"]!["labels"]!.AsObject().Select(label => $"{label.Key}={label.Value}").Order(StringComparer.Ordinal))}";
     }
 
     [Fact]
