@@ -15,6 +15,8 @@ public sealed class SidecarHost : IAsyncDisposable
 {
     internal static readonly TimeSpan GracefulStop = TimeSpan.FromSeconds(5);
 
+    private static readonly TimeSpan AnswersAfterStop = TimeSpan.FromSeconds(1);
+
     /// <summary>Where nothing is to be waited for, the answer to that request is still on its way.</summary>
     private static readonly TimeSpan LastAnswer = TimeSpan.FromMilliseconds(100);
 
@@ -188,7 +190,8 @@ public sealed class SidecarHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// Stops taking work from brokers, lets what runs end (for daprd's five seconds, or until the token is cancelled), then closes the ports.
+    /// Stops taking work from brokers, lets what runs end (for daprd's five seconds and one more for its answers, or until the token is
+    /// cancelled), then closes the ports.
     /// </summary>
     public Task StopAsync(CancellationToken cancellationToken)
     {
@@ -237,7 +240,7 @@ public sealed class SidecarHost : IAsyncDisposable
             await StopTakingWorkAsync(limit.Token);
             // What ended only with that time has an answer that is still to be written.
             using var closing = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            limit.Token.Register(() => closing.CancelAfter(TimeSpan.FromSeconds(1)));
+            await using var answering = limit.Token.Register(() => closing.CancelAfter(AnswersAfterStop));
             await _server.StopAsync(closing.Token);
             await _server.DisposeAsync();
             Runtime.App?.Dispose();
