@@ -15,6 +15,8 @@ public sealed class SidecarHost : IAsyncDisposable
 {
     internal static readonly TimeSpan GracefulStop = TimeSpan.FromSeconds(5);
 
+    private static readonly TimeSpan AnswersAfterStop = TimeSpan.FromSeconds(1);
+
     /// <summary>Where nothing is to be waited for, the answer to that request is still on its way.</summary>
     private static readonly TimeSpan LastAnswer = TimeSpan.FromMilliseconds(100);
 
@@ -63,6 +65,19 @@ public sealed class SidecarHost : IAsyncDisposable
         var declared = resources.For(options.AppId);
         var components = await LoadAsync(options, shared, declared, cancellationToken);
         var runtime = new SidecarRuntime(options, shared, declared, configuration, components);
+        try
+        {
+            return await ServeAsync(runtime, options, shared, cancellationToken);
+        }
+        catch
+        {
+            await LetGoAsync(runtime);
+            throw;
+        }
+    }
+
+    private static async Task<SidecarHost> ServeAsync(SidecarRuntime runtime, SidecarOptions options, SharedParts shared, CancellationToken cancellationToken)
+    {
         await RegisterAsync(runtime, runtime.Loaded, cancellationToken);
         ListenOptions? http = null, grpc = null, metrics = null;
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(SidecarHost).Assembly.GetName().Name });
@@ -131,9 +146,6 @@ public sealed class SidecarHost : IAsyncDisposable
         catch
         {
             await server.DisposeAsync();
-            runtime.App?.Dispose();
-            if (runtime.Loaded.Tracing is { } tracing)
-                await tracing.DisposeAsync();
             throw;
         }
 
@@ -147,7 +159,7 @@ public sealed class SidecarHost : IAsyncDisposable
     /// Takes what the files now declare, while requests are served. Changed components and subscriptions are gone over to; a changed
     /// Configuration, Resiliency or HTTPEndpoint is a start from anew, as daprd's, though the ports stay open.
     /// </summary>
-    /// <returns>What was exchanged, and the end of going over to it; null where nothing changed.</returns>
+    /// <returns>What was exchanged, and the end of going over to it; null where nothing changed, or where the sidecar stops.</returns>
     /// <exception cref="ResourceException">A mistake in a resource; the sidecar goes on with what it had.</exception>
     internal async Task<(LoadedResources Before, Task Following)?> TakeAsync(
         ResourceSet resources, ConfigurationResource configuration, CancellationToken cancellationToken)
@@ -163,20 +175,34 @@ public sealed class SidecarHost : IAsyncDisposable
 
         var components = await LoadAsync(Runtime.Options, _shared, declared, cancellationToken);
         var loaded = new LoadedResources(Runtime, declared, configuration, components, startsAgain ? null : before);
+        var isTaken = false;
         try
         {
             await RegisterAsync(Runtime, loaded, cancellationToken);
+            isTaken = TryExchange(loaded);
         }
-        catch when (loaded.Tracing is { } unused && unused != before.Tracing)
+        finally
         {
-            await unused.DisposeAsync();
-            throw;
+            if (!isTaken && loaded.Tracing is { } unused && unused != before.Tracing)
+                await unused.DisposeAsync();
         }
 
-        Runtime.Exchange(loaded);
+        if (!isTaken)
+            return null;
         Runtime.Logger.LogInformation(
             "The files of {AppId} have changed, and its sidecar {What}", AppId, startsAgain ? "starts from anew" : "goes over to what they declare now");
         return (before, startsAgain ? _lifecycle.StartAgainAsync() : _lifecycle.FollowChangeAsync());
+    }
+
+    /// <summary>Not when it stops: the end lets go of what is there then.</summary>
+    private bool TryExchange(LoadedResources loaded)
+    {
+        lock (_stopping)
+        {
+            if (_stop is null)
+                Runtime.Exchange(loaded);
+            return _stop is null;
+        }
     }
 
     /// <summary>Stops taking work from brokers, timers and reminders and lets what runs end; the APIs still answer, for an application that is ending.</summary>
@@ -188,7 +214,8 @@ public sealed class SidecarHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// Stops taking work from brokers, lets what runs end (for daprd's five seconds, or until the token is cancelled), then closes the ports.
+    /// Stops taking work from brokers, lets what runs end (for daprd's five seconds and one more for its answers, or until the token is
+    /// cancelled), then closes the ports.
     /// </summary>
     public Task StopAsync(CancellationToken cancellationToken)
     {
@@ -206,6 +233,14 @@ public sealed class SidecarHost : IAsyncDisposable
     {
         await runtime.Subscriptions.RegisterAsync(loaded, cancellationToken);
         await OutboxRelay.RegisterAsync(loaded, cancellationToken);
+    }
+
+    /// <summary>What a runtime has of its own.</summary>
+    private static async Task LetGoAsync(SidecarRuntime runtime)
+    {
+        runtime.App?.Dispose();
+        if (runtime.Loaded.Tracing is { } tracing)
+            await tracing.DisposeAsync();
     }
 
     private async Task StopOnRequestAsync()
@@ -237,12 +272,10 @@ public sealed class SidecarHost : IAsyncDisposable
             await StopTakingWorkAsync(limit.Token);
             // What ended only with that time has an answer that is still to be written.
             using var closing = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            limit.Token.Register(() => closing.CancelAfter(TimeSpan.FromSeconds(1)));
+            await using var answering = limit.Token.Register(() => closing.CancelAfter(AnswersAfterStop));
             await _server.StopAsync(closing.Token);
             await _server.DisposeAsync();
-            Runtime.App?.Dispose();
-            if (Runtime.Loaded.Tracing is { } tracing)
-                await tracing.DisposeAsync();
+            await LetGoAsync(Runtime);
         }
         finally
         {

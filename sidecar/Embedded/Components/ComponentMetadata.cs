@@ -14,7 +14,7 @@ internal sealed partial class ComponentMetadata
 {
     /// <summary>Parts of the names of fields that hold a secret, and of values (connection strings) that contain one.</summary>
     private static readonly string[] SecretNames = ["password", "secret", "token", "clientKey", "accessKey"];
-    private static readonly string[] SecretWords = ["password", "pwd", "secret", "accesskey", "://"];
+    private static readonly string[] SecretWords = ["password", "pwd", "secret", "accesskey", "://", "@"];
 
     private readonly Dictionary<string, MetadataValue> _values = new(StringComparer.OrdinalIgnoreCase);
     private readonly ComponentResource _resource;
@@ -73,15 +73,28 @@ internal sealed partial class ComponentMetadata
     {
         if (fields.FirstOrDefault(field => Text(field) is { Length: > 0 }) is not { } given)
             return (null, "");
-        var hosts = Text(given)!.Split(',', StringSplitOptions.TrimEntries).Select(one =>
-            one.Contains("://", StringComparison.Ordinal) ? Uri.TryCreate(one, UriKind.Absolute, out var uri) ? uri.Authority[(uri.Authority.LastIndexOf('@') + 1)..] : ""
-            : one.Contains('=', StringComparison.Ordinal) ? string.Join(' ', HostWords().Matches(one).Select(word => word.Value))
-            : _values[given].IsSecret ? ""
-            : one).Where(host => host.Length > 0);
-        return (given, string.Join(", ", hosts) is { Length: > 0 } shown ? shown : Shown(given));
+        return (given, Hosts(_values[given]) is { Length: > 0 } hosts ? hosts : Shown(given));
     }
 
-    [GeneratedRegex(@"\b(?:host|hostaddr|port|dbname|database)=[\w.:/-]+")]
+    /// <summary>Which form it has is decided by all of the text: a password may hold what stands between servers. Where that is not clear, it is empty.</summary>
+    private static string Hosts(MetadataValue value)
+    {
+        var text = value.Value;
+        if (text.Contains("://", StringComparison.Ordinal))
+            return string.Join(", ", Addresses().Match(text).Groups["host"].Captures.Select(host => host.Value));
+        if (text.Contains('=', StringComparison.Ordinal))
+            return string.Join(' ', HostWords().Matches(text).Where(word => word.Groups["word"].Success).Select(word => word.Value));
+        return value.IsSecret || text.Contains('@', StringComparison.Ordinal)
+            ? ""
+            : string.Join(", ", text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    /// <summary>One address or several, each of one host or several, and at the end a path; its only <c>@</c> are those behind a user.</summary>
+    [GeneratedRegex(@"^(?:(?:^\s*|/?,\s*)[a-z][a-z\d+.-]*://(?:[^/?#@]*@)?(?<host>[\w.:\[\]-]+)(?:,\s*(?<host>[\w.:\[\]-]+)(?!//))*)+(?:[/?#][^@]*)?$", RegexOptions.IgnoreCase)]
+    private static partial Regex Addresses();
+
+    /// <summary>Words of a connection string, but not what looks like one in quotes, or as the value of another.</summary>
+    [GeneratedRegex(@"'(?:\\.|[^'\\])*'|(?<![^\s;])(?<word>(?:host|hostaddr|port|dbname|database)=[\w.:/,-]+)")]
     private static partial Regex HostWords();
 
     private string Shown(string name)

@@ -41,12 +41,12 @@ internal sealed class CelExpression
 
     /// <summary>True or false; anything else is an error, as in CEL there is no truthiness.</summary>
     /// <param name="variables">Values: bool, long, double, string, null, <see cref="System.Text.Json.JsonElement"/>.</param>
-    /// <exception cref="CelException">A field is missing, or the types do not fit.</exception>
-    public bool Matches(IReadOnlyDictionary<string, object?> variables) => _evaluator(variables) switch
+    /// <exception cref="CelException">A field is missing, the types do not fit, or it would take too long.</exception>
+    public bool Matches(IReadOnlyDictionary<string, object?> variables) => _evaluator(new CelScope(variables)) switch
     {
         bool value => value,
         var other => throw new CelException($"expected true or false, got {CelValues.Describe(other)}"),
     };
 }
 
-internal delegate object? CelEvaluator(IReadOnlyDictionary<string, object?> variables);
+internal delegate object? CelEvaluator(CelScope variables);

@@ -200,7 +200,7 @@ internal sealed partial class CelParser
             _ => throw new CelException($"the method '{name.Value}' with {arguments.Count} arguments at column {name.Column} is not supported"),
         };
 
-        static string Text(CelEvaluator evaluator, IReadOnlyDictionary<string, object?> variables) => CelValues.Text(evaluator(variables));
+        static string Text(CelEvaluator evaluator, CelScope variables) => CelValues.Text(evaluator(variables));
     }
 
     /// <summary><c>event.data.lines.exists(line, line.quantity &gt; 1)</c>: each item of a list, or key of an object, has the name in turn.</summary>
@@ -217,14 +217,13 @@ internal sealed partial class CelParser
             ("all", null) => variables => CelValues.Decide(Scopes(variables), first.Invoke, false),
             ("exists", null) => variables => CelValues.Decide(Scopes(variables), first.Invoke, true),
             ("exists_one", null) => variables => Scopes(variables).Count(scope => CelValues.Bool(first(scope))) == 1,
-            ("filter", null) => variables => Scopes(variables).Where(scope => CelValues.Bool(first(scope))).Select(scope => scope[name]).ToList(),
+            ("filter", null) => variables => Scopes(variables).Where(scope => CelValues.Bool(first(scope))).Select(scope => scope.Item).ToList(),
             ("map", null) => variables => Scopes(variables).Select(first.Invoke).ToList(),
             ("map", _) => variables => Scopes(variables).Where(scope => CelValues.Bool(first(scope))).Select(second.Invoke).ToList(),
             _ => throw new CelException($"the macro '{macro.Value}' at column {macro.Column} takes a name and an expression"),
         };
 
-        IEnumerable<Dictionary<string, object?>> Scopes(IReadOnlyDictionary<string, object?> variables) =>
-            CelValues.Items(target(variables)).Select(item => new Dictionary<string, object?>(variables) { [name] = item });
+        IEnumerable<CelScope> Scopes(CelScope variables) => CelValues.Items(target(variables)).Select(item => variables.With(name, item));
     }
 
     private CelEvaluator Primary()
@@ -255,7 +254,7 @@ internal sealed partial class CelParser
             case { Kind: TokenKind.Name } when Accept("("):
                 return Function(token);
             case { Kind: TokenKind.Name }:
-                return variables => variables.TryGetValue(token.Value, out var found) ? CelValues.Unwrap(found) : throw new CelException($"there is no '{token.Value}'");
+                return variables => variables.TryGet(token.Value, out var found) ? CelValues.Unwrap(found) : throw new CelException($"there is no '{token.Value}'");
             default:
                 if (token.Kind != TokenKind.End)
                     _next--;

@@ -156,9 +156,9 @@ internal static class CelValues
     {
         try
         {
-            return Regex.IsMatch(text, pattern, RegexOptions.CultureInvariant, RegexLimit);
+            return Regex.IsMatch(text, pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant, RegexLimit);
         }
-        catch (Exception error) when (error is ArgumentException or RegexMatchTimeoutException)
+        catch (Exception error) when (error is ArgumentException or NotSupportedException or RegexMatchTimeoutException)
         {
             throw new CelException($"matches('{pattern}'): {error.Message}");
         }

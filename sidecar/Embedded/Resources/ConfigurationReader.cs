@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using EmbeddedSidecar.Hosting;
 
@@ -8,6 +9,9 @@ internal static class ConfigurationReader
 {
     /// <summary>Valid in daprd's Configuration, without an effect here: mTLS, metrics, naming and logging of one machine.</summary>
     private static readonly string[] WithoutEffect = ["mtls", "metric", "metrics", "nameResolution", "logging", "workflow", "wasm"];
+
+    /// <summary>What would make a path, a query or a user of a part of the address.</summary>
+    private static readonly SearchValues<char> NotOfAnAuthority = SearchValues.Create("/\\?#@");
 
     private static readonly string[] Unsupported = ["httpPipeline", "appHttpPipeline", "accessControl", "components"];
 
@@ -97,6 +101,8 @@ internal static class ConfigurationReader
         var scheme = otel.Flag("isSecure") ?? true ? Uri.UriSchemeHttps : Uri.UriSchemeHttp;
         var headers = otel.Texts("headers").Select(header => header.Split('=', 2)).Where(header => header.Length == 2).Select(header => (header[0], header[1])).ToList();
         var timeout = otel.Duration("timeout");
+        if (timeout == TimeSpan.Zero)
+            otel.Error($"expected a time that a collector can answer in such as 10s, got \"{otel.Text("timeout")}\"", "timeout");
         if (string.IsNullOrEmpty(address))
             return null;
         if (string.IsNullOrEmpty(protocol))
@@ -105,7 +111,8 @@ internal static class ConfigurationReader
             return null;
         }
 
-        if (Uri.TryCreate($"{scheme}://{address}{(protocol == "http" ? "/v1/traces" : "")}", UriKind.Absolute, out var uri) && uri.Authority == address)
+        if (!address.AsSpan().ContainsAny(NotOfAnAuthority)
+            && Uri.TryCreate($"{scheme}://{address}{(protocol == "http" ? "/v1/traces" : "")}", UriKind.Absolute, out var uri))
             return new(uri, protocol == "http", headers, timeout);
         otel.Error($"expected host and port of a collector such as localhost:4317, got \"{address}\"", "endpointAddress");
         return null;

@@ -8,6 +8,8 @@ namespace EmbeddedSidecar.Tracing;
 /// <summary>Where spans go: the log, a Zipkin server, an OpenTelemetry collector. OpenTelemetry's own exporters say nothing of a server that is away.</summary>
 internal static class SpanExporters
 {
+    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(10);
+
     public static IEnumerable<BaseExporter<Activity>> For(TracingSettings settings, ILogger logger)
     {
         if (settings.Stdout)
@@ -24,9 +26,10 @@ internal static class SpanExporters
         {
             Endpoint = otel.Address,
             Protocol = otel.IsHttp ? OtlpExportProtocol.HttpProtobuf : OtlpExportProtocol.Grpc,
+            // What the file does not say is not for OTEL_EXPORTER_OTLP_* to say, which the constructor has read; its certificates are those of a client that is not used.
+            TimeoutMilliseconds = (int)Math.Clamp(Math.Ceiling((otel.Timeout ?? DefaultTimeout).TotalMilliseconds), 1, int.MaxValue),
+            Headers = "",
         };
-        if (otel.Timeout is { } timeout)
-            options.TimeoutMilliseconds = (int)timeout.TotalMilliseconds;
         // Its own field for headers has no way to write a comma.
         options.HttpClientFactory = () =>
         {

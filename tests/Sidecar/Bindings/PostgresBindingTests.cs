@@ -100,6 +100,7 @@ public sealed class PostgresBindingTests(StoreServers servers) : IClassFixture<S
     [InlineData("exec", "SELECT", "x", "invalid metadata property params: failed to unserialize into an array")]
     [InlineData("query", "SELECT * FROM nowhere", null, "error executing query: ERROR: relation \\\"nowhere\\\" does not exist (SQLSTATE 42P01)")]
     [InlineData("query", "SELECT 1/(3-n) FROM generate_series(1, 3) n", null, "error executing query: ERROR: division by zero (SQLSTATE 22012)")]
+    [InlineData("exec", "SELECT $1::int; SELECT 2", "[1]", "error executing query: ERROR: cannot insert multiple commands into a prepared statement (SQLSTATE 42601)")]
     [InlineData("create", "SELECT", null, "binding db does not support operation create. supported operations:exec query close")]
     public async Task What_cannot_be_done_is_refused_with_the_reason(string operation, string sql, string? parameters, string reason)
     {
@@ -107,6 +108,54 @@ public sealed class PostgresBindingTests(StoreServers servers) : IClassFixture<S
 
         Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
         Assert.Contains(reason, await answer.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Several_statements_are_executed_where_there_are_no_parameters_and_the_last_one_counts()
+    {
+        using var answer = await InvokeAsync("exec", "CREATE TABLE things (id int); INSERT INTO things VALUES (1), (2), (3); DELETE FROM things WHERE id > 1");
+
+        Assert.Equal((HttpStatusCode.OK, "2"), (answer.StatusCode, Metadata(answer, "rows-affected")));
+        using var left = await InvokeAsync("query", "SELECT id FROM things");
+        Assert.Equal("[[1]]", await left.Content.ReadAsStringAsync(Cancellation));
+    }
+
+    [Fact]
+    public async Task Half_of_a_surrogate_pair_in_a_parameter_is_replaced()
+    {
+        using var answer = await InvokeAsync("query", "SELECT $1::text, ($2::text[])[1]", """["\ud800", ["\ud800"]]""");
+
+        Assert.Equal("""[["\ufffd","\ufffd"]]""", JsonSerializer.Serialize(await answer.Content.ReadFromJsonAsync<string[][]>(Cancellation)), ignoreCase: true);
+    }
+
+    [Fact]
+    public async Task The_timeout_does_not_end_a_statement()
+    {
+        var component = Sidecars.Component(
+            "db", "bindings.postgres", ("connectionString", _server.ConnectionString(await _server.NewDatabaseAsync(Cancellation))), ("timeout", "1s"));
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("patient", component));
+        using var http = Sidecars.Http(dapr["patient"]);
+
+        using var answer = await http.PostAsJsonAsync("/v1.0/bindings/db", new { operation = "exec", metadata = new { sql = "SELECT pg_sleep(3)" } }, Cancellation);
+
+        Assert.Equal((HttpStatusCode.OK, "1"), (answer.StatusCode, Metadata(answer, "rows-affected")));
+    }
+
+    [Fact]
+    public async Task One_that_an_application_has_closed_is_open_to_the_others()
+    {
+        var component = Sidecars.Component("db", "bindings.postgres", ("connectionString", _server.ConnectionString(await _server.NewDatabaseAsync(Cancellation))));
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("closing", component), Sidecars.App("other", component));
+        var query = new { operation = "query", metadata = new { sql = "SELECT 1" } };
+        using var closing = Sidecars.Http(dapr["closing"]);
+        using var other = Sidecars.Http(dapr["other"]);
+
+        using var closed = await closing.PostAsJsonAsync("/v1.0/bindings/db", new { operation = "close" }, Cancellation);
+
+        using var refused = await closing.PostAsJsonAsync("/v1.0/bindings/db", query, Cancellation);
+        using var answered = await other.PostAsJsonAsync("/v1.0/bindings/db", query, Cancellation);
+        Assert.Equal((HttpStatusCode.NoContent, HttpStatusCode.InternalServerError), (closed.StatusCode, refused.StatusCode));
+        Assert.Equal("[[1]]", await answered.Content.ReadAsStringAsync(Cancellation));
     }
 
     [Fact]

@@ -44,6 +44,7 @@ public sealed class CelExpressionTests
     [InlineData("event.data.amount > 10 && event.type == 'x'")]
     [InlineData("event.type == 1")]
     [InlineData("'c' in event.tags")]
+    [InlineData("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!'.matches('^(a+)+$')")]
     public void Does_not_hold(string expression) => Assert.False(Evaluate(expression));
 
     [Theory]
@@ -69,6 +70,7 @@ public sealed class CelExpressionTests
     [InlineData("other.type == 'x'", "there is no 'other'")]
     [InlineData("event.data.missing == 1 && true", "no such key: missing")]
     [InlineData("1 / 0 == 1", "zero")]
+    [InlineData("'ab'.matches('a(?=b)')", "matches('a(?=b)')")]
     [InlineData("event.tags[7] == 'a'", "no such index: 7")]
     [InlineData("event.data.count + 1 == 4", "'+' does not work on 3 and 1")]
     [InlineData("event.data.lines.exists(line, line.missing == 1)", "no such key: missing")]
@@ -111,6 +113,19 @@ public sealed class CelExpressionTests
         var expression = string.Concat(Enumerable.Repeat("true && (", 90)) + "event.missing == 1" + new string(')', 90);
 
         Assert.Contains("no such key", Assert.Throws<CelException>(() => Evaluate(expression)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("event.exists(a, event.exists(b, event.exists(c, false)))")]
+    [InlineData("event.map(a, event.map(b, event.map(c, c))).size() > 0 || event.exists(a, true)")]
+    public void What_goes_over_more_items_than_anybody_would_wait_for_ends(string expression)
+    {
+        using var list = JsonDocument.Parse($"[{string.Join(',', Enumerable.Range(0, 110))}]");
+        var parsed = CelExpression.Parse(expression, default);
+
+        var error = Assert.Throws<CelException>(() => parsed.Matches(new Dictionary<string, object?> { ["event"] = list.RootElement }));
+
+        Assert.Equal("it goes over more than 1000000 items", error.Message);
     }
 
     [Theory]

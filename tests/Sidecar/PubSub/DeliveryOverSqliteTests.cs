@@ -71,6 +71,36 @@ public sealed class DeliveryOverSqliteTests : IDisposable
     }
 
     [Fact]
+    public async Task An_entry_that_is_dropped_comes_again_until_its_dead_letter_is_kept()
+    {
+        // Once when it is dropped, and once more when the delivery has failed for that.
+        var failures = 2;
+        var letters = Channel.CreateUnbounded<string>();
+        await using var app = await TestApp.StartAsync(context => AnswerBatchAsync(context, _ => "DROP"));
+        await using var dapr = await EmbeddedDapr.StartAsync(
+            new()
+            {
+                Apps = [Options(app.Port, Bulk with { DeadLetterTopic = "dead" })],
+                BeforeCall = (call, _) =>
+                {
+                    if (!call.Subjects.Contains("dead"))
+                        return default;
+                    if (Interlocked.Decrement(ref failures) >= 0)
+                        throw new IOException("the disk is full");
+                    letters.Writer.TryWrite(call.Operation);
+                    return default;
+                },
+            },
+            Cancellation);
+        await dapr["one"].Ready;
+
+        await PublishAsync(dapr, "1");
+
+        Assert.Equal(["1", "1"], await ArrivedAsync(2));
+        Assert.EndsWith("publish", await letters.Reader.ReadAsync(Cancellation), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task What_is_published_before_the_application_has_ever_run_waits_for_it()
     {
         await using var first = await TestApp.StartAsync(_ => Task.CompletedTask);

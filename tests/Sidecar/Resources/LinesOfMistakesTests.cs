@@ -14,11 +14,12 @@ public sealed class LinesOfMistakesTests
     [InlineData("state.redis", "v1", "redisHost", "127.0.0.1:1", "redisHost: 127.0.0.1:1")]
     [InlineData("lock.redis", "v1", "redisHost", "127.0.0.1:1", "redisHost: 127.0.0.1:1")]
     [InlineData("configuration.redis", "v1", "redisHost", "127.0.0.1:1", "redisHost: 127.0.0.1:1")]
-    [InlineData("pubsub.rabbitmq", "v1", "connectionString", "amqp://me:hidden@127.0.0.1:1", "connectionString: 127.0.0.1:1")]
-    [InlineData("pubsub.jetstream", "v1", "natsURL", "nats://me:hidden@127.0.0.1:1", "natsURL: 127.0.0.1:1")]
-    [InlineData("state.postgresql", "v2", "connectionString", "host=127.0.0.1 port=1 user=me password=hidden dbname=shop", "connectionString: host=127.0.0.1 port=1 dbname=shop")]
+    [InlineData("pubsub.rabbitmq", "v1", "connectionString", "amqp://me:x,hidden@127.0.0.1:1", "connectionString: 127.0.0.1:1")]
+    [InlineData("pubsub.jetstream", "v1", "natsURL", "nats://me:x,hidden@127.0.0.1:1,nats://127.0.0.1:2", "natsURL: 127.0.0.1:1, 127.0.0.1:2")]
+    [InlineData("state.postgresql", "v2", "connectionString", "host=127.0.0.1 port=1 user=me password=a,hidden dbname=shop", "connectionString: host=127.0.0.1 port=1 dbname=shop")]
     [InlineData("state.postgresql", "v1", "connectionString", "postgres://me:hidden@127.0.0.1:1/shop", "connectionString: 127.0.0.1:1")]
-    [InlineData("bindings.postgres", "v1", "url", "postgres://me:hidden@127.0.0.1:1/shop", "url: 127.0.0.1:1")]
+    [InlineData("state.postgresql", "v2", "connectionString", "host=127.0.0.1 port=1 password='a, host=hidden'", "connectionString: host=127.0.0.1 port=1")]
+    [InlineData("bindings.postgres", "v1", "url", "postgres://me:hidden,x@127.0.0.1:1/shop", "url: 127.0.0.1:1")]
     public async Task A_server_that_is_not_there_is_named_at_its_line_and_a_password_is_not(string type, string version, string field, string value, string expected)
     {
         using var folder = new ResourceFolder().With("x.yaml", $"""

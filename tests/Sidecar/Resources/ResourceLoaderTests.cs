@@ -198,4 +198,35 @@ public sealed class ResourceLoaderTests
         Assert.Equal(("s", "deny", "a"), (configuration.SecretScopes[0].StoreName, configuration.SecretScopes[0].DefaultAccess, configuration.SecretScopes[0].AllowedSecrets[0]));
         Assert.EndsWith(":7: spec.accessControl: has no effect in the embedded sidecar", Assert.Single(configuration.Warnings).ToString(), StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("localhost:4317", false, "http://localhost:4317/")]
+    [InlineData("api.honeycomb.io:443", true, "https://api.honeycomb.io/")]
+    [InlineData("x:80", false, "http://x/")]
+    [InlineData("Collector:4317", false, "http://collector:4317/")]
+    [InlineData("[::1]:4317", false, "http://[::1]:4317/")]
+    public void A_collector_is_named_by_any_host_and_port(string address, bool isSecure, string expected) =>
+        Assert.Equal(new Uri(expected), LoadCollector($"{{endpointAddress: \"{address}\", protocol: grpc, isSecure: {(isSecure ? "true" : "false")}}}")!.Address);
+
+    [Theory]
+    [InlineData("endpointAddress: http://localhost:4317", "spec.tracing.otel.endpointAddress: expected host and port of a collector")]
+    [InlineData("endpointAddress: localhost:4317/v1/traces", "spec.tracing.otel.endpointAddress: expected host and port of a collector")]
+    [InlineData("endpointAddress: 'localhost:4317?x=1'", "spec.tracing.otel.endpointAddress: expected host and port of a collector")]
+    [InlineData("endpointAddress: me@localhost:4317", "spec.tracing.otel.endpointAddress: expected host and port of a collector")]
+    [InlineData("endpointAddress: 'localhost:4317, timeout: 1s'", "spec.tracing.otel.endpointAddress: expected host and port of a collector")]
+    [InlineData("endpointAddress: localhost:4317, timeout: 0s", "spec.tracing.otel.timeout: expected a time that a collector can answer in")]
+    [InlineData("endpointAddress: localhost:4317, timeout: -1s", "spec.tracing.otel.timeout: expected a duration")]
+    public void A_collector_that_cannot_be_one_is_told_at_its_line(string fields, string expected)
+    {
+        var e = Assert.Throws<ResourceException>(() => LoadCollector($"{{{fields}, protocol: grpc}}"));
+
+        Assert.Contains($":5: {expected}", e.Message, StringComparison.Ordinal);
+    }
+
+    private static OtelSettings? LoadCollector(string otel)
+    {
+        using var folder = new ResourceFolder().With(
+            "config.yaml", $"apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {{name: cfg}}\nspec:\n  tracing: {{otel: {otel}}}\n");
+        return ResourceLoader.LoadConfiguration(Path.Combine(folder.Path, "config.yaml")).Tracing.Otel;
+    }
 }

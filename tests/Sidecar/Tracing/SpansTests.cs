@@ -62,6 +62,52 @@ public sealed class SpansTests
     }
 
     [Fact]
+    public async Task The_environment_of_the_process_says_nothing_of_the_way_to_a_collector()
+    {
+        // Nothing else in this process reads them.
+        Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_HEADERS", "x-from-environment=1");
+        Environment.SetEnvironmentVariable("OTEL_EXPORTER_OTLP_TIMEOUT", "0");
+        await using var collector = await SpanCollector.StartAsync();
+        var tracing = collector.OtelHttp;
+        await using (var dapr = await Sidecars.StartAsync(Traced("one", tracing with { Otel = tracing.Otel! with { Timeout = null } })))
+        {
+            using var http = Sidecars.Http(dapr["one"]);
+            using (await http.GetAsync(new Uri("/v1.0/state/none/key", UriKind.Relative), Cancellation))
+            {
+            }
+        }
+
+        Assert.NotEmpty(collector.Spans);
+        Assert.False(collector.LastHeaders.ContainsKey("x-from-environment"));
+    }
+
+    [Fact]
+    public async Task A_sidecar_whose_start_fails_leaves_no_source_of_spans_behind()
+    {
+        await using var collector = await SpanCollector.StartAsync();
+        var component = Sidecars.Component("pubsub", "pubsub.in-memory");
+        var subscription = new SubscriptionResource(
+            "orders", "pubsub", "orders", [new("event.type ==", "/orders")], null, new Dictionary<string, string>(), null, [], default);
+        var options = Traced("failing", collector.Zipkin) with { AppPort = 1, Resources = new([component], [subscription], [], []) };
+
+        await Assert.ThrowsAsync<ResourceException>(() => Sidecars.StartAsync(options));
+
+        var left = new List<string>();
+        using var listener = new ActivityListener
+        {
+            ShouldListenTo = source =>
+            {
+                lock (left)
+                    left.Add(source.Name);
+                return false;
+            },
+        };
+        ActivitySource.AddActivityListener(listener);
+        lock (left)
+            Assert.DoesNotContain(left, name => name.StartsWith("dapr-diagnostics.failing.", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task What_is_published_and_its_delivery_are_one_trace()
     {
         await using var collector = await SpanCollector.StartAsync();

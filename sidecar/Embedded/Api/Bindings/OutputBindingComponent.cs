@@ -12,6 +12,9 @@ internal sealed class OutputBindingComponent(LoadedComponent component, SidecarM
 {
     private readonly IOutputBinding _binding = (IOutputBinding)component.Instance;
 
+    /// <summary>For this application and for good, as in daprd; other applications may have the same instance.</summary>
+    private bool _isClosed;
+
     /// <exception cref="BindingException">With daprd's text.</exception>
     public async Task<BindingAnswer?> InvokeAsync(BindingCall call, CancellationToken cancellationToken)
     {
@@ -40,9 +43,15 @@ internal sealed class OutputBindingComponent(LoadedComponent component, SidecarM
                 $"binding {component.Name} does not support operation {call.Operation}. supported operations:{string.Join(' ', _binding.Operations)}");
         }
 
+        var closes = call.Operation == BindingFields.Close;
+        if (Volatile.Read(ref _isClosed) && !closes)
+            throw new BindingException("component is closed");
         try
         {
-            return await policy.RunAsync(attempt => _binding.InvokeAsync(call, attempt), cancellationToken);
+            var answer = await policy.RunAsync(attempt => _binding.InvokeAsync(call, attempt), cancellationToken);
+            if (closes)
+                Volatile.Write(ref _isClosed, true);
+            return answer;
         }
         catch (Exception e) when (OptionalPolicy.WhyGivenUp(e) is { } reason)
         {

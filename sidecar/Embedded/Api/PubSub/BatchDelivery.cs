@@ -116,10 +116,16 @@ internal sealed class BatchDelivery(
                     batch.Finish(entry.Index, DeliveryResult.Done);
                     break;
                 case AppVerdict.Drop:
-                    dropped++;
                     Runtime.Logger.LogWarning(
                         "Event {EventId} of topic {Topic} was dropped by the application", entry.Header.Id, Subscription.Topic);
-                    await SettleAsync(entry.Message, Unroutable.Dropped);
+                    if (Subscription.DeadLetterTopic is not null && await TryDeadLetterAsync([entry.Message]) is not [null])
+                    {
+                        // There is no other copy, which daprd loses here.
+                        retried.Add(entry);
+                        break;
+                    }
+
+                    dropped++;
                     batch.Finish(entry.Index, DeliveryResult.Done);
                     break;
                 default:

@@ -8,4 +8,7 @@ internal static class BindingFields
 
     /// <summary><c>input</c>, <c>output</c>, or both.</summary>
     public const string Direction = "direction";
+
+    /// <summary>The operation after which a binding takes no other one of this application.</summary>
+    public const string Close = "close";
 }

@@ -17,32 +17,26 @@ internal sealed class PostgresBinding : IOutputBinding
     private const string Sql = "sql";
     private const string Exec = "exec";
     private const string Query = "query";
-    private const string Close = "close";
+    /// <summary>Of Npgsql, in seconds.</summary>
+    private const int LongestConnecting = 1024;
 
     private static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly NpgsqlDataSource _database;
     private readonly TimeProvider _time;
-    private bool _isClosed;
 
     private PostgresBinding(NpgsqlDataSource database, TimeProvider time) => (_database, _time) = (database, time);
 
     public static ComponentType ComponentType { get; } =
         new("bindings.postgres", "v1", [.. PostgresConnection.Fields, BindingFields.Route, BindingFields.Direction], OpenAsync) { ServerFields = PostgresConnection.ServerFields };
 
-    public IReadOnlyList<string> Operations { get; } = [Exec, Query, Close];
+    public IReadOnlyList<string> Operations { get; } = [Exec, Query, BindingFields.Close];
 
     public async Task<BindingAnswer?> InvokeAsync(BindingCall call, CancellationToken cancellationToken)
     {
-        if (call.Operation == Close)
-        {
-            // For all whose component this is, and for good, as in daprd.
-            Volatile.Write(ref _isClosed, true);
+        // The applications that have this component share it; whose it is closed to is known where each one's calls come in.
+        if (call.Operation == BindingFields.Close)
             return null;
-        }
-
-        if (Volatile.Read(ref _isClosed))
-            throw new BindingException("component is closed");
         if (call.Metadata.GetValueOrDefault(Sql, "") is not { Length: > 0 } sql)
             throw new BindingException($"required metadata not set: {Sql}");
         var parameters = PostgresParameters.Read(call.Metadata.GetValueOrDefault(PostgresParameters.Field, ""));
@@ -58,7 +52,10 @@ internal sealed class PostgresBinding : IOutputBinding
 
     private static async Task<IAsyncDisposable> OpenAsync(ComponentMetadata metadata, ComponentContext context, CancellationToken cancellationToken)
     {
-        var database = new NpgsqlDataSourceBuilder(PostgresConnection.Read(metadata).ConnectionString).Build();
+        var settings = PostgresConnection.Read(metadata);
+        // The time is for connecting; a statement of the application's may take as long as it takes.
+        (settings.Timeout, settings.CommandTimeout) = (Math.Min(settings.CommandTimeout, LongestConnecting), 0);
+        var database = new NpgsqlDataSourceBuilder(settings.ConnectionString).Build();
         try
         {
             await using var connection = await database.OpenConnectionAsync(cancellationToken);
@@ -78,16 +75,17 @@ internal sealed class PostgresBinding : IOutputBinding
     {
         try
         {
-            await using var batch = _database.CreateBatch();
-            var command = new NpgsqlBatchCommand(sql);
+            await using var command = _database.CreateCommand(sql);
             foreach (var parameter in parameters)
                 command.Parameters.Add(parameter);
-            batch.BatchCommands.Add(command);
-            await batch.ExecuteNonQueryAsync(cancellationToken);
-            metadata["rows-affected"] = command.Rows.ToString(CultureInfo.InvariantCulture);
+            await command.ExecuteNonQueryAsync(cancellationToken);
+            // Without parameters there may be several statements; as with Go's driver the last one counts.
+#pragma warning disable CS0618 // What is to take its place, a batch, has to be given each statement by itself.
+            metadata["rows-affected"] = command.Statements[^1].Rows.ToString(CultureInfo.InvariantCulture);
+#pragma warning restore CS0618
             return [];
         }
-        catch (NpgsqlException e)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
             throw Failure(e);
         }
@@ -118,13 +116,13 @@ internal sealed class PostgresBinding : IOutputBinding
             await json.FlushAsync(cancellationToken);
             return written.WrittenSpan.ToArray();
         }
-        catch (NpgsqlException e)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
             throw Failure(e);
         }
     }
 
-    private static BindingException Failure(NpgsqlException e) => new(
+    private static BindingException Failure(Exception e) => new(
         e is PostgresException { MessageText: var text } refusal
             ? $"error executing query: {refusal.InvariantSeverity}: {text} (SQLSTATE {refusal.SqlState})"
             : $"error executing query: {e.Message}",

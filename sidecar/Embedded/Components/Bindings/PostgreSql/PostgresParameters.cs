@@ -39,7 +39,7 @@ internal static class PostgresParameters
     private static string? Text(JsonElement value) => value.ValueKind switch
     {
         JsonValueKind.Null => null,
-        JsonValueKind.String => value.GetString(),
+        JsonValueKind.String => GoJson.Text(value),
         // 1.0 and 1e3 are whole numbers to Go, which a column of whole numbers takes.
         JsonValueKind.Number when value.TryGetDecimal(out var number) && number == decimal.Truncate(number) =>
             decimal.Truncate(number).ToString(CultureInfo.InvariantCulture),
