@@ -43,6 +43,30 @@ public sealed partial class PagesTests : IDisposable
     }
 
     [Theory]
+    [InlineData("/")]
+    [InlineData("/dead-letters")]
+    [InlineData("/orders")]
+    public async Task What_a_page_brings_along_is_small_however_much_there_is(string page)
+    {
+        var services = FakeServices.AtRest();
+        foreach (var app in Calling.Apps.All)
+        {
+            services.Answer(app, "dead-letters?limit=500", Samples.Letters([.. Enumerable.Range(1, 500).Select(i =>
+                Samples.Letter($"l-{i}", $"order-{i}", $"Reason {(char)('a' + i % 26)}{(char)('a' + i / 26)}\n{new string('x', 4000)}"))]));
+        }
+
+        var line = """{"sku":"tea","name":"Tea","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}""";
+        services.Answer("reporting", "orders?limit=50", Samples.Page(null, [.. Enumerable.Range(1, 50).Select(i =>
+            Samples.Listed($"o-{i}", "shipped", DateTimeOffset.UtcNow).Replace(line, string.Join(",", Enumerable.Repeat(line, 100)), StringComparison.Ordinal))]));
+        using var http = Open(services);
+
+        var html = await http.GetStringAsync(page, TestContext.Current.CancellationToken);
+
+        // The hub takes 512 KB.
+        Assert.InRange(BroughtAlong().Match(html).Groups[1].Length, 1, 128 * 1024);
+    }
+
+    [Theory]
     [InlineData("/_content/MudBlazor/MudBlazor.min.css")]
     [InlineData("/console.css")]
     [InlineData("/console.js")]
@@ -165,6 +189,9 @@ public sealed partial class PagesTests : IDisposable
         _disposables.Add(factory);
         return factory.CreateClient(new WebApplicationFactoryClientOptions { AllowAutoRedirect = false });
     }
+
+    [GeneratedRegex("<!--Blazor-Server-Component-State:([^-]+)-->")]
+    private static partial Regex BroughtAlong();
 
     [GeneratedRegex("<script[^>]*>")]
     private static partial Regex Scripts();
