@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
 namespace DaprOrders.Console.Tests;
@@ -150,6 +151,29 @@ public sealed partial class PagesTests : IDisposable
 
         Assert.Equal("/stock", chosen.Headers.Location!.ToString());
         Assert.Contains("data-appearance=\"dark\"", await http.GetStringAsync("/stock", TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_page_of_a_failure_has_the_headers_of_the_others()
+    {
+        var services = FakeServices.AtRest();
+        services.Answer("inventory", "products?limit=100", () => throw new InvalidOperationException("a mistake in the console"));
+        using var http = Open(services, environment: Environments.Production);
+
+        using var answer = await http.GetAsync("/stock", TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
+        Assert.Contains("script-src 'self';", answer.Headers.GetValues("Content-Security-Policy").Single(), StringComparison.Ordinal);
+        Assert.Equal("nosniff", answer.Headers.GetValues("X-Content-Type-Options").Single());
+    }
+
+    [Fact]
+    public void What_a_service_may_take_half_a_minute_for_is_waited_for()
+    {
+        using var console = Consoles.Of(new FakeServices(), new Dictionary<string, string>(), Environments.Development);
+        using var acts = console.Services.GetRequiredService<IHttpClientFactory>().CreateClient(Calling.ServicesClient.Acts);
+
+        Assert.InRange(acts.Timeout, TimeSpan.FromSeconds(31), TimeSpan.FromMinutes(1));
     }
 
     [Fact]
