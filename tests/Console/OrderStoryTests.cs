@@ -133,6 +133,7 @@ public sealed class OrderStoryTests : ConsolePages
     public void What_the_others_do_after_its_end_appears_by_itself()
     {
         PlayOrder("cancelled");
+        Played.Answer("reporting", "updates", () => new HttpResponseMessage(HttpStatusCode.OK) { Content = new StreamContent(new System.IO.Pipelines.Pipe().Reader.AsStream()) });
         var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
         Assert.Equal(3, page.Instance.Story!.Events.Count);
         Play("payments", "event-log/streams/payment-o-1?limit=200", $"[{Samples.Event("payment-o-1", 1, "PaymentRefunded", Placed.AddSeconds(30), "order-o-1:2")}]");
