@@ -24,6 +24,7 @@ builder.AddSigningIn();
 // Does something only behind a proxy, where ASPNETCORE_FORWARDEDHEADERS_ENABLED says that there is one: it takes the scheme, and this the host.
 builder.Services.Configure<ForwardedHeadersOptions>(forwarded => forwarded.ForwardedHeaders |= ForwardedHeaders.XForwardedHost);
 builder.Services.AddHttpClient(ServicesClient.Calls, http => http.Timeout = TimeSpan.FromSeconds(5)).AddHttpMessageHandler(() => new InvocationHandler());
+builder.Services.AddHttpClient(ServicesClient.Acts, http => http.Timeout = ServicesClient.ActsWithin).AddHttpMessageHandler(() => new InvocationHandler());
 builder.Services.AddHttpClient(ServicesClient.Updates, http => http.Timeout = Timeout.InfiniteTimeSpan).AddHttpMessageHandler(() => new InvocationHandler());
 builder.Services.AddScoped<ServicesClient>();
 builder.Services.AddScoped<OrderUpdates>();
@@ -45,8 +46,9 @@ builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadReque
 builder.Services.AddHealthChecks();
 
 var app = builder.Build();
-app.UseContentSecurity();
+// It clears the headers, and makes its page with what comes after it.
 app.UseExceptionHandler("/trouble", createScopeForErrors: true);
+app.UseContentSecurity();
 app.UseStatusCodePagesWithReExecute("/nothing-here");
 app.UseAnswersToForms();
 app.UseAuthentication();

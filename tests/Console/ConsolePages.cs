@@ -33,7 +33,7 @@ public abstract class ConsolePages : BunitContext
         Services.AddMudServices();
         Services.AddSingleton<TimeProvider>(Time);
         Services.AddOptions<ConsoleOptions>();
-        foreach (var name in new[] { ServicesClient.Calls, ServicesClient.Updates })
+        foreach (var name in new[] { ServicesClient.Calls, ServicesClient.Acts, ServicesClient.Updates })
             Services.AddHttpClient(name).AddHttpMessageHandler(() => new InvocationHandler()).ConfigurePrimaryHttpMessageHandler(() => Played);
         Services.AddSingleton<IHostEnvironment>(new Surroundings());
         Services.AddScoped<ServicesClient>().AddScoped<Visitor>().AddScoped<OrderUpdates>().AddScoped<OverviewReader>().AddScoped<StoryReader>()

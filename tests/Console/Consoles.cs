@@ -19,7 +19,7 @@ internal static class Consoles
                 builder.UseSetting(name, value);
             builder.ConfigureTestServices(registered =>
             {
-                foreach (var name in new[] { ServicesClient.Calls, ServicesClient.Updates })
+                foreach (var name in new[] { ServicesClient.Calls, ServicesClient.Acts, ServicesClient.Updates })
                     registered.AddHttpClient(name).ConfigurePrimaryHttpMessageHandler(() => services);
                 if (time is not null)
                     registered.AddSingleton(time);

@@ -82,6 +82,32 @@ public sealed class DeadLetterTests : ConsolePages
     }
 
     [Fact]
+    public void What_is_beyond_the_first_page_is_read_too()
+    {
+        Play("inventory", "dead-letters?limit=500", Samples.LetterPage("n", Samples.Letter("a", "order-1", "SKU 1 is unknown")));
+        Play("inventory", "dead-letters?limit=500&cursor=n", Samples.Letters(Samples.Letter("b", "order-2", "The newest failure")));
+        Play("inventory", "dead-letters/removed?limit=500", Samples.Removed("r", [.. Enumerable.Range(1, 60).Select(i => $"old-{i}")]));
+        Play("inventory", "dead-letters/removed?limit=500&cursor=r", Samples.Removed(null, "just now"));
+
+        var page = Render<DeadLetterBoard>();
+
+        Assert.Contains("The newest failure", page.Markup, StringComparison.Ordinal);
+        Assert.Contains("just now", page.Find(".record").TextContent, StringComparison.Ordinal);
+        Assert.Equal(50, page.FindAll(".record tbody tr").Count);
+    }
+
+    [Fact]
+    public void Where_there_are_more_than_are_read_so_many_are_said_to_be_there_at_least()
+    {
+        Play("inventory", "dead-letters?limit=500", Samples.LetterPage("n", Samples.Letter("a", "order-1", "Boom")));
+        Play("inventory", "dead-letters?limit=500&cursor=n", Samples.LetterPage("n", Samples.Letter("b", "order-2", "Boom")));
+
+        var page = Render<DeadLetterBoard>();
+
+        Assert.Contains("at least 4 messages", page.Find(".head").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Who_gave_a_message_up_and_why_stays_to_be_seen()
     {
         Play("payments", "dead-letters/removed?limit=500", """{"removed":[{"removedAt":"2026-11-27T11:00:00Z","by":"ann","reason":"test data","eventId":"order-1:1","topic":"orders","stream":"order-1","type":"OrderCreated","receivedAt":"2026-11-27T10:00:00Z","attempts":6,"error":"Boom"}],"cursor":null}""");

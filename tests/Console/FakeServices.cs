@@ -12,7 +12,7 @@ public sealed class FakeServices : HttpMessageHandler
 {
     private const string Prefix = "/v1.0/invoke/";
 
-    private readonly ConcurrentDictionary<string, Func<HttpResponseMessage>> _answers = new();
+    private readonly ConcurrentDictionary<string, Func<Task<HttpResponseMessage>>> _answers = new();
 
     public ConcurrentQueue<Asked> Asked { get; } = [];
 
@@ -22,9 +22,11 @@ public sealed class FakeServices : HttpMessageHandler
 
     public FakeServices Answer(string app, string path, Func<HttpResponseMessage> answer, string method = "GET")
     {
-        _answers[$"{method} {app}/{path}"] = answer;
+        _answers[$"{method} {app}/{path}"] = () => Task.FromResult(answer());
         return this;
     }
+
+    public void AnswerLater(string app, string path, Task<HttpResponseMessage> answer) => _answers[$"GET {app}/{path}"] = () => answer;
 
     /// <summary>A system at rest: nothing was ordered, and all are well.</summary>
     public static FakeServices AtRest()
@@ -59,7 +61,7 @@ public sealed class FakeServices : HttpMessageHandler
         var (app, path) = Split(request.RequestUri!);
         Asked.Enqueue(new(request.Method, app, path, request.Content is null ? null : await request.Content.ReadAsStringAsync(cancellationToken), request.Headers.Authorization?.ToString()));
         return _answers.TryGetValue($"{request.Method} {app}/{path}", out var answer)
-            ? answer()
+            ? await answer()
             : new HttpResponseMessage(HttpStatusCode.InternalServerError)
             {
                 Content = new StringContent($$"""{"errorCode":"ERR_DIRECT_INVOKE","message":"fail to invoke, id: {{app}}"}""", Encoding.UTF8, "application/json"),

@@ -55,6 +55,31 @@ public sealed class FlowWindowTests
         Assert.Null(window.KnownFrom);
     }
 
+    [Fact]
+    public void In_a_backlog_what_depends_on_orders_that_are_not_read_again_is_not_known()
+    {
+        var window = new FlowWindow();
+        window.Take([.. Enumerable.Range(1, 200).Select(i => Order($"b{i}", "paid", i))], isAll: false, Now);
+        var flow = window.Read(Now);
+        Assert.Null(flow.ShippedPerSecond);
+        Assert.Null(flow.MostShippedWithin);
+        Assert.Equal(1, flow.PlacedPerSecond!.Value, 0.05);
+
+        window.Take([.. Enumerable.Range(1, 200).Select(i => Order($"b{i}", i == 150 ? "paid" : "shipped", i, took: 0))], isAll: false, Now);
+        flow = window.Read(Now);
+        Assert.Equal(1, flow.ShippedPerSecond!.Value, 0.05);
+        Assert.NotNull(flow.MostShippedWithin);
+    }
+
+    [Fact]
+    public void Of_a_minute_that_was_not_read_to_its_beginning_no_rate_is_known()
+    {
+        var window = new FlowWindow();
+        window.Take([Order("a", "shipped", 10)], isAll: false, Now);
+
+        Assert.Equal((null, null), (window.Read(Now).PlacedPerSecond, window.Read(Now).ShippedPerSecond));
+    }
+
     private static ListedOrder Order(string id, string status, double secondsAgo, double took = 0.5) => JsonSerializer.Deserialize<ListedOrder>(
         Samples.Listed(id, status, Now.AddSeconds(-secondsAgo), took), JsonSerializerOptions.Web)!;
 }

@@ -1,6 +1,8 @@
 using System.Net;
 using System.Text;
+using System.Text.Json;
 using Bunit;
+using DaprOrders.Console.Calling;
 using DaprOrders.Console.Orders;
 using Microsoft.AspNetCore.Components;
 using Microsoft.Extensions.DependencyInjection;
@@ -10,6 +12,8 @@ namespace DaprOrders.Console.Tests;
 public sealed class OrderListTests : ConsolePages
 {
     private const string First = "orders?limit=50";
+
+    private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(250);
 
     [Fact]
     public void A_session_that_is_over_while_the_page_is_open_is_begun_again_from_there()
@@ -22,7 +26,7 @@ public sealed class OrderListTests : ConsolePages
     }
 
     [Fact]
-    public void An_update_changes_its_row_where_it_is_and_a_new_order_waits_until_it_is_asked_for()
+    public async Task An_update_changes_its_row_where_it_is_and_a_new_order_waits_until_it_is_asked_for()
     {
         Play("reporting", First, Samples.Page(null, Samples.Listed("o-2", "created", Now.AddSeconds(-5)), Samples.Listed("o-1", "shipped", Now.AddSeconds(-9))));
         var updates = new LiveUpdates();
@@ -31,11 +35,11 @@ public sealed class OrderListTests : ConsolePages
         Assert.Equal(["o-2", "o-1"], Rows(page));
 
         updates.Send("""{"orderId":"o-2","status":"stockReserved","version":2,"at":"2026-11-27T12:00:01Z"}""");
-        page.WaitForAssertion(() => Assert.Contains("stock reserved", page.Find("tbody tr").TextContent, StringComparison.Ordinal));
+        await LaterAsync(() => Assert.Contains("stock reserved", page.Find("tbody tr").TextContent, StringComparison.Ordinal), Moment);
 
         Play("reporting", First, Samples.Page(null, Samples.Listed("o-3", "created", Now), Samples.Listed("o-2", "created", Now.AddSeconds(-5)), Samples.Listed("o-1", "shipped", Now.AddSeconds(-9))));
         updates.Send("""{"orderId":"o-3","status":"created","version":1,"at":"2026-11-27T12:00:02Z"}""");
-        page.WaitForAssertion(() => Assert.Contains("Show 1 newer order", page.Markup, StringComparison.Ordinal));
+        await LaterAsync(() => Assert.Contains("Show 1 newer order", page.Markup, StringComparison.Ordinal), Moment);
         Assert.Equal(["o-2", "o-1"], Rows(page));
         Assert.Contains("stock reserved", page.FindAll("tbody tr")[1].TextContent, StringComparison.Ordinal);
 
@@ -44,7 +48,7 @@ public sealed class OrderListTests : ConsolePages
     }
 
     [Fact]
-    public void In_a_flood_of_orders_the_list_is_read_once_a_second()
+    public async Task In_a_flood_of_orders_the_list_is_read_once_a_second()
     {
         Play("reporting", First, Samples.Page(null, Samples.Listed("o-1", "created", Now)));
         var updates = new LiveUpdates();
@@ -53,15 +57,117 @@ public sealed class OrderListTests : ConsolePages
         for (var i = 2; i < 50; i++)
             updates.Send($$"""{"orderId":"o-{{i}}","status":"created","version":1,"at":"2026-11-27T12:00:02Z"}""");
         updates.Send("""{"orderId":"o-1","status":"paid","version":3,"at":"2026-11-27T12:00:03Z"}""");
-        page.WaitForAssertion(() => Assert.Contains("paid", page.Find("tbody tr").TextContent, StringComparison.Ordinal));
+        await LaterAsync(() => Assert.Equal("paid", page.Instance.State!.Rows[0].Status), TimeSpan.Zero);
         Assert.Equal(2, Reads());
+        var drawn = page.RenderCount;
+        Time.Advance(Moment);
+        page.WaitForAssertion(() => Assert.Contains("paid", page.Find("tbody tr").TextContent, StringComparison.Ordinal));
+        Assert.Equal(drawn + 1, page.RenderCount);
 
         Play("reporting", First, Samples.Page(null, Samples.Listed("o-49", "created", Now.AddSeconds(2)), Samples.Listed("o-1", "created", Now)));
-        Time.Advance(TimeSpan.FromSeconds(1));
+        Time.Advance(TimeSpan.FromMilliseconds(750));
         page.WaitForAssertion(() => Assert.Contains("Show 1 newer order", page.Markup, StringComparison.Ordinal));
         Assert.Equal(3, Reads());
 
         int Reads() => Played.Asked.Count(asked => asked.Path == First);
+    }
+
+    [Fact]
+    public void What_happened_before_the_updates_began_is_read_when_they_begin()
+    {
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-1", "created", Now)));
+        var updates = new LiveUpdates();
+        Played.Answer("reporting", "updates", () =>
+        {
+            Play("reporting", First, Samples.Page(null, Samples.Listed("o-1", "shipped", Now, version: 4)));
+            return updates.Open();
+        });
+
+        var page = Render<OrderList>();
+
+        page.WaitForAssertion(() => Assert.Contains("shipped", page.Find("tbody tr").TextContent, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void What_is_listed_later_and_was_placed_earlier_is_newer_too()
+    {
+        var shown = OrderListState.Of(Read(null, Samples.Listed("o-1", "created", Now)));
+
+        var later = shown.With(Read(null, Samples.Listed("o-2", "created", Now.AddSeconds(-1)), Samples.Listed("o-1", "created", Now)));
+
+        Assert.Equal(["o-2"], later.Waiting.Select(order => order.OrderId));
+    }
+
+    [Fact]
+    public async Task A_page_that_does_not_reach_the_rows_says_that_there_is_more_and_the_newest_are_read_anew()
+    {
+        Play("reporting", First, Samples.Page("0.", Samples.Listed("o-1", "created", Now)));
+        var updates = new LiveUpdates();
+        Played.Answer("reporting", "updates", updates.Open);
+        var page = Render<OrderList>();
+        Play("reporting", First, Samples.Page("1.", Samples.Listed("o-9", "created", Now.AddSeconds(1)), Samples.Listed("o-8", "created", Now)));
+        updates.Send("""{"orderId":"o-9","status":"created","version":1,"at":"2026-11-27T12:00:02Z"}""");
+        await LaterAsync(() => Assert.Contains("Newest: at least 2 newer orders", page.Markup, StringComparison.Ordinal), Moment);
+        Assert.Equal(["o-1"], Rows(page));
+
+        page.FindAll("button").Single(button => button.TextContent.StartsWith("Newest", StringComparison.Ordinal)).Click();
+
+        Assert.Equal(["o-9", "o-8"], Rows(page));
+        Assert.DoesNotContain("at least", page.Markup, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void However_long_a_list_is_left_open_it_keeps_only_so_many_orders()
+    {
+        var list = OrderListState.Of(Read(null, Samples.Listed("o-0", "created", Now)));
+        for (var i = 1; i <= 300; i++)
+            list = list.With(Read("0.", Samples.Listed($"o-{i}", "created", Now), Samples.Listed($"o-{i - 1}", "created", Now)));
+
+        Assert.Empty(list.Waiting);
+        Assert.Equal(201, list.AtLeast);
+
+        list = OrderListState.Of(Read(null, Samples.Listed("o-0", "created", Now)));
+        for (var i = 1; i <= 500 && list.CanShowWaiting; i++)
+            list = list.With(Read("0.", Samples.Listed($"p-{i}", "created", Now), Samples.Listed(list.Rows[0].OrderId, "created", Now))).ShowWaiting();
+        Assert.False(list.CanShowWaiting);
+        Assert.Equal(401, list.Rows.Count);
+    }
+
+    [Fact]
+    public async Task The_customer_who_was_clicked_last_is_shown_whoever_is_answered_last()
+    {
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-2", "created", Now, customer: "c-2"), Samples.Listed("o-1", "created", Now, customer: "c-1")));
+        var slow = new TaskCompletionSource<HttpResponseMessage>();
+        Played.AnswerLater("reporting", "customers/c-1/orders?limit=50", slow.Task);
+        Play("reporting", "customers/c-2/orders?limit=50", Samples.Page(null, Samples.Listed("o-2", "created", Now, customer: "c-2")));
+        var page = Render<OrderList>();
+
+        var first = Customer("c-1").ClickAsync(new());
+        Customer("c-2").Click();
+        page.WaitForAssertion(() => Assert.Equal(["o-2"], Rows(page)));
+        slow.SetResult(new(HttpStatusCode.OK) { Content = new StringContent(Samples.Page(null, Samples.Listed("o-1", "created", Now)), Encoding.UTF8, "application/json") });
+        await first;
+        Assert.Equal(["o-2"], Rows(page));
+        page.Find("#before").Change("2026-11-27T13:00");
+        Play("reporting", "orders?limit=200", Samples.Page(null, Samples.Listed("o-2", "created", Now)));
+
+        page.WaitForAssertion(() => Assert.Empty(page.FindAll(".note")));
+
+        AngleSharp.Dom.IElement Customer(string id) => page.FindAll("td button").Single(button => button.TextContent == id);
+    }
+
+    [Theory]
+    [InlineData(".")]
+    [InlineData("..")]
+    public void What_is_a_step_in_an_address_is_no_id(string looked)
+    {
+        var page = Render<OrderList>();
+
+        page.Find("#search").Change(looked);
+        page.Find("form").Submit();
+
+        page.WaitForAssertion(() => Assert.Contains($"neither an order nor a customer “{looked}”", page.Markup, StringComparison.Ordinal));
+        Assert.DoesNotContain(Played.Asked, asked => asked.App == "ordering");
     }
 
     [Fact]
@@ -142,6 +248,31 @@ public sealed class OrderListTests : ConsolePages
 
         Assert.Contains("reporting answered 400: cursor: Expected the 'cursor' of an earlier page.", page.Find(".note.bad").TextContent, StringComparison.Ordinal);
     }
+
+    /// <summary>What is drawn a moment later draws nothing until then, so the page does not wait for it by itself.</summary>
+    /// <param name="passes">How much of the page's time passes from look to look.</param>
+    private async Task LaterAsync(Action assertion, TimeSpan passes)
+    {
+        using var looks = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
+        for (var look = 0; look < 500; look++)
+        {
+            Time.Advance(passes);
+            try
+            {
+                assertion();
+                return;
+            }
+            catch (Exception exception) when (exception is Xunit.Sdk.XunitException or ElementNotFoundException)
+            {
+                await looks.WaitForNextTickAsync(Xunit.TestContext.Current.CancellationToken);
+            }
+        }
+
+        assertion();
+    }
+
+    private static Answer<OrderPage> Read(string? cursor, params string[] orders) =>
+        new(JsonSerializer.Deserialize<OrderPage>(Samples.Page(cursor, orders), JsonSerializerOptions.Web), null);
 
     private static IEnumerable<string> Rows(IRenderedComponent<OrderList> page) => page.FindAll("tbody code").Select(code => code.TextContent);
 

@@ -130,6 +130,46 @@ public sealed class OrderStoryTests : ConsolePages
     }
 
     [Fact]
+    public void What_the_others_do_after_its_end_appears_by_itself()
+    {
+        PlayOrder("cancelled");
+        Played.Answer("reporting", "updates", () => new HttpResponseMessage(HttpStatusCode.OK) { Content = new StreamContent(new System.IO.Pipelines.Pipe().Reader.AsStream()) });
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+        Assert.Equal(3, page.Instance.Story!.Events.Count);
+        Play("payments", "event-log/streams/payment-o-1?limit=200", $"[{Samples.Event("payment-o-1", 1, "PaymentRefunded", Placed.AddSeconds(30), "order-o-1:2")}]");
+        Play("shipping", "dead-letters?limit=500", Samples.Letters(Samples.Letter("a", "order-o-1", "Boom")));
+
+        Time.Advance(TimeSpan.FromSeconds(5));
+
+        page.WaitForAssertion(() => Assert.Contains("PaymentRefunded", page.Markup, StringComparison.Ordinal));
+        Assert.Contains("shipping could not handle", page.Find(".note.bad").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_buyers_text_that_begins_like_a_moment_keeps_no_page_from_opening()
+    {
+        PlayOrder("stockReserved");
+        Play("ordering", "orders/o-1?version=2", Samples.Order("o-1", "stockReserved", 2).Replace("\"Tea\"", "\"2026-13-01T00:00:00\"", StringComparison.Ordinal));
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Contains("2026-13-01T00:00:00", page.Find("[aria-label=State] table").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Where_no_answer_comes_in_time_it_is_said_that_it_may_still_happen()
+    {
+        PlayOrder("stockReserved");
+        Played.Answer("ordering", "orders/o-1/cancellation", () => throw new TaskCanceledException(), "POST");
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Button(page, "Cancel order …").Click();
+        Button(page, "Yes, cancel it").Click();
+
+        page.WaitForAssertion(() => Assert.Contains("ordering: no answer yet, it may still happen", page.Find(".note.bad").TextContent, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_dead_letter_about_the_order_is_said_where_the_order_is_looked_at()
     {
         PlayOrder("stockReserved");

@@ -30,6 +30,75 @@ public sealed class OverviewTests : ConsolePages
     }
 
     [Fact]
+    public void Where_all_are_healthy_and_nothing_could_be_read_nothing_is_said_to_be_well()
+    {
+        Render<OverviewBoard>();
+        foreach (var asked in Played.Asked.Where(asked => asked.Path != "healthz/ready").ToList())
+            Played.Answer(asked.App, asked.Path, """{"title":"Unauthorized","detail":"The token has expired."}""", HttpStatusCode.Unauthorized);
+
+        var verdict = Render<OverviewBoard>().Find(".verdict.bad");
+
+        Assert.Equal(
+            Apps.All.Select(app => $"{app} does not take this sign-in: The token has expired."),
+            verdict.QuerySelectorAll("li").Select(concern => concern.TextContent).OrderBy(text => Apps.All.ToList().FindIndex(app => text.StartsWith(app, StringComparison.Ordinal))));
+        Assert.Equal("/sign-in", verdict.QuerySelector("a")!.GetAttribute("href"));
+    }
+
+    [Theory]
+    [InlineData("ordering", "event-log")]
+    [InlineData("payments", "event-log/parked")]
+    [InlineData("shipping", "dead-letters?limit=500")]
+    [InlineData("inventory", "catch-up")]
+    [InlineData("reporting", "summary")]
+    [InlineData("reporting", "orders?limit=200")]
+    [InlineData("reporting", "projections")]
+    public void Whatever_could_not_be_read_is_a_concern(string app, string path)
+    {
+        Played.Answer(app, path, """{"title":"Away","detail":"The store does not answer."}""", HttpStatusCode.ServiceUnavailable);
+
+        var verdict = Render<OverviewBoard>().Find(".verdict.bad").TextContent;
+
+        Assert.Contains($"{app} answered 503: The store does not answer.", verdict, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_consumer_that_cannot_ask_a_publisher_does_not_lag_by_nothing()
+    {
+        Play("shipping", "catch-up", """{"publishers":[{"publisher":"ordering","topics":["orders"],"lanes":[]}]}""");
+
+        var page = Render<OverviewBoard>();
+
+        Assert.Contains("How far shipping is behind ordering is not known", page.Find(".verdict.warn").TextContent, StringComparison.Ordinal);
+        Assert.Contains("–", page.FindAll("tr").Single(row => row.TextContent.Contains("orders", StringComparison.Ordinal) && row.TextContent.StartsWith("shipping", StringComparison.Ordinal)).TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_order_that_is_stuck_among_thousands_is_found_page_by_page()
+    {
+        Play("reporting", "summary", Samples.Summary(paid: 1));
+        Play("reporting", "orders?status=paid&limit=200", Samples.Page("7."));
+        Play("reporting", "orders?status=paid&limit=200&cursor=7.", Samples.Page("3.", Samples.Listed("o-1", "paid", Now.AddHours(-3))));
+
+        var page = Render<OverviewBoard>();
+
+        Assert.Equal("/orders/o-1", page.Find(".verdict.warn li a").GetAttribute("href"));
+        Assert.DoesNotContain(Played.Asked, asked => asked.Path.EndsWith("cursor=3.", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void An_open_order_that_is_not_found_is_said_to_be_missing()
+    {
+        Play("reporting", "summary", Samples.Summary(paid: 1));
+        Play("reporting", "orders?status=paid&limit=200", Samples.Page("7."));
+        Play("reporting", "orders?status=paid&limit=200&cursor=7.", Samples.Page("7."));
+
+        var page = Render<OverviewBoard>();
+
+        Assert.Contains("1 order is paid and older than all that were looked through", page.Find(".verdict.warn").TextContent, StringComparison.Ordinal);
+        Assert.DoesNotContain("none is under way", page.Markup, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Why_a_service_is_not_ready_is_told_though_it_answers_503()
     {
         Played.Answer("shipping", "healthz/ready", """{"status":"Unhealthy","checks":{"store":{"status":"Unhealthy","reason":"The state store takes no writes."}}}""", HttpStatusCode.ServiceUnavailable);
@@ -65,12 +134,13 @@ public sealed class OverviewTests : ConsolePages
     [Fact]
     public void What_a_consumer_has_not_dealt_with_is_the_difference_to_the_heads_of_all_lanes()
     {
-        var logs = new LanesOf[] { new("ordering", new(new Lanes([new("one", 10, false), new("two", 5, false)], null), null), default) };
+        var logs = new LanesOf[] { new("ordering", new(new Lanes([new("one", 10, false), new("two", 5, false)], null), null), 0) };
         var consumers = new ConsumersOf[] { new("shipping", new(new CatchUp([new("ordering", ["orders"], [new("one", 4), new("two", 5)])]), null)) };
         var read = new Answer<Projections>(new(new(1, null, 0, [new("ordering", "one", 9, 9)]), null, null), null);
 
         var lags = OverviewReader.LagsOf(logs, consumers, read);
 
-        Assert.Equal([("shipping", 6), ("reporting", 1 + 5)], lags.Select(lag => (lag.Consumer, (int)lag.Commits)));
+        Assert.Equal([("shipping", 6), ("reporting", 1 + 5)], lags.Select(lag => (lag.Consumer, (int)lag.Commits!)));
+        Assert.All(OverviewReader.LagsOf([logs[0] with { Lanes = new(null, new("ordering", null, "away")) }], consumers, read), lag => Assert.Null(lag.Commits));
     }
 }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
 namespace DaprOrders.Console.Tests;
@@ -40,6 +41,30 @@ public sealed partial class PagesTests : IDisposable
         using var answer = await http.GetAsync(page, TestContext.Current.CancellationToken);
 
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("/")]
+    [InlineData("/dead-letters")]
+    [InlineData("/orders")]
+    public async Task What_a_page_brings_along_is_small_however_much_there_is(string page)
+    {
+        var services = FakeServices.AtRest();
+        foreach (var app in Calling.Apps.All)
+        {
+            services.Answer(app, "dead-letters?limit=500", Samples.Letters([.. Enumerable.Range(1, 500).Select(i =>
+                Samples.Letter($"l-{i}", $"order-{i}", $"Reason {(char)('a' + i % 26)}{(char)('a' + i / 26)}\n{new string('x', 4000)}"))]));
+        }
+
+        var line = """{"sku":"tea","name":"Tea","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}""";
+        services.Answer("reporting", "orders?limit=50", Samples.Page(null, [.. Enumerable.Range(1, 50).Select(i =>
+            Samples.Listed($"o-{i}", "shipped", DateTimeOffset.UtcNow).Replace(line, string.Join(",", Enumerable.Repeat(line, 100)), StringComparison.Ordinal))]));
+        using var http = Open(services);
+
+        var html = await http.GetStringAsync(page, TestContext.Current.CancellationToken);
+
+        // The hub takes 512 KB.
+        Assert.InRange(BroughtAlong().Match(html).Groups[1].Length, 1, 128 * 1024);
     }
 
     [Theory]
@@ -129,6 +154,29 @@ public sealed partial class PagesTests : IDisposable
     }
 
     [Fact]
+    public async Task The_page_of_a_failure_has_the_headers_of_the_others()
+    {
+        var services = FakeServices.AtRest();
+        services.Answer("inventory", "products?limit=100", () => throw new InvalidOperationException("a mistake in the console"));
+        using var http = Open(services, environment: Environments.Production);
+
+        using var answer = await http.GetAsync("/stock", TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
+        Assert.Contains("script-src 'self';", answer.Headers.GetValues("Content-Security-Policy").Single(), StringComparison.Ordinal);
+        Assert.Equal("nosniff", answer.Headers.GetValues("X-Content-Type-Options").Single());
+    }
+
+    [Fact]
+    public void What_a_service_may_take_half_a_minute_for_is_waited_for()
+    {
+        using var console = Consoles.Of(new FakeServices(), new Dictionary<string, string>(), Environments.Development);
+        using var acts = console.Services.GetRequiredService<IHttpClientFactory>().CreateClient(Calling.ServicesClient.Acts);
+
+        Assert.InRange(acts.Timeout, TimeSpan.FromSeconds(31), TimeSpan.FromMinutes(1));
+    }
+
+    [Fact]
     public async Task What_does_not_exist_is_answered_so()
     {
         using var http = Open(FakeServices.AtRest());
@@ -165,6 +213,9 @@ public sealed partial class PagesTests : IDisposable
         _disposables.Add(factory);
         return factory.CreateClient(new WebApplicationFactoryClientOptions { AllowAutoRedirect = false });
     }
+
+    [GeneratedRegex("<!--Blazor-Server-Component-State:([^-]+)-->")]
+    private static partial Regex BroughtAlong();
 
     [GeneratedRegex("<script[^>]*>")]
     private static partial Regex Scripts();

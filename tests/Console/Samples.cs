@@ -29,7 +29,17 @@ internal static class Samples
     public static string Letter(string id, string stream, string error, int attempts = 6) =>
         $$"""{"id":"{{id}}","eventId":"{{stream}}:1","topic":"orders","stream":"{{stream}}","type":"OrderCreated","receivedAt":"2026-11-27T11:00:00Z","attempts":{{attempts}},"lastAttemptAt":"2026-11-27T11:01:00Z","error":{{JsonSerializer.Serialize(error)}}}""";
 
-    public static string Letters(params string[] letters) => $$"""{"deadLetters":[{{string.Join(",", letters)}}],"cursor":null}""";
+    public static string Letters(params string[] letters) => LetterPage(null, letters);
+
+    public static string LetterPage(string? cursor, params string[] letters) =>
+        $$"""{"deadLetters":[{{string.Join(",", letters)}}],"cursor":{{JsonSerializer.Serialize(cursor)}}}""";
+
+    public static string Summary(long paid) =>
+        $$$"""{"orders":{{{paid}}},"byStatus":{"created":0,"stockReserved":0,"paid":{{{paid}}},"shipped":0,"cancelled":0},"sold":0,"revenue":[]}""";
+
+    public static string Removed(string? cursor, params string[] reasons) => $$"""
+        {"removed":[{{string.Join(",", reasons.Select((reason, i) => $$"""{"removedAt":"2026-11-27T11:00:{{i:00}}Z","by":"ann","reason":"{{reason}}","eventId":"order-1:1","topic":"orders","stream":"order-1","type":"OrderCreated","receivedAt":"2026-11-27T10:00:00Z","attempts":6,"error":"Boom"}"""))}}],"cursor":{{JsonSerializer.Serialize(cursor)}}}
+        """;
 
     private static string Since(string status, DateTimeOffset at) => $$"""{"status":"{{status}}","at":"{{At(at)}}"}""";
 

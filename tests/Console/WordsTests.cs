@@ -23,6 +23,8 @@ public sealed class WordsTests
     [InlineData("", "–")]
     [InlineData("2026-11-27T12:00:01.5+00:00", "2026-11-27 12:00:01.500 UTC")]
     [InlineData("DO-50B1", "DO-50B1")]
+    [InlineData("2026-01-01T00:00:00 wrong address", "2026-01-01T00:00:00 wrong address")]
+    [InlineData("2026-13-01T00:00:00", "2026-13-01T00:00:00")]
     public void Values_are_written_as_people_read_them(string value, string said) => Assert.Equal(said, Words.Value(value));
 
     [Fact]

@@ -9,7 +9,11 @@ namespace DaprOrders.Console.Calling;
 public sealed class ServicesClient(IHttpClientFactory clients, Visitor visitor)
 {
     public const string Calls = "services";
+    public const string Acts = "acts";
     public const string Updates = "updates";
+
+    /// <summary>A redrive may take half a minute before the service gives it up.</summary>
+    public static readonly TimeSpan ActsWithin = TimeSpan.FromSeconds(35);
 
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
 
@@ -42,9 +46,13 @@ public sealed class ServicesClient(IHttpClientFactory clients, Visitor visitor)
         HttpMethod method, string app, string path, object? body, CancellationToken cancellationToken, params (string Name, string Value)[] headers)
         where T : class
     {
+        // They would be taken out of the address on the way, and something else be asked for.
+        if (path.Split('?')[0].Split('/').FirstOrDefault(part => part is "." or "..") is { } noId)
+            return new(null, new(app, HttpStatusCode.NotFound, $"“{noId}” is no id."));
+        var acts = method != HttpMethod.Get;
         try
         {
-            using var http = clients.CreateClient(Calls);
+            using var http = clients.CreateClient(acts ? Acts : Calls);
             using var request = await RequestAsync(method, app, path);
             if (body is not null)
                 request.Content = JsonContent.Create(body, options: Json);
@@ -59,7 +67,7 @@ public sealed class ServicesClient(IHttpClientFactory clients, Visitor visitor)
         }
         catch (Exception e) when (e is HttpRequestException or JsonException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
         {
-            return new(null, Unreachable(app, e));
+            return new(null, acts && e is OperationCanceledException ? Failure.NoAnswerYet(app) : Unreachable(app, e));
         }
     }
 

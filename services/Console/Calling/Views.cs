@@ -54,7 +54,7 @@ public sealed record DeadLetterPage(IReadOnlyList<DeadLetter> DeadLetters, strin
 
 public sealed record DeadLetterDetails(DeadLetter Entry, JsonElement Message);
 
-public sealed record Removal(DateTimeOffset RemovedAt, string? By, string? Reason, string? EventId, string? Topic, string? Type, string Error);
+public sealed record Removal(DateTimeOffset RemovedAt, string? By, string? Reason, string? EventId, string? Topic, string? Type);
 
 public sealed record RemovalPage(IReadOnlyList<Removal> Removed, string? Cursor);
 

@@ -1,15 +1,15 @@
 using System.Text.Json;
 using DaprOrders.Console.Calling;
+using DaprOrders.Console.DeadLetters;
 
 namespace DaprOrders.Console.OrderStory;
 
 /// <summary>Everything that belongs to an order, from the services that have it.</summary>
-public sealed class StoryReader(ServicesClient services)
+public sealed class StoryReader(ServicesClient services, LettersReader lettersReader)
 {
     public const string Order = "order";
 
     private const int MostEvents = 200;
-    private const int MostLetters = 500;
 
     /// <summary>Whose stream of which name.</summary>
     public static IReadOnlyList<(string Service, string Part)> Streams { get; } =
@@ -21,8 +21,7 @@ public sealed class StoryReader(ServicesClient services)
         var asked = services.GetAsync<OrderNow>(Apps.Ordering, $"orders/{id}", cancellationToken);
         var streams = Task.WhenAll(Streams.Select(async stream =>
             (stream, Read: await services.GetAsync<IReadOnlyList<RecordedEvent>>(stream.Service, $"event-log/streams/{stream.Part}-{id}?limit={MostEvents}", cancellationToken))));
-        var letters = Task.WhenAll(Apps.All.Select(async app =>
-            (app, Page: await services.GetAsync<DeadLetterPage>(app, $"dead-letters?limit={MostLetters}", cancellationToken))));
+        var letters = Task.WhenAll(Apps.All.Select(async app => (app, Page: await lettersReader.ReadOfAsync(app, cancellationToken))));
         var now = await asked;
         var read = await streams;
         var found = await letters;
@@ -35,7 +34,7 @@ public sealed class StoryReader(ServicesClient services)
             now.Value,
             Story.Arrange(read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Select(e => (of.stream.Service, of.stream.Part, e)))),
             [.. states.TakeWhile(state => state.IsHere).Select(state => state.Value!.ToJson())],
-            [.. found.Where(of => of.Page.IsHere).SelectMany(of => of.Page.Value!.DeadLetters
+            [.. found.Where(of => of.Page.IsHere).SelectMany(of => of.Page.Value!.Letters
                 .Where(letter => letter.Stream?.EndsWith($"-{orderId}", StringComparison.Ordinal) == true)
                 .Select(letter => new StoryLetter(of.app, letter)))],
             [.. read.Select(of => of.Read.Failure).Concat(found.Select(of => of.Page.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())]), null);

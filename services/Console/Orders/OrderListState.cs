@@ -3,27 +3,42 @@ using DaprOrders.Console.Calling;
 namespace DaprOrders.Console.Orders;
 
 /// <summary>A page of the list as it is shown; rows change where they are, and new ones wait until they are asked for.</summary>
-/// <param name="Waiting">Orders that were placed since.</param>
-public sealed record OrderListState(IReadOnlyList<ListedOrder> Rows, string? Next, IReadOnlyList<ListedOrder> Waiting, Failure? Failure)
+/// <param name="Waiting">Orders that are in the list since, newest first.</param>
+/// <param name="AtLeast">Null: all newer ones wait. Else there are so many or more, and only a new read shows them.</param>
+public sealed record OrderListState(IReadOnlyList<ListedOrder> Rows, string? Next, IReadOnlyList<ListedOrder> Waiting, Failure? Failure, int? AtLeast = null)
 {
-    public static OrderListState Of(Answer<OrderPage> page) =>
-        page.IsHere ? new(page.Value.Orders, page.Value.Cursor, [], null) : new([], null, [], page.Failure);
+    private const int MostWaiting = 200;
+    private const int MostRows = 400;
 
-    /// <summary>What changed of the rows, in their places. Orders that are newer than all of them wait.</summary>
+    /// <summary>A page that is left open takes no more and more memory: at some length it begins anew.</summary>
+    public bool CanShowWaiting => AtLeast is null && Rows.Count + Waiting.Count <= MostRows;
+
+    public static OrderListState Of(Answer<OrderPage> page) =>
+        page.IsHere ? new([.. page.Value.Orders.Select(WithoutLines)], page.Value.Cursor, [], null) : new([], null, [], page.Failure);
+
+    /// <summary>What changed of the rows, in their places. What stands before them in the list waits: when an order was placed says nothing about where it is listed.</summary>
     public OrderListState With(Answer<OrderPage> read)
     {
         if (!read.IsHere)
             return this with { Failure = read.Failure };
-
-        var known = Rows.Concat(Waiting).Select(order => order.OrderId).ToHashSet();
-        var fresh = read.Value.Orders.ToDictionary(order => order.OrderId);
-        var newest = Rows.Count == 0 ? DateTimeOffset.MinValue : Rows.Max(order => order.CreatedAt);
         if (Rows.Count == 0)
             return Of(read);
+
+        var orders = read.Value.Orders;
+        var fresh = orders.ToDictionary(order => order.OrderId);
+        var known = Rows.Concat(Waiting).Select(order => order.OrderId).ToHashSet();
+        var last = orders.Select((order, at) => known.Contains(order.OrderId) ? at : -1).DefaultIfEmpty(-1).Max();
+        var reachesRows = last >= 0 || read.Value.Cursor is null || orders.Count == 0;
+        IReadOnlyList<ListedOrder> waiting =
+        [
+            .. orders.Take(last >= 0 ? last : orders.Count).Where(order => !known.Contains(order.OrderId)).Select(WithoutLines), .. Waiting.Select(order => Newer(order, fresh)),
+        ];
+        var isTooMuch = AtLeast is not null || !reachesRows || waiting.Count > MostWaiting;
         return this with
         {
             Rows = [.. Rows.Select(order => Newer(order, fresh))],
-            Waiting = [.. read.Value.Orders.Where(order => !known.Contains(order.OrderId) && order.CreatedAt >= newest), .. Waiting.Select(order => Newer(order, fresh))],
+            Waiting = isTooMuch ? [] : waiting,
+            AtLeast = isTooMuch ? AtLeast ?? waiting.Count : null,
             Failure = null,
         };
     }
@@ -47,5 +62,8 @@ public sealed record OrderListState(IReadOnlyList<ListedOrder> Rows, string? Nex
     public OrderListState ShowWaiting() => this with { Rows = [.. Waiting, .. Rows], Waiting = [] };
 
     private static ListedOrder Newer(ListedOrder order, Dictionary<string, ListedOrder> read) =>
-        read.TryGetValue(order.OrderId, out var found) && found.Version >= order.Version ? found : order;
+        read.TryGetValue(order.OrderId, out var found) && found.Version >= order.Version ? WithoutLines(found) : order;
+
+    /// <summary>The list does not show them, and they would be most of what a page brings along.</summary>
+    private static ListedOrder WithoutLines(ListedOrder order) => order with { Lines = [] };
 }

@@ -10,8 +10,8 @@ namespace DaprOrders.Console.Orders;
 public sealed record OrderUpdate(string OrderId, string Status, string? CustomerId, decimal? Total, string? Currency, long Version, DateTimeOffset At);
 
 /// <summary>
-/// Reporting's live updates. Null among them: read the list again, something may have been missed. Where Reporting has none, or cannot be reached
-/// now, there is nothing but that every two seconds.
+/// Reporting's live updates. Null among them: read again, something may have been missed; also when they begin, since they tell what comes from then
+/// on. Where Reporting has none, or cannot be reached now, there is nothing but that every two seconds.
 /// </summary>
 public sealed class OrderUpdates(ServicesClient services, TimeProvider time)
 {
@@ -25,9 +25,11 @@ public sealed class OrderUpdates(ServicesClient services, TimeProvider time)
         while (true)
         {
             using var answer = await TryOpenAsync(position, cancellationToken);
-            if (answer?.StatusCode == HttpStatusCode.OK)
+            var isOpen = answer?.StatusCode == HttpStatusCode.OK;
+            if (isOpen)
             {
-                await using var body = await answer.Content.ReadAsStreamAsync(cancellationToken);
+                yield return null;
+                await using var body = await answer!.Content.ReadAsStreamAsync(cancellationToken);
                 var events = SseParser.Create(body).EnumerateAsync(cancellationToken).GetAsyncEnumerator(cancellationToken);
                 while (await TryMoveAsync(events, cancellationToken))
                 {
@@ -40,7 +42,8 @@ public sealed class OrderUpdates(ServicesClient services, TimeProvider time)
             }
 
             await Task.Delay(Pause, time, cancellationToken);
-            yield return null;
+            if (!isOpen)
+                yield return null;
         }
     }
 

@@ -5,14 +5,19 @@ namespace DaprOrders.Console.Overview;
 /// <summary>Orders of half a minute.</summary>
 public sealed record FlowBucket(DateTimeOffset From, int Placed, int Shipped, int Cancelled);
 
+/// <param name="PlacedPerSecond">Null, as with the other figures: too few orders were read to know it.</param>
 /// <param name="KnownFrom">Null: every order of the window is counted. Else what happened before is not.</param>
+/// <param name="IsCaughtUp">False: orders that were not read again may have been shipped meanwhile.</param>
 public sealed record Flow(
-    IReadOnlyList<FlowBucket> Buckets, double PlacedPerSecond, double ShippedPerSecond, TimeSpan? HalfShippedWithin, TimeSpan? MostShippedWithin, DateTimeOffset? KnownFrom);
+    IReadOnlyList<FlowBucket> Buckets, double? PlacedPerSecond, double? ShippedPerSecond, TimeSpan? HalfShippedWithin, TimeSpan? MostShippedWithin, DateTimeOffset? KnownFrom, bool IsCaughtUp);
 
 /// <summary>What went in and out within the last fifteen minutes, from the orders that were read; each counts once, as it was read last.</summary>
 public sealed class FlowWindow
 {
     public const int Buckets = 30;
+
+    /// <summary>One of so many orders of the page that reaches furthest back may be stuck: it changes no figure.</summary>
+    private const int StuckAmong = 20;
 
     public static readonly TimeSpan BucketLength = TimeSpan.FromSeconds(30);
     public static readonly TimeSpan Length = BucketLength * Buckets;
@@ -24,6 +29,10 @@ public sealed class FlowWindow
     /// <summary>Null: every order of the window is known. Else what happened before is not.</summary>
     public DateTimeOffset? KnownFrom { get; private set; }
 
+    /// <summary>False: older orders than those that were taken last are under way, too.</summary>
+    public bool IsCaughtUp { get; private set; } = true;
+
+    /// <summary>Takes a page of the newest orders, or the one behind it.</summary>
     /// <param name="isAll">There are no older ones.</param>
     public void Take(IReadOnlyCollection<ListedOrder> newest, bool isAll, DateTimeOffset now)
     {
@@ -32,10 +41,20 @@ public sealed class FlowWindow
         foreach (var gone in _orders.Values.Where(order => order.UpdatedAt < now - Length).ToList())
             _orders.Remove(gone.OrderId);
         var oldest = newest.Count == 0 ? now : newest.Min(order => order.CreatedAt);
-        KnownFrom = isAll || oldest <= now - Length || KnownFrom <= now - Length ? null : KnownFrom is { } known && known < oldest ? known : oldest;
+        var reachesBack = isAll || oldest <= now - Length;
+        // In a backlog the orders that are read again, the newest, are all open; what becomes of those before them is not seen.
+        var furthest = newest.Count == 0 ? now : newest.Max(order => order.CreatedAt);
+        IsCaughtUp = reachesBack || _orders.Values.Count(order => order.CreatedAt <= furthest && EndOf(order) is null) * StuckAmong <= newest.Count;
+        KnownFrom = reachesBack || KnownFrom <= now - Length ? null : KnownFrom is { } known && known < oldest ? known : oldest;
     }
 
-    public Flow Read(DateTimeOffset now) => new(ReadBuckets(now), PlacedPerSecond(now), ShippedPerSecond(now), ToShipped(50), ToShipped(95), KnownFrom);
+    public Flow Read(DateTimeOffset now)
+    {
+        var isMinuteKnown = KnownFrom is null || KnownFrom <= now - Now;
+        return new(
+            ReadBuckets(now), isMinuteKnown ? PlacedPerSecond(now) : null, isMinuteKnown && IsCaughtUp ? ShippedPerSecond(now) : null,
+            IsCaughtUp ? ToShipped(50) : null, IsCaughtUp ? ToShipped(95) : null, KnownFrom, IsCaughtUp);
+    }
 
     private IReadOnlyList<FlowBucket> ReadBuckets(DateTimeOffset now)
     {

@@ -1,83 +1,121 @@
 using DaprOrders.Console.Calling;
+using DaprOrders.Console.DeadLetters;
 
 namespace DaprOrders.Console.Overview;
 
 public sealed record AppHealth(string App, Answer<Health> Health);
 
-public sealed record LettersOf(string App, Answer<DeadLetterPage> Letters);
+public sealed record ReasonCount(string Reason, int Count);
 
-public sealed record LanesOf(string App, Answer<Lanes> Lanes, Answer<ParkedEvents> Parked);
+/// <param name="IsAll">False: there are more than were counted.</param>
+public sealed record LetterCounts(int Count, bool IsAll, IReadOnlyList<ReasonCount> Reasons);
+
+public sealed record LettersOf(string App, Answer<LetterCounts> Letters);
+
+/// <param name="Parked">How many events the broker refuses; null when the service does not tell.</param>
+public sealed record LanesOf(string App, Answer<Lanes> Lanes, int? Parked);
 
 public sealed record ConsumersOf(string App, Answer<CatchUp> CatchUp);
 
 /// <summary>How far a consumer is behind a publisher's log, in commits, and which topics it takes from there.</summary>
-public sealed record Lag(string Consumer, string Publisher, IReadOnlyList<string> Topics, long Commits);
+/// <param name="Commits">Null: it is not known, since the publisher or the consumer does not tell where it is.</param>
+public sealed record Lag(string Consumer, string Publisher, IReadOnlyList<string> Topics, long? Commits);
 
-/// <param name="Oldest">The open order that was placed first; null when none is open.</param>
+/// <summary>Orders that are counted as open and are not among those that were looked through.</summary>
+public sealed record NotFoundOpen(string Status, long Count);
+
+/// <param name="Oldest">The open order that was placed first; null when none was found.</param>
 /// <param name="IsOldest">False: there may be older ones that were not read.</param>
+/// <param name="NotFound">Older than all that were looked through.</param>
+/// <param name="Failures">Why something is missing here: whatever could not be read, each once.</param>
 public sealed record OverviewState(
     DateTimeOffset At,
     Flow Flow,
     Answer<Summary> Summary,
     ListedOrder? Oldest,
     bool IsOldest,
+    IReadOnlyList<NotFoundOpen> NotFound,
     IReadOnlyList<LettersOf> Letters,
     IReadOnlyList<LanesOf> Logs,
     IReadOnlyList<Lag> Lags,
     IReadOnlyList<AppHealth> Health,
-    Answer<Projections> Projections);
+    Answer<Projections> Projections,
+    IReadOnlyList<Failure> Failures);
 
 /// <summary>Everything that the overview shows, asked of all services at once.</summary>
-public sealed class OverviewReader(ServicesClient services, TimeProvider time)
+public sealed class OverviewReader(ServicesClient services, LettersReader lettersReader, TimeProvider time)
 {
     private const int PageOfOrders = 200;
     private const int MostPages = 5;
-    private const int MostLetters = 500;
+    private const int MostReasons = 20;
 
     private static readonly string[] Open = ["created", "stockReserved", "paid"];
 
     public async Task<OverviewState> ReadAsync(FlowWindow flow, CancellationToken cancellationToken)
     {
         var recent = ReadRecentAsync(flow, cancellationToken);
-        var summary = ReadOpenAsync(cancellationToken);
-        var letters = Task.WhenAll(Apps.All.Select(async app =>
-            new LettersOf(app, await services.GetAsync<DeadLetterPage>(app, $"dead-letters?limit={MostLetters}", cancellationToken))));
-        var logs = Task.WhenAll(Apps.Publishers.Select(async app =>
+        var opened = ReadOpenAsync(cancellationToken);
+        var letters = Task.WhenAll(Apps.All.Select(app => ReadLettersAsync(app, cancellationToken)));
+        var reading = Task.WhenAll(Apps.Publishers.Select(async app =>
         {
             var lanes = services.GetAsync<Lanes>(app, "event-log", cancellationToken);
-            return new LanesOf(app, await lanes, await services.GetAsync<ParkedEvents>(app, "event-log/parked", cancellationToken));
+            var parked = await services.GetAsync<ParkedEvents>(app, "event-log/parked", cancellationToken);
+            return (Log: new LanesOf(app, await lanes, parked.Value?.Events.Count), parked.Failure);
         }));
-        var consumers = Task.WhenAll(Apps.All.Select(async app => new ConsumersOf(app, await services.GetAsync<CatchUp>(app, "catch-up", cancellationToken))));
+        var asked = Task.WhenAll(Apps.All.Select(async app => new ConsumersOf(app, await services.GetAsync<CatchUp>(app, "catch-up", cancellationToken))));
         var projections = services.GetAsync<Projections>(Apps.Reporting, "projections", cancellationToken);
         var health = Task.WhenAll(Apps.All.Select(async app => new AppHealth(app, await services.GetHealthAsync(app, cancellationToken))));
-        await Task.WhenAll(recent, summary, letters, logs, consumers, projections, health);
+        await Task.WhenAll(recent, opened, letters, reading, asked, projections, health);
 
-        var (sums, oldest, isOldest) = await summary;
+        var (open, read, consumers) = (await opened, await reading, await asked);
+        IReadOnlyList<LanesOf> logs = [.. read.Select(of => of.Log)];
+        IEnumerable<Failure?> failures =
+        [
+            await recent, open.Summary.Failure, .. open.Failures, .. (await letters).Select(of => of.Letters.Failure), .. read.Select(of => of.Log.Lanes.Failure),
+            .. read.Select(of => of.Failure), .. consumers.Select(of => of.CatchUp.Failure), (await projections).Failure,
+        ];
         var now = time.GetUtcNow();
-        return new(now, flow.Read(now), sums, oldest, isOldest, await letters, await logs, LagsOf(await logs, await consumers, await projections), await health, await projections);
+        return new(
+            now, flow.Read(now), open.Summary, open.Oldest, open.IsOldest, open.NotFound, await letters, logs, LagsOf(logs, consumers, await projections),
+            await health, await projections, [.. failures.OfType<Failure>().DistinctBy(failure => failure.ToString())]);
     }
 
     /// <summary>Of each consumer and publisher, how many commits of the publisher's log are not known to be dealt with.</summary>
     public static IReadOnlyList<Lag> LagsOf(IReadOnlyList<LanesOf> logs, IReadOnlyList<ConsumersOf> consumers, Answer<Projections> projections)
     {
-        var heads = logs.Where(log => log.Lanes.IsHere).SelectMany(log => log.Lanes.Value!.All.Select(lane => ((log.App, lane.Name), lane.Settled))).ToDictionary();
+        var heads = logs.Where(log => log.Lanes.IsHere).ToDictionary(log => log.App, log => log.Lanes.Value!.All);
         var lags = consumers
             .Where(consumer => consumer.CatchUp.IsHere)
-            .SelectMany(consumer => consumer.CatchUp.Value!.Publishers.Select(publisher => new Lag(
-                consumer.App, publisher.Publisher, publisher.Topics, publisher.Lanes.Sum(lane => Behind(publisher.Publisher, lane.Lane, lane.Position)))))
+            .SelectMany(consumer => consumer.CatchUp.Value!.Publishers.Select(publisher =>
+                new Lag(consumer.App, publisher.Publisher, publisher.Topics, Behind(publisher))))
             .ToList();
         if (projections.Value is { } read)
-        {
-            lags.Add(new(Apps.Reporting, "everybody", ["all event logs"], logs.Where(log => log.Lanes.IsHere).Sum(log => log.Lanes.Value!.All.Sum(lane =>
-                Behind(log.App, lane.Name, read.Serving.Lanes.FirstOrDefault(position => position.Publisher == log.App && position.Lane == lane.Name)?.Position ?? 0)))));
-        }
-
+            lags.Add(new(Apps.Reporting, "everybody", ["all event logs"], logs.All(log => log.Lanes.IsHere) ? logs.Sum(log => BehindOf(log, read.Serving)) : null));
         return lags;
 
-        long Behind(string publisher, string lane, long position) => Math.Max(0, heads.GetValueOrDefault((publisher, lane)) - position);
+        long? Behind(FollowedPublisher publisher)
+        {
+            // A consumer that cannot ask the publisher names no lanes of it.
+            if (!heads.TryGetValue(publisher.Publisher, out var lanes) || (publisher.Lanes.Count == 0 && lanes.Count > 0))
+                return null;
+            var behind = publisher.Lanes.Join(lanes, at => at.Lane, head => head.Name, (at, head) => Math.Max(0, head.Settled - at.Position)).ToList();
+            return behind.Count == publisher.Lanes.Count ? behind.Sum() : null;
+        }
+
+        static long BehindOf(LanesOf log, ProjectionVersion serving) => log.Lanes.Value!.All.Sum(lane => Math.Max(
+            0, lane.Settled - (serving.Lanes.FirstOrDefault(position => position.Publisher == log.App && position.Lane == lane.Name)?.Position ?? 0)));
     }
 
-    private async Task ReadRecentAsync(FlowWindow flow, CancellationToken cancellationToken)
+    private async Task<LettersOf> ReadLettersAsync(string app, CancellationToken cancellationToken)
+    {
+        var read = await lettersReader.ReadOfAsync(app, cancellationToken);
+        if (!read.IsHere)
+            return new(app, new(null, read.Failure));
+        var reasons = read.Value.Letters.GroupBy(letter => FailureReasons.Of(letter.Error)).Select(group => new ReasonCount(group.Key, group.Count()));
+        return new(app, new(new(read.Value.Letters.Count, read.Value.IsAll, [.. reasons.OrderByDescending(reason => reason.Count).Take(MostReasons)]), null));
+    }
+
+    private async Task<Failure?> ReadRecentAsync(FlowWindow flow, CancellationToken cancellationToken)
     {
         string? cursor = null;
         for (var page = 0; page < MostPages; page++)
@@ -85,23 +123,61 @@ public sealed class OverviewReader(ServicesClient services, TimeProvider time)
             var read = await services.GetAsync<OrderPage>(
                 Apps.Reporting, $"orders?limit={PageOfOrders}{(cursor is null ? "" : $"&cursor={Uri.EscapeDataString(cursor)}")}", cancellationToken);
             if (!read.IsHere)
-                return;
+                return read.Failure;
             var now = time.GetUtcNow();
             flow.Take(read.Value.Orders, read.Value.Cursor is null, now);
             cursor = read.Value.Cursor;
-            if (cursor is null || flow.KnownFrom is null || read.Value.Orders.Count == 0)
-                return;
+            if (cursor is null || flow is { KnownFrom: null, IsCaughtUp: true } || read.Value.Orders.Count == 0)
+                break;
         }
+
+        return null;
     }
 
-    private async Task<(Answer<Summary> Summary, ListedOrder? Oldest, bool IsOldest)> ReadOpenAsync(CancellationToken cancellationToken)
+    private async Task<OpenOrders> ReadOpenAsync(CancellationToken cancellationToken)
     {
         var summary = await services.GetAsync<Summary>(Apps.Reporting, "summary", cancellationToken);
         if (!summary.IsHere)
-            return (summary, null, false);
-        var pages = await Task.WhenAll(Open.Where(status => summary.Value.ByStatus.GetValueOrDefault(status) > 0).Select(status =>
-            services.GetAsync<OrderPage>(Apps.Reporting, $"orders?status={status}&limit={PageOfOrders}", cancellationToken)));
-        var oldest = pages.Where(page => page.IsHere).SelectMany(page => page.Value!.Orders).MinBy(order => order.CreatedAt);
-        return (summary, oldest, pages.All(page => page is { IsHere: true, Value.Cursor: null }));
+            return new(summary, null, false, [], []);
+        var found = await Task.WhenAll(Open.Where(status => summary.Value.ByStatus.GetValueOrDefault(status) > 0).Select(status =>
+            ReadOpenAsync(status, summary.Value.ByStatus[status], cancellationToken)));
+        var oldest = found.Select(of => of.Oldest).OfType<ListedOrder>().MinBy(order => order.CreatedAt);
+        return new(
+            summary,
+            oldest is null ? null : oldest with { Lines = [] },
+            found.All(of => of.IsAll),
+            [.. found.Select(of => of.NotFound).OfType<NotFoundOpen>()],
+            [.. found.Select(of => of.Failure).OfType<Failure>()]);
     }
+
+    /// <summary>
+    /// Reporting looks through so many orders for one answer, from the newest back, and gives a cursor when that was not enough: an order that is
+    /// stuck among thousands that are not is found by it.
+    /// </summary>
+    private async Task<OpenOfStatus> ReadOpenAsync(string status, long count, CancellationToken cancellationToken)
+    {
+        ListedOrder? oldest = null;
+        string? cursor = null;
+        var found = 0;
+        var isShort = false;
+        for (var page = 0; page < MostPages && found < count; page++)
+        {
+            var read = await services.GetAsync<OrderPage>(
+                Apps.Reporting, $"orders?status={status}&limit={PageOfOrders}{(cursor is null ? "" : $"&cursor={Uri.EscapeDataString(cursor)}")}", cancellationToken);
+            if (!read.IsHere)
+                return new(oldest, false, null, read.Failure);
+            oldest = read.Value.Orders.Append(oldest).OfType<ListedOrder>().MinBy(order => order.CreatedAt);
+            found += read.Value.Orders.Count;
+            (cursor, isShort) = (read.Value.Cursor, read.Value.Orders.Count < PageOfOrders);
+            if (cursor is null)
+                return new(oldest, true, null, null);
+        }
+
+        return new(oldest, found >= count, found < count && isShort ? new(status, count - found) : null, null);
+    }
+
+    private sealed record OpenOrders(
+        Answer<Summary> Summary, ListedOrder? Oldest, bool IsOldest, IReadOnlyList<NotFoundOpen> NotFound, IReadOnlyList<Failure> Failures);
+
+    private sealed record OpenOfStatus(ListedOrder? Oldest, bool IsAll, NotFoundOpen? NotFound, Failure? Failure);
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using DaprOrders.Console.Calling;
 using DaprOrders.Console.Shell;
 
@@ -33,20 +34,28 @@ public sealed record Verdict(Mood Mood, string Text, IReadOnlyList<Concern> Conc
                 concerns.Add(new($"{app.App} is {app.Health.Value.Status.ToLowerInvariant()}: {string.Join(" ", Reasons(app.Health.Value))}", "/topology", app.Health.Value.Status == "Degraded" ? Mood.Warn : Mood.Bad));
         }
 
-        var letters = state.Letters.Where(of => of.Letters.IsHere).Sum(of => of.Letters.Value!.DeadLetters.Count);
+        // What could not be read may be well or not: that is not known, and said.
+        foreach (var failure in state.Failures.Where(failure => concerns.All(concern => concern.Text != failure.ToString())))
+            concerns.Add(new(failure.ToString(), failure.Status == HttpStatusCode.Unauthorized ? "/sign-in" : "/topology", Mood.Bad));
+        var letters = state.Letters.Sum(of => of.Letters.Value?.Count ?? 0);
         if (letters > 0)
-            concerns.Add(new($"{Words.Count(letters, "dead letter waits", "dead letters wait")} for somebody", "/dead-letters", Mood.Bad));
-        var parked = state.Logs.Where(log => log.Parked.IsHere).Sum(log => log.Parked.Value!.Events.Count);
+            concerns.Add(new($"{(state.Letters.Any(of => of.Letters.Value is { IsAll: false }) ? "At least " : "")}{Words.Count(letters, "dead letter waits", "dead letters wait")} for somebody", "/dead-letters", Mood.Bad));
+        var parked = state.Logs.Sum(log => log.Parked ?? 0);
         if (parked > 0)
             concerns.Add(new($"{Words.Count(parked, "event is", "events are")} parked: the broker refuses them", null, Mood.Warn));
         foreach (var log in state.Logs.Where(log => log.Lanes.Value?.Loss is not null))
             concerns.Add(new($"The state store of {log.App} went back in time", null, Mood.Bad));
         foreach (var lag in state.Lags.Where(lag => lag.Commits > UsualLag))
-            concerns.Add(new($"{lag.Consumer} is {Words.Count(lag.Commits, "commit")} behind {lag.Publisher}", "/projections", Mood.Warn));
+            concerns.Add(new($"{lag.Consumer} is {Words.Count(lag.Commits!.Value, "commit")} behind {lag.Publisher}", "/projections", Mood.Warn));
+        // Where the log itself could not be read, that is said already.
+        foreach (var lag in state.Lags.Where(lag => lag.Commits is null && state.Logs.Any(log => log.App == lag.Publisher && log.Lanes.IsHere)))
+            concerns.Add(new($"How far {lag.Consumer} is behind {lag.Publisher} is not known", "/topology", Mood.Warn));
         if (state.Projections.Value?.Failure is { } cannot)
             concerns.Add(new($"Reporting cannot follow the event logs: {cannot.Reason}", "/projections", Mood.Bad));
         if (state.Oldest is { } oldest && state.At - oldest.CreatedAt > Stuck)
             concerns.Add(new($"An order is {Words.Plain(oldest.Status)} since {Words.Duration(state.At - oldest.UpdatedAt, coarse: true)}", $"/orders/{oldest.OrderId}", Mood.Warn));
+        foreach (var (status, count) in state.NotFound)
+            concerns.Add(new($"{Words.Count(count, "order is", "orders are")} {Words.Plain(status)} and older than all that were looked through", $"/orders?status={status}", Mood.Warn));
 
         if (concerns.Count > 0)
             return new(concerns.Max(concern => concern.Mood), concerns.Count == 1 ? "One thing needs attention" : $"{concerns.Count} things need attention", concerns);

@@ -36,7 +36,8 @@ public static partial class Words
     public static string Count(long number, string one, string? many = null) => Invariant($"{number:N0} {(number == 1 ? one : many ?? $"{one}s")}");
 
     /// <summary>A value of an event or a state: nothing as a dash, a moment as people read it.</summary>
-    public static string Value(string text) => text.Length == 0 ? "–" : Moment().IsMatch(text) ? Exact(DateTimeOffset.Parse(text, CultureInfo.InvariantCulture)) : text;
+    public static string Value(string text) =>
+        text.Length == 0 ? "–" : Moment().IsMatch(text) && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at) ? Exact(at) : text;
 
     [GeneratedRegex(@"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")]
     private static partial Regex Moment();

@@ -31,15 +31,17 @@ internal sealed class LogFollower(
         if (pages.Any(page => !positions.ContainsKey(page.Lane)))
             await sales.OpenAsync([.. pages.Select(page => page.Lane)], cancellationToken);
 
-        TellHowFar(read);
+        // What was read and cannot be applied is not in the read models.
+        TellHowFar(read, page => page.From);
         var isThrough = pages.Length == 0 || await ApplyAsync(pages, cancellationToken);
+        TellHowFar(read, page => page.To);
         return failure is null ? isThrough : throw failure;
     }
 
-    private void TellHowFar(IEnumerable<PageOfLane> pages)
+    private void TellHowFar(IReadOnlyCollection<PageOfLane> pages, Func<PageOfLane, long> position)
     {
         foreach (var publisher in pages.GroupBy(page => page.Lane.Publisher))
-            metrics?.Behind(publisher.Key, publisher.Sum(page => Math.Max(0, page.Settled - page.To)));
+            metrics?.Behind(publisher.Key, publisher.Sum(page => Math.Max(0, page.Settled - position(page))));
     }
 
     private void TellHowLate(IEnumerable<PageOfLane> pages)

@@ -70,8 +70,8 @@ internal static class UpdateEndpoints
         IResult? answer = null;
         try
         {
-            var order = await FindAsync(updates, orderId, projections, options.Value.AwaitOrder, time, cancellationToken);
-            return answer = order is not null && http.MayActFor(order.CustomerId!)
+            var order = await FindAsync(updates, orderId, order => http.MayActFor(order.CustomerId!), projections, options.Value.AwaitOrder, time, cancellationToken);
+            return answer = order is not null
                 ? Following(order, updates, lastEventId)
                 : Problems.NotFound("order-not-found", $"There is no order {orderId}.");
         }
@@ -104,16 +104,19 @@ internal static class UpdateEndpoints
         }
     }
 
-    /// <summary>Who has just placed an order may be here before it is.</summary>
+    /// <summary>
+    /// Who has just placed an order may be here before it is. Another buyer's order is waited for like one that does not exist: how long the answer
+    /// takes tells nobody which ids there are.
+    /// </summary>
     private static async Task<OrderSummary?> FindAsync(
-        UpdateSubscription updates, string orderId, Projections projections, TimeSpan patience, TimeProvider time, CancellationToken cancellationToken)
+        UpdateSubscription updates, string orderId, Func<OrderSummary, bool> mayBeSeen, Projections projections, TimeSpan patience, TimeProvider time, CancellationToken cancellationToken)
     {
         using var enough = new CancellationTokenSource(patience, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(enough.Token, cancellationToken);
         while (true)
         {
             var orders = await projections.ServingOrdersAsync(cancellationToken);
-            if ((await orders.ReadAsync([orderId], cancellationToken)).GetValueOrDefault(orderId) is { Status: not null } order)
+            if ((await orders.ReadAsync([orderId], cancellationToken)).GetValueOrDefault(orderId) is { Status: not null } order && mayBeSeen(order))
                 return order;
 
             try

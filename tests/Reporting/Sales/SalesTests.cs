@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using DaprOrders.Contracts;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing;
@@ -12,6 +13,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using FsCheck.Xunit;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
@@ -31,7 +33,9 @@ public sealed class SalesTests
 
     private SalesFigures Figures => new(Documents, 1);
 
-    private LogFollower Follower => new(
+    private LogFollower Follower => FollowerWith(metrics: null);
+
+    private LogFollower FollowerWith(ReportingMetrics? metrics) => new(
         new LogReader(
             new PublisherLanes(_journal, TimeProvider.System),
             _journal,
@@ -42,7 +46,7 @@ public sealed class SalesTests
         new OrderSummaries(Documents, _journal, Journal.Types, 1),
         Figures,
         Refused,
-        metrics: null,
+        metrics,
         TimeProvider.System);
 
     private RefusedEvents Refused => new(
@@ -167,6 +171,34 @@ public sealed class SalesTests
         Assert.Equal([("created", 2L)], await StatusesAsync());
         var letter = Assert.Single((await DeadLetters.ReadAsync(null, 10, Cancellation))!.Items);
         Assert.Equal(("order-nobody:1", "orders", 6), (letter.EventId, letter.Topic, letter.Attempts));
+    }
+
+    [Fact]
+    public async Task What_was_read_and_could_not_be_applied_counts_as_behind()
+    {
+        using var services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        var meters = services.GetRequiredService<IMeterFactory>();
+        long? behind = null;
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Meter.Scope == meters && instrument.Name == "reporting.projection.behind")
+                    listener.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((_, commits, _, _) => behind = commits);
+        listener.Start();
+        var follower = FollowerWith(new ReportingMetrics(meters));
+        _journal.Commit("0", Journal.Created("o1"));
+        _journal.Commit("0", new OrderPaid("nobody", "ch"));
+
+        await Assert.ThrowsAnyAsync<Exception>(() => follower.AdvanceAsync(Cancellation));
+        Assert.Equal(2, behind);
+
+        while (await Record.ExceptionAsync(() => follower.AdvanceAsync(Cancellation)) is not null)
+            Cancellation.ThrowIfCancellationRequested();
+        Assert.Equal(0, behind);
     }
 
     [Fact]

@@ -304,6 +304,33 @@ public sealed class UpdatesTests
     }
 
     [Fact]
+    public async Task Another_buyers_order_is_waited_for_like_one_that_does_not_exist()
+    {
+        await using var api = new ReportingApi(settings: BearerTokens.Settings.Append(new("Reporting:AwaitOrder", "00:10:00")).ToDictionary(setting => setting.Key, setting => setting.Value));
+        api.Journal.Commit("0", Journal.Created("o1", customerId: "c-42"));
+        var feed = api.Services.GetRequiredService<UpdateFeed>();
+        using var enough = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+
+        using var own = await GetAsync("c-42");
+
+        var others = GetAsync("c-43");
+        while (feed.Clients < 2 && !others.IsCompleted)
+            await Task.Yield();
+        using var ownAgain = await GetAsync("c-42");
+
+        Assert.Equal((HttpStatusCode.OK, HttpStatusCode.OK), (own.StatusCode, ownAgain.StatusCode));
+        Assert.False(others.IsCompleted);
+        await enough.CancelAsync();
+        await Record.ExceptionAsync(() => others);
+
+        async Task<HttpResponseMessage> GetAsync(string buyer)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, "/orders/o1/updates") { Headers = { Authorization = new("Bearer", BearerTokens.Of(buyer)) } };
+            return await api.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, enough.Token);
+        }
+    }
+
+    [Fact]
     public async Task All_orders_are_for_operators_and_one_order_for_its_buyer()
     {
         await using var api = new ReportingApi(settings: BearerTokens.Settings.ToDictionary(setting => setting.Key, setting => setting.Value));
