@@ -137,17 +137,20 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         _sidecars.Remove(sidecar);
         _changing.Release();
         await sidecar.StopAsync(cancellationToken);
+        await sidecar.SendLastSpansAsync();
     }
 
     public async ValueTask DisposeAsync()
     {
         await _watch.DisposeAsync();
         await Task.WhenAll(_sidecars.Select(sidecar => sidecar.StopAsync(CancellationToken.None)));
+        var sending = Task.WhenAll(_sidecars.Select(sidecar => sidecar.SendLastSpansAsync()));
         _sidecars.Clear();
         await _closing;
         await _shared.Placement.DisposeAsync();
         await _shared.Jobs.DisposeAsync();
         await _shared.Components.DisposeAsync();
+        await sending;
         _changing.Dispose();
     }
 

@@ -71,7 +71,8 @@ public sealed class SidecarHost : IAsyncDisposable
         }
         catch
         {
-            await LetGoAsync(runtime);
+            runtime.App?.Dispose();
+            await SendLastSpansAsync(runtime);
             throw;
         }
     }
@@ -223,6 +224,9 @@ public sealed class SidecarHost : IAsyncDisposable
             return _stop ??= StopOnceAsync(cancellationToken);
     }
 
+    /// <summary>Once it has stopped, and those that call its application have: spans on this side end with calls of theirs.</summary>
+    internal Task SendLastSpansAsync() => SendLastSpansAsync(Runtime);
+
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
 
     private static Task<IReadOnlyList<LoadedComponent>> LoadAsync(
@@ -235,10 +239,8 @@ public sealed class SidecarHost : IAsyncDisposable
         await OutboxRelay.RegisterAsync(loaded, cancellationToken);
     }
 
-    /// <summary>What a runtime has of its own.</summary>
-    private static async Task LetGoAsync(SidecarRuntime runtime)
+    private static async Task SendLastSpansAsync(SidecarRuntime runtime)
     {
-        runtime.App?.Dispose();
         if (runtime.Loaded.Tracing is { } tracing)
             await tracing.DisposeAsync();
     }
@@ -275,7 +277,7 @@ public sealed class SidecarHost : IAsyncDisposable
             await using var answering = limit.Token.Register(() => closing.CancelAfter(AnswersAfterStop));
             await _server.StopAsync(closing.Token);
             await _server.DisposeAsync();
-            await LetGoAsync(Runtime);
+            Runtime.App?.Dispose();
         }
         finally
         {

@@ -15,7 +15,7 @@ namespace EmbeddedSidecar.Tracing;
 internal sealed class SidecarTracing : IAsyncDisposable
 {
     /// <summary>What is still to be sent at the end does not hold a stop up for longer.</summary>
-    private static readonly TimeSpan LastSending = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan LastSending = TimeSpan.FromMilliseconds(1500);
 
     private static int _made;
 
