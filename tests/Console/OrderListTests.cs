@@ -124,7 +124,7 @@ public sealed class OrderListTests : ConsolePages
             list = list.With(Read("0.", Samples.Listed($"o-{i}", "created", Now), Samples.Listed($"o-{i - 1}", "created", Now)));
 
         Assert.Empty(list.Waiting);
-        Assert.Equal(201, list.AtLeast);
+        Assert.Equal(201, list.NewerCount);
 
         list = OrderListState.Of(Read(null, Samples.Listed("o-0", "created", Now)));
         for (var i = 1; i <= 500 && list.CanShowWaiting; i++)

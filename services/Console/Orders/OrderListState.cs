@@ -4,14 +4,14 @@ namespace DaprOrders.Console.Orders;
 
 /// <summary>A page of the list as it is shown; rows change where they are, and new ones wait until they are asked for.</summary>
 /// <param name="Waiting">Orders that are in the list since, newest first.</param>
-/// <param name="AtLeast">Null: all newer ones wait. Else there are so many or more, and only a new read shows them.</param>
-public sealed record OrderListState(IReadOnlyList<ListedOrder> Rows, string? Next, IReadOnlyList<ListedOrder> Waiting, Failure? Failure, int? AtLeast = null)
+/// <param name="NewerCount">Null: all newer ones wait. Else there are so many or more, and only a new read shows them.</param>
+public sealed record OrderListState(IReadOnlyList<ListedOrder> Rows, string? Next, IReadOnlyList<ListedOrder> Waiting, Failure? Failure, int? NewerCount = null)
 {
     private const int MostWaiting = 200;
     private const int MostRows = 400;
 
     /// <summary>A page that is left open takes no more and more memory: at some length it begins anew.</summary>
-    public bool CanShowWaiting => AtLeast is null && Rows.Count + Waiting.Count <= MostRows;
+    public bool CanShowWaiting => NewerCount is null && Rows.Count + Waiting.Count <= MostRows;
 
     public static OrderListState Of(Answer<OrderPage> page) =>
         page.IsHere ? new([.. page.Value.Orders.Select(WithoutLines)], page.Value.Cursor, [], null) : new([], null, [], page.Failure);
@@ -33,12 +33,12 @@ public sealed record OrderListState(IReadOnlyList<ListedOrder> Rows, string? Nex
         [
             .. orders.Take(last >= 0 ? last : orders.Count).Where(order => !known.Contains(order.OrderId)).Select(WithoutLines), .. Waiting.Select(order => Newer(order, fresh)),
         ];
-        var isTooMuch = AtLeast is not null || !reachesRows || waiting.Count > MostWaiting;
+        var isTooMuch = NewerCount is not null || !reachesRows || waiting.Count > MostWaiting;
         return this with
         {
             Rows = [.. Rows.Select(order => Newer(order, fresh))],
             Waiting = isTooMuch ? [] : waiting,
-            AtLeast = isTooMuch ? AtLeast ?? waiting.Count : null,
+            NewerCount = isTooMuch ? NewerCount ?? waiting.Count : null,
             Failure = null,
         };
     }
