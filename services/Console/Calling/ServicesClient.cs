@@ -17,6 +17,9 @@ public sealed class ServicesClient(IHttpClientFactory clients, Visitor visitor)
 
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
 
+    /// <summary>The end of an address with a query, for the page of a list that begins at this cursor; null: the first.</summary>
+    public static string From(string? cursor) => cursor is null ? "" : $"&cursor={Uri.EscapeDataString(cursor)}";
+
     public Task<Answer<T>> GetAsync<T>(string app, string path, CancellationToken cancellationToken)
         where T : class => SendAsync<T>(HttpMethod.Get, app, path, null, cancellationToken);
 

@@ -66,7 +66,11 @@ public sealed record Lanes([property: JsonPropertyName("lanes")] IReadOnlyList<L
 
 public sealed record LanePosition(string Publisher, string Lane, long Position, long Events);
 
-public sealed record ProjectionVersion(long Version, DateTimeOffset? Since, long Events, IReadOnlyList<LanePosition> Lanes);
+public sealed record ProjectionVersion(long Version, DateTimeOffset? Since, long Events, IReadOnlyList<LanePosition> Lanes)
+{
+    /// <summary>Null: nothing of this lane was read yet.</summary>
+    public long? PositionIn(string publisher, string lane) => Lanes.FirstOrDefault(position => position.Publisher == publisher && position.Lane == lane)?.Position;
+}
 
 public sealed record ProjectionFailure(string Reason, DateTimeOffset At);
 
@@ -103,6 +107,20 @@ public sealed record Product(string Sku, string Name, Money Price, long OnHand, 
 public sealed record ProductPage(IReadOnlyList<Product> Products, string? Next);
 
 /// <summary>The applications, as Dapr knows them.</summary>
+/// <summary>What an order can be, in the order in which it comes to be so.</summary>
+public static class OrderStatuses
+{
+    public const string Shipped = "shipped";
+    public const string Cancelled = "cancelled";
+
+    /// <summary>Something is still to happen.</summary>
+    public static IReadOnlyList<string> Open { get; } = ["created", "stockReserved", "paid"];
+
+    public static IReadOnlyList<string> All { get; } = [.. Open, Shipped, Cancelled];
+
+    public static bool IsOver(string status) => status is Shipped or Cancelled;
+}
+
 public static class Apps
 {
     public const string Ordering = "ordering";

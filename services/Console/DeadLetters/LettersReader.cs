@@ -49,7 +49,7 @@ public sealed class LettersReader(ServicesClient services)
         string? cursor = null;
         for (var page = 0; page < MostPages; page++)
         {
-            var read = await services.GetAsync<DeadLetterPage>(app, $"dead-letters?limit={PerPage}{After(cursor)}", cancellationToken);
+            var read = await services.GetAsync<DeadLetterPage>(app, $"dead-letters?limit={PerPage}{ServicesClient.From(cursor)}", cancellationToken);
             if (!read.IsHere)
                 return new(null, read.Failure);
             letters.AddRange(read.Value.DeadLetters.Select(letter => letter with { Error = FirstLine(letter.Error) }));
@@ -81,7 +81,7 @@ public sealed class LettersReader(ServicesClient services)
         IReadOnlyList<Removal> newest = known.BeforeIt;
         for (var page = 0; page < MostPagesOfRemoved; page++)
         {
-            var read = await services.GetAsync<RemovalPage>(app, $"dead-letters/removed?limit={PerPage}{After(known.Cursor)}", cancellationToken);
+            var read = await services.GetAsync<RemovalPage>(app, $"dead-letters/removed?limit={PerPage}{ServicesClient.From(known.Cursor)}", cancellationToken);
             if (!read.IsHere)
                 return (newest, read.Failure);
             newest = [.. known.BeforeIt.Concat(read.Value.Removed).TakeLast(MostRemoved)];
@@ -98,8 +98,6 @@ public sealed class LettersReader(ServicesClient services)
         var first = error.Split('\n', 2)[0].Trim();
         return first.Length <= LongestError ? first : $"{first[..LongestError]}…";
     }
-
-    private static string After(string? cursor) => cursor is null ? "" : $"&cursor={Uri.EscapeDataString(cursor)}";
 
     /// <param name="Cursor">Of the last page that was begun.</param>
     /// <param name="BeforeIt">The newest of the pages before it.</param>

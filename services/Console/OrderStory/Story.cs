@@ -20,7 +20,7 @@ public sealed record Story(
     IReadOnlyList<StoryLetter> Letters,
     IReadOnlyList<Failure> Failures)
 {
-    public bool IsOver => Now.Status is "shipped" or "cancelled";
+    public bool IsOver => OrderStatuses.IsOver(Now.Status);
 
     public string? TraceId => Events.Select(e => e.Event.CorrelationId).OfType<string>().FirstOrDefault();
 

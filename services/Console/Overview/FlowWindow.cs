@@ -66,7 +66,7 @@ public sealed class FlowWindow
                 counts[placed].Placed++;
             if (EndOf(order) is { } end && At(end) is { } ended)
             {
-                if (order.Status == "shipped")
+                if (order.Status == OrderStatuses.Shipped)
                     counts[ended].Shipped++;
                 else
                     counts[ended].Cancelled++;
@@ -82,14 +82,14 @@ public sealed class FlowWindow
     private double PlacedPerSecond(DateTimeOffset now) => _orders.Values.Count(order => order.CreatedAt > now - Now) / Now.TotalSeconds;
 
     private double ShippedPerSecond(DateTimeOffset now) =>
-        _orders.Values.Count(order => order.Status == "shipped" && EndOf(order) > now - Now) / Now.TotalSeconds;
+        _orders.Values.Count(order => order.Status == OrderStatuses.Shipped && EndOf(order) > now - Now) / Now.TotalSeconds;
 
     /// <summary>From the POST until it was shipped: what so many of a hundred orders did not exceed. Null: none was shipped.</summary>
     private TimeSpan? ToShipped(int percent)
     {
-        var times = _orders.Values.Where(order => order.Status == "shipped").Select(order => EndOf(order)!.Value - order.CreatedAt).Order().ToList();
+        var times = _orders.Values.Where(order => order.Status == OrderStatuses.Shipped).Select(order => EndOf(order)!.Value - order.CreatedAt).Order().ToList();
         return times.Count == 0 ? null : times[(int)Math.Ceiling(times.Count * percent / 100.0) - 1];
     }
 
-    private static DateTimeOffset? EndOf(ListedOrder order) => order.Status is "shipped" or "cancelled" ? order.History[^1].At : null;
+    private static DateTimeOffset? EndOf(ListedOrder order) => OrderStatuses.IsOver(order.Status) ? order.History[^1].At : null;
 }

@@ -49,8 +49,6 @@ public sealed class OverviewReader(ServicesClient services, LettersReader letter
     private const int MostPages = 5;
     private const int MostReasons = 20;
 
-    private static readonly string[] Open = ["created", "stockReserved", "paid"];
-
     public async Task<OverviewState> ReadAsync(FlowWindow flow, CancellationToken cancellationToken)
     {
         var recent = ReadRecentAsync(flow, cancellationToken);
@@ -103,7 +101,7 @@ public sealed class OverviewReader(ServicesClient services, LettersReader letter
         }
 
         static long BehindOf(LanesOf log, ProjectionVersion serving) => log.Lanes.Value!.All.Sum(lane => Math.Max(
-            0, lane.Settled - (serving.Lanes.FirstOrDefault(position => position.Publisher == log.App && position.Lane == lane.Name)?.Position ?? 0)));
+            0, lane.Settled - (serving.PositionIn(log.App, lane.Name) ?? 0)));
     }
 
     private async Task<LettersOf> ReadLettersAsync(string app, CancellationToken cancellationToken)
@@ -121,7 +119,7 @@ public sealed class OverviewReader(ServicesClient services, LettersReader letter
         for (var page = 0; page < MostPages; page++)
         {
             var read = await services.GetAsync<OrderPage>(
-                Apps.Reporting, $"orders?limit={PageOfOrders}{(cursor is null ? "" : $"&cursor={Uri.EscapeDataString(cursor)}")}", cancellationToken);
+                Apps.Reporting, $"orders?limit={PageOfOrders}{ServicesClient.From(cursor)}", cancellationToken);
             if (!read.IsHere)
                 return read.Failure;
             var now = time.GetUtcNow();
@@ -139,7 +137,7 @@ public sealed class OverviewReader(ServicesClient services, LettersReader letter
         var summary = await services.GetAsync<Summary>(Apps.Reporting, "summary", cancellationToken);
         if (!summary.IsHere)
             return new(summary, null, false, [], []);
-        var found = await Task.WhenAll(Open.Where(status => summary.Value.ByStatus.GetValueOrDefault(status) > 0).Select(status =>
+        var found = await Task.WhenAll(OrderStatuses.Open.Where(status => summary.Value.ByStatus.GetValueOrDefault(status) > 0).Select(status =>
             ReadOpenAsync(status, summary.Value.ByStatus[status], cancellationToken)));
         var oldest = found.Select(of => of.Oldest).OfType<ListedOrder>().MinBy(order => order.CreatedAt);
         return new(
@@ -163,7 +161,7 @@ public sealed class OverviewReader(ServicesClient services, LettersReader letter
         for (var page = 0; page < MostPages && found < count; page++)
         {
             var read = await services.GetAsync<OrderPage>(
-                Apps.Reporting, $"orders?status={status}&limit={PageOfOrders}{(cursor is null ? "" : $"&cursor={Uri.EscapeDataString(cursor)}")}", cancellationToken);
+                Apps.Reporting, $"orders?status={status}&limit={PageOfOrders}{ServicesClient.From(cursor)}", cancellationToken);
             if (!read.IsHere)
                 return new(oldest, false, null, read.Failure);
             oldest = read.Value.Orders.Append(oldest).OfType<ListedOrder>().MinBy(order => order.CreatedAt);

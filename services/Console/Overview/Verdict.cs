@@ -59,7 +59,7 @@ public sealed record Verdict(Mood Mood, string Text, IReadOnlyList<Concern> Conc
 
         if (concerns.Count > 0)
             return new(concerns.Max(concern => concern.Mood), concerns.Count == 1 ? "One thing needs attention" : $"{concerns.Count} things need attention", concerns);
-        var open = state.Summary.Value?.ByStatus.Where(status => status.Key is not ("shipped" or "cancelled")).Sum(status => status.Value) ?? 0;
+        var open = state.Summary.Value?.ByStatus.Where(status => !OrderStatuses.IsOver(status.Key)).Sum(status => status.Value) ?? 0;
         return new(Mood.Good, open == 0 ? "All is well. No order is under way, nothing failed, nothing lags." : $"All is well. {Words.Count(open, "order is", "orders are")} under way, nothing failed, nothing lags.", []);
     }
 

@@ -30,13 +30,10 @@ public sealed class ProjectionReader(ServicesClient services, TimeProvider time)
             time.GetUtcNow(),
             read.Value,
             [.. logs.Where(log => log.Lanes.IsHere).SelectMany(log => log.Lanes.Value!.All.Select(lane => new LaneProgress(
-                log.app, lane.Name, lane.Settled, PositionIn(read.Value?.Serving, log.app, lane.Name) ?? 0, PositionIn(read.Value?.Building, log.app, lane.Name))))],
+                log.app, lane.Name, lane.Settled, read.Value?.Serving.PositionIn(log.app, lane.Name) ?? 0, read.Value?.Building?.PositionIn(log.app, lane.Name))))],
             [.. logs.Select(log => log.Lanes.Failure).Append(read.Failure).OfType<Failure>()]);
     }
 
     public Task<Answer<Nothing>> RebuildAsync(CancellationToken cancellationToken) =>
         services.SendAsync<Nothing>(HttpMethod.Post, Apps.Reporting, "projections/rebuild", null, cancellationToken);
-
-    private static long? PositionIn(ProjectionVersion? version, string publisher, string lane) =>
-        version?.Lanes.FirstOrDefault(position => position.Publisher == publisher && position.Lane == lane)?.Position;
 }

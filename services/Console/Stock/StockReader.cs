@@ -15,13 +15,11 @@ public sealed class StockReader(ServicesClient services)
     private const int PerPage = 100;
     private const int MostOrders = 200;
 
-    private static readonly string[] Holding = ["created", "stockReserved", "paid"];
-
     public async Task<StockState> ReadAsync(string? after, CancellationToken cancellationToken)
     {
         var asked = services.GetAsync<ProductPage>(
             Apps.Inventory, $"products?limit={PerPage}{(after is null ? "" : $"&after={Uri.EscapeDataString(after)}")}", cancellationToken);
-        var orders = await Task.WhenAll(Holding.Select(status => services.GetAsync<OrderPage>(Apps.Reporting, $"orders?status={status}&limit={MostOrders}", cancellationToken)));
+        var orders = await Task.WhenAll(OrderStatuses.Open.Select(status => services.GetAsync<OrderPage>(Apps.Reporting, $"orders?status={status}&limit={MostOrders}", cancellationToken)));
         var products = await asked;
         return new(
             products.Value?.Products ?? [],

@@ -141,6 +141,8 @@ internal sealed class UpdateFeed(
     {
         var last = _recent.Last;
         var moved = (await ReadLanesAsync(cancellationToken)).Where(lane => lane.Value > last.Of(lane.Key).Batch).ToList();
+        if (moved.Count == 0)
+            return true;
         var pages = await Task.WhenAll(moved.Select(lane => ReadPageAsync(lane.Key, last.Of(lane.Key).Batch, lane.Value, cancellationToken)));
         var updates = await UpdatesAsync(pages, cancellationToken);
         foreach (var page in pages)

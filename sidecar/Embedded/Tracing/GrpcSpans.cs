@@ -51,23 +51,22 @@ internal static class GrpcSpans
             case BulkPublishRequest publication:
                 Messaging(span, publication.Topic);
                 break;
-            case InvokeBindingRequest binding:
-                Database(span, "bindings", binding.Name, method);
-                break;
-            case GetStateRequest state:
-                Database(span, "state", state.StoreName, method);
-                break;
-            case SaveStateRequest state:
-                Database(span, "state", state.StoreName, method);
-                break;
-            case DeleteStateRequest state:
-                Database(span, "state", state.StoreName, method);
-                break;
-            case GetSecretRequest secret:
-                Database(span, "secrets", secret.StoreName, method);
+            default:
+                if (ComponentOf(request) is var (block, component))
+                    Database(span, block, component, method);
                 break;
         }
     }
+
+    private static (string Block, string Name)? ComponentOf(object request) => request switch
+    {
+        InvokeBindingRequest binding => ("bindings", binding.Name),
+        GetStateRequest state => ("state", state.StoreName),
+        SaveStateRequest state => ("state", state.StoreName),
+        DeleteStateRequest state => ("state", state.StoreName),
+        GetSecretRequest secret => ("secrets", secret.StoreName),
+        _ => null,
+    };
 
     private static void Messaging(Span span, string topic) =>
         span.With("rpc.service", "Dapr").With("messaging.system", "pubsub").With("messaging.destination.name", topic);

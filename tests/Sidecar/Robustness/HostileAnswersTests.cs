@@ -79,7 +79,7 @@ public sealed class HostileAnswersTests
         try
         {
             await using var start = await StartAppAsync("start", Probes, answer);
-            await using var work = await StartAppAsync("work", Work, answer);
+            await using var work = await StartAppAsync("worker", Work, answer);
             await using var dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [Options(start), Options(work)] }, Cancellation);
             await dapr.Ready.WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
             await UseAsync(dapr, work.Calls);
@@ -96,7 +96,7 @@ public sealed class HostileAnswersTests
     /// <summary>Everything that makes a sidecar call its application; each delivery twice, so that the second shows that the first stopped nothing.</summary>
     private static async Task UseAsync(EmbeddedDapr dapr, AppCalls calls)
     {
-        var sidecar = dapr["work"];
+        var sidecar = dapr["worker"];
         // The questions of the start.
         await calls.TakeAsync(2, TimeSpan.FromSeconds(30), TimeSpan.Zero, Cancellation);
         for (var i = 0; i < 2; i++)
@@ -105,8 +105,8 @@ public sealed class HostileAnswersTests
             await DeliverAsync(sidecar, calls, "many");
         }
 
-        await StatusAsync(sidecar, HttpMethod.Post, "/v1.0/invoke/work/method/echo", "{}");
-        await StatusAsync(dapr["start"], HttpMethod.Post, "/v1.0/invoke/work/method/echo", "{}");
+        await StatusAsync(sidecar, HttpMethod.Post, "/v1.0/invoke/worker/method/echo", "{}");
+        await StatusAsync(dapr["start"], HttpMethod.Post, "/v1.0/invoke/worker/method/echo", "{}");
         await StatusAsync(sidecar, HttpMethod.Put, "/v1.0/actors/T/1/method/m", "{}");
         await StatusAsync(sidecar, HttpMethod.Post, "/v1.0/actors/T/1/reminders/r", """{"dueTime":"0s"}""");
         using var channel = Sidecars.Grpc(sidecar);
@@ -114,7 +114,7 @@ public sealed class HostileAnswersTests
         try
         {
             await client.InvokeServiceAsync(
-                new InvokeServiceRequest { Id = "work", Message = new() { Method = "echo", HttpExtension = new() { Verb = HTTPExtension.Types.Verb.Post } } },
+                new InvokeServiceRequest { Id = "worker", Message = new() { Method = "echo", HttpExtension = new() { Verb = HTTPExtension.Types.Verb.Post } } },
                 cancellationToken: Cancellation);
         }
         catch (RpcException refused)
@@ -187,7 +187,7 @@ public sealed class HostileAnswersTests
     };
 
     private static SubscriptionResource Subscription(string topic, BulkSubscribe? bulk) => new(
-        topic, "pubsub", topic, [new RouteRule("", "/" + topic)], null, new Dictionary<string, string>(), bulk, ["work"], default);
+        topic, "pubsub", topic, [new RouteRule("", "/" + topic)], null, new Dictionary<string, string>(), bulk, ["worker"], default);
 
     private static string Ok(string body, string header = "X-None: 0") =>
         $"HTTP/1.1 200 OK\r\n{header}\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}";

@@ -57,8 +57,7 @@ public sealed class StoreMetricsTests
             await Task.Yield();
         measured.Observe();
         calm.Refusal = _ => null;
-        while (calm.PublishedNow().Count < 2)
-            await Task.Yield();
+        await calm.UntilPublishedAsync(published => published.Count >= 2, Cancellation);
         while (calm.Store.Unpublished > 0)
             await Task.Yield();
         measured.Observe();
@@ -102,8 +101,7 @@ public sealed class StoreMetricsTests
         await gone.Store.StopAsync(atOnce.Token);
 
         await using var calm = new CalmStore(brief with { Instance = "other" }, other: gone);
-        while (calm.PublishedNow().Count == 0)
-            await Task.Delay(TimeSpan.FromMilliseconds(10), Cancellation);
+        await calm.UntilPublishedAsync(published => published.Count > 0, Cancellation);
 
         Assert.Equal([1], measured.Of("eventstore.adoptions"));
     }

@@ -12,6 +12,7 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
     private readonly Lock _lock;
     private readonly SimulatedStore _store;
     private readonly TaskCompletionSource _atGate = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _morePublished = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <param name="other">An instance that works on the same state store.</param>
     /// <param name="refusal">What the broker answers to an event; null: it takes it.</param>
@@ -54,11 +55,21 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
 
     public int LargestPublication { get; private set; }
 
-    /// <summary>What is published by now; more may follow at any time.</summary>
-    public IReadOnlyList<RecordedEvent> PublishedNow()
+    /// <summary>Completes once what is published is as wanted; more may follow at any time.</summary>
+    public async Task UntilPublishedAsync(Func<IReadOnlyList<RecordedEvent>, bool> isWanted, CancellationToken cancellationToken)
     {
-        lock (_lock)
-            return [.. Published];
+        while (true)
+        {
+            Task more;
+            lock (_lock)
+            {
+                if (isWanted(Published))
+                    return;
+                more = _morePublished.Task;
+            }
+
+            await more.WaitAsync(cancellationToken);
+        }
     }
 
     public int PagesWritten => _store.Keys.Count(key => key.Contains("|page|", StringComparison.Ordinal));
@@ -117,6 +128,8 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
 
         LargestPublication = Math.Max(LargestPublication, events.Sum(e => e.Bytes));
         Published.AddRange(events);
+        _morePublished.SetResult();
+        _morePublished = new(TaskCreationOptions.RunContinuationsAsynchronously);
         return true;
     });
 

@@ -57,8 +57,7 @@ public sealed class LaterVersionsTests
         await running;
         await using var old = Old.On(calm, "later");
 
-        while (!calm.PublishedNow().Any(e => e is { Stream: "ledger-a", Type: "Closed" }))
-            await Task.Delay(5, Cancellation);
+        await calm.UntilPublishedAsync(published => published.Any(e => e is { Stream: "ledger-a", Type: "Closed" }), Cancellation);
         var lanes = (await old.Store.ReadLanesAsync(Cancellation)).Lanes;
         var pages = await Task.WhenAll(lanes.Select(lane => old.Store.ReadLogAsync(lane.Name, 0, 100, Cancellation)));
         Assert.Contains(pages.SelectMany(page => page!.Events), e => e is { Stream: "ledger-a", Type: "Closed" });
