@@ -5,6 +5,7 @@ using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Resources;
 using Grpc.AspNetCore.Server.Model;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -43,10 +44,10 @@ public sealed class SidecarHost : IAsyncDisposable
     public int GrpcPort => Runtime.GrpcPort;
 
     /// <summary>DAPR_HTTP_ENDPOINT of the application, for instance http://127.0.0.1:3500.</summary>
-    public string HttpEndpoint => $"http://127.0.0.1:{HttpPort}";
+    public string HttpEndpoint => Endpoint(HttpPort);
 
     /// <summary>DAPR_GRPC_ENDPOINT of the application.</summary>
-    public string GrpcEndpoint => $"http://127.0.0.1:{GrpcPort}";
+    public string GrpcEndpoint => Endpoint(GrpcPort);
 
     internal SidecarRuntime Runtime { get; }
 
@@ -81,6 +82,7 @@ public sealed class SidecarHost : IAsyncDisposable
     {
         await RegisterAsync(runtime, runtime.Loaded, cancellationToken);
         ListenOptions? http = null, grpc = null, metrics = null;
+        var priorKnowledge = new PriorKnowledge(new KestrelServerLimits().KeepAliveTimeout);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(SidecarHost).Assembly.GetName().Name });
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
@@ -93,19 +95,23 @@ public sealed class SidecarHost : IAsyncDisposable
             kestrel.Limits.Http2.MaxStreamsPerConnection = int.MaxValue;
             kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * 1024 * 1024;
             kestrel.Limits.Http2.InitialStreamWindowSize = 1024 * 1024;
-            Listen(kestrel, options.HttpPort, listen =>
+            Listen(kestrel, options.ListenAddress, options.HttpPort, listen =>
             {
                 listen.Protocols = HttpProtocols.Http1;
+                if (!options.DisableH2c)
+                    listen.Use(priorKnowledge.Choose);
                 http = listen;
             });
-            Listen(kestrel, options.GrpcPort, listen =>
+            if (!options.DisableH2c)
+                kestrel.Listen(priorKnowledge, listen => listen.Protocols = HttpProtocols.Http2);
+            Listen(kestrel, options.ListenAddress, options.GrpcPort, listen =>
             {
                 listen.Protocols = HttpProtocols.Http2;
                 grpc = listen;
             });
             if (options.MetricsPort is { } metricsPort)
             {
-                Listen(kestrel, metricsPort, listen =>
+                Listen(kestrel, address: null, metricsPort, listen =>
                 {
                     listen.Protocols = HttpProtocols.Http1;
                     metrics = listen;
@@ -115,6 +121,7 @@ public sealed class SidecarHost : IAsyncDisposable
 
         var methods = new DaprGrpcMethods();
         SidecarApis.BindGrpc(methods);
+        builder.Services.AddSingleton<IConnectionListenerFactory>(priorKnowledge);
         builder.Services.AddSingleton(runtime);
         builder.Services.Replace(ServiceDescriptor.Singleton<ILoggerFactory>(new ServerLogs(shared.LoggerFactory)));
         // The signals are the host process's own: a sidecar inside it must not take them.
@@ -285,17 +292,15 @@ public sealed class SidecarHost : IAsyncDisposable
         }
     }
 
-    /// <summary>A given port on both loopback addresses, since clients say "localhost"; a free one (0) on 127.0.0.1 alone.</summary>
-    private static void Listen(KestrelServerOptions kestrel, int port, Action<ListenOptions> configure)
+    private string Endpoint(int port) => $"http://{(Runtime.Options.ListenAddress == IPAddress.IPv6Loopback ? "[::1]" : "127.0.0.1")}:{port}";
+
+    /// <summary>Where nothing is said, a given port on both loopback addresses, since clients say "localhost"; a free one (0) on 127.0.0.1 alone.</summary>
+    private static void Listen(KestrelServerOptions kestrel, IPAddress? address, int port, Action<ListenOptions> configure)
     {
-        if (port == 0)
-        {
-            kestrel.Listen(IPAddress.Loopback, 0, configure);
-        }
-        else
-        {
+        if (address is null && port > 0)
             kestrel.ListenLocalhost(port, configure);
-        }
+        else
+            kestrel.Listen(address ?? IPAddress.Loopback, port, configure);
     }
 
     private sealed class NoLifetime : IHostLifetime

@@ -1,3 +1,4 @@
+using System.Net;
 using EmbeddedSidecar.Resources;
 
 namespace EmbeddedSidecar;
@@ -21,6 +22,12 @@ public sealed record SidecarOptions
 
     /// <summary>0 picks a free port.</summary>
     public int GrpcPort { get; init; }
+
+    /// <summary>127.0.0.1 or ::1, where both APIs are to be on that one alone; null: both, as far as a port is given.</summary>
+    public IPAddress? ListenAddress { get; init; }
+
+    /// <summary>DAPR_HTTP_DISABLE_H2C: the HTTP port speaks HTTP/1.1 alone, else also HTTP/2 to whoever begins with it.</summary>
+    public bool DisableH2c { get; init; }
 
     /// <summary>Where the counts are told in Prometheus' format, under daprd's names; 0 picks a free port, null tells them nowhere.</summary>
     public int? MetricsPort { get; init; }

@@ -114,6 +114,8 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         HttpPort = app.DaprHttpPort,
         GrpcPort = app.DaprGrpcPort,
         MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,
+        ListenAddress = app.ListenAddress,
+        DisableH2c = ComponentMetadata.IsTruthy(Environment.GetEnvironmentVariable("DAPR_HTTP_DISABLE_H2C") ?? ""),
         Namespace = Environment.GetEnvironmentVariable("NAMESPACE") is { Length: > 0 } name ? name : "default",
         Folder = app.AppDirPath,
         ResourcesPaths = app.ResourcesPaths,

@@ -20,6 +20,7 @@ internal static class Ports
             Check(app.Command.Count > 0 ? app.AppPort : 0, "app port");
             Check(app.DaprHttpPort, "Dapr HTTP port");
             Check(app.DaprGrpcPort, "Dapr gRPC port");
+            Check(app.MetricsPort, "metrics port");
 
             void Check(int port, string what)
             {

@@ -1,3 +1,4 @@
+using System.Net;
 
 namespace DaprOrders.Sidecar.Launcher;
 
@@ -42,6 +43,9 @@ internal sealed record RunApp
     public int DaprGrpcPort { get; init; }
 
     public int MetricsPort { get; init; }
+
+    /// <summary>Of Dapr's two APIs; null: both addresses of the machine itself.</summary>
+    public IPAddress? ListenAddress { get; init; }
 
     public string AppChannelAddress { get; init; } = "";
 

@@ -1,3 +1,4 @@
+using System.Net;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Resources;
 
@@ -15,7 +16,7 @@ internal static class RunFileReader
     /// <summary>Valid, without a meaning here: the control plane, containers, profiling and logging of a daprd process.</summary>
     private static readonly string[] SharedWithoutEffect =
     [
-        "apiListenAddresses", "enableProfiling", "logLevel", "placementHostAddress", "schedulerHostAddress", "readBufferSize",
+        "enableProfiling", "logLevel", "placementHostAddress", "schedulerHostAddress", "readBufferSize",
         "enableApiLogging", "runtimePath", "daprHTTPMaxRequestSize", "daprHTTPReadBufferSize",
     ];
 
@@ -108,6 +109,7 @@ internal static class RunFileReader
             DaprHttpPort = Port("daprHTTPPort"),
             DaprGrpcPort = Port("daprGRPCPort"),
             MetricsPort = Port("metricsPort"),
+            ListenAddress = (own.ApiListenAddresses ?? common.ApiListenAddresses) is [var only] ? only : null,
             AppChannelAddress = map.Text("appChannelAddress") ?? "",
             AppProtocol = Or(own.AppProtocol, common.AppProtocol) ?? "http",
             ResourcesPaths = ResourcesPaths(own, common, appDir),
@@ -167,6 +169,7 @@ internal static class RunFileReader
             AppProtocol = map.Flag("appSSL") == true ? WithTls(map.Text("appProtocol")) : map.Text("appProtocol"),
             AppMaxConcurrency = map.Integer("appMaxConcurrency") ?? 0,
             MaxBodyBytes = Bytes(map, "maxBodySize"),
+            ApiListenAddresses = ListenAddresses(map),
             EnableAppHealthCheck = map.Flag("enableAppHealthCheck") ?? false,
             AppHealthCheckPath = map.Text("appHealthCheckPath"),
             AppHealthProbeInterval = map.Integer("appHealthProbeInterval", minimum: 0) ?? 0,
@@ -234,6 +237,26 @@ internal static class RunFileReader
         };
     }
 
+    /// <summary>Those of the field that this machine alone reaches, null where it is not given: on others nothing listens here.</summary>
+    private static List<IPAddress>? ListenAddresses(YamlMap map)
+    {
+        const string Field = "apiListenAddresses";
+        if (map.Text(Field) is not { Length: > 0 } text)
+            return null;
+        var addresses = new List<IPAddress>();
+        foreach (var address in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (address.Equals("localhost", StringComparison.OrdinalIgnoreCase))
+                addresses.AddRange([IPAddress.Loopback, IPAddress.IPv6Loopback]);
+            else if (IPAddress.TryParse(address.Trim('[', ']'), out var ip) && (ip.Equals(IPAddress.Loopback) || ip.Equals(IPAddress.IPv6Loopback)))
+                addresses.Add(ip);
+            else
+                map.Warning($"expected 127.0.0.1, ::1 or localhost, got \"{address}\": the embedded sidecar can be reached from this machine alone", Field);
+        }
+
+        return [.. addresses.Distinct()];
+    }
+
     private static int Bytes(YamlMap map, string field)
     {
         var text = map.Text(field);
@@ -267,6 +290,8 @@ internal static class RunFileReader
         public int AppMaxConcurrency { get; init; }
 
         public int MaxBodyBytes { get; init; }
+
+        public List<IPAddress>? ApiListenAddresses { get; init; }
 
         public bool EnableAppHealthCheck { get; init; }
 

@@ -16,6 +16,10 @@ internal sealed class ActorCall
     /// <summary>Those of the caller; null for timers and reminders, which carry JSON and say nothing of a caller.</summary>
     public IHeaderDictionary? Headers { get; init; }
 
+    public bool IsOfReminder => Headers is null && Method.StartsWith("remind/", StringComparison.Ordinal);
+
+    public bool IsOfTimer => Headers is null && Method.StartsWith("timer/", StringComparison.Ordinal);
+
     /// <summary>What the sidecar that the call came in at hosts itself; null when it hosts nothing.</summary>
     public ActorHost? From { get; init; }
 

@@ -5,6 +5,7 @@ using System.Text;
 using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resiliency;
 using Polly;
 using Polly.Timeout;
@@ -20,6 +21,7 @@ internal sealed class ActorHost(
     IReadOnlyDictionary<string, ActorSettings> types,
     Func<HttpRequestMessage, CancellationToken, Task<HttpResponseMessage>> send,
     Func<string, ResiliencePipeline?> turnPolicy,
+    SidecarMetrics metrics,
     TimeProvider time,
     ILogger logger)
 {
@@ -126,13 +128,23 @@ internal sealed class ActorHost(
 
     private async Task<ActorReply> SendAsync(ActorCall call, string? reentrancyId, CancellationToken cancellationToken)
     {
+        var success = false;
         try
         {
-            return await turnPolicy(call.Actor.Type).RunAsync(attempt => SendOnceAsync(call, reentrancyId, attempt), cancellationToken);
+            var reply = await turnPolicy(call.Actor.Type).RunAsync(attempt => SendOnceAsync(call, reentrancyId, attempt), cancellationToken);
+            success = true;
+            return reply;
         }
         catch (TimeoutRejectedException e)
         {
             throw new ActorCallException(ActorFailure.App, "context deadline exceeded", e);
+        }
+        finally
+        {
+            if (call.IsOfReminder)
+                metrics.ReminderFired(call.Actor.Type, success);
+            else if (call.IsOfTimer)
+                metrics.TimerFired(call.Actor.Type, success);
         }
     }
 
@@ -235,7 +247,11 @@ internal sealed class ActorHost(
         try
         {
             using var response = await send(request, either.Token);
-            if (response.StatusCode != HttpStatusCode.OK)
+            if (response.StatusCode == HttpStatusCode.OK)
+            {
+                metrics.ActorDeactivated(actor.Type);
+            }
+            else
             {
                 logger.LogWarning("{AppId} answered {Status} to the deactivation of actor {ActorType} {ActorId}; expected 200",
                     AppId, (int)response.StatusCode, actor.Type, actor.Id);

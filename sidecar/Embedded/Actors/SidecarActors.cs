@@ -43,7 +43,7 @@ internal sealed class SidecarActors : ISidecarPart
                 "{AppId} hosts actors, but no state store has actorStateStore \"true\": actor state is refused, and reminders are forgotten when the process ends",
                 _runtime.Options.AppId);
         }
-        Host = new ActorHost(_runtime.Options, types, app.SendAsync, _runtime.Resiliency.ForActorTurn, _runtime.Time, _runtime.Logger);
+        Host = new ActorHost(_runtime.Options, types, app.SendAsync, _runtime.Resiliency.ForActorTurn, _runtime.Metrics, _runtime.Time, _runtime.Logger);
         Timers = new ActorTimers(_placement.InvokeAsync, _runtime.Time, _runtime.Logger);
         Reminders = await _placement.StartRemindersAsync(_runtime.Options.AppId, _store?.Store, cancellationToken);
         _placement.Join(Host);

@@ -89,7 +89,8 @@ internal sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvide
         IReadOnlyList<LoadedComponent> loaded,
         CancellationToken cancellationToken)
     {
-        var type = ComponentTypes.Find(resource.Type, resource.Version) ?? throw new ResourceException([.. ComponentTypes.Check(resource)]);
+        ResourceException.ThrowIfAny(ComponentTypes.Refusals(resource));
+        var type = ComponentTypes.Find(resource.Type, resource.Version)!;
         var values = new List<MetadataValue>(resource.Metadata.Count);
         foreach (var item in resource.Metadata)
         {

@@ -11,6 +11,12 @@ namespace EmbeddedSidecar.Components;
 /// </summary>
 internal sealed record ComponentType(string Name, string Version, IReadOnlyList<string> Fields, ComponentFactory Create)
 {
+    /// <summary>Fields that Dapr's component acts on and this one does not: a file with them is not as it would be with daprd, which is told.</summary>
+    public IReadOnlyList<string> Absent { get; init; } = [];
+
+    /// <summary>Fields without which a component would not do what its file promises: with one of them it is not created.</summary>
+    public IReadOnlyList<string> Refused => Name.StartsWith("state.", StringComparison.Ordinal) ? StateStoreFields.Encryption : [];
+
     /// <summary>Those of the fields whose values are paths of files: the factory gets them absolute (<see cref="FilePaths"/>).</summary>
     public IReadOnlyList<string> Paths { get; init; } = [];
 
@@ -37,12 +43,34 @@ internal sealed record LoadedComponent(ComponentResource Resource, ComponentMeta
 
     public string Type => Resource.Type;
 
-    /// <summary>The same, with its operations shown before they are done; only stores, brokers and output bindings are watched.</summary>
+    private BeforeSidecarCall? Before { get; init; }
+
+    private string AppId { get; init; } = "";
+
+    /// <summary>The same, with its operations shown before they are done: by itself, or by whoever calls it (<see cref="ShowAsync"/>).</summary>
     public LoadedComponent Watched(string appId, BeforeSidecarCall before) => Instance switch
     {
         IStateStore store => this with { Instance = new WatchedStateStore(store, Name, appId, before) },
         IOutputBinding binding => this with { Instance = new WatchedOutputBinding(binding, Name, appId, before) },
         IPubSub broker => this with { Instance = WatchedPubSub.Over(broker, Name, appId, before) },
-        _ => this,
+        _ => this with { AppId = appId, Before = before },
     };
+
+    /// <summary>To be called before each operation of a store of secrets, of configuration or of locks.</summary>
+    /// <exception cref="ComponentFailedException">What was thrown there is a failure of the component.</exception>
+    public async ValueTask ShowAsync(string operation, IReadOnlyList<string> subjects, CancellationToken cancellationToken)
+    {
+        if (Before is null)
+            return;
+        try
+        {
+            await Before(new SidecarCall(AppId, Name, operation, subjects, []), cancellationToken);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            throw new ComponentFailedException(e.Message, e);
+        }
+    }
 }
+
+internal sealed class ComponentFailedException(string message, Exception inner) : Exception(message, inner);

@@ -58,27 +58,42 @@ internal static class ComponentTypes
             && type.Version.Equals(version, StringComparison.OrdinalIgnoreCase));
     }
 
-    /// <summary>What can be said against a component before its values are known: an unknown type, unknown fields, which daprd passes over.</summary>
+    /// <summary>
+    /// What can be said against a component before its values are known: an unknown type, fields that it must not have here, and those without
+    /// an effect.
+    /// </summary>
     public static IEnumerable<ResourceError> Check(ComponentResource resource)
+    {
+        var without = resource.IgnoreErrors ? "; it is left out, as its ignoreErrors asks" : "";
+        return Refusals(resource) is { Count: > 0 } refusals
+            ? refusals.Select(refusal => refusal with { Message = refusal.Message + without, IsWarning = resource.IgnoreErrors })
+            : Find(resource.Type, resource.Version)!.WithoutEffect(resource);
+    }
+
+    /// <summary>Why the component cannot be created.</summary>
+    public static IReadOnlyList<ResourceError> Refusals(ComponentResource resource)
     {
         if (Find(resource.Type, resource.Version) is not { } type)
         {
             var known = string.Join(", ", All.Select(t => $"{t.Name} {t.Version}"));
-            var without = resource.IgnoreErrors ? "; it is left out, as its ignoreErrors asks" : "";
-            return
-            [
-                new(resource.TypeLocation, $"component {resource.Name}: type '{resource.Type}' version '{resource.Version}' is not known here; known are {known}{without}")
-                {
-                    IsWarning = resource.IgnoreErrors,
-                },
-            ];
+            return [new(resource.TypeLocation, $"component {resource.Name}: type '{resource.Type}' version '{resource.Version}' is not known here; known are {known}")];
         }
 
-        return resource.Metadata.Where(item => !type.Fields.Contains(item.Name, StringComparer.OrdinalIgnoreCase)).Select(item => new ResourceError(
+        return [.. resource.Metadata.Where(item => type.Refused.Contains(item.Name, StringComparer.OrdinalIgnoreCase)).Select(item => new ResourceError(
             item.Location,
-            $"component {resource.Name}: {resource.Type} has no metadata field '{item.Name}', and Dapr passes over it; it knows {string.Join(", ", type.Fields)}")
+            $"component {resource.Name}: the embedded sidecar does not encrypt values, which '{item.Name}' asks for: it would keep them in clear; "
+            + "leave the field out where they may be, or run this component with daprd"))];
+    }
+
+    /// <summary>Daprd passes over what no component of this type has; some that it has are not here.</summary>
+    private static IEnumerable<ResourceError> WithoutEffect(this ComponentType type, ComponentResource resource) => resource.Metadata
+        .Where(item => !type.Fields.Contains(item.Name, StringComparer.OrdinalIgnoreCase))
+        .Select(item => new ResourceError(
+            item.Location,
+            type.Absent.Contains(item.Name, StringComparer.OrdinalIgnoreCase)
+                ? $"component {resource.Name}: the embedded sidecar does not act on '{item.Name}' of {resource.Type}, as Dapr does"
+                : $"component {resource.Name}: {resource.Type} has no metadata field '{item.Name}', and Dapr passes over it; it knows {string.Join(", ", type.Fields)}")
         {
             IsWarning = true,
         });
-    }
 }

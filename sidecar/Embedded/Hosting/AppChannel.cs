@@ -10,7 +10,7 @@ using Grpc.Net.Client;
 
 namespace EmbeddedSidecar.Hosting;
 
-/// <summary>Calls from the sidecar to its application: adds the app's token, and never has more than appMaxConcurrency of them under way.</summary>
+/// <summary>Calls from the sidecar to its application: adds the app's token, and never has more than appMaxConcurrency of them under way, health probes apart.</summary>
 internal sealed class AppChannel : IDisposable
 {
     private static readonly TimeSpan PortDialTimeout = TimeSpan.FromMilliseconds(500);
@@ -22,6 +22,8 @@ internal sealed class AppChannel : IDisposable
     private readonly SidecarOptions _options;
     private readonly TimeProvider _time;
     private readonly GrpcChannel? _grpc;
+    private readonly HttpMessageInvoker _probes;
+    private readonly GrpcChannel? _grpcProbes;
 
     public AppChannel(SidecarOptions options, SidecarMetrics metrics, BeforeSidecarCall? before, TimeProvider time)
     {
@@ -29,10 +31,13 @@ internal sealed class AppChannel : IDisposable
         _time = time;
         var scheme = options.AppProtocol is AppProtocol.Https or AppProtocol.Grpcs ? Uri.UriSchemeHttps : Uri.UriSchemeHttp;
         Address = new UriBuilder(scheme, options.AppChannelAddress, options.AppPort).Uri;
-        var calls = new AppCallHandler(options, metrics, before);
+        var unbounded = new AppCallHandler(options, metrics, before);
+        HttpMessageHandler calls = options.AppMaxConcurrency > 0 ? new InTurnHandler(unbounded, options.AppMaxConcurrency) : unbounded;
+        _probes = new HttpMessageInvoker(unbounded, disposeHandler: false);
         if (options.AppProtocol is AppProtocol.Grpc or AppProtocol.Grpcs)
         {
             _grpc = GrpcChannel.ForAddress(Address, new() { HttpHandler = calls, MaxReceiveMessageSize = LargestAnswer, MaxSendMessageSize = null });
+            _grpcProbes = GrpcChannel.ForAddress(Address, new() { HttpHandler = unbounded });
             Grpc = _grpc.CreateCallInvoker();
             Invoker = new HttpMessageInvoker(new OnInvokeHandler(Grpc));
             Transport = new HttpMessageInvoker(calls, disposeHandler: false);
@@ -60,12 +65,23 @@ internal sealed class AppChannel : IDisposable
 
     /// <summary>Sends a request whose address may be relative to <see cref="Address"/>. The body of the answer is not read yet.</summary>
     /// <exception cref="HttpRequestException">The application cannot be reached.</exception>
-    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
-    {
-        if (request.RequestUri is not { IsAbsoluteUri: true })
-            request.RequestUri = new Uri(Address, request.RequestUri ?? throw new ArgumentException("The request has no address.", nameof(request)));
+    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
+        Invoker.SendAsync(Addressed(request), cancellationToken);
 
-        return Invoker.SendAsync(request, cancellationToken);
+    /// <summary>Asks for its health, by the protocol that it speaks: outside of appMaxConcurrency, since a busy application is not an ill one.</summary>
+    /// <exception cref="HttpRequestException">It cannot be reached over HTTP.</exception>
+    /// <exception cref="RpcException">It is not well, or cannot be reached, over gRPC.</exception>
+    public async Task<bool> IsWellAsync(string path, CancellationToken cancellationToken)
+    {
+        if (_grpcProbes is not null)
+        {
+            await _grpcProbes.CreateCallInvoker().AsyncUnaryCall(AppCallbacks.HealthCheck, null, new(cancellationToken: cancellationToken), new());
+            return true;
+        }
+
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(path, UriKind.Relative));
+        using var response = await _probes.SendAsync(Addressed(request), cancellationToken);
+        return response.IsSuccessStatusCode;
     }
 
     /// <summary>The body of an answer, within bounds: an application that never ends its answer must not take the memory of all.</summary>
@@ -98,6 +114,8 @@ internal sealed class AppChannel : IDisposable
     {
         Invoker.Dispose();
         _grpc?.Dispose();
+        _grpcProbes?.Dispose();
+        _probes.Dispose();
     }
 
     /// <summary>Somebody accepts connections there, within daprd's half second.</summary>
@@ -121,6 +139,39 @@ internal sealed class AppChannel : IDisposable
         }
     }
 
+    private HttpRequestMessage Addressed(HttpRequestMessage request)
+    {
+        if (request.RequestUri is not { IsAbsoluteUri: true })
+            request.RequestUri = new Uri(Address, request.RequestUri ?? throw new ArgumentException("The request has no address.", nameof(request)));
+        return request;
+    }
+
+    private sealed class InTurnHandler(HttpMessageHandler inner, int most) : DelegatingHandler(inner)
+    {
+        private readonly SemaphoreSlim _turns = new(most);
+
+        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            await _turns.WaitAsync(cancellationToken);
+            try
+            {
+                return await base.SendAsync(request, cancellationToken);
+            }
+            finally
+            {
+                _turns.Release();
+            }
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+                _turns.Dispose();
+
+            base.Dispose(disposing);
+        }
+    }
+
     private sealed class AppCallHandler : DelegatingHandler
     {
         private static readonly TimeSpan PatienceWithUnread = TimeSpan.FromSeconds(5);
@@ -132,7 +183,6 @@ internal sealed class AppChannel : IDisposable
         private readonly BeforeSidecarCall? _before;
         private readonly string _appId;
         private readonly string? _token;
-        private readonly SemaphoreSlim? _concurrency;
         private readonly bool _isH2c;
 
         public AppCallHandler(SidecarOptions options, SidecarMetrics metrics, BeforeSidecarCall? before)
@@ -161,7 +211,6 @@ internal sealed class AppChannel : IDisposable
             _appId = options.AppId;
             _token = options.AppApiToken;
             _isH2c = options.AppProtocol is AppProtocol.H2c;
-            _concurrency = options.AppMaxConcurrency > 0 ? new SemaphoreSlim(options.AppMaxConcurrency) : null;
         }
 
         protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
@@ -174,15 +223,7 @@ internal sealed class AppChannel : IDisposable
 
             if (_isH2c)
                 (request.Version, request.VersionPolicy) = (HttpVersion.Version20, HttpVersionPolicy.RequestVersionExact);
-            return _concurrency is null ? SendAndCountAsync(request, cancellationToken) : SendInTurnAsync(request, _concurrency, cancellationToken);
-        }
-
-        protected override void Dispose(bool disposing)
-        {
-            if (disposing)
-                _concurrency?.Dispose();
-
-            base.Dispose(disposing);
+            return SendAndCountAsync(request, cancellationToken);
         }
 
         private static void HalfSentTo(EarlyAnswerStream connection)
@@ -214,7 +255,7 @@ internal sealed class AppChannel : IDisposable
             try
             {
                 if (_before is not null)
-                    await ShowAsync(_before, request, cancellationToken);
+                    await ShownRequests.ShowAsync(_before, _appId, target: null, request, cancellationToken);
                 var answer = await base.SendAsync(request, cancellationToken);
                 status = (int)answer.StatusCode;
                 // It would take the next request for the rest of this one.
@@ -229,31 +270,6 @@ internal sealed class AppChannel : IDisposable
             finally
             {
                 _metrics.AppCalled(request, status);
-            }
-        }
-
-        private async Task ShowAsync(BeforeSidecarCall before, HttpRequestMessage request, CancellationToken cancellationToken)
-        {
-            try
-            {
-                await before(new SidecarCall(_appId, null, request.Method.Method, [request.RequestUri!.AbsolutePath], []), cancellationToken);
-            }
-            catch (Exception e) when (e is not OperationCanceledException)
-            {
-                throw new HttpRequestException(e.Message, e);
-            }
-        }
-
-        private async Task<HttpResponseMessage> SendInTurnAsync(HttpRequestMessage request, SemaphoreSlim concurrency, CancellationToken cancellationToken)
-        {
-            await concurrency.WaitAsync(cancellationToken);
-            try
-            {
-                return await SendAndCountAsync(request, cancellationToken);
-            }
-            finally
-            {
-                concurrency.Release();
             }
         }
     }

@@ -165,15 +165,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
         timeout.CancelAfter(check.Timeout);
         try
         {
-            if (app.Grpc is { } grpc)
-            {
-                await grpc.AsyncUnaryCall(AppCallbacks.HealthCheck, null, new(cancellationToken: timeout.Token), new());
-                return true;
-            }
-
-            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(check.Path, UriKind.Relative));
-            using var response = await app.SendAsync(request, timeout.Token);
-            return response.IsSuccessStatusCode;
+            return await app.IsWellAsync(check.Path, timeout.Token);
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {

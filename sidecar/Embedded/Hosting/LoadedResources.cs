@@ -45,6 +45,8 @@ internal sealed class LoadedResources
         (Declared, Configuration) = (declared, configuration);
         _instances = components.ToDictionary(component => component.Name, component => component.Instance);
         Components = [.. components.Select(one => IsKept(one.Name) ? before!.Components.First(kept => kept.Name == one.Name) : Shown(one))];
+        foreach (var made in components.Where(one => !IsKept(one.Name)))
+            metrics.ComponentLoaded(made.Type);
         Resiliency = before?.Resiliency ?? new ResiliencyPolicies(declared.Resiliencies, runtime.Time);
         ApiAccess = before?.ApiAccess ?? new ApiAccess(configuration);
         StateStores = Each<IStateStore, StateStoreComponent>(
@@ -53,10 +55,10 @@ internal sealed class LoadedResources
             store.Outbox ??= Outbox.Of(runtime, store);
         PubSubs = Each<IPubSub, PubSubComponent>(kept => kept.PubSubs, one => new(one, options, metrics, Resiliency));
         SecretStores = Each<ISecretStore, SecretStoreComponent>(
-            kept => kept.SecretStores, one => new(one, configuration, Outbound(one, ComponentKind.Secretstore)));
+            kept => kept.SecretStores, one => new(one, configuration, metrics, Outbound(one, ComponentKind.Secretstore)));
         OutputBindings = Each<IOutputBinding, OutputBindingComponent>(kept => kept.OutputBindings, one => new(one, metrics, Outbound(one, ComponentKind.Binding)));
         ConfigurationStores = Each<RedisConfigurationStore, ConfigurationStoreComponent>(
-            kept => kept.ConfigurationStores, one => new(one, Outbound(one, ComponentKind.Configuration)));
+            kept => kept.ConfigurationStores, one => new(one, metrics, Outbound(one, ComponentKind.Configuration)));
         LockStores = Each<RedisLockStore, LockStoreComponent>(kept => kept.LockStores, one => new(one, options, Outbound(one, ComponentKind.Lock)));
         Tracing = before is null ? SidecarTracing.For(configuration.Tracing, options.AppId, runtime.Logger) : before.Tracing;
 

@@ -10,7 +10,7 @@ using Microsoft.AspNetCore.Routing.Patterns;
 
 namespace EmbeddedSidecar.Hosting;
 
-/// <summary>What happens to a request before it reaches an API. The two ports share nothing: whatever a request says of itself, over HTTP/1.1 it is no gRPC.</summary>
+/// <summary>What happens to a request before it reaches an API. The two ports share nothing: whatever a request says of itself, on the HTTP port it is no gRPC.</summary>
 internal static class RequestPipeline
 {
     private const string TokenHeader = "dapr-api-token";
@@ -21,11 +21,11 @@ internal static class RequestPipeline
         var invocation = InvocationHttp.Handler(runtime);
         var crossOrigin = CrossOrigin.From(runtime.Options.AllowedOrigins);
         app.Use((context, next) =>
-            IsGrpcPort(context) ? GuardGrpcAsync(context, next, runtime)
+            IsGrpcPort(context, runtime) ? GuardGrpcAsync(context, next, runtime)
             : context.Connection.LocalPort == runtime.MetricsPort ? TellMetricsAsync(context, runtime)
             : GuardAndCountHttpAsync(context, next, runtime, crossOrigin));
         app.UseRouting();
-        app.Use((context, next) => IsGrpcPort(context) ? CallMethodAsync(context, next, runtime) : CallRouteAsync(context, next, runtime, invocation));
+        app.Use((context, next) => IsGrpcPort(context, runtime) ? CallMethodAsync(context, next, runtime) : CallRouteAsync(context, next, runtime, invocation));
     }
 
     /// <summary>Slashes in a row are one, and the last one is dropped: the actor client of the .NET SDK really sends //v1.0/actors.</summary>
@@ -38,13 +38,15 @@ internal static class RequestPipeline
         return new PathString("/" + string.Join('/', value.Split('/', StringSplitOptions.RemoveEmptyEntries)));
     }
 
-    private static bool IsGrpcPort(HttpContext context) => HttpProtocol.IsHttp2(context.Request.Protocol);
+    /// <summary>It speaks nothing but HTTP/2, which the HTTP port speaks too.</summary>
+    private static bool IsGrpcPort(HttpContext context, SidecarRuntime runtime) =>
+        HttpProtocol.IsHttp2(context.Request.Protocol) && context.Connection.LocalPort != runtime.HttpPort;
 
     /// <summary>As daprd: at any path, and to whoever asks.</summary>
     private static Task TellMetricsAsync(HttpContext context, SidecarRuntime runtime)
     {
         context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
-        return runtime.Metrics.WriteAsync(context.Response.Body, context.RequestAborted);
+        return runtime.Loaded.Configuration.AreMetricsEnabled ? runtime.Metrics.WriteAsync(context.Response.Body, context.RequestAborted) : Task.CompletedTask;
     }
 
     private static async Task GuardAndCountHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, CrossOrigin? crossOrigin)

@@ -26,7 +26,7 @@ internal sealed class SidecarRuntime
     public SidecarRuntime(
         SidecarOptions options, SharedParts shared, ResourceSet declared, ConfigurationResource configuration, IReadOnlyList<LoadedComponent> components)
     {
-        Options = options;
+        (Options, HttpPort) = (options, options.HttpPort);
         Shared = shared;
         Logger = shared.LoggerFactory.CreateLogger(LogCategory(options.AppId));
         Metrics = new SidecarMetrics(options.AppId, options.AppHealthCheck?.Path);

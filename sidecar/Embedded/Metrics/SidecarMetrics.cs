@@ -46,6 +46,15 @@ internal sealed class SidecarMetrics
     private readonly Counter _jobSuccesses;
     private readonly Counter _jobFailures;
     private readonly Histogram _jobLatencies;
+    private readonly Counter _secrets;
+    private readonly Histogram _secretLatencies;
+    private readonly Counter _configuration;
+    private readonly Histogram _configurationLatencies;
+    private readonly Counter _componentsLoaded;
+    private readonly Counter _componentsInitialised;
+    private readonly Counter _remindersFired;
+    private readonly Counter _timersFired;
+    private readonly Counter _actorsDeactivated;
 
     /// <param name="appId">Whose sidecar it is.</param>
     /// <param name="probePath">Where the application is asked for its health, if it is.</param>
@@ -76,6 +85,15 @@ internal sealed class SidecarMetrics
         _jobSuccesses = Create("component_job_success_count", "Jobs that the application has done", "operation");
         _jobFailures = Create("component_job_failure_count", "Jobs that the application has failed, or does not know", "operation");
         _jobLatencies = CreateLatencies("component_job_latencies", "How long the application took for them, in ms", "operation", "success");
+        _secrets = Create("component_secret_count", "Operations on a secret store", "component", "operation", "success");
+        _secretLatencies = CreateLatencies("component_secret_latencies", "How long they took, in ms", "component", "operation", "success");
+        _configuration = Create("component_configuration_count", "Operations on a configuration store", "component", "operation", "success");
+        _configurationLatencies = CreateLatencies("component_configuration_latencies", "How long they took, in ms", "component", "operation", "success");
+        _componentsLoaded = Create("runtime_component_loaded", "Components that were loaded");
+        _componentsInitialised = Create("runtime_component_init_total", "Components that were initialised, by their type", "component");
+        _remindersFired = Create("runtime_actor_reminders_fired_total", "Reminders that came to an actor", "actor_type", "success");
+        _timersFired = Create("runtime_actor_timers_fired_total", "Timers that came to an actor", "actor_type", "success");
+        _actorsDeactivated = Create("runtime_actor_deactivated_total", "Actors that were deactivated", "actor_type");
     }
 
     /// <summary>All counts in Prometheus' text format.</summary>
@@ -141,6 +159,38 @@ internal sealed class SidecarMetrics
         (success ? _jobSuccesses : _jobFailures).WithLabels(_appId, JobTrigger).Inc();
         _jobLatencies.WithLabels(_appId, JobTrigger, Boolean(success)).Observe(duration.TotalMilliseconds);
     }
+
+    /// <param name="component">The store.</param>
+    /// <param name="operation">get or bulk_get.</param>
+    /// <param name="success">It failed otherwise.</param>
+    /// <param name="duration">With all attempts.</param>
+    internal void SecretsRead(string component, string operation, bool success, TimeSpan duration)
+    {
+        _secrets.WithLabels(_appId, component, operation, Boolean(success)).Inc();
+        _secretLatencies.WithLabels(_appId, component, operation, Boolean(success)).Observe(duration.TotalMilliseconds);
+    }
+
+    /// <param name="component">The store.</param>
+    /// <param name="operation">get, subscribe or unsubscribe.</param>
+    /// <param name="success">It failed otherwise.</param>
+    /// <param name="duration">With all attempts.</param>
+    internal void ConfigurationUsed(string component, string operation, bool success, TimeSpan duration)
+    {
+        _configuration.WithLabels(_appId, component, operation, Boolean(success)).Inc();
+        _configurationLatencies.WithLabels(_appId, component, operation, Boolean(success)).Observe(duration.TotalMilliseconds);
+    }
+
+    internal void ComponentLoaded(string type)
+    {
+        _componentsLoaded.WithLabels(_appId).Inc();
+        _componentsInitialised.WithLabels(_appId, type).Inc();
+    }
+
+    internal void ReminderFired(string actorType, bool success) => _remindersFired.WithLabels(_appId, actorType, Boolean(success)).Inc();
+
+    internal void TimerFired(string actorType, bool success) => _timersFired.WithLabels(_appId, actorType, Boolean(success)).Inc();
+
+    internal void ActorDeactivated(string actorType) => _actorsDeactivated.WithLabels(_appId, actorType).Inc();
 
     /// <summary>
     /// Without ids, as daprd (pkg/diagnostics/http_monitoring_legacy.go); of what an application is asked by invocation only the first part, since the

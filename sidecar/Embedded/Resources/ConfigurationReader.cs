@@ -7,11 +7,14 @@ namespace EmbeddedSidecar.Resources;
 /// <summary>Reads <c>kind: Configuration</c>. Sections of Dapr's that mean nothing on one machine pass; those that would matter are told.</summary>
 internal static class ConfigurationReader
 {
-    /// <summary>Valid in daprd's Configuration, without an effect here: mTLS, metrics, naming and logging of one machine.</summary>
-    private static readonly string[] WithoutEffect = ["mtls", "metric", "metrics", "nameResolution", "logging", "workflow", "wasm"];
+    /// <summary>Valid in daprd's Configuration, without an effect here: mTLS, naming and logging of one machine.</summary>
+    private static readonly string[] WithoutEffect = ["mtls", "nameResolution", "logging", "workflow", "wasm"];
 
     /// <summary>What would make a path, a query or a user of a part of the address.</summary>
     private static readonly SearchValues<char> NotOfAnAuthority = SearchValues.Create("/\\?#@");
+
+    /// <summary>Of the metrics: which of their labels and buckets there are.</summary>
+    private static readonly string[] MetricsWithoutEffect = ["rules", "http", "latencyDistributionBuckets", "recordErrorCodes"];
 
     private static readonly string[] Unsupported = ["httpPipeline", "appHttpPipeline", "accessControl", "components"];
 
@@ -22,6 +25,7 @@ internal static class ConfigurationReader
         var api = spec?.Map("api");
         var secrets = spec?.Map("secrets");
         var features = ReadFeatures(spec);
+        var (metric, metrics) = (AreEnabled(spec, "metric"), AreEnabled(spec, "metrics"));
         var configuration = new ConfigurationResource(
             name,
             ReadApis(api, "allowed"),
@@ -32,6 +36,7 @@ internal static class ConfigurationReader
             document.Location)
         {
             DisabledFeatures = [.. features.Where(feature => !feature.Enabled).Select(feature => feature.Name)],
+            AreMetricsEnabled = metrics ?? metric ?? true,
         };
         foreach (var section in Unsupported.Where(s => spec?.Has(s) == true))
             spec!.Warning("has no effect in the embedded sidecar", section);
@@ -51,6 +56,16 @@ internal static class ConfigurationReader
 
     private static List<(string Name, bool Enabled)> ReadFeatures(YamlMap? spec) =>
         Read(spec, "features", map => (map.RequiredText("name", "the name of a feature"), map.Flag("enabled") ?? false));
+
+    /// <summary>Null where the section says nothing of it. daprd has two names for it, of which the newer one goes before.</summary>
+    private static bool? AreEnabled(YamlMap? spec, string section)
+    {
+        var map = spec?.Map(section);
+        map?.Skip(MetricsWithoutEffect);
+        var enabled = map?.Flag("enabled");
+        map?.EndOfFields();
+        return enabled;
+    }
 
     private static List<SecretScope> ReadSecretScopes(YamlMap? secrets) => Read(secrets, "scopes", map => new SecretScope(
         map.RequiredText("storeName", "the name of a secret store component"),

@@ -175,6 +175,9 @@ internal sealed record ConfigurationResource(
     /// <summary>For those that are on by themselves.</summary>
     public IReadOnlyList<string> DisabledFeatures { get; init; } = [];
 
+    /// <summary>What happens is told at the port of the metrics, which else is there and says nothing.</summary>
+    public bool AreMetricsEnabled { get; init; } = true;
+
     public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(TracingSettings.DefaultRate), default);
 
     /// <summary>What Dapr passes over in its file, and what Dapr would act on and this sidecar does not.</summary>

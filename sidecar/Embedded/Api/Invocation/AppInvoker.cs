@@ -57,9 +57,9 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     public async ValueTask<InvocationRoute> RouteAsync(string id, CancellationToken cancellationToken)
     {
         if (id.StartsWith("http:/", StringComparison.Ordinal) || id.StartsWith("https:/", StringComparison.Ordinal))
-            return new(id, Outside, BaseUrl(id), [], App: null, IsOwnApp: false);
+            return new(id, ToOutside(id), BaseUrl(id), [], App: null, IsOwnApp: false);
         if (runtime.Loaded.Declared.HttpEndpoints.FirstOrDefault(endpoint => endpoint.Name == id) is { } endpoint)
-            return new(id, Outside, endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false);
+            return new(id, ToOutside(id), endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false);
 
         var (appId, appNamespace) = id.Split('.') switch
         {
@@ -82,6 +82,9 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
             throw Failed(id, "rpc error: code = Internal desc = app channel is not initialized");
         return Route(id, Healthy(id, replica, channel), replica);
     }
+
+    private HttpMessageInvoker ToOutside(string id) =>
+        runtime.Shared.BeforeCall is { } before ? new(new ShownRequests(before, _options.AppId, id, Outside), disposeHandler: false) : Outside;
 
     private static AppChannel Healthy(string id, SidecarRuntime replica, AppChannel channel) =>
         replica.Options.AppHealthCheck is null || channel.IsHealthy

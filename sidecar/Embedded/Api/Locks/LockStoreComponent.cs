@@ -13,11 +13,13 @@ internal sealed class LockStoreComponent
     private const string Separator = "||";
 
     private readonly string _prefix;
+    private readonly LoadedComponent _component;
     private readonly RedisLockStore _store;
     private readonly ResiliencePipeline? _policy;
 
     public LockStoreComponent(LoadedComponent component, SidecarOptions app, ResiliencePipeline? policy)
     {
+        _component = component;
         _store = (RedisLockStore)component.Instance;
         _policy = policy;
         var strategy = component.Metadata.Text(RedisLockStore.KeyPrefix, "appid").ToLowerInvariant();
@@ -38,23 +40,30 @@ internal sealed class LockStoreComponent
 
     /// <exception cref="ApiException">The resource cannot be a key, or the store failed.</exception>
     internal Task<bool> TryLockAsync(string resource, string owner, TimeSpan expiry, CancellationToken cancellationToken) => CallAsync(
-        resource, (key, token) => _store.TryLockAsync(key, owner, expiry, token), "ERR_TRY_LOCK", "failed to try acquiring lock", cancellationToken);
+        "try_lock", resource, (key, token) => _store.TryLockAsync(key, owner, expiry, token), "ERR_TRY_LOCK", "failed to try acquiring lock", cancellationToken);
 
     /// <exception cref="ApiException">The resource cannot be a key, or the store failed.</exception>
     internal Task<UnlockResult> UnlockAsync(string resource, string owner, CancellationToken cancellationToken) => CallAsync(
-        resource, (key, token) => _store.UnlockAsync(key, owner, token), "ERR_UNLOCK", "failed to release lock", cancellationToken);
+        "unlock", resource, (key, token) => _store.UnlockAsync(key, owner, token), "ERR_UNLOCK", "failed to release lock", cancellationToken);
 
     private async Task<T> CallAsync<T>(
-        string resource, Func<string, CancellationToken, Task<T>> call, string code, string problem, CancellationToken cancellationToken)
+        string operation, string resource, Func<string, CancellationToken, Task<T>> call, string code, string problem, CancellationToken cancellationToken)
     {
         try
         {
             if (resource.Contains(Separator, StringComparison.Ordinal))
                 throw Failed($"input key/keyPrefix '{resource}' can't contain '{Separator}'");
 
-            return await _policy.RunAsync(token => call(_prefix + resource, token), cancellationToken);
+            var key = _prefix + resource;
+            return await _policy.RunAsync(
+                async token =>
+                {
+                    await _component.ShowAsync(operation, [key], token);
+                    return await call(key, token);
+                },
+                cancellationToken);
         }
-        catch (Exception e) when ((OptionalPolicy.WhyGivenUp(e) ?? (e is RedisException or RedisTimeoutException ? e.Message : null)) is { } reason)
+        catch (Exception e) when ((OptionalPolicy.WhyGivenUp(e) ?? (e is RedisException or RedisTimeoutException or ComponentFailedException ? e.Message : null)) is { } reason)
         {
             throw Failed(reason);
         }

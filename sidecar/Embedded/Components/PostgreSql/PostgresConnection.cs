@@ -14,6 +14,8 @@ internal static class PostgresConnection
 
     public static IReadOnlyList<string> ServerFields { get; } = ["connectionString", "url", "host", "hostaddr"];
 
+    public static IReadOnlyList<string> Absent { get; } = [.. IdentityProviders.Azure, .. IdentityProviders.Aws];
+
     public static IReadOnlyList<string> Fields { get; } =
     [
         "connectionString", "url", .. ConnectionFields, "timeout", "timeoutInSeconds", "maxConns", "connectionMaxIdleTime", "queryExecMode", .. Refused,

@@ -32,6 +32,13 @@ internal static class RedisConnection
 
     public static IReadOnlyList<string> ServerFields { get; } = ["redisHost"];
 
+    /// <summary>Of identity providers, which are refused.</summary>
+    public static IReadOnlyList<string> Absent { get; } =
+    [
+        .. IdentityProviders.Azure, "oidcTokenEndpoint", "oidcClientID", "oidcClientAssertionCert", "oidcClientAssertionKey", "oidcResource",
+        "oidcAudience", "oidcKid", "oidcScopes", "oidcCACert",
+    ];
+
     public static IReadOnlyList<string> Fields { get; } =
     [
         "redisHost", "redisPort", "redisUsername", "redisPassword", "redisDB", "redisType",

@@ -10,6 +10,9 @@ internal static class StateStoreFields
     public const string OutboxPubSub = "outboxPubsub";
     public const string OutboxDiscardWhenMissingState = "outboxDiscardWhenMissingState";
 
+    /// <summary>The keys with which daprd encrypts values before they reach the store.</summary>
+    public static IReadOnlyList<string> Encryption { get; } = ["primaryEncryptionKey", "secondaryEncryptionKey"];
+
     public static IReadOnlyList<string> Common { get; } =
         [KeyPrefix, ActorStateStore, OutboxPublishPubSub, OutboxPublishTopic, OutboxPubSub, OutboxDiscardWhenMissingState];
 }

@@ -28,7 +28,11 @@ internal sealed class PostgresBinding : IOutputBinding
     private PostgresBinding(NpgsqlDataSource database, TimeProvider time) => (_database, _time) = (database, time);
 
     public static ComponentType ComponentType { get; } =
-        new("bindings.postgres", "v1", [.. PostgresConnection.Fields, BindingFields.Route, BindingFields.Direction], OpenAsync) { ServerFields = PostgresConnection.ServerFields };
+        new("bindings.postgres", "v1", [.. PostgresConnection.Fields, BindingFields.Route, BindingFields.Direction], OpenAsync)
+        {
+            Absent = PostgresConnection.Absent,
+            ServerFields = PostgresConnection.ServerFields,
+        };
 
     public IReadOnlyList<string> Operations { get; } = [Exec, Query, BindingFields.Close];
 

@@ -34,7 +34,11 @@ internal sealed class RedisConfigurationStore : IAsyncDisposable
         };
     }
 
-    public static ComponentType ComponentType { get; } = new("configuration.redis", "v1", RedisConnection.Fields, CreateAsync) { ServerFields = RedisConnection.ServerFields };
+    public static ComponentType ComponentType { get; } = new("configuration.redis", "v1", RedisConnection.Fields, CreateAsync)
+    {
+        Absent = RedisConnection.Absent,
+        ServerFields = RedisConnection.ServerFields,
+    };
 
     /// <summary>What is there of the keys; without keys all there is. Keys of other types than a string, and empty ones, are passed over.</summary>
     /// <exception cref="RedisException">The server did not answer, or refused.</exception>

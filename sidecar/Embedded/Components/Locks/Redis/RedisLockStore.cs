@@ -38,6 +38,7 @@ internal sealed class RedisLockStore : IAsyncDisposable
 
     public static ComponentType ComponentType { get; } = new("lock.redis", "v1", [.. RedisConnection.Fields, KeyPrefix], CreateAsync)
     {
+        Absent = RedisConnection.Absent,
         ServerFields = RedisConnection.ServerFields,
     };
 

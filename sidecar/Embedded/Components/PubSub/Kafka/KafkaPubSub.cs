@@ -30,7 +30,11 @@ internal sealed class KafkaPubSub : IBulkPubSub
     private KafkaPubSub(IProducer<byte[]?, byte[]?> producer, KafkaPubSubOptions options, ComponentContext context) =>
         (_producer, _options, _context) = (producer, options, context);
 
-    public static ComponentType ComponentType { get; } = new("pubsub.kafka", "v1", KafkaPubSubOptions.Fields, CreateAsync) { ServerFields = ["brokers"] };
+    public static ComponentType ComponentType { get; } = new("pubsub.kafka", "v1", KafkaPubSubOptions.Fields, CreateAsync)
+    {
+        Absent = KafkaPubSubOptions.Absent,
+        ServerFields = ["brokers"],
+    };
 
     public IReadOnlyList<string> Capabilities { get; } = ["BULK_PUBSUB"];
 

@@ -65,6 +65,15 @@ internal sealed record KafkaPubSubOptions
         SchemaRegistry,
     ];
 
+    /// <summary>OIDC, AWS and Avro; and how an exponential back-off grows, which is refused.</summary>
+    public static IReadOnlyList<string> Absent { get; } =
+    [
+        "oidcTokenEndpoint", "oidcClientID", "oidcClientSecret", "oidcScopes", "oidcExtensions", "oidcClientAssertionCert", "oidcClientAssertionKey",
+        "oidcResource", "oidcAudience", "oidcKid", .. IdentityProviders.Aws, "schemaRegistryAPIKey", "schemaRegistryAPISecret", "schemaCachingEnabled",
+        "schemaLatestVersionCacheTTL", "useAvroJSON", "backOffInitialInterval", "backOffRandomizationFactor", "backOffMultiplier", "backOffMaxInterval",
+        "backOffMaxElapsedTime",
+    ];
+
     public static KafkaPubSubOptions Read(ComponentMetadata metadata, ILogger logger)
     {
         if (metadata.Text(SchemaRegistry) is { Length: > 0 })

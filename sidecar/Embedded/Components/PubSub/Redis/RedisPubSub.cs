@@ -36,7 +36,11 @@ internal sealed class RedisPubSub : IPubSub
         _database = connection.GetDatabase();
     }
 
-    public static ComponentType ComponentType { get; } = new("pubsub.redis", "v1", RedisPubSubOptions.Fields, CreateAsync) { ServerFields = RedisConnection.ServerFields };
+    public static ComponentType ComponentType { get; } = new("pubsub.redis", "v1", RedisPubSubOptions.Fields, CreateAsync)
+    {
+        Absent = RedisConnection.Absent,
+        ServerFields = RedisConnection.ServerFields,
+    };
 
     public IReadOnlyList<string> Capabilities { get; } = [];
 

@@ -158,6 +158,7 @@ internal sealed class PostgresStateStore : IStateStore
         "state.postgresql", version, [.. PostgresStateOptions.Fields, .. fields],
         (metadata, context, cancellationToken) => CreateAsync(PostgresStateOptions.Read(metadata), table(metadata), context, cancellationToken))
     {
+        Absent = PostgresConnection.Absent,
         ServerFields = PostgresConnection.ServerFields,
     };
 

@@ -31,6 +31,7 @@ internal sealed class RedisStateStore : IStateStore
     public static ComponentType ComponentType { get; } = new(
         "state.redis", "v1", [.. RedisConnection.Fields, DefaultTtl, "queryIndexes", .. StateStoreFields.Common], CreateAsync)
     {
+        Absent = RedisConnection.Absent,
         ServerFields = RedisConnection.ServerFields,
     };
 
