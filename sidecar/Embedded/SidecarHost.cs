@@ -292,7 +292,7 @@ public sealed class SidecarHost : IAsyncDisposable
         }
     }
 
-    private string Endpoint(int port) => $"http://{(Runtime.Options.ListenAddress == IPAddress.IPv6Loopback ? "[::1]" : "127.0.0.1")}:{port}";
+    private string Endpoint(int port) => $"http://{(IPAddress.IPv6Loopback.Equals(Runtime.Options.ListenAddress) ? "[::1]" : "127.0.0.1")}:{port}";
 
     /// <summary>Where nothing is said, a given port on both loopback addresses, since clients say "localhost"; a free one (0) on 127.0.0.1 alone.</summary>
     private static void Listen(KestrelServerOptions kestrel, IPAddress? address, int port, Action<ListenOptions> configure)

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
 using EmbeddedSidecar.Actors;
+using EmbeddedSidecar.Metrics;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DaprOrders.Sidecar.Tests.Actors;
@@ -20,6 +21,7 @@ internal sealed class ScriptedActorApp
             new Dictionary<string, ActorSettings> { ["Cart"] = ActorSettings.Default with { IdleTimeout = idleTimeout ?? TimeSpan.FromHours(1) } },
             SendAsync,
             _ => null,
+            new SidecarMetrics(name, probePath: null),
             time,
             NullLogger.Instance);
     }

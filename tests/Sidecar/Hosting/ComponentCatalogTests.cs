@@ -105,6 +105,44 @@ public sealed class ComponentCatalogTests : IAsyncDisposable
     public void Fields_are_known_by_type(string type, string field, bool isKnown) =>
         Assert.Equal(isKnown, !ComponentTypes.Check(Sidecars.Component("c", type, (field, "x"))).Any());
 
+    [Theory]
+    [InlineData("state.in-memory", "primaryEncryptionKey")]
+    [InlineData("state.sqlite", "secondaryEncryptionKey")]
+    [InlineData("state.redis", "PrimaryEncryptionKey")]
+    [InlineData("state.postgresql", "primaryEncryptionKey")]
+    public async Task A_state_store_that_is_to_encrypt_is_refused_at_that_line_and_keeps_nothing_in_clear(string type, string field)
+    {
+        var store = Sidecars.Component("store", type) with
+        {
+            Metadata = [new MetadataItem(field, null, new SecretKeyRef("keys", "aes"), null, new SourceLocation("store.yaml", 9))],
+        };
+
+        var error = await Assert.ThrowsAsync<ResourceException>(() => LoadAsync("one", store));
+        Assert.Equal(
+            $"store.yaml:9: component store: the embedded sidecar does not encrypt values, which '{field}' asks for: it would keep them in clear; "
+            + "leave the field out where they may be, or run this component with daprd",
+            error.Message);
+        Assert.False(Assert.Single(ComponentTypes.Check(store)).IsWarning);
+        Assert.Empty(await LoadAsync("one", store with { IgnoreErrors = true }));
+        Assert.EndsWith("; it is left out, as its ignoreErrors asks", Assert.Single(ComponentTypes.Check(store with { IgnoreErrors = true })).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("pubsub.kafka", "useAvroJSON")]
+    [InlineData("pubsub.kafka", "backOffMaxInterval")]
+    [InlineData("pubsub.kafka", "oidcClientID")]
+    [InlineData("state.redis", "azureTenantId")]
+    [InlineData("lock.redis", "oidcTokenEndpoint")]
+    [InlineData("state.postgresql", "awsRegion")]
+    [InlineData("bindings.postgres", "azureClientId")]
+    public void A_field_that_Dapr_acts_on_and_this_sidecar_does_not_is_told_so(string type, string field)
+    {
+        var warning = Assert.Single(ComponentTypes.Check(Sidecars.Component("c", type, (field, "x"))));
+
+        Assert.Equal($"component c: the embedded sidecar does not act on '{field}' of {type}, as Dapr does", warning.Message);
+        Assert.True(warning.IsWarning);
+    }
+
     [Fact]
     public async Task A_component_that_cannot_start_is_left_out_only_where_errors_are_to_be_ignored()
     {

@@ -1,11 +1,14 @@
 using System.Net;
+using System.Net.Sockets;
 using Dapr.Client.Autogen.Grpc.v1;
+using DaprOrders.Tests.Servers;
 using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Resources;
 using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;
 
@@ -90,6 +93,65 @@ public sealed class SidecarHostTests
         }));
 
         Assert.InRange(most, 1, 2);
+    }
+
+    [Theory]
+    [InlineData(AppProtocol.Http)]
+    [InlineData(AppProtocol.Grpc)]
+    public async Task An_application_that_is_busy_with_all_that_appMaxConcurrency_lets_through_is_still_asked_for_its_health(AppProtocol protocol)
+    {
+        var isDone = new TaskCompletionSource();
+        await using var app = await TestApp.StartAsync(
+            async context =>
+            {
+                if (context.Request.Path.Value is "/work" or "/dapr.proto.runtime.v1.AppCallback/OnInvoke")
+                    await isDone.Task.WaitAsync(context.RequestAborted);
+                if (protocol == AppProtocol.Http)
+                    return;
+                context.Response.ContentType = "application/grpc";
+                context.Response.DeclareTrailer("grpc-status");
+                await context.Response.Body.WriteAsync(new byte[5], context.RequestAborted);
+                context.Response.AppendTrailer("grpc-status", "0");
+            },
+            listen: listen => listen.Protocols = protocol == AppProtocol.Http ? HttpProtocols.Http1 : HttpProtocols.Http2);
+        var check = new AppHealthCheck("/live", TimeSpan.FromMilliseconds(20), TimeSpan.FromSeconds(5), 2);
+        await using var dapr = await Sidecars.StartAsync(
+            Sidecars.App("one") with { AppPort = app.Port, AppProtocol = protocol, AppHealthCheck = check, AppMaxConcurrency = 1 });
+        await dapr.Ready.WaitAsync(Cancellation);
+        var channel = dapr["one"].Runtime.App!;
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/work", UriKind.Relative));
+        var work = channel.SendAsync(request, Cancellation);
+        while (!(await app.NextCallAsync()).EndsWith(protocol == AppProtocol.Http ? "/work" : "/OnInvoke", StringComparison.Ordinal))
+        {
+        }
+
+        for (var probes = 0; probes < 5; probes++)
+            await app.NextCallAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+
+        Assert.True(channel.IsHealthy);
+        Assert.False(work.IsCompleted);
+        isDone.SetResult();
+        using var answer = await work;
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("127.0.0.1", "::1")]
+    [InlineData("::1", "127.0.0.1")]
+    public async Task Both_apis_listen_on_the_given_address_alone(string given, string other)
+    {
+        if (!Socket.OSSupportsIPv6)
+            Assert.Skip("This machine has no IPv6.");
+        var app = Sidecars.App("one") with { ListenAddress = IPAddress.Parse(given), HttpPort = FreePort.Next(), GrpcPort = FreePort.Next() };
+        await using var dapr = await Sidecars.StartAsync(app);
+        using var http = new HttpClient { BaseAddress = new Uri(dapr["one"].HttpEndpoint) };
+        using var channel = Grpc.Net.Client.GrpcChannel.ForAddress(dapr["one"].GrpcEndpoint);
+
+        using var answer = await http.GetAsync(new Uri("/v1.0/metadata", UriKind.Relative), Cancellation);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        Assert.Equal("one", (await new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel).GetMetadataAsync(new(), cancellationToken: Cancellation)).Id);
+        foreach (var port in new[] { app.HttpPort, app.GrpcPort })
+            Assert.False(await AppChannel.AcceptsAsync(other, port, Cancellation), $"{other} accepts connections at {port}");
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
@@ -170,6 +171,45 @@ public sealed class InvocationTests
         using var outOfScope = Sidecars.Http(dapr["other"]);
         using var refused = await outOfScope.GetAsync(new Uri("/v1.0/invoke/provider/method/charges", UriKind.Relative), TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.InternalServerError, refused.StatusCode);
+    }
+
+    [Fact]
+    public async Task Calls_of_an_endpoint_and_of_a_secret_store_are_shown_before_they_are_made_and_can_be_made_to_fail()
+    {
+        await using var provider = await StartAppAsync(context => context.Response.WriteAsync("ok"));
+        var shown = new ConcurrentQueue<string>();
+        var isBroken = false;
+        var resources = new ResourceSet(
+            [Sidecars.Component("environment", "secretstores.local.env")], [], [], [new HttpEndpointResource("provider", provider.Urls.Single(), [], null, [], default)]);
+        await using var dapr = await EmbeddedDapr.StartAsync(
+            new()
+            {
+                Apps = [Caller() with { Resources = resources }],
+                BeforeCall = (call, _) =>
+                {
+                    shown.Enqueue($"{call.Component} {call.Operation} {string.Join(',', call.Subjects)}");
+                    return Volatile.Read(ref isBroken) ? throw new IOException("out of order") : default;
+                },
+            },
+            TestContext.Current.CancellationToken);
+        using var client = Sidecars.Http(dapr["caller"]);
+        Uri[] paths =
+        [
+            new("/v1.0/invoke/provider/method/charges", UriKind.Relative),
+            new("/v1.0/secrets/environment/PATH", UriKind.Relative),
+            new("/v1.0/secrets/environment/bulk", UriKind.Relative),
+        ];
+
+        foreach (var path in paths)
+            await client.GetStringAsync(path, TestContext.Current.CancellationToken);
+        Assert.Equal(["provider GET /charges", "environment get PATH", "environment bulk_get "], shown);
+        Volatile.Write(ref isBroken, true);
+        foreach (var path in paths)
+        {
+            using var answer = await client.GetAsync(path, TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
+            Assert.Contains("out of order", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        }
     }
 
     private static SidecarOptions Caller() => Sidecars.App("caller");

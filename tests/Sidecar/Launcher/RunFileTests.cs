@@ -76,6 +76,35 @@ public sealed class RunFileTests : IDisposable
         Assert.Equal((0, 4 << 20), (apps[1].AppPort, apps[1].MaxBodyBytes));
     }
 
+    [Theory]
+    [InlineData("127.0.0.1", "127.0.0.1", null)]
+    [InlineData("'::1'", "::1", null)]
+    [InlineData("'[::1]'", "::1", null)]
+    [InlineData("localhost", null, null)]
+    [InlineData("'127.0.0.1, ::1'", null, null)]
+    [InlineData("0.0.0.0", null, "0.0.0.0")]
+    [InlineData("'127.0.0.1,10.0.0.7'", "127.0.0.1", "10.0.0.7")]
+    public void Apis_listen_on_addresses_of_the_machine_itself_and_another_one_is_told(string given, string? listens, string? told)
+    {
+        Write($"version: 1\ncommon:\n  apiListenAddresses: {given}\napps:\n- appDirPath: one\n- appDirPath: two\n  apiListenAddresses: 127.0.0.1\n");
+
+        var findings = new List<ResourceError>();
+        var apps = RunFileReader.Read(_workspace.RunFile, findings)!.Apps;
+
+        Assert.Equal([listens, "127.0.0.1"], apps.Select(app => app.ListenAddress?.ToString()));
+        if (told is null)
+        {
+            Assert.Empty(findings);
+            return;
+        }
+
+        var warning = Assert.Single(findings);
+        Assert.True(warning.IsWarning);
+        Assert.Equal(3, warning.Location.Line);
+        Assert.EndsWith(
+            $"expected 127.0.0.1, ::1 or localhost, got \"{told}\": the embedded sidecar can be reached from this machine alone", warning.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Resources_and_configuration_of_an_app_come_before_its_own_dapr_folder_and_that_before_common()
     {

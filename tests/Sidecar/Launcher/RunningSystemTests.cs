@@ -192,17 +192,19 @@ public sealed class RunningSystemTests : IDisposable
         }
     }
 
-    [Fact]
-    public void A_taken_port_is_named_with_its_process()
+    [Theory]
+    [InlineData("daprHTTPPort", "Dapr HTTP port")]
+    [InlineData("metricsPort", "metrics port")]
+    public void A_taken_port_is_named_with_its_process(string field, string name)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         var port = ((IPEndPoint)listener.LocalEndpoint).Port;
-        _workspace.WithApps($"- {{appDirPath: one, daprHTTPPort: {port}}}\n- {{appDirPath: two, daprGRPCPort: {FreePort.Next()}}}\n");
+        _workspace.WithApps($"- {{appDirPath: one, {field}: {port}}}\n- {{appDirPath: two, daprGRPCPort: {FreePort.Next()}}}\n");
 
         var taken = Assert.Single(Ports.FindTaken(_workspace.Plan().RunFile));
 
-        Assert.StartsWith($"port {port}, the Dapr HTTP port of one, is taken by ", taken, StringComparison.Ordinal);
+        Assert.StartsWith($"port {port}, the {name} of one, is taken by ", taken, StringComparison.Ordinal);
         if (OperatingSystem.IsLinux() || OperatingSystem.IsWindows())
             Assert.Contains($"process {Environment.ProcessId} (", taken, StringComparison.Ordinal);
     }

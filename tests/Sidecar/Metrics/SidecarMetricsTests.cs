@@ -189,6 +189,60 @@ public sealed class SidecarMetricsTests
         Assert.Equal(201, labels);
     }
 
+    [Fact]
+    public async Task Components_secrets_and_what_came_to_actors_are_counted()
+    {
+        await using var app = await TestApp.StartAsync(context =>
+        {
+            context.Response.StatusCode = context.Request.Path.Value!.EndsWith("/fails", StringComparison.Ordinal) ? 500 : 200;
+            return context.Request.Path == "/dapr/config" ? context.Response.WriteAsync("""{"entities": ["Cart"], "actorIdleTimeout": "200ms"}""", Cancellation) : Task.CompletedTask;
+        });
+        await using var dapr = await Sidecars.StartAsync(
+            Sidecars.App("one", Sidecars.Component("env", "secretstores.local.env"), Sidecars.Component("store", "state.in-memory"), Sidecars.Component("other", "state.in-memory")) with
+            {
+                AppPort = app.Port,
+                MetricsPort = 0,
+            });
+        await dapr.Ready.WaitAsync(Cancellation);
+        using var http = Sidecars.Http(dapr["one"]);
+
+        using (await http.GetAsync(new Uri("/v1.0/secrets/env/PATH", UriKind.Relative), Cancellation))
+        using (await http.GetAsync(new Uri("/v1.0/secrets/env/bulk", UriKind.Relative), Cancellation))
+        using (await http.PostAsJsonAsync("/v1.0/actors/Cart/1/reminders/wake", new { dueTime = "0s" }, Cancellation))
+        using (await http.PostAsJsonAsync("/v1.0/actors/Cart/1/timers/tick", new { dueTime = "0s" }, Cancellation))
+        using (await http.PostAsJsonAsync("/v1.0/actors/Cart/1/timers/fails", new { dueTime = "0s" }, Cancellation))
+        {
+        }
+
+        await ShowsAsync(
+            dapr["one"],
+            """dapr_runtime_component_loaded{app_id="one"} 3""",
+            """dapr_runtime_component_init_total{app_id="one",component="state.in-memory"} 2""",
+            """dapr_runtime_component_init_total{app_id="one",component="secretstores.local.env"} 1""",
+            """dapr_component_secret_count{app_id="one",component="env",operation="get",success="true"} 1""",
+            """dapr_component_secret_count{app_id="one",component="env",operation="bulk_get",success="true"} 1""",
+            """dapr_component_secret_latencies_count{app_id="one",component="env",operation="get",success="true"} 1""",
+            """dapr_runtime_actor_reminders_fired_total{app_id="one",actor_type="Cart",success="true"} 1""",
+            """dapr_runtime_actor_timers_fired_total{app_id="one",actor_type="Cart",success="true"} 1""",
+            """dapr_runtime_actor_timers_fired_total{app_id="one",actor_type="Cart",success="false"} 1""",
+            """dapr_runtime_actor_deactivated_total{app_id="one",actor_type="Cart"} """);
+    }
+
+    [Theory]
+    [InlineData("metrics: {enabled: false}", false)]
+    [InlineData("metric: {enabled: false}", false)]
+    [InlineData("metric: {enabled: false}\n  metrics: {enabled: true}", true)]
+    [InlineData("metrics: {http: {increasedCardinality: true}}", true)]
+    public async Task A_configuration_switches_off_what_the_port_tells_and_not_the_port(string spec, bool isOn)
+    {
+        using var folder = new TemporaryFolder();
+        var file = folder.File("config.yaml");
+        await File.WriteAllTextAsync(file, $"apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {{name: config}}\nspec:\n  {spec}\n", Cancellation);
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Sidecars.Component("store", "state.in-memory")) with { MetricsPort = 0, ConfigPath = file });
+
+        Assert.Equal(isOn, (await ReadAsync(dapr["one"], "/metrics")).Contains("dapr_", StringComparison.Ordinal));
+    }
+
     private static SidecarOptions Subscribed(int appPort, bool bulk)
     {
         var component = Sidecars.Component("pubsub", "pubsub.in-memory");
