@@ -1,8 +1,10 @@
+using System.Collections.Concurrent;
 using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Sidecar.Tests.PubSub;
 using DaprOrders.Tests.Servers;
 using EmbeddedSidecar.Resources;
+using Grpc.Core;
 
 namespace DaprOrders.Sidecar.Tests.Locks;
 
@@ -46,6 +48,31 @@ public sealed class RedisLockTests(StoreServers servers) : IClassFixture<StoreSe
         var error = await Assert.ThrowsAsync<ResourceException>(() => Sidecars.StartAsync(Sidecars.App("one", Store(("keyPrefix", "a||b")))));
 
         Assert.Contains("keyPrefix 'a||b' may not contain '||'", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_is_asked_of_it_is_shown_before_and_what_is_thrown_there_is_its_failure()
+    {
+        var shown = new ConcurrentQueue<string>();
+        await using var dapr = await EmbeddedDapr.StartAsync(
+            new()
+            {
+                Apps = [Sidecars.App("one", Store())],
+                BeforeCall = (call, _) =>
+                {
+                    shown.Enqueue($"{call.Component} {call.Operation} {string.Join(',', call.Subjects)}");
+                    return call.Operation == "unlock" ? throw new IOException("out of order") : default;
+                },
+            },
+            Cancellation);
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        var client = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
+
+        Assert.True(await TryAsync(client, "owner", seconds: 60));
+        var failure = await Assert.ThrowsAsync<RpcException>(() => UnlockAsync(client, "owner"));
+
+        Assert.Equal("failed to release lock: out of order", failure.Status.Detail);
+        Assert.Equal(["lock try_lock lock||one||r", "lock unlock lock||one||r"], shown);
     }
 
     private static async Task<bool> TryAsync(Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient client, string owner, int seconds) =>
