@@ -72,11 +72,11 @@ internal sealed class PriorKnowledge(TimeSpan patience) : EndPoint, IConnectionL
         {
             var read = await input.ReadAsync(cancellationToken);
             var length = (int)Math.Min(read.Buffer.Length, Preface.Length);
-            var canBe = read.Buffer.Slice(0, length).ToArray().AsSpan().SequenceEqual(Preface[..length]);
-            var isKnown = !canBe || length == Preface.Length || read.IsCompleted;
+            var isSoFar = read.Buffer.Slice(0, length).ToArray().AsSpan().SequenceEqual(Preface[..length]);
+            var isKnown = !isSoFar || length == Preface.Length || read.IsCompleted;
             input.AdvanceTo(read.Buffer.Start, isKnown ? read.Buffer.Start : read.Buffer.End);
             if (isKnown)
-                return canBe && length == Preface.Length;
+                return isSoFar && length == Preface.Length;
         }
     }
 
