@@ -138,6 +138,7 @@ internal sealed class AppChannel : IDisposable
         public AppCallHandler(SidecarOptions options, SidecarMetrics metrics, BeforeSidecarCall? before)
             : base(new SocketsHttpHandler
             {
+                MaxResponseHeadersLength = MostHeaderKilobytes(options),
                 AllowAutoRedirect = false,
                 AutomaticDecompression = DecompressionMethods.None,
                 UseCookies = false,
@@ -184,6 +185,10 @@ internal sealed class AppChannel : IDisposable
 
             base.Dispose(disposing);
         }
+
+        /// <summary>daprd bounds those of HTTP/1.1 alone.</summary>
+        private static int MostHeaderKilobytes(SidecarOptions options) =>
+            options is { ReadBufferBytes: { } bytes, AppProtocol: AppProtocol.Http or AppProtocol.Https } ? Math.Max(1, (bytes + 1023) / 1024) : 64;
 
         private static void HalfSentTo(EarlyAnswerStream connection)
         {

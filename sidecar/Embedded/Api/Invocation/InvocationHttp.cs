@@ -45,13 +45,14 @@ internal static class InvocationHttp
 
         var streaming = context.Request.Headers.TransferEncoding.Count > 0;
         var policy = invoker.Policy(route.Id, streaming);
-        using var handler = policy is null ? null : new PolicyHandler(policy, route.Invoker);
+        var app = route.InvokerFor(target.Method, VerbOf(context.Request));
+        using var handler = policy is null ? null : new PolicyHandler(policy, app);
         using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
         var traceParent = TraceParent.Of(context);
         using var served = route.StartServing(target.Method, traceParent);
         var transformer = new Transformer(route, address, traceParent, served?.TraceParent ?? traceParent, streaming);
         var error = await context.RequestServices.GetRequiredService<IHttpForwarder>().SendAsync(
-            context, route.BaseAddress, underPolicy ?? route.Invoker, Forwarding, transformer, context.RequestAborted);
+            context, route.BaseAddress, underPolicy ?? app, Forwarding, transformer, context.RequestAborted);
         served?.Answered(error == ForwarderError.None ? context.Response.StatusCode : StatusCodes.Status500InternalServerError);
         if (error == ForwarderError.None || context.RequestAborted.IsCancellationRequested)
             return;
