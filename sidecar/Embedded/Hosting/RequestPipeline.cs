@@ -7,6 +7,7 @@ using EmbeddedSidecar.Tracing;
 using Grpc.AspNetCore.Server;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing.Patterns;
+using Yarp.ReverseProxy.Forwarder;
 
 namespace EmbeddedSidecar.Hosting;
 
@@ -21,7 +22,7 @@ internal static class RequestPipeline
 
     public static void UseDaprPipeline(this IApplicationBuilder app, SidecarRuntime runtime)
     {
-        var invocation = InvocationHttp.Handler(runtime);
+        var invocation = InvocationHttp.Handler(runtime, app.ApplicationServices.GetRequiredService<IHttpForwarder>());
         var crossOrigin = CrossOrigin.From(runtime.Options.AllowedOrigins);
         app.Use((context, next) =>
             IsGrpcPort(context) ? GuardGrpcAsync(context, next, runtime)

@@ -152,7 +152,7 @@ public sealed class ResourceMistakesTests
         { "route of the other version alone", Subscription + "  route: /x\n", 8, "spec.route: dapr.io/v2alpha1 has no route, but routes.default; Dapr drops every message of orders" },
         { "number within quotation marks", Subscription + "  routes: {default: /x}\n  bulkSubscribe: {maxMessagesCount: \"5\"}\n", 9, "expected a whole number, got \"5\"; Dapr cannot read this, and leaves the Subscription out" },
         { "one bad word in a policy", Resiliency + "  policies:\n    retries:\n      a:\n        policy: linear\n", 9, "got \"linear\"; Dapr takes no target of this Resiliency, and runs without its retries, timeouts and circuit breakers" },
-        { "access control that says half", Policy.Replace("    defaultAction: deny\n", ""), 4, "spec.accessControl.defaultAction: expected allow or deny, got nothing; Dapr allows everything to those for whom no policy is there" },
+        { "access control that says half", Policy.Replace("    defaultAction: deny\n", ""), 5, "spec.accessControl.defaultAction: expected allow or deny, got nothing; Dapr allows everything to those for whom no policy is there" },
         { "policy twice", Policy.Replace("      operations:\n", "") + "    - appId: web\n      trustDomain: other\n      namespace: default\n", 7, "a policy for \"web\" in default comes again at" },
         { "operation without action", Policy + "      - {name: /x, httpVerb: [GET]}\n", 11, "spec.accessControl.policies[0].operations[0].action: expected allow or deny, got nothing; Dapr refuses these calls" },
         { "operation behind a shorter one", Policy + "      - {name: /x, action: allow}\n      - {name: /x/y, action: allow}\n", 12, "spec.accessControl.policies[0].operations[1].name: /x at" },

@@ -73,12 +73,11 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     {
         if (id.StartsWith("http:/", StringComparison.Ordinal) || id.StartsWith("https:/", StringComparison.Ordinal))
             return new(id, Outside, BaseUrl(id), [], App: null, IsOwnApp: false);
-        if (runtime.Loaded.Declared.HttpEndpoints.FirstOrDefault(endpoint => endpoint.Name == id) is { } endpoint)
+        if (EndpointOf(id) is { } endpoint)
             return new(id, Outside, endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false);
 
-        var (appId, appNamespace) = id.Split('.') switch
+        var (appId, appNamespace) = !id.Contains('.', StringComparison.Ordinal) ? (id, _options.Namespace) : id.Split('.') switch
         {
-            [var app] => (app, _options.Namespace),
             [var app, var other] => (app, other),
             _ => throw Failed(id, $"invalid app id {id}"),
         };
@@ -96,6 +95,17 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         if (replica.App is not { } channel)
             throw Failed(id, "rpc error: code = Internal desc = app channel is not initialized");
         return Route(id, Healthy(id, replica, channel), replica);
+    }
+
+    private HttpEndpointResource? EndpointOf(string id)
+    {
+        foreach (var endpoint in runtime.Loaded.Declared.HttpEndpoints)
+        {
+            if (endpoint.Name == id)
+                return endpoint;
+        }
+
+        return null;
     }
 
     private static AppChannel Healthy(string id, SidecarRuntime replica, AppChannel channel) =>
@@ -164,14 +174,14 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     private InvocationRoute Route(string id, AppChannel app, SidecarRuntime? replica) => new(
         id,
         app.Invoker,
-        app.Address.GetLeftPart(UriPartial.Authority),
+        app.Authority,
         replica is null
             ? []
             :
             [
                 new("Dapr-Caller-App-Id", _options.AppId),
                 new("Dapr-Caller-Namespace", _options.Namespace),
-                new("Dapr-Callee-App-Id", id.Split('.')[0]),
+                new("Dapr-Callee-App-Id", replica.Options.AppId),
                 new("X-Forwarded-For", HostAddress.Ip),
                 new("X-Forwarded-Host", HostAddress.Name),
                 new("Forwarded", HostAddress.Forwarded),
