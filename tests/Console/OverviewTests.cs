@@ -155,7 +155,7 @@ public sealed class OverviewTests : ConsolePages
     [Fact]
     public void What_a_consumer_has_not_dealt_with_is_the_difference_to_the_heads_of_all_lanes()
     {
-        var logs = new LanesOf[] { new("ordering", new(new Lanes([new("one", 10, false), new("two", 5, false)], null), null), 0) };
+        var logs = new LanesOf[] { new("ordering", new(new Lanes([new("one", 10, false), new("two", 5, false)], null), null), new Dictionary<string, int>()) };
         var consumers = new ConsumersOf[] { new("shipping", new(new CatchUp([new("ordering", ["orders"], [new("one", 4), new("two", 5)])]), null)) };
         var read = new Answer<Projections>(new(new(1, null, 0, [new("ordering", "one", 9, 9)]), null, null), null);
 
