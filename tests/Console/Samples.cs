@@ -20,8 +20,8 @@ internal static class Samples
 
     public static string Page(string? cursor, params string[] orders) => $$"""{"orders":[{{string.Join(",", orders)}}],"cursor":{{JsonSerializer.Serialize(cursor)}}}""";
 
-    public static string Event(string stream, long version, string type, DateTimeOffset at, string? cause = null, string data = """{"orderId":"o-1"}""") =>
-        $$"""{"id":"{{stream}}:{{version}}","stream":"{{stream}}","version":{{version}},"type":"{{type}}","schemaVersion":1,"occurredAt":"{{At(at)}}","correlationId":"0af7651916cd43dd8448eb211c80319c","causationId":{{JsonSerializer.Serialize(cause)}},"data":{{data}}}""";
+    public static string Event(string stream, long version, string type, DateTimeOffset at, string? cause = null, string data = """{"orderId":"o-1"}""", string? foundBy = null) =>
+        $$"""{"id":"{{stream}}:{{version}}","stream":"{{stream}}","version":{{version}},"type":"{{type}}","schemaVersion":1,"occurredAt":"{{At(at)}}","correlationId":"0af7651916cd43dd8448eb211c80319c","causationId":{{JsonSerializer.Serialize(cause)}},"data":{{data}}{{(foundBy is null ? "" : $",\"foundBy\":\"{foundBy}\"")}}}""";
 
     public static string Order(string id, string status, long version) =>
         $$$"""{"orderId":"{{{id}}}","customerId":"c-1","status":"{{{status}}}","version":{{{version}}},"total":{"amount":19.00,"currency":"EUR"},"lines":[{"sku":"tea","name":"Tea","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}],"cancellation":null,"shipment":null,"createdAt":"2026-11-27T11:59:00Z","updatedAt":"2026-11-27T11:59:0{{{version}}}Z"}""";

@@ -58,7 +58,9 @@ public sealed record Removal(DateTimeOffset RemovedAt, string? By, string? Reaso
 
 public sealed record RemovalPage(IReadOnlyList<Removal> Removed, string? Cursor);
 
-public sealed record Lane(string Name, long Settled, bool IsClosed);
+/// <param name="Owner">The instance that adds to it.</param>
+/// <param name="State">held, leftBehind, free or closed; null where a service of an earlier version does not tell.</param>
+public sealed record Lane(string Name, long Settled, bool IsClosed, string? Owner = null, string? State = null, long? Unpublished = null);
 
 public sealed record Loss(DateTimeOffset NoticedAt, string NoticedBy, DateTimeOffset? DeclaredAt);
 
@@ -78,9 +80,18 @@ public sealed record Projections(ProjectionVersion Serving, ProjectionVersion? B
 
 public sealed record HealthCheck(string Status, string? Reason);
 
-public sealed record Health(string Status, IReadOnlyDictionary<string, HealthCheck>? Checks);
+public sealed record Health(string Status, IReadOnlyDictionary<string, HealthCheck>? Checks)
+{
+    [JsonIgnore]
+    public bool IsWell => Status == "Healthy";
 
-public sealed record ParkedEvent(string Id, string Topic, string Reason, DateTimeOffset ParkedAt);
+    /// <summary>Why it is not well, in the service's words.</summary>
+    [JsonIgnore]
+    public string Reasons => string.Join(" ", (Checks ?? new Dictionary<string, HealthCheck>()).Values.Select(check => check.Reason).OfType<string>());
+}
+
+/// <param name="Lane">Null where it was parked by an earlier version.</param>
+public sealed record ParkedEvent(string Id, string Topic, string Reason, DateTimeOffset ParkedAt, string? Lane = null);
 
 public sealed record ParkedEvents(IReadOnlyList<ParkedEvent> Events);
 
@@ -100,13 +111,13 @@ public sealed record RecordedEvent(
     DateTimeOffset OccurredAt,
     string? CorrelationId,
     string? CausationId,
-    JsonElement Data);
+    JsonElement Data,
+    string? FoundBy = null);
 
 public sealed record Product(string Sku, string Name, Money Price, long OnHand, long Reserved, long Available);
 
 public sealed record ProductPage(IReadOnlyList<Product> Products, string? Next);
 
-/// <summary>The applications, as Dapr knows them.</summary>
 /// <summary>What an order can be, in the order in which it comes to be so.</summary>
 public static class OrderStatuses
 {
@@ -119,8 +130,18 @@ public static class OrderStatuses
     public static IReadOnlyList<string> All { get; } = [.. Open, Shipped, Cancelled];
 
     public static bool IsOver(string status) => status is Shipped or Cancelled;
+
+    /// <summary>Who moves an order on that is so; null when it is over.</summary>
+    public static string? WaitsFor(string status) => status switch
+    {
+        "created" => Apps.Inventory,
+        "stockReserved" => Apps.Payments,
+        "paid" => Apps.Shipping,
+        _ => null,
+    };
 }
 
+/// <summary>The applications, as Dapr knows them.</summary>
 public static class Apps
 {
     public const string Ordering = "ordering";

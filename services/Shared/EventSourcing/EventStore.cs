@@ -50,7 +50,7 @@ public sealed class EventStore
         var broker = new Broker(publisher, options, time);
         _parked = new ParkedEvents(bounded, _streams, broker, options, time, logger);
         _ownership = new LaneOwnership(lanes, _history, _log, broker, _parked, incarnation, options, time, logger);
-        _log.Own = _ownership.Own;
+        (_log.Own, _log.IsLeftBehind) = (_ownership.Own, _ownership.IsLeftBehind);
         _committer = new Committer(bounded, _streams, lanes, _ownership, _history, _atWork, incarnation, options, time, logger);
         _folder = new StreamFolder(_streams, types);
         _commands = new StreamCommands(_streams, _folder, _committer, _history, _atWork, types, incarnation, options, time);
@@ -291,6 +291,7 @@ public sealed class EventStore
         where TEvent : class
     {
         var correlation = context.CorrelationId ?? Activity.Current?.TraceId.ToHexString();
+        var span = EventTraces.PresentSpanIn(correlation);
         return await _commands.ExecuteAsync(category, id, context.LikelyNew, ProposeAsync, cancellationToken);
 
         async Task<Proposal> ProposeAsync(StreamState<TState> present, TipAt at, CancellationToken token)
@@ -303,7 +304,8 @@ public sealed class EventStore
             var named = await _folder.NamedAsync<TEvent>(at, names, token);
             var decision = decide(present.State, named);
             // What is done in the background belongs to the trace of what it goes on with.
-            Caused[] events = [.. decision.Events.Select(e => new Caused(e, correlation ?? present.CorrelationId, context.CausationId))];
+            var (trace, within) = correlation is null ? (present.CorrelationId, present.SpanId) : (correlation, span);
+            Caused[] events = [.. decision.Events.Select(e => new Caused(e, trace, context.CausationId, within))];
             return new Proposal(decision.Refusal is null && events.Length > 0, events, present.Positions, decision.Refusal);
         }
     }
@@ -379,7 +381,8 @@ public sealed class EventStore
 
                 foreach (var happened in decision.Events)
                 {
-                    caused.Add(new Caused(happened, incoming.Recorded.CorrelationId, incoming.Recorded.Id));
+                    caused.Add(new Caused(
+                        happened, incoming.Recorded.CorrelationId, incoming.Recorded.Id, EventTraces.PresentSpanIn(incoming.Recorded.CorrelationId), incoming.FoundBy));
                     state = category.Evolve(state, happened);
                 }
             }

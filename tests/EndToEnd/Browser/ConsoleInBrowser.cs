@@ -26,6 +26,7 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
     private static readonly string? Chromium = new[] { "chromium", "chromium-browser", "google-chrome", "chrome", "msedge" }.Select(ServerProgram.Find).FirstOrDefault(found => found is not null);
 
     private readonly Installation _installation = new(withConsole: true);
+    private readonly Cable _paymentProvider;
     private readonly OrdersSystem _system;
     private readonly HttpClient _http = new();
     private IPlaywright? _playwright;
@@ -45,6 +46,8 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
         }
 
         _installation.Set("console", "DOTNET_ENVIRONMENT", "Development");
+        _paymentProvider = new Cable(_installation.PaymentProvider.Port);
+        _installation.StandBeforePaymentProvider(_paymentProvider.Port);
         _system = new OrdersSystem(_installation);
     }
 
@@ -104,6 +107,13 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
         return new ConsoleVisit(context, await context.NewPageAsync(), Address);
     }
 
+    /// <summary>Payments cannot reach the payment provider until the answer is disposed of.</summary>
+    public IDisposable WithoutPaymentProvider()
+    {
+        _paymentProvider.Cut();
+        return new Mended(_paymentProvider);
+    }
+
     /// <summary>The id that an order of this customer has under this Idempotency-Key, before there is one.</summary>
     public static string OrderIdOf(string customer, string key) =>
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{customer}\n{key}")).AsSpan(0, 16));
@@ -142,6 +152,12 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
         _playwright?.Dispose();
         _http.Dispose();
         await _system.DisposeAsync();
+        await _paymentProvider.DisposeAsync();
+    }
+
+    private sealed class Mended(Cable cable) : IDisposable
+    {
+        public void Dispose() => cable.Mend();
     }
 
     private async Task<bool> IsReadyAsync()

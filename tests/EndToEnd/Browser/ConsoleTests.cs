@@ -77,6 +77,30 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
     }
 
     [Fact]
+    public async Task While_the_payment_provider_is_down_an_order_s_page_says_what_it_waits_for_and_then_shows_it_shipped()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("operator");
+        var reason = visit.Page.Locator(".note.warn", new() { HasText = "The payment provider does not answer" });
+
+        using (console.WithoutPaymentProvider())
+        {
+            await PlaceAsync(visit, "An order that goes well", "stock reserved");
+            await OpenLastAsync(visit);
+            await visit.Page.EvaluateAsync("() => { window.isTheSamePage = true; }");
+            await Expect(visit.Page.GetByRole(AriaRole.Button, new() { Name = "PaymentRequested", Exact = true }).First).ToBeVisibleAsync(new() { Timeout = 60_000 });
+            await Expect(reason).ToContainTextAsync("It waits for payments, which is degraded", new() { Timeout = 60_000 });
+            await Expect(visit.Page.Locator(".head .badge")).ToHaveTextAsync("stock reserved");
+            Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
+        }
+
+        await Expect(visit.Page.Locator(".head .badge")).ToHaveTextAsync("shipped", new() { Timeout = 60_000 });
+        await Expect(reason).ToHaveCountAsync(0);
+        Assert.True(await visit.Page.EvaluateAsync<bool>("() => window.isTheSamePage === true"));
+    }
+
+    [Fact]
     public async Task The_read_models_are_rebuilt_and_a_new_version_serves()
     {
         ConsoleInBrowser.Require();
@@ -159,8 +183,27 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
 
         await visit.Page.GotoAsync(path);
 
-        Assert.Equal(400, await visit.Page.EvaluateAsync<int>("() => Math.max(400, document.documentElement.scrollWidth)"));
+        Assert.Equal(400, await WidthAsync(visit));
     }
+
+    [Fact]
+    public async Task An_order_s_page_fits_a_narrow_screen()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync(width: 400);
+        await visit.SignInAsync("operator");
+        await PlaceAsync(visit, "An order that goes well", "shipped");
+
+        await OpenLastAsync(visit);
+        await visit.Page.GetByText("The whole state").ClickAsync();
+
+        Assert.Equal(400, await WidthAsync(visit));
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Event before" }).ClickAsync();
+        await Expect(visit.Page.GetByText("another service's")).ToBeVisibleAsync();
+        Assert.Equal(400, await WidthAsync(visit));
+    }
+
+    private static Task<int> WidthAsync(ConsoleVisit visit) => visit.Page.EvaluateAsync<int>("() => Math.max(400, document.documentElement.scrollWidth)");
 
     private static async Task PlaceAsync(ConsoleVisit visit, string kind, string ends)
     {

@@ -67,8 +67,8 @@ internal sealed class OwnedLane(
         _headMoved.Set();
     }
 
-    /// <summary>The head as it is to be: what was settled here is settled, whether that is written down yet or not.</summary>
-    public HeadAt Shown => _head with { Head = _head.Head with { Settled = Volatile.Read(ref _settled) } };
+    /// <summary>The head as it is to be: what was settled or published here is, whether that is written down yet or not.</summary>
+    public HeadAt Shown => _head with { Head = _head.Head with { Settled = Volatile.Read(ref _settled), Published = Volatile.Read(ref _published) } };
 
     /// <summary>The events of the segment of this number; null where they are not in memory.</summary>
     public IReadOnlyList<PublishableEvent>? Recent(long number) => _recent.GetValueOrDefault(number);

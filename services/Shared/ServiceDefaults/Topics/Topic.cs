@@ -78,7 +78,7 @@ internal sealed class Topic(
         using var about = Logging.Handling(recorded[0]);
         try
         {
-            IReadOnlyList<IncomingEvent> concerning = [.. recorded.Where(Concerns).Select(e => IncomingEvent.Of(Publisher, e, types))];
+            IReadOnlyList<IncomingEvent> concerning = [.. recorded.Where(Concerns).Select(e => IncomingEvent.Of(Publisher, e, types, IncomingEvent.ByCatchUp))];
             if (concerning.Count > 0)
                 await HandleAsync(concerning, cancellationToken);
             return null;
