@@ -22,6 +22,7 @@ public sealed class AccessControlTests
         Assert.False(Table.Allows(caller, "POST", "/event-log/parked/1/redrive"));
         Assert.False(Table.Allows(caller, "DELETE", "/event-log/parked/1"));
         Assert.False(Table.Allows(caller, "POST", "/dead-letters/1/redrive"));
+        Assert.False(Table.Allows(caller, "POST", "/dead-letters/1/edited-redrive"));
     }
 
     [Theory]
@@ -57,7 +58,10 @@ public sealed class AccessControlTests
     [InlineData("GET", "/dead-letters")]
     [InlineData("GET", "/dead-letters/1")]
     [InlineData("GET", "/dead-letters/removed")]
+    [InlineData("GET", "/dead-letters/acts/1")]
     [InlineData("POST", "/dead-letters/1/redrive")]
+    [InlineData("POST", "/dead-letters/1/edited-redrive")]
+    [InlineData("POST", "/dead-letters/redrive/selected")]
     [InlineData("DELETE", "/dead-letters/1")]
     public void The_console_calls_what_its_pages_show_and_what_operators_do(string verb, string path) => Assert.True(Table.Allows("console", verb, path));
 

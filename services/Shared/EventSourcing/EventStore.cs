@@ -379,7 +379,7 @@ public sealed class EventStore
 
                 foreach (var happened in decision.Events)
                 {
-                    caused.Add(new Caused(happened, incoming.Recorded.CorrelationId, incoming.Recorded.Id));
+                    caused.Add(new Caused(happened, incoming.Recorded.CorrelationId, incoming.Id));
                     state = category.Evolve(state, happened);
                 }
             }

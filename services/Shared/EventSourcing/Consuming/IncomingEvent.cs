@@ -5,6 +5,9 @@ namespace DaprOrders.EventSourcing;
 /// <param name="Payload">The decoded payload; <see cref="NotKnownHere"/> when this program does not know the type.</param>
 public sealed record IncomingEvent(string Publisher, RecordedEvent Recorded, object Payload)
 {
+    /// <summary>By which what it causes names it: the event's, or an edit's that an operator has made of it (docs/console.md).</summary>
+    public string Id { get; init; } = Recorded.Id;
+
     /// <summary>False for an event of a type that this program does not know: it says nothing to it.</summary>
     public bool IsKnown => Payload is not NotKnownHere;
 
