@@ -78,6 +78,9 @@ internal sealed class Redriving(DeadLetterStore letters, OperatorActs acts, Topi
     {
         var topic = topics.Find(letter.Topic) ?? throw new UnreadableEventException(
             $"The message names the topic '{letter.Topic}'; this service handles {string.Join(", ", topics.Subscribed)}.");
+        // Whoever handled an edit of it may have died before its letter went.
+        if (letter.EventId is { } eventId && topic.IsGenuine(letter.Message) && await letters.IsReplacedAsync(eventId, cancellationToken))
+            return;
         await topic.RedriveAsync(letter.Message, cancellationToken);
     }
 

@@ -172,6 +172,21 @@ public sealed class LetterEditTests
     }
 
     [Fact]
+    public async Task A_letter_that_its_edit_was_to_take_along_when_the_process_was_killed_goes_with_the_next_redrive()
+    {
+        await using var host = await StartAsync(Map);
+        await KeepAsync(host, new { id = "letter-1", to = 17 });
+        var letters = host.Services.GetRequiredService<DeadLetterStore>();
+        Assert.Equal(HttpStatusCode.Conflict, (await host.Http.PostAsync($"{Letter}/redrive", null, Cancellation)).StatusCode);
+        await letters.ReplacedAsync((await letters.FindAsync(DeadLetterStore.IdOf("letter-1:1"), Cancellation))!, "letter-1:1~act", Cancellation);
+
+        Assert.Equal(HttpStatusCode.NoContent, (await host.Http.PostAsync($"{Letter}/redrive", null, Cancellation)).StatusCode);
+
+        Assert.Empty(_handled);
+        await host.GetAsync(Letter, HttpStatusCode.NotFound);
+    }
+
+    [Fact]
     public async Task Who_reads_the_log_by_itself_has_nothing_to_edit()
     {
         await using var host = await StartAsync(app => app.MapReadInLog("letters", "post", _ => throw new InvalidOperationException("It was redriven.")));

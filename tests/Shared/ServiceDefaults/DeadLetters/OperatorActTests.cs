@@ -79,11 +79,12 @@ public sealed class OperatorActTests
         await host.DeliverDeadAsync(CloudEvent("a", 1));
         host.State.IsReadOnly = true;
 
-        using var redrive = await host.Http.PostAsync($"{Letter}/redrive", null, Cancellation);
-        using var edit = await host.Http.PostAsJsonAsync($"{Letter}/edited-redrive", new { data = new { id = "a", to = "Bob" }, reason = "r" }, Cancellation);
-        using var discard = await host.Http.DeleteAsync(Letter, Cancellation);
+        var answers = await Task.WhenAll(
+            host.Http.PostAsync($"{Letter}/redrive", null, Cancellation),
+            host.Http.PostAsJsonAsync($"{Letter}/edited-redrive", new { data = new { id = "a", to = "Bob" }, reason = "r" }, Cancellation),
+            host.Http.DeleteAsync(Letter, Cancellation));
 
-        Assert.All([redrive, edit, discard], answer => Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode));
+        Assert.All(answers, answer => Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode));
         Assert.Equal(0, handled);
         await host.GetAsync(Letter);
     }
