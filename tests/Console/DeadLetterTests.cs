@@ -149,7 +149,7 @@ public sealed class DeadLetterTests : ConsolePages
     public void Of_an_edit_both_messages_can_be_seen()
     {
         Play("payments", "dead-letters/acts?limit=50", Samples.Acts(Samples.Act("p-1", "editedRedrive", "handled", Now)));
-        Play("payments", "dead-letters/acts/p-1", $$$"""{"entry":{{{Samples.Act("p-1", "editedRedrive", "handled", Now)}}},"original":{"data":{"to":17}},"edited":{"data":{"to":"Bob"}}}""");
+        Play("payments", "dead-letters/acts/p-1", $$$"""{"entry":{{{Samples.Act("p-1", "editedRedrive", "handled", Now)}}},"original":{"data":{"to":17}},"edited":{"data":{"to":"Bob"} } }""");
         var page = Render<DeadLetterBoard>();
 
         Button(page, "see").Click();

@@ -116,7 +116,7 @@ public sealed class LetterTests : ConsolePages
     private IRenderedComponent<LetterView> Open() => Render<LetterView>(parameters => parameters.Add(p => p.App, "shipping").Add(p => p.Id, "a"));
 
     private void PlayLetter() => Play(
-        "shipping", "dead-letters/a", $$$"""{"entry":{{{Samples.Letter("a", "order-1", "Boom\n   at Somewhere")}}},"message":{"specversion":"1.0","id":"order-1:1","data":{"orderId":"1","to":17}}}""");
+        "shipping", "dead-letters/a", $$$"""{"entry":{{{Samples.Letter("a", "order-1", "Boom\n   at Somewhere")}}},"message":{"specversion":"1.0","id":"order-1:1","data":{"orderId":"1","to":17} } }""");
 
     private static IElement Button(IRenderedComponent<LetterView> page, string text) =>
         page.FindAll("button").Single(button => button.TextContent.Trim() == text);

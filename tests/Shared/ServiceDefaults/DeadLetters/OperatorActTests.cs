@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json;
+using Dapr;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.ServiceDefaults.DeadLetters;
@@ -77,7 +78,11 @@ public sealed class OperatorActTests
         var handled = 0;
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.FromResult(handled++)));
         await host.DeliverDeadAsync(CloudEvent("a", 1));
-        host.State.IsReadOnly = true;
+        host.State.BeforeSave = keys =>
+        {
+            if (keys.Any(key => key.StartsWith("dead-letters|act", StringComparison.Ordinal)))
+                throw new DaprException("The disk is full.");
+        };
 
         var answers = await Task.WhenAll(
             host.Http.PostAsync($"{Letter}/redrive", null, Cancellation),
