@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text.Json;
 using DaprOrders.Contracts;
 using DaprOrders.Ordering.Tests.Running;
 
