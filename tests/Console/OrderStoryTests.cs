@@ -229,6 +229,18 @@ public sealed class OrderStoryTests : ConsolePages
         Assert.DoesNotContain("Other", page.Markup, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void What_an_operator_has_edited_is_told_as_the_cause_that_it_was()
+    {
+        PlayOrder("stockReserved");
+        Play("ordering", "event-log/streams/order-o-1?limit=200", $"[{Samples.Event("order-o-1", 1, "OrderCreated", Placed)},{Samples.Event("order-o-1", 2, "OrderStockReserved", Placed.AddMilliseconds(80), "reservation-o-1:1~act-1")}]");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Equal("StockReserved", page.Find(".facts .link").TextContent);
+        Assert.Equal("reservation-o-1:1~act-1", page.Find(".facts a[href='/dead-letters']").GetAttribute("title"));
+    }
+
     private void PlayOrder(string status)
     {
         Play("ordering", "orders/o-1", Samples.Order("o-1", status, 2));

@@ -25,6 +25,7 @@ public sealed class AccessControlTests
         Assert.False(Allows(caller, "POST", "/event-log/parked/1/redrive"));
         Assert.False(Allows(caller, "DELETE", "/event-log/parked/1"));
         Assert.False(Allows(caller, "POST", "/dead-letters/1/redrive"));
+        Assert.False(Allows(caller, "POST", "/dead-letters/1/edited-redrive"));
     }
 
     [Theory]
@@ -60,7 +61,10 @@ public sealed class AccessControlTests
     [InlineData("GET", "/dead-letters")]
     [InlineData("GET", "/dead-letters/1")]
     [InlineData("GET", "/dead-letters/removed")]
+    [InlineData("GET", "/dead-letters/acts/1")]
     [InlineData("POST", "/dead-letters/1/redrive")]
+    [InlineData("POST", "/dead-letters/1/edited-redrive")]
+    [InlineData("POST", "/dead-letters/redrive/selected")]
     [InlineData("DELETE", "/dead-letters/1")]
     public void The_console_calls_what_its_pages_show_and_what_operators_do(string verb, string path) => Assert.True(Allows("console", verb, path));
 

@@ -48,15 +48,45 @@ public sealed record OrderNow(
 public sealed record Summary(long Orders, IReadOnlyDictionary<string, long> ByStatus, long Sold, IReadOnlyList<Money> Revenue);
 
 public sealed record DeadLetter(
-    string Id, string? EventId, string? Topic, string? Stream, string? Type, DateTimeOffset ReceivedAt, int Attempts, DateTimeOffset? LastAttemptAt, string Error);
+    string Id, string? EventId, string? Topic, string? Stream, string? Type, DateTimeOffset ReceivedAt, int Attempts, DateTimeOffset? LastAttemptAt, string Error)
+{
+    /// <summary>Streams of orders are named by their id; those of products are not.</summary>
+    [JsonIgnore]
+    public string? OrderPage => Stream?.Split('-', 2) is ["order" or "reservation" or "payment" or "shipment", var order] ? $"/orders/{order}" : null;
+}
 
 public sealed record DeadLetterPage(IReadOnlyList<DeadLetter> DeadLetters, string? Cursor);
 
 public sealed record DeadLetterDetails(DeadLetter Entry, JsonElement Message);
 
-public sealed record Removal(DateTimeOffset RemovedAt, string? By, string? Reason, string? EventId, string? Topic, string? Type);
+/// <summary>A redrive of many dead letters, which their service does by itself.</summary>
+public sealed record RedriveJob(string Id, string Status, int Handled, int Failed, string? Error)
+{
+    public bool IsDone => Status == "done";
+}
 
-public sealed record RemovalPage(IReadOnlyList<Removal> Removed, string? Cursor);
+/// <summary>What an operator did about dead letters.</summary>
+/// <param name="Letters">How many it was about; null: all that there were.</param>
+/// <param name="EditedId">Under which id an edited message was handled.</param>
+public sealed record Act(
+    string Id,
+    string Kind,
+    string? By,
+    string? Reason,
+    DateTimeOffset At,
+    string Result,
+    int? Letters,
+    int Done,
+    int Failed,
+    string? Error,
+    string? EventId,
+    string? EditedId,
+    string? Type);
+
+public sealed record ActPage(IReadOnlyList<Act> Acts, string? Cursor);
+
+/// <param name="Original">Of an edit, as the message came, and as it was handled; otherwise null.</param>
+public sealed record ActDetails(Act Entry, JsonElement? Original, JsonElement? Edited);
 
 /// <param name="Owner">The instance that adds to it.</param>
 /// <param name="State">held, leftBehind, free or closed; null where a service of an earlier version does not tell.</param>

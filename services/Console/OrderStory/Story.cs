@@ -19,6 +19,9 @@ public sealed record StoryEvent(RecordedEvent Event, string Service, string Part
         "gap" => "asked for, as a later one came",
         var other => $"found by {Words.Plain(other)}",
     };
+
+    /// <summary>Its cause was a dead letter that an operator has edited; null: it was not.</summary>
+    public string? EditId => Event.CausationId is { } cause && cause.Contains('~', StringComparison.Ordinal) ? cause : null;
 }
 
 /// <param name="States">The order after each version of its stream, as Ordering shows it; the first one is at 0.</param>
@@ -76,17 +79,20 @@ public sealed record Story(
         var version = 0L;
         while (all.Count > 0)
         {
-            var next = all.FindIndex(found => found.Event.CausationId is not { } cause || all.All(other => other.Event.Id != cause));
+            var next = all.FindIndex(found => CauseOf(found.Event) is not { } cause || all.All(other => other.Event.Id != cause));
             var (service, part, e) = all[Math.Max(0, next)];
             all.RemoveAt(Math.Max(0, next));
             if (part == StoryReader.Order)
                 version = e.Version;
-            var cause = byId.GetValueOrDefault(e.CausationId ?? "") ?? byId.GetValueOrDefault($"{e.Stream}:{e.Version - 1}");
+            var cause = byId.GetValueOrDefault(CauseOf(e) ?? "") ?? byId.GetValueOrDefault($"{e.Stream}:{e.Version - 1}");
             arranged.Add(new(e, service, part, cause?.Id, e.OccurredAt - cause?.OccurredAt, version));
         }
 
         return arranged;
     }
+
+    /// <summary>An edit of an event is named by the event's id and, behind ~, its own.</summary>
+    private static string? CauseOf(RecordedEvent e) => e.CausationId?.Split('~')[0];
 }
 
 public sealed record Change(string Field, string Before, string After);

@@ -382,7 +382,7 @@ public sealed class EventStore
                 foreach (var happened in decision.Events)
                 {
                     caused.Add(new Caused(
-                        happened, incoming.Recorded.CorrelationId, incoming.Recorded.Id, EventTraces.PresentSpanIn(incoming.Recorded.CorrelationId), incoming.FoundBy));
+                        happened, incoming.Recorded.CorrelationId, incoming.Id, EventTraces.PresentSpanIn(incoming.Recorded.CorrelationId), incoming.FoundBy));
                     state = category.Evolve(state, happened);
                 }
             }

@@ -101,6 +101,45 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
     }
 
     [Fact]
+    public async Task A_payment_whose_amount_is_a_word_is_edited_and_the_order_that_waits_for_it_goes_on()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("operator");
+        await PlaceAsync(visit, "An order that goes well", "shipped");
+        var key = Guid.NewGuid().ToString("N");
+        var order = ConsoleInBrowser.OrderIdOf("stuck", key);
+        await console.PlaceAsync("stuck", key, "try-tea", "pm_timeout", "stockReserved");
+        await HandToDeadLettersAsync(order, "twelve forty");
+
+        await visit.OpenAsync($"/orders/{order}");
+        await visit.Page.GetByRole(AriaRole.Link, new() { Name = "Put it right" }).ClickAsync();
+        await Expect(visit.Page.GetByRole(AriaRole.Heading, new() { Name = "Dead letter", Exact = true })).ToBeVisibleAsync();
+        await visit.LiveAsync();
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Edit and redrive …" }).ClickAsync();
+        var data = visit.Page.GetByLabel("Data", new() { Exact = true });
+        var said = await data.InputValueAsync();
+        await data.FillAsync(said.Replace(order, "another-order", StringComparison.Ordinal).Replace("\"twelve forty\"", "12.40", StringComparison.Ordinal));
+        await visit.Page.GetByLabel("Why", new() { Exact = true }).FillAsync("the amount was a word");
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Yes, handle it so" }).ClickAsync();
+        await Expect(visit.Page.GetByRole(AriaRole.Alert)).ToContainTextAsync($"data.orderId: Expected '{order}'");
+        Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
+        await data.FillAsync(said.Replace("\"twelve forty\"", "12.40", StringComparison.Ordinal));
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Yes, handle it so" }).ClickAsync();
+        await Expect(visit.Page.GetByText("It was handled as you have edited it.")).ToBeVisibleAsync();
+
+        await visit.OpenAsync($"/orders/{order}");
+        await Expect(visit.Page.Locator(".head .badge")).ToHaveTextAsync("shipped", new() { Timeout = 30_000 });
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "OrderPaid", Exact = true }).First.ClickAsync();
+        await visit.Page.GetByRole(AriaRole.Link, new() { Name = "as an operator has edited it" }).ClickAsync();
+        var act = visit.Page.Locator(".record tbody tr", new() { HasText = "edit and redrive" }).First;
+        await Expect(act).ToContainTextAsync("ann");
+        await Expect(act).ToContainTextAsync("the amount was a word");
+        await Expect(act).ToContainTextAsync("handled");
+        Assert.Empty(visit.Complaints);
+    }
+
+    [Fact]
     public async Task The_read_models_are_rebuilt_and_a_new_version_serves()
     {
         ConsoleInBrowser.Require();
@@ -220,7 +259,7 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
     }
 
     /// <summary>As a sidecar does with an event that no attempt could deliver.</summary>
-    private async Task HandToDeadLettersAsync(string order)
+    private async Task HandToDeadLettersAsync(string order, JsonNode? amount = null)
     {
         using var answer = await console.Shop.SendAsync(HttpMethod.Post, "ordering", "events/dead-letters", new JsonObject
         {
@@ -238,7 +277,7 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
             {
                 ["orderId"] = order,
                 ["chargeId"] = "ch-early",
-                ["amount"] = new JsonObject { ["amount"] = 12.40m, ["currency"] = "EUR" },
+                ["amount"] = new JsonObject { ["amount"] = amount ?? JsonValue.Create(12.40m), ["currency"] = "EUR" },
             },
         });
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);

@@ -12,6 +12,9 @@ public sealed record IncomingEvent(string Publisher, RecordedEvent Recorded, obj
     /// <summary>Asked of the publisher, since a later event of its stream had come without it.</summary>
     public const string ByGap = "gap";
 
+    /// <summary>By which what it causes names it: the event's, or an edit's that an operator has made of it (docs/console.md).</summary>
+    public string Id { get; init; } = Recorded.Id;
+
     /// <summary>False for an event of a type that this program does not know: it says nothing to it.</summary>
     public bool IsKnown => Payload is not NotKnownHere;
 

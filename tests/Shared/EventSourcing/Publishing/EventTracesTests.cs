@@ -109,6 +109,20 @@ public sealed class EventTracesTests
         Assert.Equal(trace, Assert.Single(handled.Appended).CorrelationId);
     }
 
+    [Fact]
+    public async Task What_an_edited_event_causes_names_the_edit_and_its_original_is_passed_over()
+    {
+        await using var calm = new CalmStore();
+        var original = new IncomingEvent("elsewhere", Of(1, null), new Booked(1, ""));
+
+        var edited = await calm.Store.ConsumeAsync(
+            CalmStore.Category, "a", [original with { Id = $"{original.Recorded.Id}~edit" }], (_, _) => new Booked(2, ""), Cancellation);
+        var again = await calm.Store.ConsumeAsync(CalmStore.Category, "a", [original], (_, _) => new Booked(2, ""), Cancellation);
+
+        Assert.Equal($"{original.Recorded.Id}~edit", Assert.Single(edited.Appended).CausationId);
+        Assert.Empty(again.Appended);
+    }
+
     private static RecordedEvent Of(long version, string? trace) => CalmStore.Recorded(version) with { CorrelationId = trace };
 
     private static Activity StartRecorded(string name) => new Activity(name) { ActivityTraceFlags = ActivityTraceFlags.Recorded }.Start();
