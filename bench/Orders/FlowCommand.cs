@@ -115,7 +115,7 @@ internal sealed class Flow(OrdersSystem system, LoadGenerator load, TimeSpan set
     public async Task<FlowRun> RunAsync(TimeSpan time, double? rate, CancellationToken cancellationToken)
     {
         var (before, costs, clock) = (await SummaryAsync(cancellationToken), ProcessCosts.Read(), Stopwatch.StartNew());
-        var round = await load.RunAsync(system.Ordering, time, rate, cancellationToken);
+        var round = await load.RunAsync(system.OrderingReplicas, time, rate, cancellationToken);
         var (loaded, end) = (clock.Elapsed, await SummaryAsync(cancellationToken));
         var (last, rest) = await system.UntilFinalAsync(before.Final + round.Accepted, settleWithin, cancellationToken);
         var used = ProcessCosts.Read().Since(costs);
