@@ -25,12 +25,12 @@ internal sealed class Pods : IAsyncDisposable
     private const string PaymentProvider = "payment-provider";
     private const string Client = "client";
 
-    /// <summary>As deploy/k8s gives it: a service whose sidecar is gone tries for 30 s to publish what it has committed.</summary>
+    /// <summary>As deploy/k8s gives it.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan ReadyWithin = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan RestWithin = TimeSpan.FromMinutes(2);
 
-    private readonly Installation _installation = new();
+    private readonly Installation _installation;
     private readonly string _signingKey = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
     private readonly string _appToken = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
     private readonly HttpClient _http = new();
@@ -40,8 +40,9 @@ internal sealed class Pods : IAsyncDisposable
     private readonly SystemAudit _audit;
     private EmbeddedDapr _dapr = null!;
 
-    private Pods()
+    private Pods(Installation installation)
     {
+        _installation = installation;
         Shop = new Shop(_ => new Uri($"http://localhost:{_dapr[Client].HttpPort}"), _installation.PaymentProvider);
         _underAudit = new(
             app => new Uri($"{Of(app)[0].Address}/"), _installation.PaymentProvider, SystemUnderAudit.Credentials(_appToken, bearerToken: null));
@@ -53,9 +54,15 @@ internal sealed class Pods : IAsyncDisposable
 
     public IReadOnlyList<Pod> Of(string app) => [.. _running.Keys.Where(pod => pod.App == app).OrderBy(pod => pod.Name, StringComparer.Ordinal)];
 
-    public static async Task<Pods> StartAsync(int replicas, IReadOnlyDictionary<string, string>? environmentOfOdd = null)
+    public static Task<Pods> StartAsync(int replicas, IReadOnlyDictionary<string, string>? environmentOfOdd = null) =>
+        StartAsync(new Installation(), replicas, environmentOfOdd);
+
+    /// <param name="installation">Its broker and its store.</param>
+    /// <param name="replicas">Of every service.</param>
+    /// <param name="environmentOfOdd">Of every second replica.</param>
+    public static async Task<Pods> StartAsync(Installation installation, int replicas, IReadOnlyDictionary<string, string>? environmentOfOdd = null)
     {
-        var pods = new Pods();
+        var pods = new Pods(installation);
         try
         {
             pods._installation.Write();

@@ -55,11 +55,14 @@ public sealed class PodTests
         Assert.Equal(accepted.Count, (await pods.Shop.GetAsync("reporting", "summary"))["orders"]!.GetValue<int>());
     }
 
-    [Fact(Explicit = true)]
-    public async Task Given_two_replicas_when_every_one_is_replaced_under_load_then_nothing_is_lost_or_done_twice_and_lanes_do_not_pile_up()
+    [Theory(Explicit = true)]
+    [InlineData("local")]
+    [InlineData("rabbitmq")]
+    public async Task Given_two_replicas_when_every_one_is_replaced_under_load_then_nothing_is_lost_or_done_twice_and_lanes_do_not_pile_up(string components)
     {
         ServerProgram.Require(Missing);
-        await using var pods = await Pods.StartAsync(replicas: 2);
+        await using var servers = await FolderServers.StartAsync(components, TestContext.Current.CancellationToken);
+        await using var pods = await Pods.StartAsync(await servers.InstallAsync(TestContext.Current.CancellationToken), replicas: 2);
         await UnderLoadAsync(pods, async () =>
         {
             foreach (var app in Shop.Apps)
