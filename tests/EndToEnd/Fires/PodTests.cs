@@ -63,7 +63,7 @@ public sealed class PodTests
         ServerProgram.Require(Missing);
         await using var servers = await FolderServers.StartAsync(components, TestContext.Current.CancellationToken);
         await using var pods = await Pods.StartAsync(await servers.InstallAsync(TestContext.Current.CancellationToken), replicas: 2);
-        await UnderLoadAsync(pods, async () =>
+        await pods.UnderLoadAsync(async () =>
         {
             foreach (var app in Shop.Apps)
             {
@@ -85,7 +85,7 @@ public sealed class PodTests
     {
         ServerProgram.Require(Missing);
         await using var pods = await Pods.StartAsync(replicas: 2);
-        await UnderLoadAsync(pods, async () =>
+        await pods.UnderLoadAsync(async () =>
         {
             foreach (var app in Shop.Apps)
             {
@@ -111,7 +111,7 @@ public sealed class PodTests
             Assert.InRange(clocks[1] - clocks[0], TimeSpan.FromMinutes(6), TimeSpan.FromMinutes(8));
         }
 
-        await UnderLoadAsync(pods, async () =>
+        await pods.UnderLoadAsync(async () =>
         {
             await Fire.LastAsync(TimeSpan.FromSeconds(10));
             // Whose lanes are now watched by one whose clock is ahead, and the other way round.
@@ -130,32 +130,6 @@ public sealed class PodTests
         using var http = new HttpClient();
         using var answer = await http.GetAsync($"{pod.Address}/healthz/live", TestContext.Current.CancellationToken);
         return answer.Headers.Date!.Value;
-    }
-
-    private static async Task UnderLoadAsync(Pods pods, Func<Task> change)
-    {
-        var seed = Random.Shared.Next();
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
-        var received = new Dictionary<string, int>();
-        foreach (var quantity in new[] { Stock, Stock, 40 })
-            received[await pods.Shop.StockAsync(quantity)] = quantity;
-        var load = new Load(pods.Shop, [.. received.Keys], seed);
-        using var stop = new CancellationTokenSource();
-        var buying = load.RunAsync(buyers: 4, TimeSpan.FromMilliseconds(100), stop.Token);
-        try
-        {
-            await change();
-        }
-        finally
-        {
-            await stop.CancelAsync();
-            await buying.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-
-        await buying;
-        Assert.NotEmpty(load.Acknowledged);
-        TestContext.Current.TestOutputHelper?.WriteLine($"{load.Acknowledged.Count} orders acknowledged, {load.SentAgain} sent again");
-        await pods.AuditAsync(load.Acknowledged, received);
     }
 
     private static async Task TakesNothingNewAsync(Pod pod)
