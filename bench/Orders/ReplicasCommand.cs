@@ -30,10 +30,9 @@ internal static class ReplicasCommand
     private static readonly Option<double> WarmUp = new("--warm-up") { Description = "Seconds of load after each start", DefaultValueFactory = _ => 20 };
     private static readonly Option<double?> Rate = new("--rate") { Description = "Orders per second of the second load; without it half of what the first system shipped" };
 
-    static ReplicasCommand() => Doubled.AcceptOnlyFromAmong([.. Services, All]);
-
     public static Command Create()
     {
+        Doubled.AcceptOnlyFromAmong([.. Services, All]);
         var command = new Command("replicas", "Starts the system with one and with two replicas of each service: orders shipped, a hot SKU, lanes") { Doubled, Components, Seconds, WarmUp, Rate };
         command.SetAction(async (parsed, cancellationToken) =>
         {
