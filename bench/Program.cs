@@ -15,5 +15,6 @@ return await new RootCommand("Measures DaprOrders on this machine, over the loop
     SoakCommand.Create(),
     RebuildCommand.Create(),
     CallsCommand.Create(),
+    PagesCommand.Create(),
     SidecarCommand.Create(),
 }.Parse(args).InvokeAsync();

@@ -27,9 +27,12 @@ internal static class AuditBehind
     };
 
     /// <param name="acknowledged">Orders that were answered 201, as paths.</param>
-    /// <returns>The exit code.</returns>
-    public static async Task<int> RunAsync(string host, IEnumerable<Placed> acknowledged, CancellationToken cancellationToken)
+    /// <returns>The exit code: 0 where no audit was asked for.</returns>
+    public static async Task<int> RunAsync(ParseResult parsed, string host, IEnumerable<Placed> acknowledged, CancellationToken cancellationToken)
     {
+        if (!parsed.GetValue(Wanted))
+            return 0;
+
         var credentials = SystemUnderAudit.Credentials(Environment.GetEnvironmentVariable("APP_API_TOKEN"), Environment.GetEnvironmentVariable("AUDIT_BEARER_TOKEN"));
         using var system = new SystemUnderAudit(app => On(Ports[app]), On(PaymentProvider), credentials);
         var known = AuditKnowledge.None with { Acknowledged = [.. acknowledged.Select(order => order.Path[(order.Path.LastIndexOf('/') + 1)..])] };

@@ -24,11 +24,12 @@ internal static class FlowCommand
     private static readonly Option<double> WarmUp = new("--warm-up") { Description = "Seconds of load before the first", DefaultValueFactory = _ => 30 };
     private static readonly Option<double> Settle = new("--settle") { Description = "Seconds in which what was accepted must have ended", DefaultValueFactory = _ => 300 };
     private static readonly Option<int> Skus = new("--skus") { Description = "Products that are ordered in turn", DefaultValueFactory = _ => 20 };
+    private static readonly Option<long> Open = new("--open") { Description = "Orders that are underway when a load begins; Ordering must allow that many (Ordering__MostOrdersUnderway)" };
     private static readonly Option<FileInfo?> Plot = new("--plot") { Description = "An SVG file of rate against the percentiles" };
 
     public static Command Create()
     {
-        var command = new Command("flow", "Drives POST /orders at a rate, and follows the orders until they are shipped") { Host, Rates, Seconds, WarmUp, Settle, Skus, Plot, AuditBehind.Wanted };
+        var command = new Command("flow", "Drives POST /orders at a rate, and follows the orders until they are shipped") { Host, Rates, Seconds, WarmUp, Settle, Skus, Open, Plot, AuditBehind.Wanted };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             string[] skus = [.. Enumerable.Range(1, parsed.GetValue(Skus)).Select(n => $"bench-{n}")];
@@ -41,7 +42,7 @@ internal static class FlowCommand
             Report.Machine();
             await system.OfferAsync(skus, cancellationToken);
             await load.RunAsync(echo.Address, EchoTime, null, cancellationToken);
-            await flow.RunAsync(TimeSpan.FromSeconds(parsed.GetValue(WarmUp)), null, cancellationToken);
+            await flow.RunAsync(TimeSpan.FromSeconds(parsed.GetValue(WarmUp)), null, open: 0, cancellationToken);
 
             var echoes = new List<double>();
             var runs = new List<FlowRun>();
@@ -60,12 +61,12 @@ internal static class FlowCommand
             Show(runs, Samples.Of(echoes).Median);
             if (parsed.GetValue(Plot) is { } file)
                 await File.WriteAllTextAsync(file.FullName, RatePlot.Svg(runs), cancellationToken);
-            return parsed.GetValue(AuditBehind.Wanted) ? await AuditBehind.RunAsync(parsed.GetValue(Host)!, runs.SelectMany(run => run.Load.Sample), cancellationToken) : 0;
+            return await AuditBehind.RunAsync(parsed, parsed.GetValue(Host)!, runs.SelectMany(run => run.Load.Sample), cancellationToken);
 
             async Task MeasureAsync(double? rate)
             {
                 echoes.Add((await load.RunAsync(echo.Address, EchoTime, null, cancellationToken)).PerSecond);
-                runs.Add(await flow.RunAsync(time, rate, cancellationToken));
+                runs.Add(await flow.RunAsync(time, rate, parsed.GetValue(Open), cancellationToken));
             }
         });
         return command;
@@ -88,40 +89,62 @@ internal static class FlowCommand
                 run.IsAtRest ? Report.Figure(run.Journeys.Percentile(0.99)) : "–",
                 $"{run.OpenAtEnd:N0}",
                 run.IsAtRest ? Report.Figure(run.Rest.TotalSeconds) : "not",
-                Report.Figure(run.Costs.Processor.TotalMilliseconds / run.Load.Accepted),
-                Report.Figure(run.Costs.Written / 1024.0 / run.Load.Accepted),
+                Report.Figure(run.Costs.Processor.TotalMilliseconds / run.Ended),
+                Report.Figure(run.Costs.Written / 1024.0 / run.Ended),
             }));
         Report.Line("Processor time for each order, ms:");
         Report.Table(
             ["offered /s", .. runs[0].Costs.Names],
             runs.Select(run => (string[])[
                 run.Offered,
-                .. runs[0].Costs.Names.Select(name => Report.Figure(run.Costs.ProcessorOf(name).TotalMilliseconds / run.Load.Accepted))]));
+                .. runs[0].Costs.Names.Select(name => Report.Figure(run.Costs.ProcessorOf(name).TotalMilliseconds / run.Ended))]));
     }
 }
 
 /// <param name="Rate">Null: as many as were answered.</param>
 /// <param name="ShippedPerSecond">While the load lasted.</param>
+/// <param name="Ended">During the load and the rest.</param>
 /// <param name="Rest">From its end until all that was accepted had ended.</param>
 /// <param name="Costs">Of the load and the rest.</param>
 internal sealed record FlowRun(
-    double? Rate, LoadRound Load, double ShippedPerSecond, long OpenAtEnd, TimeSpan Rest, bool IsAtRest, Samples Journeys, ProcessCosts Costs)
+    double? Rate, LoadRound Load, double ShippedPerSecond, long OpenAtEnd, long Ended, TimeSpan Rest, bool IsAtRest, Samples Journeys, ProcessCosts Costs)
 {
     public string Offered => Rate is { } rate ? Report.Figure(rate) : "all";
 }
 
 internal sealed class Flow(OrdersSystem system, LoadGenerator load, TimeSpan settleWithin)
 {
-    public async Task<FlowRun> RunAsync(TimeSpan time, double? rate, CancellationToken cancellationToken)
+    private static readonly TimeSpan FillFor = TimeSpan.FromSeconds(2);
+
+    /// <param name="open">Orders that are underway when the load begins.</param>
+    public async Task<FlowRun> RunAsync(TimeSpan time, double? rate, long open, CancellationToken cancellationToken)
     {
+        var filled = await FillAsync(open, cancellationToken);
         var (before, costs, clock) = (await SummaryAsync(cancellationToken), ProcessCosts.Read(), Stopwatch.StartNew());
         var round = await load.RunAsync(system.OrderingReplicas, time, rate, cancellationToken);
         var (loaded, end) = (clock.Elapsed, await SummaryAsync(cancellationToken));
-        var (last, rest) = await system.UntilFinalAsync(before.Final + round.Accepted, settleWithin, cancellationToken);
+        var final = filled + round.Accepted;
+        var (last, rest) = await system.UntilFinalAsync(final, settleWithin, cancellationToken);
         var used = ProcessCosts.Read().Since(costs);
         return new FlowRun(
-            rate, round, (end.Of("shipped") - before.Of("shipped")) / loaded.TotalSeconds, round.Accepted - (end.Final - before.Final), rest,
-            last.Final - before.Final >= round.Accepted, await system.JourneysAsync(round.Sample, cancellationToken), used);
+            rate, round, (end.Of("shipped") - before.Of("shipped")) / loaded.TotalSeconds, final - end.Final, last.Final - before.Final, rest,
+            last.Final >= final, await system.JourneysAsync(round.Sample, cancellationToken), used);
+    }
+
+    /// <returns>How many orders will have ended when those underway have.</returns>
+    private async Task<long> FillAsync(long open, CancellationToken cancellationToken)
+    {
+        var (ended, clock) = ((await SummaryAsync(cancellationToken)).Final, Stopwatch.StartNew());
+        var final = ended;
+        while (final - ended < open)
+        {
+            if (clock.Elapsed > settleWithin)
+                throw new InvalidOperationException($"Expected {open} orders underway within {settleWithin}, but there are {final - ended}: start Ordering with a larger Ordering__MostOrdersUnderway.");
+            final += (await load.RunAsync(system.Ordering, FillFor, null, cancellationToken)).Accepted;
+            ended = (await SummaryAsync(cancellationToken)).Final;
+        }
+
+        return final;
     }
 
     private async Task<Summary> SummaryAsync(CancellationToken cancellationToken) =>

@@ -26,7 +26,7 @@ internal static class OrdersCommand
     {
         var command = new Command("orders", "Drives POST /orders of a running system")
         {
-            OrderingUrl, InventoryUrl, ReportingUrl, Connections, Seconds, Rounds, Skus, Rate, Echo, NoSeed, UntilShipped,
+            OrderingUrl, InventoryUrl, ReportingUrl, Connections, Seconds, Rounds, Skus, Rate, Echo, NoSeed, UntilShipped, AuditBehind.Wanted,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -39,7 +39,8 @@ internal static class OrdersCommand
                 await system.OfferAsync(skus, cancellationToken);
 
             var run = new OrdersRun(system, load, echo?.Address, TimeSpan.FromSeconds(parsed.GetValue(Seconds)), parsed.GetValue(Rate));
-            await run.MeasureAsync(parsed.GetValue(Rounds), parsed.GetValue(UntilShipped), cancellationToken);
+            var accepted = await run.MeasureAsync(parsed.GetValue(Rounds), parsed.GetValue(UntilShipped), cancellationToken);
+            return await AuditBehind.RunAsync(parsed, parsed.GetValue(OrderingUrl)!.Host, accepted, cancellationToken);
         });
         return command;
     }

@@ -10,7 +10,8 @@ internal sealed class OrdersRun(OrdersSystem system, LoadGenerator load, Uri? ec
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan SettleWithin = TimeSpan.FromMinutes(2);
 
-    public async Task MeasureAsync(int rounds, bool untilShipped, CancellationToken cancellationToken)
+    /// <returns>A sample of the orders that were accepted.</returns>
+    public async Task<IReadOnlyList<Placed>> MeasureAsync(int rounds, bool untilShipped, CancellationToken cancellationToken)
     {
         if (echo is not null)
             await load.RunAsync(echo, WarmUp, rate, cancellationToken);
@@ -46,6 +47,7 @@ internal sealed class OrdersRun(OrdersSystem system, LoadGenerator load, Uri? ec
         Report.Line();
         if (untilShipped)
             await ShowJourneysAsync(accepted, cancellationToken);
+        return [.. accepted.SelectMany(measured => measured.Load.Sample)];
     }
 
     private static string[] Row(string what, IReadOnlyList<LoadRound> rounds, double perSecond)

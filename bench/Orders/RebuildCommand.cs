@@ -15,7 +15,7 @@ internal static class RebuildCommand
 
     public static Command Create()
     {
-        var command = new Command("rebuild", "Has Reporting build its read models anew: events a second") { Host, Rounds };
+        var command = new Command("rebuild", "Has Reporting build its read models anew: events a second") { Host, Rounds, AuditBehind.Wanted };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             using var system = OrdersSystem.At(parsed.GetValue(Host)!);
@@ -35,6 +35,7 @@ internal static class RebuildCommand
 
             Report.Line(string.Create(CultureInfo.InvariantCulture, $"Bare echo before: {echoed:N0}/s."));
             Report.Table(["rebuild", "events", "s", "events/s", ": echo"], rows);
+            return await AuditBehind.RunAsync(parsed, parsed.GetValue(Host)!, [], cancellationToken);
         });
         return command;
     }

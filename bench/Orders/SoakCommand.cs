@@ -39,7 +39,7 @@ internal static class SoakCommand
             for (var part = 1; part <= parsed.GetValue(Parts) && accepted < parsed.GetValue(Orders); part++)
             {
                 var echoed = (await load.RunAsync(echo.Address, EchoTime, null, cancellationToken)).PerSecond;
-                var run = await flow.RunAsync(time, null, cancellationToken);
+                var run = await flow.RunAsync(time, null, open: 0, cancellationToken);
                 accepted += run.Load.Accepted;
                 placed.AddRange(run.Load.Sample);
                 names = [.. run.Costs.Names.Where(name => name is not ("load generator" or "bare echo"))];
@@ -52,7 +52,7 @@ internal static class SoakCommand
 
             Report.Line("Memory is the working set of each process, MB, when all that was accepted had ended.");
             Report.Table(["accepted", "shipped/s", ": echo", "CPU ms", "data MB", .. names], rows);
-            return parsed.GetValue(AuditBehind.Wanted) ? await AuditBehind.RunAsync(parsed.GetValue(Host)!, placed, cancellationToken) : 0;
+            return await AuditBehind.RunAsync(parsed, parsed.GetValue(Host)!, placed, cancellationToken);
         });
         return command;
     }

@@ -106,7 +106,16 @@ internal static class Launch
             return began;
         console.Line("building the services (Release) ...");
         var before = time.GetTimestamp();
-        await build.BuildAsync(cancellationToken);
+        try
+        {
+            await build.BuildAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            console.Line("stopped while building: nothing was started");
+            throw;
+        }
+
         console.Good("built", $"in {time.GetElapsedTime(before).TotalSeconds:0} s");
         // Times are told without the build.
         return began + (time.GetTimestamp() - before);

@@ -4,7 +4,7 @@ namespace EmbeddedSidecar.Hosting;
 
 /// <summary>
 /// What the web server inside a sidecar may log: warnings and worse. Its log of each request is off whatever the settings, since only its being
-/// there makes the server start an activity for every call.
+/// there makes the server start an activity for every call. A caller that goes away is no failure of the sidecar, though gRPC's server says so.
 /// </summary>
 internal sealed class ServerLogs(ILoggerFactory inner) : ILoggerFactory
 {
@@ -29,7 +29,7 @@ internal sealed class ServerLogs(ILoggerFactory inner) : ILoggerFactory
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (IsEnabled(logLevel))
+            if (IsEnabled(logLevel) && exception is not OperationCanceledException)
                 inner.Log(logLevel, eventId, state, exception, formatter);
         }
     }
