@@ -140,7 +140,7 @@ internal sealed class Flow(OrdersSystem system, LoadGenerator load, TimeSpan set
         {
             if (clock.Elapsed > settleWithin)
                 throw new InvalidOperationException($"Expected {open} orders underway within {settleWithin}, but there are {final - ended}: start Ordering with a larger Ordering__MostOrdersUnderway.");
-            final += (await load.RunAsync(system.Ordering, FillFor, null, cancellationToken)).Accepted;
+            final += (await load.RunAsync(system.OrderingReplicas, FillFor, null, cancellationToken)).Accepted;
             ended = (await SummaryAsync(cancellationToken)).Final;
         }
 

@@ -78,7 +78,7 @@ internal static class ReplicasCommand
             row.Add(Report.Ratio(value, baseline));
         }
 
-        static double Processor(Measured of) => of.Full.Costs.Processor.TotalMilliseconds / of.Full.Load.Accepted;
+        static double Processor(Measured of) => of.Full.Costs.Processor.TotalMilliseconds / of.Full.Ended;
     }
 
     private static void ShowHotSku(List<Pair> pairs)
@@ -150,7 +150,7 @@ internal static class ReplicasCommand
                 using var system = OrdersSystem.At(started);
                 using var load = new LoadGenerator(Callers, Names);
                 await system.OfferAsync(Names, cancellationToken);
-                await new Flow(system, load, SettleWithin).RunAsync(TimeSpan.FromSeconds(1), null, cancellationToken);
+                await new Flow(system, load, SettleWithin).RunAsync(TimeSpan.FromSeconds(1), null, open: 0, cancellationToken);
             }
 
             // Nobody takes orders further here.
@@ -180,10 +180,10 @@ internal static class ReplicasCommand
             using var load = new LoadGenerator(Callers, Names);
             var flow = new Flow(system, load, SettleWithin);
             await system.OfferAsync([.. Names, .. HotSku], cancellationToken);
-            await flow.RunAsync(warmUp, null, cancellationToken);
-            var full = await flow.RunAsync(time, null, cancellationToken);
+            await flow.RunAsync(warmUp, null, open: 0, cancellationToken);
+            var full = await flow.RunAsync(time, null, open: 0, cancellationToken);
             _rate ??= full.ShippedPerSecond / 2;
-            var steady = await flow.RunAsync(time, _rate, cancellationToken);
+            var steady = await flow.RunAsync(time, _rate, open: 0, cancellationToken);
             return new Measured(full, steady, hot ? await HotAsync(started, system, cancellationToken) : null);
         }
 
@@ -191,7 +191,7 @@ internal static class ReplicasCommand
         {
             using var load = new LoadGenerator(Callers, HotSku);
             var before = await ConflictsAsync();
-            var run = await new Flow(system, load, SettleWithin).RunAsync(time, null, cancellationToken);
+            var run = await new Flow(system, load, SettleWithin).RunAsync(time, null, open: 0, cancellationToken);
             return new(run, await ConflictsAsync() - before);
 
             Task<double> ConflictsAsync() => started.CounterAsync("inventory", "eventstore_conflicts_total", cancellationToken);
