@@ -182,7 +182,9 @@ internal static class ReplicasCommand
             await system.OfferAsync([.. Names, .. HotSku], cancellationToken);
             await flow.RunAsync(warmUp, null, open: 0, cancellationToken);
             var full = await flow.RunAsync(time, null, open: 0, cancellationToken);
-            _rate ??= full.ShippedPerSecond / 2;
+            _rate ??= full.ShippedPerSecond > 0
+                ? full.ShippedPerSecond / 2
+                : throw new InvalidOperationException($"Nothing was shipped within {time}: a longer --warm-up, longer --seconds, or a --rate for the second load.");
             var steady = await flow.RunAsync(time, _rate, open: 0, cancellationToken);
             return new Measured(full, steady, hot ? await HotAsync(started, system, cancellationToken) : null);
         }
