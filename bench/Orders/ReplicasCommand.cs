@@ -184,7 +184,7 @@ internal static class ReplicasCommand
             var full = await flow.RunAsync(time, null, open: 0, cancellationToken);
             _rate ??= full.ShippedPerSecond > 0
                 ? full.ShippedPerSecond / 2
-                : throw new InvalidOperationException($"Nothing was shipped within {time}: a longer --warm-up, longer --seconds, or a --rate for the second load.");
+                : throw new InvalidOperationException($"Of {full.Load.Accepted} accepted orders none was shipped within {time} (refused: {string.Join(", ", full.Load.Others)}): a longer --warm-up, or longer --seconds.");
             var steady = await flow.RunAsync(time, _rate, open: 0, cancellationToken);
             return new Measured(full, steady, hot ? await HotAsync(started, system, cancellationToken) : null);
         }
