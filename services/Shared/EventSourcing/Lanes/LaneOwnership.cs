@@ -85,11 +85,12 @@ internal sealed class LaneOwnership(
     public void Recover() => _declared.Set();
 
     /// <summary>Publishes what is left and gives the lane back, so that the next instance need not wait for the lease.</summary>
+    /// <exception cref="EventStoreUnavailableException">That got on with nothing for the time of a lease: after as long, another instance adopts the lane.</exception>
     public async Task ReleaseAsync(CancellationToken cancellationToken)
     {
         if (_lane is { IsLost: false } lane)
         {
-            await lane.ReleaseAsync(cancellationToken);
+            await lane.ReleaseAsync(options.Lease, cancellationToken);
         }
     }
 
@@ -217,7 +218,7 @@ internal sealed class LaneOwnership(
         {
             if (await take() is { } lane)
             {
-                await lane.ReleaseAsync(stop);
+                await lane.ReleaseAsync(TimeSpan.MaxValue, stop);
             }
         }
         catch (Exception exception)
