@@ -10,7 +10,7 @@ namespace EmbeddedSidecar.Hosting;
 
 /// <summary>
 /// HTTP/2 without TLS on a port of HTTP/1.1, as daprd has it (h2c): Kestrel serves the two on one port only where TLS has them chosen. A connection
-/// that begins with the preface of HTTP/2 goes to an endpoint of Kestrel's that has no address, which this is; all others go on as they are.
+/// that begins with the preface of HTTP/2 goes to an endpoint of Kestrel's that has no address, which this is, and has this as a feature that marks it; all others go on as they are.
 /// </summary>
 internal sealed class PriorKnowledge(TimeSpan patience) : EndPoint, IConnectionListenerFactory, IConnectionListenerFactorySelector, IConnectionListener
 {
@@ -40,7 +40,7 @@ internal sealed class PriorKnowledge(TimeSpan patience) : EndPoint, IConnectionL
     {
         switch (await IsHttp2Async(connection))
         {
-            case true when new Handed(connection) is var handed && _connections.Writer.TryWrite(handed):
+            case true when new Handed(connection, this) is var handed && _connections.Writer.TryWrite(handed):
                 await handed.Ended;
                 break;
             case false:
@@ -81,7 +81,7 @@ internal sealed class PriorKnowledge(TimeSpan patience) : EndPoint, IConnectionL
     }
 
     /// <summary>The same connection, under features of its own; who has accepted it waits for its end.</summary>
-    private sealed class Handed(ConnectionContext connection) : ConnectionContext
+    private sealed class Handed(ConnectionContext connection, PriorKnowledge mark) : ConnectionContext
     {
         private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -93,7 +93,7 @@ internal sealed class PriorKnowledge(TimeSpan patience) : EndPoint, IConnectionL
             set => connection.ConnectionId = value;
         }
 
-        public override IFeatureCollection Features { get; } = new FeatureCollection(connection.Features);
+        public override IFeatureCollection Features { get; } = Marked(connection.Features, mark);
 
         public override IDictionary<object, object?> Items
         {
@@ -123,6 +123,13 @@ internal sealed class PriorKnowledge(TimeSpan patience) : EndPoint, IConnectionL
         {
             get => connection.ConnectionClosed;
             set => connection.ConnectionClosed = value;
+        }
+
+        private static FeatureCollection Marked(IFeatureCollection of, PriorKnowledge mark)
+        {
+            var features = new FeatureCollection(of);
+            features.Set(mark);
+            return features;
         }
 
         public override void Abort(ConnectionAbortedException abortReason) => connection.Abort(abortReason);

@@ -7,6 +7,7 @@ using EmbeddedSidecar.Tracing;
 using Grpc.AspNetCore.Server;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing.Patterns;
+using Yarp.ReverseProxy.Forwarder;
 
 namespace EmbeddedSidecar.Hosting;
 
@@ -16,16 +17,19 @@ internal static class RequestPipeline
     private const string TokenHeader = "dapr-api-token";
     private const string Health = "/v1.0/healthz";
 
+    /// <summary>Go reads so much more than the headers may have.</summary>
+    internal const int ReadAhead = 4096;
+
     public static void UseDaprPipeline(this IApplicationBuilder app, SidecarRuntime runtime)
     {
-        var invocation = InvocationHttp.Handler(runtime);
+        var invocation = InvocationHttp.Handler(runtime, app.ApplicationServices.GetRequiredService<IHttpForwarder>());
         var crossOrigin = CrossOrigin.From(runtime.Options.AllowedOrigins);
         app.Use((context, next) =>
-            IsGrpcPort(context, runtime) ? GuardGrpcAsync(context, next, runtime)
+            IsGrpcPort(context) ? GuardGrpcAsync(context, next, runtime)
             : context.Connection.LocalPort == runtime.MetricsPort ? TellMetricsAsync(context, runtime)
             : GuardAndCountHttpAsync(context, next, runtime, crossOrigin));
         app.UseRouting();
-        app.Use((context, next) => IsGrpcPort(context, runtime) ? CallMethodAsync(context, next, runtime) : CallRouteAsync(context, next, runtime, invocation));
+        app.Use((context, next) => IsGrpcPort(context) ? CallMethodAsync(context, next, runtime) : CallRouteAsync(context, next, runtime, invocation));
     }
 
     /// <summary>Slashes in a row are one, and the last one is dropped: the actor client of the .NET SDK really sends //v1.0/actors.</summary>
@@ -38,9 +42,9 @@ internal static class RequestPipeline
         return new PathString("/" + string.Join('/', value.Split('/', StringSplitOptions.RemoveEmptyEntries)));
     }
 
-    /// <summary>It speaks nothing but HTTP/2, which the HTTP port speaks too.</summary>
-    private static bool IsGrpcPort(HttpContext context, SidecarRuntime runtime) =>
-        HttpProtocol.IsHttp2(context.Request.Protocol) && context.Connection.LocalPort != runtime.HttpPort;
+    /// <summary>It speaks nothing but HTTP/2, which the HTTP port speaks too, and marks.</summary>
+    private static bool IsGrpcPort(HttpContext context) =>
+        HttpProtocol.IsHttp2(context.Request.Protocol) && context.Features.Get<PriorKnowledge>() is null;
 
     /// <summary>As daprd: at any path, and to whoever asks.</summary>
     private static Task TellMetricsAsync(HttpContext context, SidecarRuntime runtime)
@@ -67,6 +71,12 @@ internal static class RequestPipeline
 
     private static Task GuardHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, CrossOrigin? crossOrigin)
     {
+        if (runtime.Options.ReadBufferBytes is { } most && HeaderBytes(context.Request) > most + ReadAhead)
+        {
+            context.Response.Headers.Connection = "close";
+            return PlainTextAsync(context, StatusCodes.Status431RequestHeaderFieldsTooLarge, "431 Request Header Fields Too Large");
+        }
+
         if (InvocationTarget.InvalidEscape(RequestPath.Raw(context)) is not null)
         {
             context.Response.Headers.Connection = "close";
@@ -88,9 +98,7 @@ internal static class RequestPipeline
         {
             if (Baggage.Problem(string.Join(',', context.Request.Headers.Baggage.AsEnumerable())) is { } problem)
                 return PlainTextAsync(context, StatusCodes.Status400BadRequest, $"invalid baggage header: {problem}\n");
-            if (runtime.Loaded.Tracing is { } tracing)
-                HttpSpans.Begin(context, tracing);
-            context.Response.Headers["traceparent"] = TraceParent.Of(context);
+            context.Response.Headers.TraceParent = runtime.Loaded.Tracing is { } tracing ? HttpSpans.Begin(context, tracing) : TraceParent.Begin(context, runtime);
             if (TraceParent.StateOf(context) is { Length: > 0 } traceState)
                 context.Response.Headers["tracestate"] = traceState;
         }
@@ -105,6 +113,11 @@ internal static class RequestPipeline
 
         return ApiErrors.TranslateAsync(context, next, runtime);
     }
+
+    /// <summary>As they came, with the request line.</summary>
+    private static long HeaderBytes(HttpRequest request) =>
+        request.Method.Length + RequestPath.Raw(request.HttpContext).Length + (request.QueryString.Value?.Length ?? 0) + "  HTTP/1.1\r\n\r\n".Length
+        + request.Headers.Sum(header => header.Value.Sum(value => (long)header.Key.Length + (value?.Length ?? 0) + ": \r\n".Length));
 
     /// <summary>What is no route, or none that is allowed, may still name an application.</summary>
     private static Task CallRouteAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, RequestDelegate invocation)
