@@ -10,7 +10,8 @@ namespace EmbeddedSidecar.Hosting;
 
 /// <summary>
 /// HTTP/2 without TLS on a port of HTTP/1.1, as daprd has it (h2c): Kestrel serves the two on one port only where TLS has them chosen. A connection
-/// that begins with the preface of HTTP/2 goes to an endpoint of Kestrel's that has no address, which this is, and has this as a feature that marks it; all others go on as they are.
+/// that begins with the preface of HTTP/2 goes to an endpoint of Kestrel's that has no address, which this is; it is marked by this as a feature. All others go on
+/// as they are.
 /// </summary>
 internal sealed class PriorKnowledge(TimeSpan patience) : EndPoint, IConnectionListenerFactory, IConnectionListenerFactorySelector, IConnectionListener
 {
