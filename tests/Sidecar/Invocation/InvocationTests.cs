@@ -102,7 +102,7 @@ public sealed class InvocationTests
         await using var dapr = await StartAsync(Caller(), App("ordering", ordering));
         using var client = Sidecars.Http(dapr["caller"]);
 
-        foreach (var (size, status) in new[] { (1 << 20, HttpStatusCode.OK), ((1 << 20) + 1, HttpStatusCode.RequestEntityTooLarge), (3 << 20, HttpStatusCode.RequestEntityTooLarge) })
+        foreach (var (size, status) in new[] { (1 << 19, HttpStatusCode.OK), ((1 << 20) + 1, HttpStatusCode.RequestEntityTooLarge), (3 << 20, HttpStatusCode.RequestEntityTooLarge) })
         {
             using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("/v1.0/invoke/ordering/method/orders", UriKind.Relative)) { Content = new ByteArrayContent(new byte[size]) };
             request.Headers.TransferEncodingChunked = chunked;

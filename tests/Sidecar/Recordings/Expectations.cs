@@ -9,7 +9,7 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 /// </summary>
 /// <param name="NotBuilt">Recordings of a built kind that need a component which is not.</param>
 /// <param name="Deliberate">Where the sidecar does something else on purpose: what it does instead.</param>
-/// <param name="Files">The same of files that daprd was started with (Resources/Recorded), by recording and note.</param>
+/// <param name="Files">The same of files that daprd was started with (Resources/Recorded), by recording and the number of the step.</param>
 public sealed record Expectations(
     IReadOnlyDictionary<string, string> NotBuilt,
     IReadOnlyDictionary<string, DeliberateDifference> Deliberate,
@@ -84,5 +84,5 @@ public sealed record DeliberateDifference(
     IReadOnlyList<int>? Sooner,
     bool AnyOrder = false);
 
-/// <param name="Instead">What comes in the place of what daprd was recorded with (<see cref="Difference.Came"/>).</param>
-public sealed record FileDifference(string Reason, string Instead);
+/// <param name="Instead">What comes in the place of what daprd was recorded with (<see cref="Difference.Came"/>); null: it is not played.</param>
+public sealed record FileDifference(string Reason, string? Instead);

@@ -22,35 +22,46 @@ public sealed class RecordedFilesTests : IDisposable
 
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("recorded-files-");
 
-    public static TheoryData<string, string, int> Tries { get; } =
+    private static readonly IReadOnlyDictionary<string, FileDifference> Otherwise = Expectations.OfTheEmbeddedSidecar.Files;
+
+    private static readonly List<(string Recording, int Number, string Note)> AllTries =
     [
         .. Directory.EnumerateFiles(Folder, "*.json").Order(StringComparer.Ordinal).Select(file => Path.GetFileNameWithoutExtension(file))
             .SelectMany(recording => Steps(recording).Index().Where(step => step.Item["try"] is not null)
-                .Select(step => (recording, (string)step.Item["note"]!, step.Index))),
+                .Select(step => (recording, step.Index + 1, (string)step.Item["note"]!))),
     ];
+
+    public static TheoryData<string, int, string> Tries { get; } =
+        [.. AllTries.Where(one => !Otherwise.TryGetValue($"{one.Recording}/{one.Number}", out var other) || other.Instead is not null)];
 
     public void Dispose() => _directory.Delete(recursive: true);
 
     [Theory]
     [MemberData(nameof(Tries))]
-    public async Task Are_taken_or_refused_as_daprd_did(string recording, string note, int at)
+    public async Task Are_taken_or_refused_as_daprd_did(string recording, int number, string note)
     {
-        var steps = Steps(recording)[at..];
+        var steps = Steps(recording);
+        if (recording == "files-values")
+        {
+            // Its tries share a file, in which the first one makes the table.
+            Write(steps[0]["write"]!.AsObject(), withPubSub: false);
+            await using (await StartAsync(appPort: 0))
+            {
+            }
+        }
 
-        var difference = await PlayAsync(recording, steps[0], [.. steps.Skip(1).TakeWhile(step => step["try"] is null)]);
+        var difference = await PlayAsync(recording, steps[number - 1], [.. steps.Skip(number).TakeWhile(step => step["try"] is null)]);
 
-        if (Expectations.OfTheEmbeddedSidecar.Files.TryGetValue($"{recording}/{note}", out var expected))
+        if (Otherwise.TryGetValue($"{recording}/{number}", out var expected))
             Assert.Equal(expected.Instead, difference?.Came);
         else
-            Assert.True(difference is null, $"{difference}");
+            Assert.True(difference is null, $"{note}: {difference}");
     }
 
     [Fact]
     public void Every_listed_difference_is_of_a_try()
     {
-        var tries = Tries.Select(row => $"{row.Data.Item1}/{row.Data.Item2}");
-
-        Assert.Subset(tries.ToHashSet(), Expectations.OfTheEmbeddedSidecar.Files.Keys.ToHashSet());
+        Assert.Subset(AllTries.Select(one => $"{one.Recording}/{one.Number}").ToHashSet(), Otherwise.Keys.ToHashSet());
     }
 
     /// <summary>The first difference; null where there is none.</summary>
@@ -138,6 +149,8 @@ public sealed class RecordedFilesTests : IDisposable
     private void Write(JsonObject files, bool withPubSub)
     {
         var resources = _directory.CreateSubdirectory("resources");
+        foreach (var file in resources.EnumerateFiles())
+            file.Delete();
         if (withPubSub)
             File.WriteAllText(Path.Combine(resources.FullName, "pubsub.yaml"), "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: pubsub}\nspec: {type: pubsub.in-memory, version: v1}\n");
         var directory = _directory.FullName.Replace('\\', '/');
