@@ -254,9 +254,10 @@ public sealed partial class Player : IAsyncDisposable
     {
         var count = (int?)calls["count"] ?? 0;
         // A count of 0 watches for the whole time. Where more came than was waited for, it is waited for as much: the machine may be slow.
-        var awaited = count == 0 ? 0 : Math.Max(count, recorded["got"]?["calls"]?.AsArray().Count ?? 0);
+        var came = recorded["got"]?["calls"]?.AsArray().Count ?? 0;
+        var awaited = count == 0 ? 0 : Math.Max(count, came);
         var quiet = TimeSpan.FromSeconds((double?)calls["quiet"] ?? 0.3);
-        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel, settle: !_endsNext);
+        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel, came, settle: !_endsNext);
         return taken.Count == 0 ? [] : new JsonObject { ["calls"] = taken };
     }
 
