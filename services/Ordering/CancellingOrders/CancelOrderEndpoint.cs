@@ -1,6 +1,7 @@
 using DaprOrders.EventSourcing;
 using DaprOrders.Ordering.FollowingOrders;
 using DaprOrders.Ordering.Orders;
+using DaprOrders.Ordering.PlacingOrders;
 using DaprOrders.ServiceDefaults.Errors;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -31,6 +32,7 @@ public static class CancelOrderEndpoint
         HttpContext http,
         EventStore store,
         Shipping shipping,
+        OrdersUnderway underway,
         CancellationToken cancellationToken)
     {
         var errors = new FieldErrors().RequireId(orderId, "orderId");
@@ -53,6 +55,7 @@ public static class CancelOrderEndpoint
         switch (handled.Refusal)
         {
             case null:
+                underway.Leave(orderId);
                 var view = OrderView.Of(handled.Stream)!;
                 http.Response.Headers.ETag = ETags.Of(view.Version);
                 return TypedResults.Ok(view);

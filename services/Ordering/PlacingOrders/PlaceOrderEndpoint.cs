@@ -51,9 +51,6 @@ public static class PlaceOrderEndpoint
         if (idempotencyKey is not null && await store.LoadAsync(Order.Category, wish.OrderId, cancellationToken) is { State: Order.Placed placed } present)
             return OrderDecider.PlaceAgain(placed, wish.Fingerprint).Refusal is { } reused ? Problems.Unprocessable(reused.Code, reused.Reason) : Replayed(present, http);
 
-        if (idempotencyKey is not null && underway.AreTooMany())
-            return Overloaded(http);
-
         var products = await prices.FindAsync([.. wanted.Lines.Select(line => line.Sku)], cancellationToken);
         if (WhatCannotBeSold(wanted, products) is { } problem)
             return problem;
@@ -62,12 +59,25 @@ public static class PlaceOrderEndpoint
         if (command.Total.Amount > Money.HighestAmount)
             return TooHigh(command.Total);
 
-        var handled = await store.HandleAsync(
-            Order.Category,
-            command.OrderId,
-            order => OrderDecider.Decide(order, command),
-            new CommandContext(LikelyNew: true),
-            cancellationToken);
+        if (!underway.TryEnter(command.OrderId))
+            return Overloaded(http);
+
+        Handled<Order> handled;
+        try
+        {
+            handled = await store.HandleAsync(
+                Order.Category,
+                command.OrderId,
+                order => OrderDecider.Decide(order, command),
+                new CommandContext(LikelyNew: true),
+                cancellationToken);
+        }
+        catch (EventStoreUnavailableException)
+        {
+            // A store that was away must not leave room for nobody when it is back. Where only the caller went away, the order is on its way.
+            underway.Leave(command.OrderId);
+            throw;
+        }
 
         if (handled.Refusal is { } refusal)
             return Problems.Unprocessable(refusal.Code, refusal.Reason);
@@ -75,7 +85,6 @@ public static class PlaceOrderEndpoint
         if (handled.Appended.Count == 0)
             return Replayed(handled.Stream, http);
 
-        underway.Accept(command.OrderId);
         return TypedResults.Created($"/orders/{command.OrderId}", Shown(handled.Stream, http));
     }
 

@@ -24,20 +24,21 @@ internal sealed class OrderSummaries(Documents documents, IPublisherStreams publ
         IReadOnlyList<IncomingEvent> events, CancellationToken cancellationToken)
     {
         var byOrder = events.GroupBy(SourceEvents.OrderIdOf).ToDictionary(order => order.Key, order => order.ToList());
-        var present = await ReadAsync(byOrder.Keys, cancellationToken);
+        var read = await documents.ReadToChangeAsync<OrderSummary>([.. byOrder.Keys.Select(KeyOf)], cancellationToken);
         var batches = new ConcurrentDictionary<string, IReadOnlyList<IncomingEvent>>();
         await Parallel.ForEachAsync(
             byOrder,
             new ParallelOptions { MaxDegreeOfParallelism = GapsAtOnce, CancellationToken = cancellationToken },
-            async (order, cancellation) => batches[order.Key] = await CompleteAsync(present.GetValueOrDefault(order.Key), order.Value, cancellation));
+            async (order, cancellation) => batches[order.Key] = await CompleteAsync(read[KeyOf(order.Key)], order.Value, cancellation));
 
-        var pages = await ListAsync(present, batches, cancellationToken);
-        var written = await documents.ChangeAsync<OrderSummary>(
-            [.. batches.Keys.Select(KeyOf)],
+        var summaries = batches.ToDictionary(order => order.Key, order => Applied(order.Key, read[KeyOf(order.Key)]));
+        var pages = await ListAsync(read, [.. summaries.Values], cancellationToken);
+        var written = await documents.ChangeAsync(
+            read,
             (key, current) =>
             {
                 var orderId = OrderIdOf(key);
-                var applied = (current ?? OrderSummary.Unknown(orderId)).Apply(batches[orderId]);
+                var applied = ReferenceEquals(current, read[key]) ? summaries[orderId] : Applied(orderId, current);
                 return applied.Page is null && pages.TryGetValue(orderId, out var page) ? applied with { Page = page } : applied;
             },
             cancellationToken);
@@ -45,6 +46,8 @@ internal sealed class OrderSummaries(Documents documents, IPublisherStreams publ
         // Another instance may have listed the order elsewhere at the same time; its page counts then.
         await RelabelAsync(written.Values.Where(summary => pages.TryGetValue(summary.OrderId, out var page) && summary.Page != page), cancellationToken);
         return written.Values.ToDictionary(summary => summary.OrderId);
+
+        OrderSummary Applied(string orderId, OrderSummary? summary) => (summary ?? OrderSummary.Unknown(orderId)).Apply(batches[orderId]);
     }
 
     public async Task<IReadOnlyDictionary<string, OrderSummary>> ReadAsync(IReadOnlyCollection<string> orderIds, CancellationToken cancellationToken)
@@ -97,14 +100,9 @@ internal sealed class OrderSummaries(Documents documents, IPublisherStreams publ
     }
 
     private async Task<Dictionary<string, OrderPages>> ListAsync(
-        IReadOnlyDictionary<string, OrderSummary> present,
-        ConcurrentDictionary<string, IReadOnlyList<IncomingEvent>> batches,
-        CancellationToken cancellationToken)
+        ReadDocuments<OrderSummary> read, IReadOnlyList<OrderSummary> summaries, CancellationToken cancellationToken)
     {
-        var next = batches
-            .Select(order => (present.GetValueOrDefault(order.Key) ?? OrderSummary.Unknown(order.Key)).Apply(order.Value))
-            .Where(summary => summary.CustomerId is not null)
-            .ToList();
+        var next = summaries.Where(summary => summary.CustomerId is not null).ToList();
         // In the order in which they were created, which is that of the list.
         var unlisted = next.Where(summary => summary.Page is null).OrderBy(summary => summary.History[0].At).ToList();
         var listed = await _lists.AddAsync(
@@ -115,7 +113,7 @@ internal sealed class OrderSummaries(Documents documents, IPublisherStreams publ
             cancellationToken);
         var pages = unlisted.Index().ToDictionary(order => order.Item.OrderId, order => new OrderPages(listed[order.Index], listed[unlisted.Count + order.Index]));
 
-        await RelabelAsync(next.Where(summary => summary.Page is not null && summary.Version > present[summary.OrderId].Version), cancellationToken);
+        await RelabelAsync(next.Where(summary => summary.Page is not null && summary.Version > read[KeyOf(summary.OrderId)]!.Version), cancellationToken);
         return pages;
     }
 

@@ -51,16 +51,78 @@ public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrderi
     }
 
     [Fact]
-    public void What_others_do_with_an_order_later_and_orders_of_other_replicas_make_none()
+    public void A_reservation_and_orders_of_other_replicas_make_none()
     {
         var underway = Underway(most: 3);
         Accept(underway, 1, 3);
 
-        underway.See(new PaymentAuthorized("order-1", "ch-1", Total));
         underway.See(new StockReserved("order-1", []));
         underway.See(new PaymentRequested("order-of-another", Total, "pm_card_ok"));
 
         Assert.True(underway.AreTooMany());
+    }
+
+    [Fact]
+    public void Orders_that_come_at_once_find_no_more_room_than_there_is()
+    {
+        var underway = Underway(most: 100);
+        var entered = 0;
+        Parallel.For(0, 1_000, order => Interlocked.Add(ref entered, underway.TryEnter($"order-{order}") ? 1 : 0));
+
+        Assert.Equal(100, entered);
+    }
+
+    [Fact]
+    public void Paid_orders_that_are_not_on_their_way_count_and_their_shipment_or_refund_makes_room()
+    {
+        var underway = Underway(most: 3);
+        foreach (var order in (string[])["order-1", "order-2", "order-3"])
+        {
+            underway.See(new PaymentAuthorized(order, "ch", Total));
+        }
+
+        Assert.True(underway.AreTooMany());
+        underway.See(new ShipmentDispatched("order-1", "t-1"));
+        underway.See(new RefundRequested("order-2"));
+        Assert.False(underway.AreTooMany());
+    }
+
+    [Fact]
+    public void What_waits_for_the_payment_provider_counts_for_nothing()
+    {
+        var underway = Underway(most: 3);
+        for (var order = 1; order <= 10_000; order++)
+        {
+            Assert.True(underway.TryEnter($"order-{order}"));
+            underway.See(new PaymentRequested($"order-{order}", Total, "pm_card_ok"));
+        }
+    }
+
+    [Fact]
+    public void A_cancelled_order_makes_room()
+    {
+        var underway = Underway(most: 2);
+        Accept(underway, 1, 2);
+        underway.Leave("order-1");
+        Assert.Equal(1, RoomIn(underway, from: 3));
+    }
+
+    [Fact]
+    public void A_flow_that_is_slow_fills_the_room_however_long_its_orders_take()
+    {
+        // Twenty a second come and ten a second are done, so after some minutes each takes longer than a minute.
+        var underway = Underway(most: 2_000);
+        var (entered, done) = (0, 0);
+        for (var second = 0; second < 1_000; second++)
+        {
+            for (var order = 0; order < 20; order++)
+                entered += underway.TryEnter($"order-{entered + 1}") ? 1 : 0;
+            for (var order = 0; order < 10 && done < entered; order++)
+                underway.See(new PaymentRequested($"order-{++done}", Total, "pm_card_ok"));
+            _time.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        Assert.InRange(entered - done, 1_900, 2_100);
     }
 
     [Fact]
@@ -70,8 +132,7 @@ public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrderi
         var underway = Underway(most: 200);
         for (var order = 1; order <= 10_000; order++)
         {
-            Assert.False(underway.AreTooMany());
-            underway.Accept($"order-{order}");
+            Assert.True(underway.TryEnter($"order-{order}"));
             if (order > 100 && order % 2 == 0)
                 underway.See(new PaymentRequested($"order-{order - 100}", Total, "pm_card_ok"));
         }
@@ -95,8 +156,7 @@ public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrderi
         var underway = Underway(most: 2);
         for (var order = 1; order <= 200; order++)
         {
-            Assert.False(underway.AreTooMany());
-            underway.Accept($"order-{order}");
+            Assert.True(underway.TryEnter($"order-{order}"));
             underway.See(new PaymentRequested($"order-{order}", Total, "pm_card_ok"));
         }
     }
@@ -112,14 +172,14 @@ public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrderi
     private static void Accept(OrdersUnderway underway, int from, int to)
     {
         for (var order = from; order <= to; order++)
-            underway.Accept($"order-{order}");
+            Assert.True(underway.TryEnter($"order-{order}"));
     }
 
     private static int RoomIn(OrdersUnderway underway, int from)
     {
         var room = 0;
-        for (; !underway.AreTooMany(); room++)
-            underway.Accept($"order-{from + room}");
+        while (underway.TryEnter($"order-{from + room}"))
+            room++;
         return room;
     }
 

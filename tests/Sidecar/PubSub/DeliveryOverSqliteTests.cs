@@ -101,6 +101,32 @@ public sealed class DeliveryOverSqliteTests : IDisposable
     }
 
     [Fact]
+    public async Task An_application_that_does_not_answer_in_time_gets_no_further_batch_beside_the_two_that_it_has()
+    {
+        await using var app = await TestApp.StartAsync(context => AnswerBatchAsync(context, _ => "SUCCESS", Timeout.InfiniteTimeSpan));
+        var policies = new PolicyNames("quick", "often", null);
+        var resiliency = new ResiliencyResource(
+            "policies",
+            new Dictionary<string, TimeSpan> { ["quick"] = TimeSpan.FromMilliseconds(100) },
+            new Dictionary<string, RetryPolicy> { ["often"] = new(RetryPolicyKind.Constant, TimeSpan.Zero, TimeSpan.Zero, 10, [], []) },
+            new Dictionary<string, CircuitBreakerPolicy>(),
+            new Dictionary<string, PolicyNames>(),
+            new Dictionary<string, PolicyNames>(),
+            new Dictionary<string, ComponentPolicyNames> { ["pubsub"] = new(policies, null) },
+            [],
+            default);
+        var options = Options(app.Port, Single with { Bulk = new(true, 1, 5) });
+        await using var dapr = await Sidecars.StartAsync(options with { Resources = options.Resources with { Resiliencies = [resiliency] } });
+        await dapr["one"].Ready;
+
+        foreach (var n in new[] { "1", "2", "3", "4" })
+            await PublishAsync(dapr, n);
+
+        // Each of the two is delivered several times before it is given up.
+        Assert.Equal(["1", "2"], (await ArrivedAsync(8)).Distinct().Order());
+    }
+
+    [Fact]
     public async Task What_is_published_before_the_application_has_ever_run_waits_for_it()
     {
         await using var first = await TestApp.StartAsync(_ => Task.CompletedTask);
@@ -183,7 +209,7 @@ public sealed class DeliveryOverSqliteTests : IDisposable
         _arrived.Writer.TryWrite((string)body!["data"]!["n"]!);
     }
 
-    private async Task AnswerBatchAsync(HttpContext context, Func<string, string> statusOf)
+    private async Task AnswerBatchAsync(HttpContext context, Func<string, string> statusOf, TimeSpan after = default)
     {
         if (context.Request.Path != "/orders")
         {
@@ -200,6 +226,7 @@ public sealed class DeliveryOverSqliteTests : IDisposable
             _arrived.Writer.TryWrite(n);
         }
 
+        await Task.Delay(after, context.RequestAborted);
         await context.Response.WriteAsJsonAsync(new { statuses }, context.RequestAborted);
     }
 }

@@ -55,17 +55,24 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
         return changed.GetValueOrDefault(key);
     }
 
+    /// <summary>Documents to be looked at before they are changed, without being read once more.</summary>
+    public async Task<ReadDocuments<T>> ReadToChangeAsync<T>(IReadOnlyCollection<string> keys, CancellationToken cancellationToken)
+        where T : class => new(await LoadAsync<T>(keys, cancellationToken));
+
     /// <summary>Changes many documents, each by itself: read in one call, written in one call, those that others changed meanwhile once more.</summary>
     /// <returns>Every document that exists then, by key.</returns>
     public async Task<IReadOnlyDictionary<string, T>> ChangeAsync<T>(
         IReadOnlyCollection<string> keys, Func<string, T?, T?> change, CancellationToken cancellationToken)
+        where T : class => await ChangeAsync(await ReadToChangeAsync<T>(keys, cancellationToken), change, cancellationToken);
+
+    /// <summary>The same with documents that are read already.</summary>
+    public async Task<IReadOnlyDictionary<string, T>> ChangeAsync<T>(ReadDocuments<T> read, Func<string, T?, T?> change, CancellationToken cancellationToken)
         where T : class
     {
-        var settled = new Dictionary<string, T>(keys.Count);
-        var open = keys;
-        for (var attempt = 1; open.Count > 0; attempt++)
+        var settled = new Dictionary<string, T>(read.ByKey.Count);
+        var loaded = read.ByKey;
+        for (var attempt = 1; loaded.Count > 0; attempt++)
         {
-            var loaded = await LoadAsync<T>(open, cancellationToken);
             var writes = new List<(string Key, T Value, string ETag)>();
             foreach (var (key, (current, etag)) in loaded)
             {
@@ -83,8 +90,8 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
                 break;
             }
 
-            open = [.. writes.Select(write => write.Key)];
             await BackOffAsync(attempt, cancellationToken);
+            loaded = await LoadAsync<T>([.. writes.Select(write => write.Key)], cancellationToken);
         }
 
         return settled;
@@ -191,4 +198,16 @@ public sealed class Documents(DaprClient dapr, IBulkStateReads bulk, string stat
             ? (Value: JsonSerializer.Deserialize<T>(stored.Value.Span, dapr.JsonSerializerOptions), stored.ETag)
             : (null, ""));
     }
+}
+
+/// <summary>Documents as they were when they were read.</summary>
+public sealed class ReadDocuments<T>
+    where T : class
+{
+    internal ReadDocuments(IReadOnlyDictionary<string, (T? Value, string ETag)> byKey) => ByKey = byKey;
+
+    internal IReadOnlyDictionary<string, (T? Value, string ETag)> ByKey { get; }
+
+    /// <summary>Null where there is none.</summary>
+    public T? this[string key] => ByKey[key].Value;
 }

@@ -38,19 +38,19 @@ internal sealed class BatchDelivery(
             entries.Add(new(i, Uuid.Next(), message, header));
         }
 
-        var firstAttempts = routes.Count;
-        await Task.WhenAll(routes.Select(route => DeliverAsync(batch, route.Key, route.Value, FirstAttemptEnded, cancellationToken)));
+        var unanswered = routes.Count;
+        await Task.WhenAll(routes.Select(route => DeliverAsync(batch, route.Key, route.Value, Answered, cancellationToken)));
 
-        void FirstAttemptEnded()
+        void Answered()
         {
-            if (Interlocked.Decrement(ref firstAttempts) == 0)
+            if (Interlocked.Decrement(ref unanswered) == 0)
                 batch.LetNextCome();
         }
     }
 
-    private async Task DeliverAsync(IMessageBatch batch, string path, List<BatchEntry> entries, Action firstAttemptEnded, CancellationToken cancellationToken)
+    private async Task DeliverAsync(IMessageBatch batch, string path, List<BatchEntry> entries, Action answered, CancellationToken cancellationToken)
     {
-        var attempts = 0;
+        var isAnswered = false;
         try
         {
             await Inbound.RunAsync(AttemptOnceAsync, cancellationToken);
@@ -65,6 +65,10 @@ internal sealed class BatchDelivery(
                 "{Count} events of topic {Topic}, among them {EventId}, were not handled at {Path} of {AppId}: {Reason}",
                 entries.Count, Subscription.Topic, entries.Count > 0 ? entries[0].Header.Id : null, path, Runtime.Options.AppId, error.Message);
         }
+        finally
+        {
+            Answer();
+        }
 
         var failures = Subscription.DeadLetterTopic is null ? null : await TryDeadLetterAsync(entries.ConvertAll(entry => entry.Message));
         for (var i = 0; i < entries.Count; i++)
@@ -78,9 +82,17 @@ internal sealed class BatchDelivery(
             }
             finally
             {
-                if (attempts++ == 0)
-                    firstAttemptEnded();
+                // One that does not answer in time is slow, and has enough to do with this batch.
+                if (!stop.IsCancellationRequested)
+                    Answer();
             }
+        }
+
+        void Answer()
+        {
+            if (!isAnswered)
+                answered();
+            isAnswered = true;
         }
     }
 
