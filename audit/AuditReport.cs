@@ -13,6 +13,8 @@ public sealed record AuditCheck(string Invariant, string Seen, IReadOnlyList<str
 
 public sealed record AuditReport(IReadOnlyList<AuditCheck> Checks, TimeSpan Took)
 {
+    internal const string NotLookedAt = "not looked at";
+
     private const int MostShown = 10;
 
     public bool Holds => Checks.All(check => check.Holds);
@@ -25,7 +27,7 @@ public sealed record AuditReport(IReadOnlyList<AuditCheck> Checks, TimeSpan Took
         var seen = Checks.Max(check => check.Seen.Length);
         foreach (var check in Checks)
         {
-            var result = check.Holds ? "holds" : check.Violations.Count == 1 ? "BROKEN, once" : $"BROKEN, {check.Violations.Count} times";
+            var result = check.Seen == NotLookedAt ? "" : check.Holds ? "holds" : check.Violations.Count == 1 ? "BROKEN, once" : $"BROKEN, {check.Violations.Count} times";
             text.AppendLine(CultureInfo.InvariantCulture, $"  {check.Invariant.PadRight(width)}  {check.Seen.PadLeft(seen)}  {result}");
         }
 

@@ -11,6 +11,8 @@ internal static class LedgerChecks
     public static async Task<string> ChargedOnceAsync(
         SystemUnderAudit system, IReadOnlyDictionary<string, OrderStory> orders, List<string> violations, CancellationToken cancellationToken)
     {
+        if (!system.HasLedger)
+            return AuditReport.NotLookedAt;
         var ledger = await system.ReadLedgerAsync(cancellationToken);
         var byOrder = ledger.ToLookup(entry => entry.GetProperty("reference").GetString()!);
         foreach (var order in orders.Values)

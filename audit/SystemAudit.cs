@@ -58,7 +58,7 @@ public sealed class SystemAudit
         new("Every stream has the versions 1 to n", $"{_logs.Sum(log => log.Streams.Count)} streams", [.. _logs.SelectMany(log => log.Gaps)]),
         new(
             "Every order that was acknowledged exists",
-            knowledge.Acknowledged.Count == 0 ? "not looked at" : Count(knowledge.Acknowledged.Count, "order"),
+            knowledge.Acknowledged.Count == 0 ? AuditReport.NotLookedAt : Count(knowledge.Acknowledged.Count, "order"),
             [.. knowledge.Acknowledged.Where(id => !orders.ContainsKey(id)).Select(id => $"order {id} was acknowledged and is not in the log of Ordering")]),
         new(
             "Every order is shipped or cancelled",

@@ -8,10 +8,10 @@ public sealed class AuditException(string message, Exception? inner = null) : Ex
 
 /// <summary>The HTTP APIs of a running system; nothing else is known of it.</summary>
 /// <param name="serviceOf">By app id, the address that its paths follow: <c>http://localhost:3501/v1.0/invoke/ordering/method/</c>, or the service itself.</param>
-/// <param name="paymentProvider">The payment provider itself.</param>
+/// <param name="paymentProvider">The payment provider itself; null where it has no ledger that could be read, as other companies' have not.</param>
 /// <param name="credentials">Headers by which the services, and nobody else, know who asks; none where they ask for none.</param>
 public sealed class SystemUnderAudit(
-    Func<string, Uri> serviceOf, Uri paymentProvider, IReadOnlyDictionary<string, string>? credentials = null) : IDisposable
+    Func<string, Uri> serviceOf, Uri? paymentProvider, IReadOnlyDictionary<string, string>? credentials = null) : IDisposable
 {
     public const string Ordering = "ordering";
     public const string Inventory = "inventory";
@@ -49,13 +49,15 @@ public sealed class SystemUnderAudit(
     internal Task<JsonElement> GetAsync(string service, string path, CancellationToken cancellationToken) =>
         GetAsync(new Uri(serviceOf(service), path), credentials ?? Nothing, cancellationToken);
 
+    internal bool HasLedger => paymentProvider is not null;
+
     /// <summary>Every charge and refund that the provider ever made.</summary>
     internal async Task<IReadOnlyList<JsonElement>> ReadLedgerAsync(CancellationToken cancellationToken)
     {
         var entries = new List<JsonElement>();
         for (var after = 0L; ;)
         {
-            var page = await GetAsync(new Uri(paymentProvider, $"ledger?limit=1000&after={after}"), Nothing, cancellationToken);
+            var page = await GetAsync(new Uri(paymentProvider!, $"ledger?limit=1000&after={after}"), Nothing, cancellationToken);
             if (page.GetProperty("entries").GetArrayLength() == 0)
                 return entries;
             entries.AddRange(page.GetProperty("entries").EnumerateArray());

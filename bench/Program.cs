@@ -11,6 +11,7 @@ return await new RootCommand("Measures DaprOrders on this machine, over the loop
     EchoCommand.Create(),
     OrdersCommand.Create(),
     FlowCommand.Create(),
+    ReplicasCommand.Create(),
     SoakCommand.Create(),
     RebuildCommand.Create(),
     CallsCommand.Create(),

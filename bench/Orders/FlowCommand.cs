@@ -121,7 +121,7 @@ internal sealed class Flow(OrdersSystem system, LoadGenerator load, TimeSpan set
     {
         var filled = await FillAsync(open, cancellationToken);
         var (before, costs, clock) = (await SummaryAsync(cancellationToken), ProcessCosts.Read(), Stopwatch.StartNew());
-        var round = await load.RunAsync(system.Ordering, time, rate, cancellationToken);
+        var round = await load.RunAsync(system.OrderingReplicas, time, rate, cancellationToken);
         var (loaded, end) = (clock.Elapsed, await SummaryAsync(cancellationToken));
         var final = filled + round.Accepted;
         var (last, rest) = await system.UntilFinalAsync(final, settleWithin, cancellationToken);
@@ -140,7 +140,7 @@ internal sealed class Flow(OrdersSystem system, LoadGenerator load, TimeSpan set
         {
             if (clock.Elapsed > settleWithin)
                 throw new InvalidOperationException($"Expected {open} orders underway within {settleWithin}, but there are {final - ended}: start Ordering with a larger Ordering__MostOrdersUnderway.");
-            final += (await load.RunAsync(system.Ordering, FillFor, null, cancellationToken)).Accepted;
+            final += (await load.RunAsync(system.OrderingReplicas, FillFor, null, cancellationToken)).Accepted;
             ended = (await SummaryAsync(cancellationToken)).Final;
         }
 

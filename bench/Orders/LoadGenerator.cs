@@ -46,12 +46,15 @@ internal sealed class LoadGenerator : IDisposable
     }
 
     /// <param name="rate">Orders per second; null: as many as are answered.</param>
-    public async Task<LoadRound> RunAsync(Uri address, TimeSpan time, double? rate, CancellationToken cancellationToken)
+    public Task<LoadRound> RunAsync(Uri address, TimeSpan time, double? rate, CancellationToken cancellationToken) => RunAsync([address], time, rate, cancellationToken);
+
+    /// <param name="replicas">Callers are shared out among them, as a Service of Kubernetes does with connections.</param>
+    public async Task<LoadRound> RunAsync(IReadOnlyList<Uri> replicas, TimeSpan time, double? rate, CancellationToken cancellationToken)
     {
         var (started, clock) = (DateTimeOffset.UtcNow, Stopwatch.StartNew());
         var schedule = new Schedule(rate);
         var callers = await Task.WhenAll(Enumerable.Range(0, _connections).Select(
-            _ => Task.Run(() => CallAsync(new Uri(address, "orders"), time, schedule, started, clock, cancellationToken), cancellationToken)));
+            caller => Task.Run(() => CallAsync(new Uri(replicas[caller % replicas.Count], "orders"), time, schedule, started, clock, cancellationToken), cancellationToken)));
         var took = clock.Elapsed;
         var latency = new Samples();
         foreach (var caller in callers)

@@ -14,8 +14,17 @@ internal sealed class OrdersSystem(Uri ordering, Uri inventory, Uri reporting) :
 
     public Uri Ordering => ordering;
 
+    /// <summary>Where orders are placed.</summary>
+    public IReadOnlyList<Uri> OrderingReplicas { get; init; } = [ordering];
+
     /// <summary>At the ports of dapr.yaml.</summary>
     public static OrdersSystem At(string host) => new(new($"http://{host}:5101"), new($"http://{host}:5102"), new($"http://{host}:5105"));
+
+    public static OrdersSystem At(StartedSystem started) =>
+        new(started.AddressesOf("ordering")[0], started.AddressesOf("inventory")[0], started.AddressesOf("reporting")[0])
+        {
+            OrderingReplicas = started.AddressesOf("ordering"),
+        };
 
     /// <summary>Puts products on the price list and enough of each in stock.</summary>
     public async Task OfferAsync(IReadOnlyList<string> skus, CancellationToken cancellationToken)

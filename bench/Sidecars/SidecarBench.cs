@@ -6,7 +6,7 @@ using DaprOrders.Bench.Measuring;
 namespace DaprOrders.Bench.Sidecars;
 
 /// <summary>Closed loops of 64 callers, or of 4 where a call carries 64 items; values and events of 1 KiB; state and events by gRPC, calls by HTTP.</summary>
-internal sealed class SidecarBench(TimeSpan time, int rounds, string? daprd)
+internal sealed class SidecarBench(TimeSpan time, int rounds, string only, string? daprd)
 {
     private const int Callers = 64;
     private const int BulkCallers = 4;
@@ -98,7 +98,7 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string? daprd)
                 if (isDaprd && (daprd is null || !broker.IsKnownToDaprd))
                     continue;
                 await using var subject = await Subject.StartAsync(isDaprd ? daprd : null, store, broker, cancellationToken);
-                foreach (var (what, load) in loads(subject))
+                foreach (var (what, load) in loads(subject).Where(one => one.What.Contains(only, StringComparison.OrdinalIgnoreCase)))
                 {
                     if (!figures.TryGetValue(what, out var samples))
                         figures[what] = samples = new Samples();

@@ -23,16 +23,18 @@ internal static class SidecarCommand
         Description = "Component files of further brokers, each with a component named pubsub; pubsub.in-memory, and here pubsub.sqlite, are always measured",
     };
 
+    private static readonly Option<string> Only = new("--only") { Description = "Measures what has this text in its name, for instance \"bulk gets\"", DefaultValueFactory = _ => "" };
+
     public static Command Create()
     {
         var command = new Command("sidecar", "State, publishing, delivery, invocation and actors through a sidecar, each a second; beside a daprd where DAPR_RUNTIME names one")
         {
-            Seconds, Rounds, State, PubSub,
+            Seconds, Rounds, State, PubSub, Only,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             Report.Machine();
-            var bench = new SidecarBench(TimeSpan.FromSeconds(parsed.GetValue(Seconds)), parsed.GetValue(Rounds), Environment.GetEnvironmentVariable("DAPR_RUNTIME"));
+            var bench = new SidecarBench(TimeSpan.FromSeconds(parsed.GetValue(Seconds)), parsed.GetValue(Rounds), parsed.GetValue(Only)!, Environment.GetEnvironmentVariable("DAPR_RUNTIME"));
             await bench.MeasureAsync(
                 [BenchComponent.InMemoryState, BenchComponent.SqliteState, .. (parsed.GetValue(State) ?? []).Select(BenchComponent.Read)],
                 [BenchComponent.InMemoryPubSub, BenchComponent.SqlitePubSub, .. (parsed.GetValue(PubSub) ?? []).Select(BenchComponent.Read)],

@@ -17,6 +17,7 @@ builder.Services.AddOptions<PaymentsOptions>().BindConfiguration("Payments").Val
 builder.Services.AddSingleton(services => services.GetRequiredService<DaprClient>().CreateInvokableHttpClient("payment-provider-api"));
 builder.Services.AddSingleton<ProviderPace>();
 builder.Services.AddSingleton<PaymentProvider>();
+builder.Services.AddHealthChecks().AddCheck<ProviderAnswers>("payment-provider");
 builder.Services.AddSingleton<Settlement>();
 builder.Services.AddSingleton<OpenPayments>();
 builder.Services.AddSingleton<OrderEvents>();

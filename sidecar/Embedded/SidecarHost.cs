@@ -38,15 +38,17 @@ public sealed class SidecarHost : IAsyncDisposable
 
     public string AppId => Runtime.Options.AppId;
 
+    /// <summary>0 where it listens on a socket file.</summary>
     public int HttpPort => Runtime.HttpPort;
 
+    /// <summary>0 where it listens on a socket file.</summary>
     public int GrpcPort => Runtime.GrpcPort;
 
-    /// <summary>DAPR_HTTP_ENDPOINT of the application, for instance http://127.0.0.1:3500.</summary>
-    public string HttpEndpoint => $"http://127.0.0.1:{HttpPort}";
+    /// <summary>DAPR_HTTP_ENDPOINT of the application, for instance http://127.0.0.1:3500, or unix:///tmp/dapr-shop-http.socket.</summary>
+    public string HttpEndpoint { get; private set; } = "";
 
     /// <summary>DAPR_GRPC_ENDPOINT of the application.</summary>
-    public string GrpcEndpoint => $"http://127.0.0.1:{GrpcPort}";
+    public string GrpcEndpoint { get; private set; } = "";
 
     internal SidecarRuntime Runtime { get; }
 
@@ -93,12 +95,19 @@ public sealed class SidecarHost : IAsyncDisposable
             kestrel.Limits.Http2.MaxStreamsPerConnection = int.MaxValue;
             kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * 1024 * 1024;
             kestrel.Limits.Http2.InitialStreamWindowSize = 1024 * 1024;
-            Listen(kestrel, options.HttpPort, listen =>
+            // The pipeline sees to what is less, over HTTP alone: to gRPC daprd gives a thousand times as much.
+            if (options.ReadBufferBytes is { } most && most + (long)RequestPipeline.ReadAhead is var all && all > kestrel.Limits.MaxRequestHeadersTotalSize)
+            {
+                kestrel.Limits.MaxRequestBufferSize = Math.Max(kestrel.Limits.MaxRequestBufferSize!.Value, all);
+                kestrel.Limits.MaxRequestHeadersTotalSize = kestrel.Limits.MaxRequestLineSize = kestrel.Limits.Http2.MaxRequestHeaderFieldSize = (int)Math.Min(all, int.MaxValue);
+            }
+
+            ListenForApi(kestrel, options, "http", options.HttpPort, listen =>
             {
                 listen.Protocols = HttpProtocols.Http1;
                 http = listen;
             });
-            Listen(kestrel, options.GrpcPort, listen =>
+            ListenForApi(kestrel, options, "grpc", options.GrpcPort, listen =>
             {
                 listen.Protocols = HttpProtocols.Http2;
                 grpc = listen;
@@ -140,8 +149,10 @@ public sealed class SidecarHost : IAsyncDisposable
         try
         {
             await server.StartAsync(cancellationToken);
-            runtime.HttpPort = http!.IPEndPoint!.Port;
-            runtime.GrpcPort = grpc!.IPEndPoint!.Port;
+            runtime.HttpPort = http!.IPEndPoint?.Port ?? 0;
+            runtime.GrpcPort = grpc!.IPEndPoint?.Port ?? 0;
+            host.HttpEndpoint = AddressOf(http);
+            host.GrpcEndpoint = AddressOf(grpc);
             runtime.MetricsPort = metrics?.IPEndPoint!.Port;
         }
         catch
@@ -284,6 +295,16 @@ public sealed class SidecarHost : IAsyncDisposable
             _stopped.TrySetResult();
         }
     }
+
+    private static void ListenForApi(KestrelServerOptions kestrel, SidecarOptions options, string api, int port, Action<ListenOptions> configure)
+    {
+        if (options.UnixDomainSocket is { } folder)
+            kestrel.ListenUnixSocket(ApiSocket.Free(folder, options.AppId, api), configure);
+        else
+            Listen(kestrel, port, configure);
+    }
+
+    private static string AddressOf(ListenOptions api) => api.SocketPath is { } file ? $"unix://{file}" : $"http://127.0.0.1:{api.IPEndPoint!.Port}";
 
     /// <summary>A given port on both loopback addresses, since clients say "localhost"; a free one (0) on 127.0.0.1 alone.</summary>
     private static void Listen(KestrelServerOptions kestrel, int port, Action<ListenOptions> configure)

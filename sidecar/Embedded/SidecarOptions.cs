@@ -16,6 +16,11 @@ public sealed record SidecarOptions
 
     public AppProtocol AppProtocol { get; init; }
 
+    /// <summary>
+    /// A folder: the APIs then listen on no ports, but on the socket files <c>dapr-{AppId}-http.socket</c> and <c>dapr-{AppId}-grpc.socket</c> in it.
+    /// </summary>
+    public string? UnixDomainSocket { get; init; }
+
     /// <summary>0 picks a free port.</summary>
     public int HttpPort { get; init; }
 
@@ -55,6 +60,9 @@ public sealed record SidecarOptions
     public int AppMaxConcurrency { get; init; } = -1;
 
     public int MaxBodyBytes { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>Of the headers of a request over HTTP, and of those of the application's answers. Null: no such bound, but the server's own (32 KiB).</summary>
+    public int? ReadBufferBytes { get; init; }
 
     public AppHealthCheck? AppHealthCheck { get; init; }
 

@@ -1,16 +1,24 @@
+using System.CommandLine.Parsing;
 using DaprOrders.Audit;
 
 namespace DaprOrders.Sidecar.Launcher;
 
-/// <summary>Audits the system that runs on the ports of a run file, whoever started it: this launcher, <c>dapr run</c>, or a debugger.</summary>
+/// <param name="RunFile">Null: the one that is found, for what has no address of its own.</param>
+/// <param name="Addresses">By app id.</param>
+/// <param name="HasLedger">False: the payment company has none that could be read.</param>
+internal sealed record AuditOptions(string? RunFile, TimeSpan Wait, IReadOnlyDictionary<string, Uri> Addresses, bool HasLedger);
+
+/// <summary>Audits the system that runs on the ports of a run file, or at addresses that are named, whoever started it: this launcher, <c>dapr run</c>, a cluster.</summary>
 internal static class AuditCommand
 {
-    public static Task<int> RunAsync(string? path, TimeSpan wait, LaunchConsole console, CancellationToken cancellationToken) =>
+    private const string PaymentProvider = "payment-provider";
+
+    public static Task<int> RunAsync(AuditOptions options, LaunchConsole console, CancellationToken cancellationToken) =>
         Launch.GuardAsync(console, async () =>
         {
-            var runFile = RunFileReader.Read(path ?? LaunchPlan.FindRunFile());
+            var runFile = new Lazy<RunFile>(() => RunFileReader.Read(options.RunFile ?? LaunchPlan.FindRunFile()));
             var credentials = SystemUnderAudit.Credentials(Environment.GetEnvironmentVariable("APP_API_TOKEN"), Environment.GetEnvironmentVariable("AUDIT_BEARER_TOKEN"));
-            using var system = new SystemUnderAudit(app => AddressOf(runFile, app), AddressOf(runFile, "payment-provider"), credentials);
+            using var system = new SystemUnderAudit(AddressOf, options.HasLedger ? AddressOf(PaymentProvider) : null, credentials);
             try
             {
                 await system.RequireAnswersAsync(cancellationToken);
@@ -20,7 +28,7 @@ internal static class AuditCommand
                 throw new LaunchException($"There is no running system to audit: {e.Message} Start one first: dotnet run --project sidecar", e);
             }
 
-            var report = await new SystemAudit(system).RunAsync(wait, AuditKnowledge.None, cancellationToken);
+            var report = await new SystemAudit(system).RunAsync(options.Wait, AuditKnowledge.None, cancellationToken);
             foreach (var line in report.ToString().Split(Environment.NewLine))
                 console.Line(line);
             if (report.Holds)
@@ -28,11 +36,30 @@ internal static class AuditCommand
             else
                 console.Error($"not everything holds after {report.Took.TotalSeconds:0.0} s; --wait SECONDS gives the flow longer to come to rest");
             return report.Holds ? 0 : 1;
+
+            Uri AddressOf(string appId) => options.Addresses.GetValueOrDefault(appId) ?? AddressIn(runFile.Value, appId);
         }, cancellationToken);
 
+    /// <summary>Of options such as <c>ordering=http://localhost:15101</c>.</summary>
+    public static Dictionary<string, Uri> ReadAddresses(ArgumentResult argument)
+    {
+        string[] known = [.. SystemUnderAudit.Services, PaymentProvider];
+        var addresses = new Dictionary<string, Uri>(StringComparer.Ordinal);
+        foreach (var token in argument.Tokens)
+        {
+            if (token.Value.Split('=', 2) is [var app, var address] && known.Contains(app)
+                && Uri.TryCreate($"{address.TrimEnd('/')}/", UriKind.Absolute, out var url) && url.Scheme is "http" or "https")
+                addresses[app] = url;
+            else
+                argument.AddError($"Expected APP=URL such as ordering=http://localhost:5101, with one of {string.Join(", ", known)}; got '{token.Value}'.");
+        }
+
+        return addresses;
+    }
+
     /// <summary>Each service itself: an audit needs no sidecar, and no token of one.</summary>
-    private static Uri AddressOf(RunFile runFile, string appId) =>
+    private static Uri AddressIn(RunFile runFile, string appId) =>
         runFile.Apps.FirstOrDefault(app => app.AppId == appId) is { AppPort: > 0 } found
             ? new Uri($"http://localhost:{found.AppPort}/")
-            : throw new LaunchException($"The audit needs an app \"{appId}\" with an appPort in {runFile.Path}.");
+            : throw new LaunchException($"The audit needs an app \"{appId}\" with an appPort in {runFile.Path}, or its address: --address {appId}=URL");
 }

@@ -46,6 +46,24 @@ internal static class CommandLine
         DefaultValueFactory = _ => 30,
     };
 
+    private static readonly Option<Dictionary<string, Uri>> Addresses = new("--address")
+    {
+        Description = "Where an app is, for instance by a port-forward; may be repeated. Default: localhost, at the app's port in the run file",
+        HelpName = "APP=URL",
+        Arity = ArgumentArity.OneOrMore,
+        AllowMultipleArgumentsPerToken = false,
+        CustomParser = AuditCommand.ReadAddresses,
+        DefaultValueFactory = _ => [],
+    };
+
+    private static readonly Option<bool> NoLedger = new("--no-ledger") { Description = "The payment company has no ledger to read: what it booked is not looked at" };
+
+    private static readonly Option<string?> Server = new("--address")
+    {
+        Description = "Where the server is, user and password included, in the place of the component's natsURL",
+        HelpName = "URL",
+    };
+
     private static readonly Option<int> Replicas = new("--replicas")
     {
         Description = "In how many servers of a cluster each stream is kept",
@@ -64,13 +82,15 @@ internal static class CommandLine
         var demo = new Command("demo", "Places orders of every kind, shows how each travelled, and ends");
         demo.SetAction((parsed, token) => WithSignalsAsync(t => DemoCommand.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
 
-        var audit = new Command("audit", "Checks that a running system has lost nothing, charged nobody twice and sold nothing that was not there; exit code 1 if it has") { Wait };
+        var audit = new Command("audit", "Checks that a running system has lost nothing, charged nobody twice and sold nothing that was not there; exit code 1 if it has") { Wait, Addresses, NoLedger };
         audit.SetAction((parsed, token) => WithSignalsAsync(
-            t => AuditCommand.RunAsync(parsed.GetValue(RunFile), TimeSpan.FromSeconds(parsed.GetValue(Wait)), new LaunchConsole(), t), token));
+            t => AuditCommand.RunAsync(
+                new(parsed.GetValue(RunFile), TimeSpan.FromSeconds(parsed.GetValue(Wait)), parsed.GetValue(Addresses)!, !parsed.GetValue(NoLedger)), new LaunchConsole(), t),
+            token));
 
-        var streams = new Command("streams", "Makes the streams that pubsub.jetstream needs, since Dapr makes none: one for each topic; existing ones are left alone") { Topics, Replicas };
+        var streams = new Command("streams", "Makes the streams that pubsub.jetstream needs, since Dapr makes none: one for each topic; existing ones are left alone") { Topics, Replicas, Server };
         streams.SetAction((parsed, token) => WithSignalsAsync(
-            t => StreamsCommand.RunAsync(OptionsOf(parsed), parsed.GetValue(Topics) ?? [], parsed.GetValue(Replicas), new LaunchConsole(), t), token));
+            t => StreamsCommand.RunAsync(OptionsOf(parsed), parsed.GetValue(Server), parsed.GetValue(Topics) ?? [], parsed.GetValue(Replicas), new LaunchConsole(), t), token));
 
         var root = new RootCommand("Runs a Dapr multi-app run file with embedded sidecars: nothing to install, for development and tests") { RunFile, ResourcesPath, Reset, NoBuild, FailFast, Strict, demo, audit, streams };
         root.SetAction((parsed, token) => WithSignalsAsync(t => Launch.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));

@@ -111,6 +111,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         AppPort = app.AppPort,
         AppChannelAddress = app.Host,
         AppProtocol = Enum.Parse<AppProtocol>(app.AppProtocol, ignoreCase: true),
+        UnixDomainSocket = app.UnixDomainSocket,
         HttpPort = app.DaprHttpPort,
         GrpcPort = app.DaprGrpcPort,
         MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,
@@ -123,6 +124,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         AppApiToken = Environment.GetEnvironmentVariable("APP_API_TOKEN") is { Length: > 0 } appToken ? appToken : null,
         AppMaxConcurrency = app.AppMaxConcurrency,
         MaxBodyBytes = app.MaxBodyBytes,
+        ReadBufferBytes = app.ReadBufferBytes,
         AppHealthCheck = app.AppHealthCheck,
     };
 }

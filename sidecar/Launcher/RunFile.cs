@@ -37,6 +37,9 @@ internal sealed record RunApp
 
     public int AppPort { get; init; }
 
+    /// <summary>The folder of the sidecar's socket files, which then has no ports for its APIs; null: none.</summary>
+    public string? UnixDomainSocket { get; init; }
+
     public int DaprHttpPort { get; init; }
 
     public int DaprGrpcPort { get; init; }
@@ -58,6 +61,9 @@ internal sealed record RunApp
     public int AppMaxConcurrency { get; init; } = -1;
 
     public int MaxBodyBytes { get; init; }
+
+    /// <summary>Null: not said.</summary>
+    public int? ReadBufferBytes { get; init; }
 
     public AppHealthCheck? AppHealthCheck { get; init; }
 

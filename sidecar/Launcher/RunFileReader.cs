@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Resources;
 
@@ -15,9 +16,11 @@ internal static class RunFileReader
     /// <summary>Valid, without a meaning here: the control plane, containers, profiling and logging of a daprd process.</summary>
     private static readonly string[] SharedWithoutEffect =
     [
-        "apiListenAddresses", "enableProfiling", "logLevel", "placementHostAddress", "schedulerHostAddress", "readBufferSize",
-        "enableApiLogging", "runtimePath", "daprHTTPMaxRequestSize", "daprHTTPReadBufferSize",
+        "apiListenAddresses", "enableProfiling", "logLevel", "placementHostAddress", "schedulerHostAddress", "enableApiLogging", "runtimePath",
     ];
+
+    /// <summary>In Dapr's documentation still, and passed over by its CLI.</summary>
+    private static readonly (string Field, string Now)[] Replaced = [("daprHTTPMaxRequestSize", "maxBodySize"), ("daprHTTPReadBufferSize", "readBufferSize")];
 
     private static readonly string[] AppWithoutEffect =
         ["profilePort", "containerImage", "containerImagePullPolicy", "createService"];
@@ -84,9 +87,7 @@ internal static class RunFileReader
     private static RunApp? ReadApp(YamlMap map, string folder, Shared common, Dictionary<int, string> ports)
     {
         map.Skip(AppWithoutEffect);
-        if (map.Has("unixDomainSocket"))
-            map.Error("Unix domain sockets are not supported by the embedded sidecar", "unixDomainSocket");
-
+        var sockets = SocketFolder(map);
         var written = map.RequiredText("appDirPath", "the folder of the app");
         var appDir = written.Length == 0 ? folder : Existing(map, "appDirPath", folder, written, Directory.Exists, "a folder");
         var own = ReadShared(map, appDir);
@@ -105,8 +106,9 @@ internal static class RunFileReader
             Command = ReadCommand(map),
             Env = env,
             AppPort = Port(AppPort),
-            DaprHttpPort = Port("daprHTTPPort"),
-            DaprGrpcPort = Port("daprGRPCPort"),
+            UnixDomainSocket = sockets,
+            DaprHttpPort = ApiPort("daprHTTPPort"),
+            DaprGrpcPort = ApiPort("daprGRPCPort"),
             MetricsPort = Port("metricsPort"),
             AppChannelAddress = map.Text("appChannelAddress") ?? "",
             AppProtocol = Or(own.AppProtocol, common.AppProtocol) ?? "http",
@@ -114,10 +116,14 @@ internal static class RunFileReader
             ConfigFilePath = ConfigFilePath(own, common, appDir),
             AppMaxConcurrency = OrZero(own.AppMaxConcurrency, common.AppMaxConcurrency) is >= 1 and var bound ? bound : -1,
             MaxBodyBytes = OrZero(own.MaxBodyBytes, common.MaxBodyBytes) is > 0 and var bytes ? bytes : 4 << 20,
+            ReadBufferBytes = OrZero(own.ReadBufferBytes, common.ReadBufferBytes) is > 0 and var most ? most : null,
             AppHealthCheck = HealthCheck(own, common),
             AppLogDestination = Or(own.AppLogDestination, common.AppLogDestination, LogDestination.FileAndConsole),
             DaprdLogDestination = Or(own.DaprdLogDestination, common.DaprdLogDestination, LogDestination.File),
         };
+
+        // Nobody listens on it beside the sockets.
+        int ApiPort(string field) => Port(field) is var port && sockets is null ? port : 0;
 
         int Port(string field)
         {
@@ -137,6 +143,17 @@ internal static class RunFileReader
         }
     }
 
+    /// <summary>As daprd, which the CLI starts in its own working directory, takes it.</summary>
+    private static string? SocketFolder(YamlMap map)
+    {
+        const string Field = "unixDomainSocket";
+        if (map.Text(Field) is not { Length: > 0 } folder)
+            return null;
+        if (!Socket.OSSupportsUnixDomainSockets)
+            map.Error("this system has no Unix domain sockets; without this field the sidecar listens on ports", Field);
+        return Existing(map, Field, Environment.CurrentDirectory, folder, Directory.Exists, "a folder");
+    }
+
     private static IReadOnlyList<string> ReadCommand(YamlMap map)
     {
         var command = map.Words("command");
@@ -151,6 +168,8 @@ internal static class RunFileReader
     private static Shared ReadShared(YamlMap map, string folder)
     {
         map.Skip(SharedWithoutEffect);
+        foreach (var (field, now) in Replaced.Where(one => map.Has(one.Field)))
+            map.Warning($"has no effect, in Dapr neither: {now} has taken its place", field);
         var resources = map.Texts("resourcesPaths").Select(p => Existing(map, "resourcesPaths", folder, p, Directory.Exists, "a folder")).ToList();
         // The list wins over the field that it has replaced.
         if (map.Text("resourcesPath") is { Length: > 0 } deprecated && resources.Count == 0)
@@ -167,6 +186,7 @@ internal static class RunFileReader
             AppProtocol = map.Flag("appSSL") == true ? WithTls(map.Text("appProtocol")) : map.Text("appProtocol"),
             AppMaxConcurrency = map.Integer("appMaxConcurrency") ?? 0,
             MaxBodyBytes = Bytes(map, "maxBodySize"),
+            ReadBufferBytes = Bytes(map, "readBufferSize"),
             EnableAppHealthCheck = map.Flag("enableAppHealthCheck") ?? false,
             AppHealthCheckPath = map.Text("appHealthCheckPath"),
             AppHealthProbeInterval = map.Integer("appHealthProbeInterval", minimum: 0) ?? 0,
@@ -267,6 +287,8 @@ internal static class RunFileReader
         public int AppMaxConcurrency { get; init; }
 
         public int MaxBodyBytes { get; init; }
+
+        public int ReadBufferBytes { get; init; }
 
         public bool EnableAppHealthCheck { get; init; }
 

@@ -203,7 +203,8 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
         await AppReadiness.WaitAsync(app, sidecar.Ready, why => _console.Warning($"{app.AppId} is not ready yet: {why}"), _time, cancellationToken);
         var seconds = SinceBegin.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture);
         var address = app.AppPort > 0 ? $"http://localhost:{app.AppPort}" : "no app port";
-        _console.Good("ready", $"{app.AppId,-18} {seconds,5} s  {address,-22} Dapr http://localhost:{sidecar.HttpPort}, gRPC {sidecar.GrpcPort}");
+        var dapr = app.UnixDomainSocket is null ? $"http://localhost:{sidecar.HttpPort}, gRPC {sidecar.GrpcPort}" : $"{sidecar.HttpEndpoint}, gRPC {sidecar.GrpcEndpoint}";
+        _console.Good("ready", $"{app.AppId,-18} {seconds,5} s  {address,-22} Dapr {dapr}");
     }
 
     /// <summary>What cannot live is told, or is the end of all; as with <c>dapr run</c>, a run without a living app goes on.</summary>
@@ -230,9 +231,13 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
             ["APP_ID"] = app.AppId,
             ["APP_CHANNEL_ADDRESS"] = app.AppChannelAddress,
             ["APP_PROTOCOL"] = app.AppProtocol,
-            ["DAPR_HTTP_PORT"] = sidecar.HttpPort.ToString(CultureInfo.InvariantCulture),
-            ["DAPR_GRPC_PORT"] = sidecar.GrpcPort.ToString(CultureInfo.InvariantCulture),
         };
+        if (app.UnixDomainSocket is null)
+        {
+            environment["DAPR_HTTP_PORT"] = sidecar.HttpPort.ToString(CultureInfo.InvariantCulture);
+            environment["DAPR_GRPC_PORT"] = sidecar.GrpcPort.ToString(CultureInfo.InvariantCulture);
+        }
+
         if (app.AppPort > 0)
             environment["APP_PORT"] = app.AppPort.ToString(CultureInfo.InvariantCulture);
         if (app.MetricsPort > 0)

@@ -191,6 +191,20 @@ public sealed class SystemAuditTests
         Assert.Contains(system.Callers, call => call.Path.StartsWith("provider/", StringComparison.Ordinal));
     }
 
+    /// <summary>Another company's books cannot be read.</summary>
+    [Fact]
+    public async Task Without_a_ledger_the_charges_are_not_looked_at_and_all_else_is()
+    {
+        await using var system = await ScriptedSystem.StartAsync();
+        using var audited = new SystemUnderAudit(service => Of(system, service), paymentProvider: null);
+
+        var report = await new SystemAudit(audited).RunAsync(TimeSpan.FromSeconds(10), Knowledge, Cancellation);
+
+        Assert.True(report.Holds, $"{report}");
+        Assert.Equal("not looked at", report.Checks.Single(check => check.Invariant == "Charged once, and refunded once if cancelled").Seen);
+        Assert.DoesNotContain(system.Callers, call => call.Path.StartsWith("provider/", StringComparison.Ordinal));
+    }
+
     private static Uri Of(ScriptedSystem system, string service) => new(system.Root, $"{service}/");
 
     private static async Task<AuditReport> AuditAsync(ScriptedSystem system, TimeSpan wait = default, AuditKnowledge? knowledge = null)

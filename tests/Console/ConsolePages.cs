@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Claims;
 using Bunit;
 using Dapr.Client;
@@ -15,6 +16,7 @@ using DaprOrders.ServiceDefaults.Access;
 using Microsoft.AspNetCore.Components.Authorization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
 using MudBlazor.Services;
 
@@ -33,6 +35,7 @@ public abstract class ConsolePages : BunitContext
         Services.AddMudServices();
         Services.AddSingleton<TimeProvider>(Time);
         Services.AddOptions<ConsoleOptions>();
+        Services.AddLogging(logging => logging.AddProvider(new WarningsKept(Warnings)));
         foreach (var name in new[] { ServicesClient.Calls, ServicesClient.Acts, ServicesClient.Updates })
             Services.AddHttpClient(name).AddHttpMessageHandler(() => new InvocationHandler()).ConfigurePrimaryHttpMessageHandler(() => Played);
         Services.AddSingleton<IHostEnvironment>(new Surroundings());
@@ -44,6 +47,9 @@ public abstract class ConsolePages : BunitContext
     }
 
     protected FakeServices Played { get; } = FakeServices.AtRest();
+
+    /// <summary>What the console logged as one.</summary>
+    protected ConcurrentQueue<string> Warnings { get; } = [];
 
     protected FakeTimeProvider Time { get; } = new(Now);
 
@@ -59,6 +65,26 @@ public abstract class ConsolePages : BunitContext
             var identity = role is null ? new ClaimsIdentity() : new ClaimsIdentity(
                 [new Claim("name", "ann"), new Claim("role", role), new Claim(Visitor.TokenClaim, $"token-of-{role}")], "test", "name", "role");
             return Task.FromResult(new AuthenticationState(new ClaimsPrincipal(identity)));
+        }
+    }
+
+    private sealed class WarningsKept(ConcurrentQueue<string> warnings) : ILoggerProvider, ILogger
+    {
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel == LogLevel.Warning;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (IsEnabled(logLevel))
+                warnings.Enqueue(formatter(state, exception));
+        }
+
+        public void Dispose()
+        {
         }
     }
 

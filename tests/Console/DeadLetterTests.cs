@@ -12,19 +12,43 @@ public sealed class DeadLetterTests : ConsolePages
     public void Reasons_are_compared_without_what_is_particular_to_one(string error, string reason) => Assert.Equal(reason, FailureReasons.Of(error));
 
     [Fact]
-    public void A_group_is_redriven_one_by_one_and_what_fails_again_is_told()
+    public void A_group_is_redriven_by_its_service_and_how_far_that_is_is_shown()
     {
         PlayThree();
-        Played.Answer("inventory", "dead-letters/a/redrive", "", HttpStatusCode.NoContent, "POST");
-        Played.Answer("inventory", "dead-letters/b/redrive", """{"detail":"The event failed again and stays a dead letter. Boom."}""", HttpStatusCode.Conflict, "POST");
+        Played.Answer("inventory", "dead-letters/redrive/selected", Samples.Job("running", 0, 0), HttpStatusCode.Accepted, "POST");
+        Play("inventory", "dead-letters/redrive", Samples.Job("running", 1, 0));
         var page = Render<DeadLetterBoard>();
         Assert.Equal(2, page.FindAll(".reason").Count);
 
         Button(page, "Redrive all 2").Click();
+        page.WaitForAssertion(() => Assert.Contains("0 handled", page.Find(".confirm").TextContent, StringComparison.Ordinal));
+        Assert.Equal("""{"ids":["a","b"]}""", Assert.Single(Played.Asked, asked => asked.Method == HttpMethod.Post).Body);
+        Time.Advance(TimeSpan.FromSeconds(1));
+        page.WaitForAssertion(() => Assert.Contains("1 handled", page.Find(".confirm").TextContent, StringComparison.Ordinal));
+        Assert.Contains("goes on when you leave the page", page.Find(".confirm").TextContent, StringComparison.Ordinal);
 
-        page.WaitForAssertion(() => Assert.Contains("1 handled, 1 failed and stay", page.Find(".confirm").TextContent, StringComparison.Ordinal));
-        Assert.Contains("The event failed again", page.Find(".confirm .note.bad").TextContent, StringComparison.Ordinal);
-        Assert.Equal(["dead-letters/a/redrive", "dead-letters/b/redrive"], Played.Asked.Where(asked => asked.Method == HttpMethod.Post).Select(asked => asked.Path));
+        Play("inventory", "dead-letters/redrive", Samples.Job("done", 1, 1, "InvalidOperationException: Boom.\n   at Somewhere"));
+        page.WaitForState(() =>
+        {
+            Time.Advance(TimeSpan.FromSeconds(1));
+            return page.Find(".confirm").TextContent.Contains("is done", StringComparison.Ordinal);
+        });
+
+        Assert.Contains("1 handled, 1 failed and stay", page.Find(".confirm").TextContent, StringComparison.Ordinal);
+        Assert.Equal("InvalidOperationException: Boom.", page.Find(".confirm .note.bad").TextContent);
+    }
+
+    [Fact]
+    public void A_group_whose_service_is_at_another_redrive_is_told_so()
+    {
+        PlayThree();
+        Played.Answer("inventory", "dead-letters/redrive/selected", """{"detail":"A redrive of other dead letters is under way here."}""", HttpStatusCode.Conflict, "POST");
+        var page = Render<DeadLetterBoard>();
+
+        Button(page, "Redrive all 2").Click();
+
+        page.WaitForAssertion(() => Assert.Contains("is under way here", page.Find(".confirm .note.bad").TextContent, StringComparison.Ordinal));
+        Assert.Contains("is done", page.Find(".confirm").TextContent, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -58,16 +82,14 @@ public sealed class DeadLetterTests : ConsolePages
     }
 
     [Fact]
-    public void The_message_and_its_exception_are_shown_when_asked_for()
+    public void A_message_of_a_group_leads_to_its_page()
     {
         PlayThree();
-        Play("shipping", "dead-letters/c", $$$"""{"entry":{{{Samples.Letter("c", "order-3", "Other")}}},"message":{"specversion":"1.0","id":"order-3:1"}}""");
         var page = Render<DeadLetterBoard>();
 
         page.FindAll("button").Last(button => button.TextContent == "Show messages").Click();
-        Button(page, "message").Click();
 
-        page.WaitForAssertion(() => Assert.Contains("\"specversion\": \"1.0\"", page.Find("[aria-label=Message]").TextContent, StringComparison.Ordinal));
+        Assert.Equal("/dead-letters/shipping/c", page.Find(".letters td:last-child a").GetAttribute("href"));
     }
 
     [Fact]
@@ -86,14 +108,10 @@ public sealed class DeadLetterTests : ConsolePages
     {
         Play("inventory", "dead-letters?limit=500", Samples.LetterPage("n", Samples.Letter("a", "order-1", "SKU 1 is unknown")));
         Play("inventory", "dead-letters?limit=500&cursor=n", Samples.Letters(Samples.Letter("b", "order-2", "The newest failure")));
-        Play("inventory", "dead-letters/removed?limit=500", Samples.Removed("r", [.. Enumerable.Range(1, 60).Select(i => $"old-{i}")]));
-        Play("inventory", "dead-letters/removed?limit=500&cursor=r", Samples.Removed(null, "just now"));
 
         var page = Render<DeadLetterBoard>();
 
         Assert.Contains("The newest failure", page.Markup, StringComparison.Ordinal);
-        Assert.Contains("just now", page.Find(".record").TextContent, StringComparison.Ordinal);
-        Assert.Equal(50, page.FindAll(".record tbody tr").Count);
     }
 
     [Fact]
@@ -108,14 +126,36 @@ public sealed class DeadLetterTests : ConsolePages
     }
 
     [Fact]
-    public void Who_gave_a_message_up_and_why_stays_to_be_seen()
+    public void Who_did_what_and_what_came_of_it_stays_to_be_seen_of_all_services_the_newest_first()
     {
-        Play("payments", "dead-letters/removed?limit=500", """{"removed":[{"removedAt":"2026-11-27T11:00:00Z","by":"ann","reason":"test data","eventId":"order-1:1","topic":"orders","stream":"order-1","type":"OrderCreated","receivedAt":"2026-11-27T10:00:00Z","attempts":6,"error":"Boom"}],"cursor":null}""");
+        Play("payments", "dead-letters/acts?limit=50", Samples.Acts(
+            Samples.Act("p-2", "discard", "givenUp", Now.AddMinutes(-1)), Samples.Act("p-1", "redrive", "failed", Now.AddMinutes(-3), "Boom: no such order\n   at Somewhere", done: 0, failed: 1)));
+        Play("inventory", "dead-letters/acts?limit=50", Samples.Acts(
+            Samples.Act("i-2", "redriveOfMany", "done", Now.AddMinutes(-2), "Boom", letters: 300, done: 298, failed: 2), Samples.Act("i-1", "redrive", "begun", Now.AddMinutes(-4), done: 0)));
 
-        var row = Render<DeadLetterBoard>().Find(".record tbody tr").TextContent;
+        var rows = Render<DeadLetterBoard>().FindAll(".record tbody tr").Select(row => row.TextContent).ToList();
 
-        Assert.Contains("ann", row, StringComparison.Ordinal);
-        Assert.Contains("test data", row, StringComparison.Ordinal);
+        Assert.Equal(["payments", "inventory", "payments", "inventory"], rows.Select(row => row.StartsWith("payments", StringComparison.Ordinal) ? "payments" : "inventory"));
+        Assert.All(rows, row => Assert.Contains("ann", row, StringComparison.Ordinal));
+        Assert.Contains("given up", rows[0], StringComparison.Ordinal);
+        Assert.Contains("redrive of 300 messages", rows[1], StringComparison.Ordinal);
+        Assert.Contains("298 handled, 2 failed again, the last: Boom", rows[1], StringComparison.Ordinal);
+        Assert.Contains("failed: Boom: no such order", rows[2], StringComparison.Ordinal);
+        Assert.DoesNotContain("Somewhere", rows[2], StringComparison.Ordinal);
+        Assert.Contains("under way, or broken off", rows[3], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Of_an_edit_both_messages_can_be_seen()
+    {
+        Play("payments", "dead-letters/acts?limit=50", Samples.Acts(Samples.Act("p-1", "editedRedrive", "handled", Now)));
+        Play("payments", "dead-letters/acts/p-1", $$$"""{"entry":{{{Samples.Act("p-1", "editedRedrive", "handled", Now)}}},"original":{"data":{"to":17}},"edited":{"data":{"to":"Bob"} } }""");
+        var page = Render<DeadLetterBoard>();
+
+        Button(page, "see").Click();
+
+        page.WaitForAssertion(() => Assert.Contains("17", page.Find("[aria-label='The message as it came']").TextContent, StringComparison.Ordinal));
+        Assert.Contains("Bob", page.Find("[aria-label='The message as it was handled']").TextContent, StringComparison.Ordinal);
     }
 
     private void PlayThree()

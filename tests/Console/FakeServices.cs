@@ -35,7 +35,7 @@ public sealed class FakeServices : HttpMessageHandler
         foreach (var app in Calling.Apps.All)
         {
             services.Answer(app, "dead-letters?limit=500", """{"deadLetters":[],"cursor":null}""")
-                .Answer(app, "dead-letters/removed?limit=500", """{"removed":[],"cursor":null}""")
+                .Answer(app, "dead-letters/acts?limit=50", """{"acts":[],"cursor":null}""")
                 .Answer(app, "catch-up", """{"publishers":[]}""")
                 .Answer(app, "sidecar", $$"""{"id":"{{app}}","runtimeVersion":"1.18.1","components":[],"subscriptions":[]}""")
                 .Answer(app, "healthz/ready", """{"status":"Healthy","checks":{"sidecar":{"status":"Healthy","reason":null}}}""");

@@ -89,6 +89,21 @@ public sealed class OrderListTests : ConsolePages
     }
 
     [Fact]
+    public async Task An_update_that_cannot_be_read_is_passed_and_the_list_read_instead()
+    {
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-1", "created", Now)));
+        var updates = new LiveUpdates();
+        Played.Answer("reporting", "updates", updates.Open);
+        var page = Render<OrderList>();
+
+        updates.Send("""{"orderId":"o-1","status":7,"version":"none"}""");
+        updates.Send("""{"orderId":"o-1","status":"paid","version":3,"at":"2026-11-27T12:00:03Z"}""");
+
+        await LaterAsync(() => Assert.Equal("paid", page.Instance.State!.Rows[0].Status), TimeSpan.Zero);
+        Assert.StartsWith("The live update 1 of Reporting cannot be read", Assert.Single(Warnings), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_is_listed_later_and_was_placed_earlier_is_newer_too()
     {
         var shown = OrderListState.Of(Read(null, Samples.Listed("o-1", "created", Now)));

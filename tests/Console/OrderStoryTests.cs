@@ -169,6 +169,53 @@ public sealed class OrderStoryTests : ConsolePages
         page.WaitForAssertion(() => Assert.Contains("ordering: no answer yet, it may still happen", page.Find(".note.bad").TextContent, StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("catchUp", "found by the catch-up")]
+    [InlineData("gap", "asked for, as a later one came")]
+    [InlineData("somethingNew", "found by something new")]
+    public void What_the_catch_up_brought_is_marked_and_the_rest_is_not(string foundBy, string mark)
+    {
+        PlayOrder("stockReserved");
+        Play("inventory", "event-log/streams/reservation-o-1?limit=200", $"[{Samples.Event("reservation-o-1", 1, "StockReserved", Placed.AddSeconds(12), "order-o-1:1", foundBy: foundBy)}]");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        var marked = Assert.Single(page.FindAll("[aria-label='Events of the order'] tbody tr"), row => row.TextContent.Contains(mark, StringComparison.Ordinal));
+        Assert.Contains("StockReserved", marked.TextContent, StringComparison.Ordinal);
+        Assert.Single(page.FindAll(".timeline .event.found"));
+        Assert.DoesNotContain("its topic had not brought its cause", page.Markup, StringComparison.Ordinal);
+        page.Find("#step").Input("2");
+        Assert.Contains("its topic had not brought its cause", page.Find("[aria-live=polite]").TextContent, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("created", "inventory")]
+    [InlineData("stockReserved", "payments")]
+    [InlineData("paid", "shipping")]
+    public void An_order_says_what_it_waits_for_where_that_is_not_well(string status, string service)
+    {
+        PlayOrder(status);
+        foreach (var app in Apps.All)
+            Play(app, "healthz/ready", $$"""{"status":"Degraded","checks":{"one":{"status":"Degraded","reason":"{{app}} has its reasons."} } }""");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Contains($"It waits for {service}, which is degraded: {service} has its reasons.", page.Find(".note.warn").TextContent, StringComparison.Ordinal);
+        Play(service, "healthz/ready", """{"status":"Healthy","checks":{} }""");
+        Time.Advance(TimeSpan.FromSeconds(5));
+        page.WaitForAssertion(() => Assert.Empty(page.FindAll(".note.warn")));
+    }
+
+    [Fact]
+    public void An_order_that_is_over_waits_for_nobody()
+    {
+        PlayOrder("shipped");
+        foreach (var app in Apps.All)
+            Play(app, "healthz/ready", """{"status":"Degraded","checks":{"one":{"status":"Degraded","reason":"Something."} } }""");
+
+        Assert.Empty(Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1")).FindAll(".note.warn"));
+    }
+
     [Fact]
     public void A_dead_letter_about_the_order_is_said_where_the_order_is_looked_at()
     {
@@ -180,6 +227,18 @@ public sealed class OrderStoryTests : ConsolePages
         var note = page.Find(".note.bad").TextContent;
         Assert.Contains("payments could not handle OrderCreated after 6 attempts: Boom", note, StringComparison.Ordinal);
         Assert.DoesNotContain("Other", page.Markup, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_an_operator_has_edited_is_told_as_the_cause_that_it_was()
+    {
+        PlayOrder("stockReserved");
+        Play("ordering", "event-log/streams/order-o-1?limit=200", $"[{Samples.Event("order-o-1", 1, "OrderCreated", Placed)},{Samples.Event("order-o-1", 2, "OrderStockReserved", Placed.AddMilliseconds(80), "reservation-o-1:1~act-1")}]");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Equal("StockReserved", page.Find(".facts .link").TextContent);
+        Assert.Equal("reservation-o-1:1~act-1", page.Find(".facts a[href='/dead-letters']").GetAttribute("title"));
     }
 
     private void PlayOrder(string status)

@@ -121,6 +121,27 @@ public sealed class OverviewTests : ConsolePages
     }
 
     [Fact]
+    public void Each_lane_shows_its_owner_its_lease_and_what_is_unpublished_and_parked()
+    {
+        Play("payments", "event-log", """
+            {"lanes":[{"name":"one","settled":1200,"isClosed":false,"owner":"payments-1","state":"held","unpublished":3},
+                      {"name":"two","settled":7,"isClosed":false,"owner":"payments-2","state":"leftBehind","unpublished":0}],"loss":null}
+            """);
+        Play("payments", "event-log/parked", $$"""{"events":[{{Parked("\"two\"")}},{{Parked("\"two\"")}},{{Parked("null")}}]}""");
+        // As a service of an earlier version answers.
+        Play("shipping", "event-log", """{"lanes":[{"name":"three","settled":5,"isClosed":true}],"loss":null}""");
+
+        var rows = Render<OverviewBoard>().FindAll("[aria-label='Lanes of the event logs'] tbody tr").Select(row => string.Join("|", row.QuerySelectorAll("td").Select(cell => cell.TextContent))).ToList();
+
+        Assert.Contains("payments|one|payments-1|held|1,200|3|0|–", rows);
+        Assert.Contains("payments|two|payments-2|left behind|7|0|2|–", rows);
+        Assert.Contains("payments|of lanes that are not known|1|–", rows);
+        Assert.Contains("shipping|three|–|closed|5|–|0|–", rows);
+
+        static string Parked(string lane) => $$"""{"id":"payment-1:1","topic":"payments","reason":"too large","parkedAt":"2026-11-27T11:00:00Z","lane":{{lane}}}""";
+    }
+
+    [Fact]
     public void The_board_goes_on_by_itself()
     {
         var page = Render<OverviewBoard>();
@@ -134,7 +155,7 @@ public sealed class OverviewTests : ConsolePages
     [Fact]
     public void What_a_consumer_has_not_dealt_with_is_the_difference_to_the_heads_of_all_lanes()
     {
-        var logs = new LanesOf[] { new("ordering", new(new Lanes([new("one", 10, false), new("two", 5, false)], null), null), 0) };
+        var logs = new LanesOf[] { new("ordering", new(new Lanes([new("one", 10, false), new("two", 5, false)], null), null), new Dictionary<string, int>()) };
         var consumers = new ConsumersOf[] { new("shipping", new(new CatchUp([new("ordering", ["orders"], [new("one", 4), new("two", 5)])]), null)) };
         var read = new Answer<Projections>(new(new(1, null, 0, [new("ordering", "one", 9, 9)]), null, null), null);
 

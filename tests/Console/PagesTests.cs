@@ -13,7 +13,7 @@ public sealed partial class PagesTests : IDisposable
 
     private readonly List<IDisposable> _disposables = [];
 
-    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
+    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
 
     [Theory]
     [MemberData(nameof(Pages))]
@@ -47,6 +47,8 @@ public sealed partial class PagesTests : IDisposable
     [InlineData("/")]
     [InlineData("/dead-letters")]
     [InlineData("/orders")]
+    [InlineData("/stock")]
+    [InlineData("/topology")]
     public async Task What_a_page_brings_along_is_small_however_much_there_is(string page)
     {
         var services = FakeServices.AtRest();
@@ -59,6 +61,15 @@ public sealed partial class PagesTests : IDisposable
         var line = """{"sku":"tea","name":"Tea","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}""";
         services.Answer("reporting", "orders?limit=50", Samples.Page(null, [.. Enumerable.Range(1, 50).Select(i =>
             Samples.Listed($"o-{i}", "shipped", DateTimeOffset.UtcNow).Replace(line, string.Join(",", Enumerable.Repeat(line, 100)), StringComparison.Ordinal))]));
+        services.Answer("inventory", "products?limit=100", """{"products":[{"sku":"tea","name":"Tea","price":{"amount":9.50,"currency":"EUR"},"onHand":60000,"reserved":60000,"available":0}],"next":null}""");
+        foreach (var status in Calling.OrderStatuses.Open)
+        {
+            services.Answer("reporting", $"orders?status={status}&limit=200", Samples.Page(null, [.. Enumerable.Range(1, 200).Select(i =>
+                Samples.Listed($"o-{status}-{i}", status, DateTimeOffset.UtcNow).Replace(line, string.Join(",", Enumerable.Repeat(line, 10)), StringComparison.Ordinal))]));
+        }
+
+        var subscription = """{"pubsubName":"pubsub","topic":"orders","deadLetterTopic":"orders-dead","rules":[{"path":"/events/orders"}]}""";
+        services.Answer("shipping", "sidecar", $$"""{"id":"shipping","runtimeVersion":"1.18.1","components":[],"subscriptions":[{{string.Join(",", Enumerable.Repeat(subscription, 2000))}}]}""");
         using var http = Open(services);
 
         var html = await http.GetStringAsync(page, TestContext.Current.CancellationToken);

@@ -20,8 +20,8 @@ internal static class Samples
 
     public static string Page(string? cursor, params string[] orders) => $$"""{"orders":[{{string.Join(",", orders)}}],"cursor":{{JsonSerializer.Serialize(cursor)}}}""";
 
-    public static string Event(string stream, long version, string type, DateTimeOffset at, string? cause = null, string data = """{"orderId":"o-1"}""") =>
-        $$"""{"id":"{{stream}}:{{version}}","stream":"{{stream}}","version":{{version}},"type":"{{type}}","schemaVersion":1,"occurredAt":"{{At(at)}}","correlationId":"0af7651916cd43dd8448eb211c80319c","causationId":{{JsonSerializer.Serialize(cause)}},"data":{{data}}}""";
+    public static string Event(string stream, long version, string type, DateTimeOffset at, string? cause = null, string data = """{"orderId":"o-1"}""", string? foundBy = null) =>
+        $$"""{"id":"{{stream}}:{{version}}","stream":"{{stream}}","version":{{version}},"type":"{{type}}","schemaVersion":1,"occurredAt":"{{At(at)}}","correlationId":"0af7651916cd43dd8448eb211c80319c","causationId":{{JsonSerializer.Serialize(cause)}},"data":{{data}}{{(foundBy is null ? "" : $",\"foundBy\":\"{foundBy}\"")}}}""";
 
     public static string Order(string id, string status, long version) =>
         $$$"""{"orderId":"{{{id}}}","customerId":"c-1","status":"{{{status}}}","version":{{{version}}},"total":{"amount":19.00,"currency":"EUR"},"lines":[{"sku":"tea","name":"Tea","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}],"cancellation":null,"shipment":null,"createdAt":"2026-11-27T11:59:00Z","updatedAt":"2026-11-27T11:59:0{{{version}}}Z"}""";
@@ -37,9 +37,16 @@ internal static class Samples
     public static string Summary(long paid) =>
         $$$"""{"orders":{{{paid}}},"byStatus":{"created":0,"stockReserved":0,"paid":{{{paid}}},"shipped":0,"cancelled":0},"sold":0,"revenue":[]}""";
 
-    public static string Removed(string? cursor, params string[] reasons) => $$"""
-        {"removed":[{{string.Join(",", reasons.Select((reason, i) => $$"""{"removedAt":"2026-11-27T11:00:{{i:00}}Z","by":"ann","reason":"{{reason}}","eventId":"order-1:1","topic":"orders","stream":"order-1","type":"OrderCreated","receivedAt":"2026-11-27T10:00:00Z","attempts":6,"error":"Boom"}"""))}}],"cursor":{{JsonSerializer.Serialize(cursor)}}}
+    public static string Act(string id, string kind, string result, DateTimeOffset at, string? error = null, int? letters = 1, int done = 1, int failed = 0) => $$"""
+        {"id":"{{id}}","kind":"{{kind}}","by":"ann","reason":"test data","at":"{{At(at)}}","endedAt":null,"result":"{{result}}","letters":{{JsonSerializer.Serialize(letters)}},
+         "done":{{done}},"failed":{{failed}},"error":{{JsonSerializer.Serialize(error)}},"letterId":"a","eventId":"order-1:1",
+         "editedId":{{(kind == "editedRedrive" ? $"\"order-1:1~{id}\"" : "null")}},"topic":"orders","stream":"order-1","type":"OrderCreated"}
         """;
+
+    public static string Acts(params string[] acts) => $$"""{"acts":[{{string.Join(",", acts)}}],"cursor":null}""";
+
+    public static string Job(string status, int handled, int failed, string? error = null, string id = "job-1") =>
+        $$"""{"id":"{{id}}","status":"{{status}}","startedAt":"2026-11-27T11:00:00Z","finishedAt":null,"handled":{{handled}},"failed":{{failed}},"by":"ann","letters":2,"error":{{JsonSerializer.Serialize(error)}}}""";
 
     private static string Since(string status, DateTimeOffset at) => $$"""{"status":"{{status}}","at":"{{At(at)}}"}""";
 

@@ -14,13 +14,45 @@ public sealed partial class DeployPageTests
 {
     private static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web) { UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow };
 
-    private static readonly string[] Commands =
-        [.. FirstBlock().Match(File.ReadAllText(RepositoryFiles.PathOf("docs", "deploy.md")).ReplaceLineEndings("\n")).Groups[1].Value.Split('\n', StringSplitOptions.RemoveEmptyEntries)];
+    private static readonly string[][] Blocks =
+    [
+        .. Block().Matches(File.ReadAllText(RepositoryFiles.PathOf("docs", "deploy.md")).ReplaceLineEndings("\n"))
+            .Select(block => block.Groups[1].Value.Split('\n', StringSplitOptions.RemoveEmptyEntries)),
+    ];
+
+    private static readonly string[] Cluster = Blocks[0];
+
+    private static readonly string[] Commands = Blocks[1];
 
     private static readonly string All = string.Join('\n', Commands);
 
+    /// <summary>Each in a line of its own: none is hidden behind another.</summary>
     [Fact]
-    public void The_first_order_is_shipped_within_ten_commands() => Assert.InRange(Commands.Length, 1, 10);
+    public void From_a_cluster_with_Dapr_the_first_order_is_shipped_within_ten_commands()
+    {
+        Assert.InRange(Commands.Length, 1, 10);
+        Assert.All(Commands.Where(command => !Loop().IsMatch(command)), command => Assert.DoesNotMatch("&&|;", command));
+    }
+
+    [Fact]
+    public void A_cluster_has_the_name_under_which_it_gets_its_images() =>
+        Assert.Equal(NameOf(Cluster.Single(command => command.StartsWith("kind create", StringComparison.Ordinal))), NameOf(Commands.Single(command => command.StartsWith("kind load", StringComparison.Ordinal))));
+
+    /// <summary>Which refer to namespaces and secrets that are there, and to images that are loaded.</summary>
+    [Fact]
+    public void What_is_applied_comes_after_what_it_refers_to()
+    {
+        string[] order = ["dotnet msbuild deploy/images.proj", "kind load", "deploy/k8s/secrets.sh try | kubectl apply", "kubectl apply -k deploy/k8s/try", "kubectl -n daprorders wait", "for service in", "curl"];
+
+        Assert.Equal(order.Select(IndexOf).Order(), order.Select(IndexOf));
+
+        static int IndexOf(string start)
+        {
+            var index = Array.FindIndex(Commands, command => command.StartsWith(start, StringComparison.Ordinal));
+            Assert.True(index >= 0, $"No command starts with {start}.");
+            return index;
+        }
+    }
 
     [Fact]
     public void What_a_command_names_in_this_repository_is_there() =>
@@ -37,7 +69,7 @@ public sealed partial class DeployPageTests
 
     [Fact]
     public void Dapr_is_installed_so_that_its_sidecars_pass_the_restricted_standard() =>
-        Assert.Contains("dapr_sidecar_injector.sidecarDropALLCapabilities=true", All, StringComparison.Ordinal);
+        Assert.Contains("dapr_sidecar_injector.sidecarDropALLCapabilities=true", Cluster.Single(command => command.StartsWith("dapr init", StringComparison.Ordinal)), StringComparison.Ordinal);
 
     [Fact]
     public void Ports_are_forwarded_to_services_that_have_them_and_only_those_are_called()
@@ -62,7 +94,7 @@ public sealed partial class DeployPageTests
         Assert.NotNull(order);
         Assert.InRange(order.Lines.Single().Quantity, 1, receipt.Quantity);
         Assert.Contains($"/products/{order.Lines.Single().Sku} ", All, StringComparison.Ordinal);
-        Assert.EndsWith($"/customers/{order.CustomerId}/orders", All, StringComparison.Ordinal);
+        Assert.Contains($"/customers/{order.CustomerId}/orders", Commands[^1], StringComparison.Ordinal);
     }
 
     /// <summary>With KEDA or without.</summary>
@@ -74,8 +106,16 @@ public sealed partial class DeployPageTests
         Assert.All(Overlay.Names.Except([Overlay.Try]).Select(SecretsScript.ArgumentFor), overlay => Assert.Contains($"| `{overlay}` |", page, StringComparison.Ordinal));
     }
 
+    private static string NameOf(string command) => Name().Match(command).Groups[1].Value;
+
     [GeneratedRegex("```sh needs-cluster\n(.*?)```", RegexOptions.Singleline)]
-    private static partial Regex FirstBlock();
+    private static partial Regex Block();
+
+    [GeneratedRegex("^(for|until) .*; do .* done$")]
+    private static partial Regex Loop();
+
+    [GeneratedRegex("--name ([a-z]+)")]
+    private static partial Regex Name();
 
     [GeneratedRegex("([a-z-]+):([0-9]{4})")]
     private static partial Regex Forward();

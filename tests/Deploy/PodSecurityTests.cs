@@ -4,7 +4,7 @@ namespace DaprOrders.Deploy.Tests;
 
 /// <summary>
 /// The restricted Pod Security Standard, rule by rule (kubernetes.io/docs/concepts/security/pod-security-standards), and two things beyond it:
-/// nothing is written into the image, and what needs no token of the API server has none.
+/// nothing is written into the image, and only sidecars have a token of the API server.
 /// </summary>
 public sealed class PodSecurityTests
 {
@@ -58,13 +58,33 @@ public sealed class PodSecurityTests
     public void Sidecars_are_asked_for_with_a_seccomp_profile(string name) =>
         Assert.All(Overlay.Of(name).Applications.Values, app => Assert.Equal("RuntimeDefault", app.Spec.Template.Metadata.Annotations["dapr.io/sidecar-seccomp-profile-type"]));
 
+    /// <summary>What takes over a service must not be its account: that one reads the secrets of all components.</summary>
     [Theory]
     [MemberData(nameof(Overlays))]
-    public void A_pod_without_a_sidecar_has_no_token_of_the_API_server(string name)
-    {
-        var overlay = Overlay.Of(name);
-        Assert.All(overlay.Pods.Where(pod => !overlay.Applications.ContainsKey(pod.Key)), pod => Assert.False(pod.Value.Spec.AutomountServiceAccountToken));
-    }
+    public void No_container_of_ours_has_a_token_of_the_API_server(string name) =>
+        Assert.All(Overlay.Of(name).Pods.Values.Select(pod => pod.Spec), pod =>
+        {
+            Assert.False(pod.AutomountServiceAccountToken);
+            var withToken = (pod.Volumes ?? []).Where(volume => volume.Projected?.Sources.Any(source => source.ServiceAccountToken is not null) == true).Select(volume => volume.Name);
+            Assert.Empty(pod.Containers.SelectMany(container => container.VolumeMounts).Select(mount => mount.Name).Intersect(withToken));
+        });
+
+    /// <summary>The injector mounts into the sidecar what the annotation names, where client-go looks for it; a name that the pod has not is passed over in silence.</summary>
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public void A_sidecar_has_its_account_where_it_looks_for_it(string name) =>
+        Assert.All(Overlay.Of(name).Applications.Values.Select(app => app.Spec.Template), pod =>
+        {
+            var mount = pod.Metadata.Annotations["dapr.io/volume-mounts"].Split(':');
+            var sources = pod.Spec.Volumes.Single(volume => volume.Name == mount[0]).Projected.Sources;
+
+            Assert.Equal("/var/run/secrets/kubernetes.io/serviceaccount", mount[1]);
+            Assert.Equal("token", sources.Select(source => source.ServiceAccountToken).Single(token => token is not null).Path);
+            Assert.Equal(
+                [("kube-root-ca.crt", "ca.crt", "ca.crt")],
+                sources.Where(source => source.ConfigMap is not null).SelectMany(source => source.ConfigMap.Items.Select(item => (source.ConfigMap.Name, item.Key, item.Path))));
+            Assert.Equal([("namespace", "metadata.namespace")], sources.SelectMany(source => source.DownwardAPI?.Items ?? []).Select(item => (item.Path, item.FieldRef.FieldPath)));
+        });
 
     /// <summary>The services' network is closed but for what is listed.</summary>
     [Theory]

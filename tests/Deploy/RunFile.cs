@@ -11,6 +11,11 @@ internal static class RunFile
     public static JsonObject Common { get; } = File["common"]!.AsObject();
 
     /// <summary>The port of each application.</summary>
-    public static IReadOnlyDictionary<string, int> Ports { get; } =
-        File["apps"]!.AsArray().ToDictionary(app => Overlay.Text(app!["appID"]), app => (int)app!["appPort"]!, StringComparer.Ordinal);
+    public static IReadOnlyDictionary<string, int> Ports { get; } = PortsOf("appPort");
+
+    /// <summary>Where the sidecar of each application tells its metrics.</summary>
+    public static IReadOnlyDictionary<string, int> MetricsPorts { get; } = PortsOf("metricsPort");
+
+    private static Dictionary<string, int> PortsOf(string field) =>
+        File["apps"]!.AsArray().ToDictionary(app => Overlay.Text(app!["appID"]), app => (int)app![field]!, StringComparer.Ordinal);
 }

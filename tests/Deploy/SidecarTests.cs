@@ -21,6 +21,8 @@ public sealed partial class SidecarTests
         ["dapr.io/api-token-secret"] = _ => true,
         ["dapr.io/app-token-secret"] = _ => true,
         ["dapr.io/disable-builtin-k8s-secret-store"] = IsBool,
+        // name:path, and more of them after a comma; read-only.
+        ["dapr.io/volume-mounts"] = value => value.Split(',').All(mount => mount.Split(':') is [_, ['/', ..]]),
         ["dapr.io/enable-app-health-check"] = IsBool,
         ["dapr.io/app-health-check-path"] = value => value.StartsWith('/'),
         ["dapr.io/app-health-probe-interval"] = IsNumber,

@@ -1,3 +1,6 @@
+using System.Net;
+using System.Text.Json.Nodes;
+
 namespace DaprOrders.EndToEnd.Tests;
 
 /// <summary>
@@ -33,6 +36,16 @@ public sealed class DeadTopicsTests
             Assert.Equal("shipped", Shop.Status(await system.Shop.FinalAsync(shipped)));
             Assert.Equal("cancelled", Shop.Status(await system.Shop.FinalAsync(declined)));
             Assert.Equal("cancelled", Shop.Status(await system.Shop.FinalAsync(tooMany)));
+            // Each step says that no topic brought what led to it; the first, and the provider's answer, were nobody's to bring.
+            Assert.Equal(
+                [("OrderCreated", null), ("OrderStockReserved", "catchUp"), ("OrderPaid", "catchUp"), ("OrderShipped", "catchUp")],
+                HowItCame(await system.Shop.GetAsync("ordering", $"orders/{shipped}/events")));
+            Assert.Equal(
+                [("PaymentRequested", "catchUp"), ("PaymentDeclined", null)],
+                HowItCame((await system.Shop.GetAsync("payments", $"payments/{declined}"))["history"]!));
+            Assert.Equal(
+                [("StockRejected", "catchUp")],
+                HowItCame(await ReservationAsync(system.Shop, tooMany)));
             await system.AuditAsync([shipped, declined, tooMany], new Dictionary<string, int> { [sku] = Stock });
             Assert.All(deliveries, delivery => Assert.True(delivery.Lost > 0, "a service of which nothing was lost"));
         }
@@ -42,4 +55,14 @@ public sealed class DeadTopicsTests
                 await delivery.DisposeAsync();
         }
     }
+
+    // A log is for callers with a name.
+    private static async Task<JsonNode> ReservationAsync(Shop shop, string order)
+    {
+        using var answer = await shop.SendThroughAsync("ordering", HttpMethod.Get, "inventory", $"event-log/streams/reservation-{order}");
+        return await Shop.ReadAsync(answer, HttpStatusCode.OK);
+    }
+
+    private static IReadOnlyList<(string? Type, string? FoundBy)> HowItCame(JsonNode events) =>
+        [.. events.AsArray().Select(e => ((string?)e!["type"], (string?)e["foundBy"]))];
 }

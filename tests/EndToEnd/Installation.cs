@@ -75,7 +75,10 @@ internal sealed class Installation : IDisposable
     /// <summary>Where the launcher writes down its processes.</summary>
     public string ProcessRecord => Path.Combine(Folder, ".dapr", "processes.json");
 
-    public static string Sidecar => Path.Combine(RepositoryRoot, "artifacts", "bin", "Sidecar", Configuration, "DaprOrders.Sidecar.dll");
+    public static string Sidecar => ProgramBuilt("Sidecar");
+
+    /// <summary>The assembly that a project's build has made.</summary>
+    public static string ProgramBuilt(string project) => Path.Combine(RepositoryRoot, "artifacts", "bin", project, Configuration, $"DaprOrders.{project}.dll");
 
     public Uri DaprOf(string app, int replica = 0) => new($"http://localhost:{PortOf(app, "daprHTTPPort", replica)}");
 

@@ -22,15 +22,21 @@ public enum EndsFirst
 /// </summary>
 internal sealed class Pods : IAsyncDisposable
 {
+    /// <summary>Of each product of a load, but for one of which there is soon too little.</summary>
+    private const int Plenty = 1_000_000;
+    private const int Few = 40;
+    private const int Buyers = 4;
+
     private const string PaymentProvider = "payment-provider";
     private const string Client = "client";
 
-    /// <summary>As deploy/k8s gives it: a service whose sidecar is gone tries for 30 s to publish what it has committed.</summary>
+    /// <summary>As deploy/k8s gives it.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan ReadyWithin = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan ReadyWithin = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan RestWithin = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan BetweenOrders = TimeSpan.FromMilliseconds(100);
 
-    private readonly Installation _installation = new();
+    private readonly Installation _installation;
     private readonly string _signingKey = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
     private readonly string _appToken = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
     private readonly HttpClient _http = new();
@@ -40,8 +46,9 @@ internal sealed class Pods : IAsyncDisposable
     private readonly SystemAudit _audit;
     private EmbeddedDapr _dapr = null!;
 
-    private Pods()
+    private Pods(Installation installation)
     {
+        _installation = installation;
         Shop = new Shop(_ => new Uri($"http://localhost:{_dapr[Client].HttpPort}"), _installation.PaymentProvider);
         _underAudit = new(
             app => new Uri($"{Of(app)[0].Address}/"), _installation.PaymentProvider, SystemUnderAudit.Credentials(_appToken, bearerToken: null));
@@ -53,9 +60,15 @@ internal sealed class Pods : IAsyncDisposable
 
     public IReadOnlyList<Pod> Of(string app) => [.. _running.Keys.Where(pod => pod.App == app).OrderBy(pod => pod.Name, StringComparer.Ordinal)];
 
-    public static async Task<Pods> StartAsync(int replicas, IReadOnlyDictionary<string, string>? environmentOfOdd = null)
+    public static Task<Pods> StartAsync(int replicas, IReadOnlyDictionary<string, string>? environmentOfOdd = null) =>
+        StartAsync(new Installation(), replicas, environmentOfOdd);
+
+    /// <param name="installation">Its broker and its store.</param>
+    /// <param name="replicas">Of every service.</param>
+    /// <param name="environmentOfOdd">Of every second replica.</param>
+    public static async Task<Pods> StartAsync(Installation installation, int replicas, IReadOnlyDictionary<string, string>? environmentOfOdd = null)
     {
-        var pods = new Pods();
+        var pods = new Pods(installation);
         try
         {
             pods._installation.Write();
@@ -79,7 +92,10 @@ internal sealed class Pods : IAsyncDisposable
     }
 
     /// <summary>Returns when it is ready.</summary>
-    public async Task<Pod> AddAsync(string app, IReadOnlyDictionary<string, string>? environment = null)
+    /// <param name="app">Its app id.</param>
+    /// <param name="environment">Settings beyond those of all.</param>
+    /// <param name="release">The project of another release of the service; null: this one.</param>
+    public async Task<Pod> AddAsync(string app, IReadOnlyDictionary<string, string>? environment = null, string? release = null)
     {
         var name = $"{app}-{_names.AddOrUpdate(app, 0, (_, last) => last + 1).ToString("00", CultureInfo.InvariantCulture)}";
         var port = app == PaymentProvider ? _installation.PortOf(PaymentProvider, "appPort") : FreePort.Next();
@@ -95,7 +111,7 @@ internal sealed class Pods : IAsyncDisposable
                 AppHealthCheck = new("/healthz/deliveries", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1), 3),
             },
             TestContext.Current.CancellationToken);
-        var start = new ProcessStartInfo(command[0], command.Skip(1))
+        var start = new ProcessStartInfo(command[0], release is null ? command.Skip(1) : [Installation.ProgramBuilt(release)])
         {
             WorkingDirectory = folder,
             RedirectStandardOutput = true,
@@ -165,6 +181,34 @@ internal sealed class Pods : IAsyncDisposable
         Assert.True(pod.Process.ExitCode == 0, $"{pod.Name} ended with {pod.Process.ExitCode}:{Environment.NewLine}{pod.Output}");
     }
 
+    /// <summary>Buyers order while something changes; then everything that must hold does. The orders that were acknowledged.</summary>
+    public async Task<IReadOnlyCollection<string>> UnderLoadAsync(Func<Task> change)
+    {
+        var seed = Random.Shared.Next();
+        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
+        var received = new Dictionary<string, int>();
+        foreach (var quantity in new[] { Plenty, Plenty, Few })
+            received[await Shop.StockAsync(quantity)] = quantity;
+        var load = new Load(Shop, [.. received.Keys], seed);
+        using var stop = new CancellationTokenSource();
+        var buying = load.RunAsync(Buyers, BetweenOrders, stop.Token);
+        try
+        {
+            await change();
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await buying.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        await buying;
+        Assert.NotEmpty(load.Acknowledged);
+        TestContext.Current.TestOutputHelper?.WriteLine($"{load.Acknowledged.Count} orders acknowledged, {load.SentAgain} sent again");
+        await AuditAsync(load.Acknowledged, received);
+        return load.Acknowledged;
+    }
+
     /// <summary>Waits for the flow to come to rest; then everything that must hold of it does.</summary>
     public async Task AuditAsync(IReadOnlyCollection<string> orders, IReadOnlyDictionary<string, int> received)
     {
@@ -176,11 +220,17 @@ internal sealed class Pods : IAsyncDisposable
     /// <summary>The lanes of a service's event log.</summary>
     public async Task<int> LanesAsync(string app)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, $"{Of(app)[0].Address}/event-log");
+        using var answer = await AskAsync(Of(app)[0], "event-log");
+        return (await Shop.ReadAsync(answer, HttpStatusCode.OK))["lanes"]!.AsArray().Count;
+    }
+
+    /// <summary>Asks this pod and no other, as Reporting may.</summary>
+    public async Task<HttpResponseMessage> AskAsync(Pod pod, string path)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"{pod.Address}/{path}");
         foreach (var (name, value) in SystemUnderAudit.Credentials(_appToken, bearerToken: null))
             request.Headers.Add(name, value);
-        using var answer = await _http.SendAsync(request, TestContext.Current.CancellationToken);
-        return (await Shop.ReadAsync(answer, HttpStatusCode.OK))["lanes"]!.AsArray().Count;
+        return await _http.SendAsync(request, TestContext.Current.CancellationToken);
     }
 
     public async ValueTask DisposeAsync()

@@ -194,6 +194,23 @@ public sealed class PaymentTests : IDisposable
         await Eventually.IsAsync(async () => (await StatusesAsync(orders)).All(status => status == "authorized"));
     }
 
+    [Fact]
+    public async Task While_the_provider_is_away_the_service_says_that_payments_wait_for_it()
+    {
+        Assert.Equal("Healthy", (await ProviderCheckAsync()).GetProperty("status").GetString());
+        _provider.IsDown = true;
+        await _payments.DeliverAsync(_order.StockReserved());
+
+        await Eventually.IsAsync(async () => (await ProviderCheckAsync()).GetProperty("status").GetString() == "Degraded");
+        Assert.Contains("payments wait", (await ProviderCheckAsync()).GetProperty("reason").GetString(), StringComparison.Ordinal);
+
+        _provider.IsDown = false;
+        await BecomesAsync("authorized");
+        Assert.Equal("Healthy", (await ProviderCheckAsync()).GetProperty("status").GetString());
+
+        async Task<JsonElement> ProviderCheckAsync() => (await _payments.GetAsync("/healthz/ready")).Body.GetProperty("checks").GetProperty("payment-provider");
+    }
+
     [Theory]
     [InlineData(409)]
     [InlineData(503)]

@@ -40,7 +40,7 @@ internal sealed class ReportingApi : WebApplicationFactory<Program>
     /// <summary>Delivers events as the sidecar does, and waits until the logs are read as far as they go now.</summary>
     public async Task DeliverAsync(string topic, IEnumerable<IncomingEvent> events)
     {
-        foreach (var (publisher, recorded, _) in events)
+        foreach (var (publisher, recorded, _, _) in events)
         {
             var cloudEvent = new
             {

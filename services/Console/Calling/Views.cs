@@ -48,17 +48,49 @@ public sealed record OrderNow(
 public sealed record Summary(long Orders, IReadOnlyDictionary<string, long> ByStatus, long Sold, IReadOnlyList<Money> Revenue);
 
 public sealed record DeadLetter(
-    string Id, string? EventId, string? Topic, string? Stream, string? Type, DateTimeOffset ReceivedAt, int Attempts, DateTimeOffset? LastAttemptAt, string Error);
+    string Id, string? EventId, string? Topic, string? Stream, string? Type, DateTimeOffset ReceivedAt, int Attempts, DateTimeOffset? LastAttemptAt, string Error)
+{
+    /// <summary>Streams of orders are named by their id; those of products are not.</summary>
+    [JsonIgnore]
+    public string? OrderPage => Stream?.Split('-', 2) is ["order" or "reservation" or "payment" or "shipment", var order] ? $"/orders/{order}" : null;
+}
 
 public sealed record DeadLetterPage(IReadOnlyList<DeadLetter> DeadLetters, string? Cursor);
 
 public sealed record DeadLetterDetails(DeadLetter Entry, JsonElement Message);
 
-public sealed record Removal(DateTimeOffset RemovedAt, string? By, string? Reason, string? EventId, string? Topic, string? Type);
+/// <summary>A redrive of many dead letters, which their service does by itself.</summary>
+public sealed record RedriveJob(string Id, string Status, int Handled, int Failed, string? Error)
+{
+    public bool IsDone => Status == "done";
+}
 
-public sealed record RemovalPage(IReadOnlyList<Removal> Removed, string? Cursor);
+/// <summary>What an operator did about dead letters.</summary>
+/// <param name="Letters">How many it was about; null: all that there were.</param>
+/// <param name="EditedId">Under which id an edited message was handled.</param>
+public sealed record Act(
+    string Id,
+    string Kind,
+    string? By,
+    string? Reason,
+    DateTimeOffset At,
+    string Result,
+    int? Letters,
+    int Done,
+    int Failed,
+    string? Error,
+    string? EventId,
+    string? EditedId,
+    string? Type);
 
-public sealed record Lane(string Name, long Settled, bool IsClosed);
+public sealed record ActPage(IReadOnlyList<Act> Acts, string? Cursor);
+
+/// <param name="Original">Of an edit, as the message came, and as it was handled; otherwise null.</param>
+public sealed record ActDetails(Act Entry, JsonElement? Original, JsonElement? Edited);
+
+/// <param name="Owner">The instance that adds to it.</param>
+/// <param name="State">held, leftBehind, free or closed; null where a service of an earlier version does not tell.</param>
+public sealed record Lane(string Name, long Settled, bool IsClosed, string? Owner = null, string? State = null, long? Unpublished = null);
 
 public sealed record Loss(DateTimeOffset NoticedAt, string NoticedBy, DateTimeOffset? DeclaredAt);
 
@@ -78,9 +110,18 @@ public sealed record Projections(ProjectionVersion Serving, ProjectionVersion? B
 
 public sealed record HealthCheck(string Status, string? Reason);
 
-public sealed record Health(string Status, IReadOnlyDictionary<string, HealthCheck>? Checks);
+public sealed record Health(string Status, IReadOnlyDictionary<string, HealthCheck>? Checks)
+{
+    [JsonIgnore]
+    public bool IsWell => Status == "Healthy";
 
-public sealed record ParkedEvent(string Id, string Topic, string Reason, DateTimeOffset ParkedAt);
+    /// <summary>Why it is not well, in the service's words.</summary>
+    [JsonIgnore]
+    public string Reasons => string.Join(" ", (Checks ?? new Dictionary<string, HealthCheck>()).Values.Select(check => check.Reason).OfType<string>());
+}
+
+/// <param name="Lane">Null where it was parked by an earlier version.</param>
+public sealed record ParkedEvent(string Id, string Topic, string Reason, DateTimeOffset ParkedAt, string? Lane = null);
 
 public sealed record ParkedEvents(IReadOnlyList<ParkedEvent> Events);
 
@@ -100,13 +141,13 @@ public sealed record RecordedEvent(
     DateTimeOffset OccurredAt,
     string? CorrelationId,
     string? CausationId,
-    JsonElement Data);
+    JsonElement Data,
+    string? FoundBy = null);
 
 public sealed record Product(string Sku, string Name, Money Price, long OnHand, long Reserved, long Available);
 
 public sealed record ProductPage(IReadOnlyList<Product> Products, string? Next);
 
-/// <summary>The applications, as Dapr knows them.</summary>
 /// <summary>What an order can be, in the order in which it comes to be so.</summary>
 public static class OrderStatuses
 {
@@ -119,8 +160,18 @@ public static class OrderStatuses
     public static IReadOnlyList<string> All { get; } = [.. Open, Shipped, Cancelled];
 
     public static bool IsOver(string status) => status is Shipped or Cancelled;
+
+    /// <summary>Who moves an order on that is so; null when it is over.</summary>
+    public static string? WaitsFor(string status) => status switch
+    {
+        "created" => Apps.Inventory,
+        "stockReserved" => Apps.Payments,
+        "paid" => Apps.Shipping,
+        _ => null,
+    };
 }
 
+/// <summary>The applications, as Dapr knows them.</summary>
 public static class Apps
 {
     public const string Ordering = "ordering";

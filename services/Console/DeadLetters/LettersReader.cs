@@ -1,44 +1,47 @@
-using System.Collections.Concurrent;
+using System.Text.Json;
 using DaprOrders.Console.Calling;
 
 namespace DaprOrders.Console.DeadLetters;
 
-public sealed record RemovalOf(string App, Removal Removal);
+public sealed record ActOf(string App, Act Act);
 
 /// <param name="IsAll">False: there are more than were read.</param>
 public sealed record LettersOfApp(IReadOnlyList<DeadLetter> Letters, bool IsAll);
 
 /// <param name="IsAll">False: a service has more than were read.</param>
-public sealed record LetterList(IReadOnlyList<LetterGroup> Groups, IReadOnlyList<RemovalOf> Removed, IReadOnlyList<Failure> Failures, bool IsAll)
+public sealed record LetterList(IReadOnlyList<LetterGroup> Groups, IReadOnlyList<ActOf> Acts, IReadOnlyList<Failure> Failures, bool IsAll)
 {
     private const int MostGroups = 50;
+    private const int MostActs = 10;
 
     public int Count => Groups.Sum(group => group.Count);
 
     /// <summary>What a page brings along, and its circuit can take: the messages themselves are read there.</summary>
-    public LetterList WithoutLetters() => this with { Groups = [.. Groups.Take(MostGroups).Select(group => group with { Letters = [] })] };
+    public LetterList WithoutLetters() => this with
+    {
+        Groups = [.. Groups.Take(MostGroups).Select(group => group with { Letters = [] })],
+        Acts = [.. Acts.Take(MostActs)],
+    };
 }
 
-/// <summary>The dead letters of all services, and what became of them.</summary>
+/// <summary>The dead letters of all services, and what operators did about them.</summary>
 public sealed class LettersReader(ServicesClient services)
 {
     private const int PerPage = 500;
     private const int MostPages = 4;
-    private const int MostPagesOfRemoved = 20;
-    private const int MostRemoved = 50;
+    private const int MostActs = 50;
     private const int LongestError = 300;
-
-    private readonly ConcurrentDictionary<string, NewestRemoved> _removed = [];
 
     public async Task<LetterList> ReadAsync(CancellationToken cancellationToken)
     {
         var reading = Task.WhenAll(Apps.All.Select(async app => (app, Read: await ReadOfAsync(app, cancellationToken))));
-        var removed = await Task.WhenAll(Apps.All.Select(async app => (app, Read: await ReadRemovedAsync(app, cancellationToken))));
+        var acts = await Task.WhenAll(Apps.All.Select(async app => (app, Read: await services.GetAsync<ActPage>(app, $"dead-letters/acts?limit={MostActs}", cancellationToken))));
         var letters = await reading;
         return new(
             LetterGroup.Of(letters.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Letters.Select(letter => (of.app, letter)))),
-            [.. removed.SelectMany(of => of.Read.Removed.Select(removal => new RemovalOf(of.app, removal))).OrderByDescending(of => of.Removal.RemovedAt).Take(MostRemoved)],
-            [.. letters.Select(of => of.Read.Failure).Concat(removed.Select(of => of.Read.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())],
+            [.. acts.SelectMany(of => (of.Read.Value?.Acts ?? []).Select(act => new ActOf(of.app, act with { Error = act.Error is null ? null : FirstLine(act.Error) })))
+                .OrderByDescending(of => of.Act.At).Take(MostActs)],
+            [.. letters.Select(of => of.Read.Failure).Concat(acts.Select(of => of.Read.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())],
             letters.All(of => of.Read.Value is null or { IsAll: true }));
     }
 
@@ -63,43 +66,37 @@ public sealed class LettersReader(ServicesClient services)
 
     /// <summary>The message itself, as it came.</summary>
     public Task<Answer<DeadLetterDetails>> ReadMessageAsync(string app, string id, CancellationToken cancellationToken) =>
-        services.GetAsync<DeadLetterDetails>(app, $"dead-letters/{id}", cancellationToken);
+        services.GetAsync<DeadLetterDetails>(app, $"dead-letters/{Uri.EscapeDataString(id)}", cancellationToken);
 
     /// <summary>Null: it was handled.</summary>
     public async Task<Failure?> RedriveAsync(string app, string id, CancellationToken cancellationToken) =>
         (await services.SendAsync<Nothing>(HttpMethod.Post, app, $"dead-letters/{id}/redrive", null, cancellationToken)).Failure;
+
+    /// <summary>Many at once: a job of the service, which goes on whoever looks.</summary>
+    public Task<Answer<RedriveJob>> BeginRedriveAsync(string app, IReadOnlyList<string> ids, CancellationToken cancellationToken) =>
+        services.SendAsync<RedriveJob>(HttpMethod.Post, app, "dead-letters/redrive/selected", new { ids }, cancellationToken);
+
+    /// <summary>The job that runs there, or ran last.</summary>
+    public Task<Answer<RedriveJob>> ReadRedriveAsync(string app, CancellationToken cancellationToken) =>
+        services.GetAsync<RedriveJob>(app, "dead-letters/redrive", cancellationToken);
+
+    /// <summary>Null: it was handled as it was edited.</summary>
+    public async Task<Failure?> RedriveEditedAsync(string app, string id, JsonElement data, string reason, CancellationToken cancellationToken) =>
+        (await services.SendAsync<Nothing>(
+            HttpMethod.Post, app, $"dead-letters/{Uri.EscapeDataString(id)}/edited-redrive", new { data, reason }, cancellationToken)).Failure;
+
+    /// <summary>What was edited, and into what.</summary>
+    public Task<Answer<ActDetails>> ReadActAsync(string app, string id, CancellationToken cancellationToken) =>
+        services.GetAsync<ActDetails>(app, $"dead-letters/acts/{id}", cancellationToken);
 
     /// <summary>Null: it is given up, and that stays on record with the reason and who did it.</summary>
     public async Task<Failure?> DiscardAsync(string app, string id, string? reason, CancellationToken cancellationToken) =>
         (await services.SendAsync<Nothing>(
             HttpMethod.Delete, app, $"dead-letters/{id}{(string.IsNullOrWhiteSpace(reason) ? "" : $"?reason={Uri.EscapeDataString(reason.Trim())}")}", null, cancellationToken)).Failure;
 
-    /// <summary>The record is told oldest first and only grows: what was read to its end is not read again.</summary>
-    private async Task<(IReadOnlyList<Removal> Removed, Failure? Failure)> ReadRemovedAsync(string app, CancellationToken cancellationToken)
-    {
-        var known = _removed.GetValueOrDefault(app, new(null, []));
-        IReadOnlyList<Removal> newest = known.BeforeIt;
-        for (var page = 0; page < MostPagesOfRemoved; page++)
-        {
-            var read = await services.GetAsync<RemovalPage>(app, $"dead-letters/removed?limit={PerPage}{ServicesClient.From(known.Cursor)}", cancellationToken);
-            if (!read.IsHere)
-                return (newest, read.Failure);
-            newest = [.. known.BeforeIt.Concat(read.Value.Removed).TakeLast(MostRemoved)];
-            if (read.Value.Cursor is not { } next)
-                break;
-            _removed[app] = known = new(next, newest);
-        }
-
-        return (newest, null);
-    }
-
     private static string FirstLine(string error)
     {
         var first = error.Split('\n', 2)[0].Trim();
         return first.Length <= LongestError ? first : $"{first[..LongestError]}…";
     }
-
-    /// <param name="Cursor">Of the last page that was begun.</param>
-    /// <param name="BeforeIt">The newest of the pages before it.</param>
-    private sealed record NewestRemoved(string? Cursor, IReadOnlyList<Removal> BeforeIt);
 }

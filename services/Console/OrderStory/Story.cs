@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DaprOrders.Console.Calling;
+using DaprOrders.Console.Shell;
 
 namespace DaprOrders.Console.OrderStory;
 
@@ -8,17 +9,32 @@ namespace DaprOrders.Console.OrderStory;
 /// <param name="CauseId">The event that led to it, or, where that is none of these, the one before it in its stream; null for the first.</param>
 /// <param name="Hop">Since then.</param>
 /// <param name="OrderVersion">Of the order's own stream, up to and with this event.</param>
-public sealed record StoryEvent(RecordedEvent Event, string Service, string Part, string? CauseId, TimeSpan? Hop, long OrderVersion);
+public sealed record StoryEvent(RecordedEvent Event, string Service, string Part, string? CauseId, TimeSpan? Hop, long OrderVersion)
+{
+    /// <summary>How its cause came to its service, in words; null where it came by its topic, or nothing is known of it.</summary>
+    public string? FoundBy => Event.FoundBy switch
+    {
+        null => null,
+        "catchUp" => "found by the catch-up",
+        "gap" => "asked for, as a later one came",
+        var other => $"found by {Words.Plain(other)}",
+    };
+
+    /// <summary>Its cause was a dead letter that an operator has edited; null: it was not.</summary>
+    public string? EditId => Event.CausationId is { } cause && cause.Contains('~', StringComparison.Ordinal) ? cause : null;
+}
 
 /// <param name="States">The order after each version of its stream, as Ordering shows it; the first one is at 0.</param>
 /// <param name="Letters">Dead letters about this order, by service.</param>
 /// <param name="Failures">What could not be asked.</param>
+/// <param name="Awaited">The service that moves it on, where that says that it is not well.</param>
 public sealed record Story(
     OrderNow Now,
     IReadOnlyList<StoryEvent> Events,
     IReadOnlyList<JsonElement> States,
     IReadOnlyList<StoryLetter> Letters,
-    IReadOnlyList<Failure> Failures)
+    IReadOnlyList<Failure> Failures,
+    AwaitedService? Awaited = null)
 {
     public bool IsOver => OrderStatuses.IsOver(Now.Status);
 
@@ -63,19 +79,24 @@ public sealed record Story(
         var version = 0L;
         while (all.Count > 0)
         {
-            var next = all.FindIndex(found => found.Event.CausationId is not { } cause || all.All(other => other.Event.Id != cause));
+            var next = all.FindIndex(found => CauseOf(found.Event) is not { } cause || all.All(other => other.Event.Id != cause));
             var (service, part, e) = all[Math.Max(0, next)];
             all.RemoveAt(Math.Max(0, next));
             if (part == StoryReader.Order)
                 version = e.Version;
-            var cause = byId.GetValueOrDefault(e.CausationId ?? "") ?? byId.GetValueOrDefault($"{e.Stream}:{e.Version - 1}");
+            var cause = byId.GetValueOrDefault(CauseOf(e) ?? "") ?? byId.GetValueOrDefault($"{e.Stream}:{e.Version - 1}");
             arranged.Add(new(e, service, part, cause?.Id, e.OccurredAt - cause?.OccurredAt, version));
         }
 
         return arranged;
     }
+
+    /// <summary>An edit of an event is named by the event's id and, behind ~, its own.</summary>
+    private static string? CauseOf(RecordedEvent e) => e.CausationId?.Split('~')[0];
 }
 
 public sealed record Change(string Field, string Before, string After);
+
+public sealed record AwaitedService(string Service, string Status, string Reasons);
 
 public sealed record StoryLetter(string Service, DeadLetter Letter);

@@ -28,6 +28,7 @@ public sealed class StoryReader(ServicesClient services, LettersReader lettersRe
         if (!now.IsHere)
             return new(null, now.Failure);
 
+        var awaited = ReadAwaitedAsync(now.Value.Status, cancellationToken);
         var states = await Task.WhenAll(Enumerable.Range(1, (int)now.Value.Version).Select(version =>
             services.GetAsync<StateBox>(Apps.Ordering, $"orders/{id}?version={version}", cancellationToken)));
         return new(new Story(
@@ -37,8 +38,15 @@ public sealed class StoryReader(ServicesClient services, LettersReader lettersRe
             [.. found.Where(of => of.Page.IsHere).SelectMany(of => of.Page.Value!.Letters
                 .Where(letter => letter.Stream?.EndsWith($"-{orderId}", StringComparison.Ordinal) == true)
                 .Select(letter => new StoryLetter(of.app, letter)))],
-            [.. read.Select(of => of.Read.Failure).Concat(found.Select(of => of.Page.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())]), null);
+            [.. read.Select(of => of.Read.Failure).Concat(found.Select(of => of.Page.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())],
+            await awaited), null);
     }
+
+    /// <summary>That a service does not answer at all is among the failures.</summary>
+    private async Task<AwaitedService?> ReadAwaitedAsync(string status, CancellationToken cancellationToken) =>
+        OrderStatuses.WaitsFor(status) is { } service && await services.GetHealthAsync(service, cancellationToken) is { Value: { IsWell: false } health }
+            ? new(service, health.Status, health.Reasons)
+            : null;
 
     /// <summary>An order's state as it came, whatever fields it has.</summary>
     private sealed class StateBox

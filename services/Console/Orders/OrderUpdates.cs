@@ -13,7 +13,7 @@ public sealed record OrderUpdate(string OrderId, string Status, string? Customer
 /// Reporting's live updates. Null among them: read again, something may have been missed; also when they begin, since they tell what comes from then
 /// on. Where Reporting has none, or cannot be reached now, there is nothing but that every two seconds.
 /// </summary>
-public sealed class OrderUpdates(ServicesClient services, TimeProvider time)
+public sealed class OrderUpdates(ServicesClient services, TimeProvider time, ILogger<OrderUpdates> logger)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(2);
 
@@ -35,7 +35,7 @@ public sealed class OrderUpdates(ServicesClient services, TimeProvider time)
                 {
                     position = events.Current.EventId ?? position;
                     if (events.Current.EventType == "order")
-                        yield return JsonSerializer.Deserialize<OrderUpdate>(events.Current.Data, Json);
+                        yield return Read(events.Current);
                     else if (events.Current.EventType == "reset")
                         yield return null;
                 }
@@ -47,13 +47,27 @@ public sealed class OrderUpdates(ServicesClient services, TimeProvider time)
         }
     }
 
+    /// <summary>Null where it cannot be read: what it tells is in what is read again.</summary>
+    private OrderUpdate? Read(SseItem<string> told)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<OrderUpdate>(told.Data, Json);
+        }
+        catch (JsonException e)
+        {
+            logger.LogWarning("The live update {Position} of Reporting cannot be read, orders are read again instead: {Error}", told.EventId, e.Message);
+            return null;
+        }
+    }
+
     private async Task<HttpResponseMessage?> TryOpenAsync(string? position, CancellationToken cancellationToken)
     {
         try
         {
             return await services.OpenAsync(Apps.Reporting, "updates", position, cancellationToken);
         }
-        catch (HttpRequestException)
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
         {
             return null;
         }

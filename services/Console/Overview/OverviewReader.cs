@@ -12,8 +12,8 @@ public sealed record LetterCounts(int Count, bool IsAll, IReadOnlyList<ReasonCou
 
 public sealed record LettersOf(string App, Answer<LetterCounts> Letters);
 
-/// <param name="Parked">How many events the broker refuses; null when the service does not tell.</param>
-public sealed record LanesOf(string App, Answer<Lanes> Lanes, int? Parked);
+/// <param name="Parked">How many events the broker refuses, by lane, and under an empty name those of which the lane is not known; null when the service does not tell.</param>
+public sealed record LanesOf(string App, Answer<Lanes> Lanes, IReadOnlyDictionary<string, int>? Parked);
 
 public sealed record ConsumersOf(string App, Answer<CatchUp> CatchUp);
 
@@ -58,7 +58,7 @@ public sealed class OverviewReader(ServicesClient services, LettersReader letter
         {
             var lanes = services.GetAsync<Lanes>(app, "event-log", cancellationToken);
             var parked = await services.GetAsync<ParkedEvents>(app, "event-log/parked", cancellationToken);
-            return (Log: new LanesOf(app, await lanes, parked.Value?.Events.Count), parked.Failure);
+            return (Log: new LanesOf(app, await lanes, parked.Value?.Events.GroupBy(e => e.Lane ?? "").ToDictionary(lane => lane.Key, lane => lane.Count())), parked.Failure);
         }));
         var asked = Task.WhenAll(Apps.All.Select(async app => new ConsumersOf(app, await services.GetAsync<CatchUp>(app, "catch-up", cancellationToken))));
         var projections = services.GetAsync<Projections>(Apps.Reporting, "projections", cancellationToken);

@@ -30,8 +30,8 @@ public sealed record Verdict(Mood Mood, string Text, IReadOnlyList<Concern> Conc
         {
             if (app.Health.Failure is { } failure)
                 concerns.Add(new(failure.ToString(), "/topology", Mood.Bad));
-            else if (app.Health.Value!.Status != "Healthy")
-                concerns.Add(new($"{app.App} is {app.Health.Value.Status.ToLowerInvariant()}: {string.Join(" ", Reasons(app.Health.Value))}", "/topology", app.Health.Value.Status == "Degraded" ? Mood.Warn : Mood.Bad));
+            else if (!app.Health.Value!.IsWell)
+                concerns.Add(new($"{app.App} is {app.Health.Value.Status.ToLowerInvariant()}: {app.Health.Value.Reasons}", "/topology", app.Health.Value.Status == "Degraded" ? Mood.Warn : Mood.Bad));
         }
 
         // What could not be read may be well or not: that is not known, and said.
@@ -40,7 +40,7 @@ public sealed record Verdict(Mood Mood, string Text, IReadOnlyList<Concern> Conc
         var letters = state.Letters.Sum(of => of.Letters.Value?.Count ?? 0);
         if (letters > 0)
             concerns.Add(new($"{(state.Letters.Any(of => of.Letters.Value is { IsAll: false }) ? "At least " : "")}{Words.Count(letters, "dead letter waits", "dead letters wait")} for somebody", "/dead-letters", Mood.Bad));
-        var parked = state.Logs.Sum(log => log.Parked ?? 0);
+        var parked = state.Logs.Sum(log => log.Parked?.Values.Sum() ?? 0);
         if (parked > 0)
             concerns.Add(new($"{Words.Count(parked, "event is", "events are")} parked: the broker refuses them", null, Mood.Warn));
         foreach (var log in state.Logs.Where(log => log.Lanes.Value?.Loss is not null))
@@ -62,6 +62,4 @@ public sealed record Verdict(Mood Mood, string Text, IReadOnlyList<Concern> Conc
         var open = state.Summary.Value?.ByStatus.Where(status => !OrderStatuses.IsOver(status.Key)).Sum(status => status.Value) ?? 0;
         return new(Mood.Good, open == 0 ? "All is well. No order is under way, nothing failed, nothing lags." : $"All is well. {Words.Count(open, "order is", "orders are")} under way, nothing failed, nothing lags.", []);
     }
-
-    private static IEnumerable<string> Reasons(Health health) => (health.Checks ?? new Dictionary<string, HealthCheck>()).Values.Select(check => check.Reason).OfType<string>();
 }

@@ -27,10 +27,10 @@ public sealed record TopicNode(string Topic, string? Publisher, IReadOnlyList<st
 
 public sealed record LogReader(string Reader, string Publisher);
 
-public sealed record TopologyState(DateTimeOffset At, IReadOnlyList<Node> Nodes, IReadOnlyList<TopicNode> Topics, IReadOnlyList<LogReader> LogReaders)
-{
-    public IReadOnlyList<string> Components => [.. Nodes.SelectMany(node => node.Sidecar.Value?.Components ?? []).Select(component => $"{component.Name} ({component.Type})").Distinct().Order(StringComparer.Ordinal)];
-}
+/// <param name="Nodes">Without their components and subscriptions, which are told in the other fields.</param>
+/// <param name="Components">Of all sidecars, each once.</param>
+public sealed record TopologyState(
+    DateTimeOffset At, IReadOnlyList<Node> Nodes, IReadOnlyList<TopicNode> Topics, IReadOnlyList<LogReader> LogReaders, IReadOnlyList<string> Components);
 
 /// <summary>Who publishes what and who takes it, drawn from what the sidecars have subscribed, not from what files say.</summary>
 public sealed class TopologyReader(ServicesClient services, TimeProvider time)
@@ -52,10 +52,14 @@ public sealed class TopologyReader(ServicesClient services, TimeProvider time)
         var deadLetters = subscriptions.Select(found => found.Subscription.DeadLetterTopic).OfType<string>().ToHashSet();
         return new(
             time.GetUtcNow(),
-            [.. read.Select(app => app.Node)],
+            [.. read.Select(app => app.Node with { Sidecar = Shortened(app.Node.Sidecar) })],
             [.. subscriptions.Where(found => !deadLetters.Contains(found.Subscription.Topic)).GroupBy(found => found.Subscription.Topic)
                 .Select(topic => new TopicNode(topic.Key, publishers.GetValueOrDefault(topic.Key), [.. topic.Select(found => found.App).Distinct()]))
                 .OrderBy(topic => topic.Publisher is { } publisher ? Apps.All.ToList().IndexOf(publisher) : int.MaxValue).ThenBy(topic => topic.Topic, StringComparer.Ordinal)],
-            [.. read.Where(app => app.CatchUp.IsHere).SelectMany(app => app.CatchUp.Value!.Publishers.Select(publisher => new LogReader(app.Node.App, publisher.Publisher)))]);
+            [.. read.Where(app => app.CatchUp.IsHere).SelectMany(app => app.CatchUp.Value!.Publishers.Select(publisher => new LogReader(app.Node.App, publisher.Publisher)))],
+            [.. read.SelectMany(app => app.Node.Sidecar.Value?.Components ?? []).Select(component => $"{component.Name} ({component.Type})").Distinct().Order(StringComparer.Ordinal)]);
     }
+
+    private static Answer<Sidecar> Shortened(Answer<Sidecar> sidecar) =>
+        sidecar.IsHere ? new(sidecar.Value with { Components = null, Subscriptions = null }, null) : sidecar;
 }

@@ -57,7 +57,7 @@ public static class FollowOrdersEndpoints
             return NotFound(orderId, version: null);
 
         return TypedResults.Ok(events.Select(e => new OrderEventView(
-            e.Id, e.Version, e.Type, e.SchemaVersion, e.OccurredAt, e.CausationId, e.CorrelationId, e.Data)).ToArray());
+            e.Id, e.Version, e.Type, e.SchemaVersion, e.OccurredAt, e.CausationId, e.CorrelationId, e.Data, e.FoundBy)).ToArray());
     }
 
     internal static ProblemHttpResult NotFound(string orderId, long? version) => Problems.NotFound(

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.Ordering.Orders;
@@ -57,6 +59,7 @@ public sealed record ShipmentView(string TrackingNumber, DateTimeOffset At);
 
 /// <summary>One event of an order's history.</summary>
 /// <param name="Id">The id that it was published under.</param>
+/// <param name="FoundBy">Only where the event that led to it did not come by its topic: catchUp (found in the publisher's log, late) or gap (asked for, when a later one came).</param>
 public sealed record OrderEventView(
     string Id,
     long Version,
@@ -65,4 +68,5 @@ public sealed record OrderEventView(
     DateTimeOffset OccurredAt,
     string? CausationId,
     string? CorrelationId,
-    System.Text.Json.JsonElement Data);
+    JsonElement Data,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? FoundBy);

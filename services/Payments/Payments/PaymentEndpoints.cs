@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DaprOrders.Contracts;
 using DaprOrders.EventSourcing;
 using DaprOrders.ServiceDefaults.Errors;
@@ -46,7 +47,7 @@ public sealed record PaymentView(string OrderId, string Status, Money? Amount, I
             orderId,
             StatusOf(events.Aggregate(Payment.Category.Initial, Payment.Evolve)),
             events.OfType<PaymentRequested>().SingleOrDefault()?.Amount,
-            [.. recorded.Select(e => new PaymentHistoryEntry(e.Version, e.Type, e.OccurredAt, e.Data))]);
+            [.. recorded.Select(e => new PaymentHistoryEntry(e.Version, e.Type, e.OccurredAt, e.Data, e.FoundBy))]);
     }
 
     private static string StatusOf(Payment payment) => payment switch
@@ -63,4 +64,10 @@ public sealed record PaymentView(string OrderId, string Status, Money? Amount, I
 
 /// <param name="Type">For instance PaymentAuthorized.</param>
 /// <param name="Data">The event's payload.</param>
-public sealed record PaymentHistoryEntry(long Version, string Type, DateTimeOffset OccurredAt, JsonElement Data);
+/// <param name="FoundBy">Only where the order's event that led to it did not come by its topic: catchUp (found in Ordering's log, late) or gap.</param>
+public sealed record PaymentHistoryEntry(
+    long Version,
+    string Type,
+    DateTimeOffset OccurredAt,
+    JsonElement Data,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? FoundBy);

@@ -17,6 +17,7 @@ public sealed class Settlement(EventStore store, PaymentProvider provider, ILogg
     public async Task<long> SettleAsync(string orderId, CancellationToken cancellationToken)
     {
         var payment = await store.LoadAsync(Payment.Category, orderId, cancellationToken);
+        using var settling = EventTraces.Start("settle payment", ActivityKind.Internal, payment);
         while (payment.State.IsUnsettled)
         {
             var outcome = await CallProviderAsync(orderId, payment.State, cancellationToken);

@@ -28,6 +28,8 @@ public sealed class EventStore
     private readonly Committer _committer;
     private readonly StreamFolder _folder;
     private readonly StreamCommands _commands;
+    private readonly TimeSpan _patience;
+    private readonly TimeProvider _time;
     private readonly CancellationTokenSource _stop = new();
     private Task _committing = Task.CompletedTask;
     private Task _adopting = Task.CompletedTask;
@@ -38,7 +40,7 @@ public sealed class EventStore
         IStateApi state, IEventPublisher publisher, IPublisherStreams publishers, EventTypes types, EventStoreOptions options,
         TimeProvider time, ILogger<EventStore> logger)
     {
-        _types = types;
+        (_types, _patience, _time) = (types, options.Lease, time);
         _publishers = new BoundedPublisherStreams(publishers, options.CommitTimeout, time);
         var incarnation = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
         var bounded = new BoundedStateApi(state, options.CallTimeout, time);
@@ -50,7 +52,7 @@ public sealed class EventStore
         var broker = new Broker(publisher, options, time);
         _parked = new ParkedEvents(bounded, _streams, broker, options, time, logger);
         _ownership = new LaneOwnership(lanes, _history, _log, broker, _parked, incarnation, options, time, logger);
-        _log.Own = _ownership.Own;
+        (_log.Own, _log.IsLeftBehind) = (_ownership.Own, _ownership.IsLeftBehind);
         _committer = new Committer(bounded, _streams, lanes, _ownership, _history, _atWork, incarnation, options, time, logger);
         _folder = new StreamFolder(_streams, types);
         _commands = new StreamCommands(_streams, _folder, _committer, _history, _atWork, types, incarnation, options, time);
@@ -91,8 +93,8 @@ public sealed class EventStore
     }
 
     /// <summary>
-    /// Commits what is queued, publishes what is committed and gives the lane back, as long as the token allows; the rest is left to whoever
-    /// takes the lane next. Asked twice, it stops once.
+    /// Commits what is queued, publishes what is committed and gives the lane back, as long as the token allows, and unless it gets on with nothing for the
+    /// time of a lease, after which others adopt the lane anyway; the rest is left to whoever takes it. Asked twice, it stops once.
     /// </summary>
     public Task StopAsync(CancellationToken cancellationToken)
     {
@@ -110,7 +112,7 @@ public sealed class EventStore
             // Without a lane nothing was committed and nothing can be.
             if (Ready.IsCompleted)
             {
-                await _committing.WaitAsync(cancellationToken);
+                await CommitTheRestAsync(cancellationToken);
                 await _ownership.ReleaseAsync(cancellationToken);
             }
         }
@@ -120,7 +122,7 @@ public sealed class EventStore
         }
         catch (EventStoreUnavailableException)
         {
-            // The lane could not be given back: whoever takes it next waits for its lease.
+            // The store or the broker is away, and the lane could not be given back: whoever takes it next waits for its lease.
         }
         finally
         {
@@ -128,6 +130,23 @@ public sealed class EventStore
             await Task.WhenAll(UntilStoppedAsync(_committing), UntilStoppedAsync(_adopting), UntilStoppedAsync(_watching));
             await _ownership.AdoptionsEndedAsync();
         }
+    }
+
+    private async Task CommitTheRestAsync(CancellationToken cancellationToken)
+    {
+        var began = _time.GetTimestamp();
+        while (!_committing.IsCompleted)
+        {
+            if (_time.GetElapsedTime(Math.Max(began, _committer.DecidedAt)) > _patience)
+            {
+                throw new EventStoreUnavailableException($"Nothing could be committed for {_patience}, and this instance is stopping.");
+            }
+
+            await Task.WhenAny(_committing, Task.Delay(LaneStorage.RetryDelay, _time, cancellationToken));
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
+        await _committing;
     }
 
     private async Task UntilStoppedAsync(Task loop)
@@ -291,6 +310,7 @@ public sealed class EventStore
         where TEvent : class
     {
         var correlation = context.CorrelationId ?? Activity.Current?.TraceId.ToHexString();
+        var span = EventTraces.PresentSpanIn(correlation);
         return await _commands.ExecuteAsync(category, id, context.LikelyNew, ProposeAsync, cancellationToken);
 
         async Task<Proposal> ProposeAsync(StreamState<TState> present, TipAt at, CancellationToken token)
@@ -303,7 +323,8 @@ public sealed class EventStore
             var named = await _folder.NamedAsync<TEvent>(at, names, token);
             var decision = decide(present.State, named);
             // What is done in the background belongs to the trace of what it goes on with.
-            Caused[] events = [.. decision.Events.Select(e => new Caused(e, correlation ?? present.CorrelationId, context.CausationId))];
+            var (trace, within) = correlation is null ? (present.CorrelationId, present.SpanId) : (correlation, span);
+            Caused[] events = [.. decision.Events.Select(e => new Caused(e, trace, context.CausationId, within))];
             return new Proposal(decision.Refusal is null && events.Length > 0, events, present.Positions, decision.Refusal);
         }
     }
@@ -379,7 +400,8 @@ public sealed class EventStore
 
                 foreach (var happened in decision.Events)
                 {
-                    caused.Add(new Caused(happened, incoming.Recorded.CorrelationId, incoming.Recorded.Id));
+                    caused.Add(new Caused(
+                        happened, incoming.Recorded.CorrelationId, incoming.Id, EventTraces.PresentSpanIn(incoming.Recorded.CorrelationId), incoming.FoundBy));
                     state = category.Evolve(state, happened);
                 }
             }

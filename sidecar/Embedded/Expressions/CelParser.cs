@@ -114,7 +114,7 @@ internal sealed partial class CelParser
                 "<=" => variables => CelValues.Compare(first(variables), second(variables)) <= 0,
                 ">" => variables => CelValues.Compare(first(variables), second(variables)) > 0,
                 ">=" => variables => CelValues.Compare(first(variables), second(variables)) >= 0,
-                _ => variables => CelValues.In(first(variables), second(variables)),
+                _ => variables => CelValues.In(first(variables), second(variables), variables),
             };
         }
 

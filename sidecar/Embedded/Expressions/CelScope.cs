@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace EmbeddedSidecar.Expressions;
 
-/// <summary>The names that a part of an expression sees. Macros within macros multiply what they go over, so the items of one evaluation are counted.</summary>
+/// <summary>The names that a part of an expression sees. Macros, and <c>in</c> within them, multiply what they go over, so the items of one evaluation are counted.</summary>
 internal sealed class CelScope
 {
     private const int MostItems = 1_000_000;
@@ -20,8 +20,20 @@ internal sealed class CelScope
     public object? Item { get; }
 
     /// <exception cref="CelException">It goes over too many items.</exception>
-    public CelScope With(string name, object? item) =>
-        ++_items.Value <= MostItems ? new(this, name, item) : throw new CelException($"it goes over more than {MostItems} items");
+    public CelScope With(string name, object? item)
+    {
+        Count(1);
+        return new(this, name, item);
+    }
+
+    /// <exception cref="CelException">It goes over too many items.</exception>
+    public void Count(int items)
+    {
+        // What is caught on the way, since another side decides, stays over the bound.
+        _items.Value = Math.Min(_items.Value + items, MostItems + 1);
+        if (_items.Value > MostItems)
+            throw new CelException($"it goes over more than {MostItems} items");
+    }
 
     public bool TryGet(string name, out object? value)
     {

@@ -87,13 +87,21 @@ internal static class CelValues
         _ => throw Mismatch("a text, a list or an object", value),
     };
 
-    public static bool In(object? value, object? container) => container switch
+    /// <exception cref="CelException">The types do not fit, or the evaluation goes over too many items.</exception>
+    public static bool In(object? value, object? container, CelScope scope)
     {
-        List<object?> list => list.Exists(item => AreEqual(value, item)),
-        JsonElement { ValueKind: JsonValueKind.Array } array => array.EnumerateArray().Any(item => AreEqual(value, Unwrap(item))),
-        JsonElement => HasField(container, Text(value)),
-        _ => throw Mismatch("a list or an object", container),
-    };
+        if (container is JsonElement { ValueKind: JsonValueKind.Object })
+        {
+            scope.Count((int)Size(container));
+            return HasField(container, Text(value));
+        }
+
+        return Items(container).Any(item =>
+        {
+            scope.Count(1);
+            return AreEqual(value, item);
+        });
+    }
 
     public static bool AreEqual(object? left, object? right) => (left, right) switch
     {

@@ -29,6 +29,7 @@ internal sealed class AppChannel : IDisposable
         _time = time;
         var scheme = options.AppProtocol is AppProtocol.Https or AppProtocol.Grpcs ? Uri.UriSchemeHttps : Uri.UriSchemeHttp;
         Address = new UriBuilder(scheme, options.AppChannelAddress, options.AppPort).Uri;
+        Authority = Address.GetLeftPart(UriPartial.Authority);
         var calls = new AppCallHandler(options, metrics, before);
         if (options.AppProtocol is AppProtocol.Grpc or AppProtocol.Grpcs)
         {
@@ -45,6 +46,9 @@ internal sealed class AppChannel : IDisposable
 
     /// <summary>For instance http://127.0.0.1:5101/.</summary>
     public Uri Address { get; }
+
+    /// <summary>The same without the slash at the end.</summary>
+    public string Authority { get; }
 
     /// <summary>False before the app was first reached, and while its health checks fail: calls are then refused by the APIs.</summary>
     public bool IsHealthy { get; internal set; }
@@ -138,6 +142,7 @@ internal sealed class AppChannel : IDisposable
         public AppCallHandler(SidecarOptions options, SidecarMetrics metrics, BeforeSidecarCall? before)
             : base(new SocketsHttpHandler
             {
+                MaxResponseHeadersLength = MostHeaderKilobytes(options),
                 AllowAutoRedirect = false,
                 AutomaticDecompression = DecompressionMethods.None,
                 UseCookies = false,
@@ -184,6 +189,10 @@ internal sealed class AppChannel : IDisposable
 
             base.Dispose(disposing);
         }
+
+        /// <summary>daprd bounds those of HTTP/1.1 alone.</summary>
+        private static int MostHeaderKilobytes(SidecarOptions options) =>
+            options is { ReadBufferBytes: { } bytes, AppProtocol: AppProtocol.Http or AppProtocol.Https } ? Math.Max(1, (bytes + 1023) / 1024) : 64;
 
         private static void HalfSentTo(EarlyAnswerStream connection)
         {

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace EmbeddedSidecar.Hosting;
 
 /// <summary>
@@ -13,6 +15,8 @@ internal sealed class EarlyAnswerStream(Stream connection, TimeSpan patience, Ac
     private readonly Lock _lock = new();
     private readonly byte[] _buffer = new byte[16 * 1024];
     private Task<int>? _reading;
+    private TaskCompletionSource? _answer;
+    private bool _isReadDirectly;
     private Memory<byte> _read;
     private bool _isWriting;
     private volatile bool _hasAnswered;
@@ -34,11 +38,14 @@ internal sealed class EarlyAnswerStream(Stream connection, TimeSpan patience, Ac
 
     public override int Read(byte[] buffer, int offset, int count) => ReadAsync(buffer.AsMemory(offset, count)).AsTask().GetAwaiter().GetResult();
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         _isWriting = false;
         if (_read.IsEmpty)
         {
+            if (!buffer.IsEmpty && TryBeginReading())
+                return await ReadDirectlyAsync(buffer, cancellationToken);
             var count = await Reading().WaitAsync(cancellationToken);
             if (buffer.IsEmpty)
                 return 0;
@@ -85,7 +92,38 @@ internal sealed class EarlyAnswerStream(Stream connection, TimeSpan patience, Ac
         base.Dispose(disposing);
     }
 
-    /// <summary>One at a time: the client may be reading already, for the end of an idle connection.</summary>
+    private bool TryBeginReading()
+    {
+        lock (_lock)
+            return _isReadDirectly = _reading is null;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<int> ReadDirectlyAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await connection.ReadAsync(buffer, cancellationToken);
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                (_isReadDirectly, _hasAnswered) = (false, true);
+                _answer?.TrySetResult();
+                _answer = null;
+            }
+        }
+    }
+
+    /// <summary>The application has begun to answer, or gone: the client may be reading already, and else it is read here.</summary>
+    private Task AnswerAsync()
+    {
+        lock (_lock)
+            return _isReadDirectly ? (_answer ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task : Reading();
+    }
+
+    /// <summary>One at a time: the client may be looking already, for the end of an idle connection.</summary>
     private Task<int> Reading()
     {
         lock (_lock)
@@ -103,7 +141,7 @@ internal sealed class EarlyAnswerStream(Stream connection, TimeSpan patience, Ac
     private async ValueTask WaitAsync(Task writing)
     {
         if (!_hasAnswered && _read.IsEmpty)
-            await Task.WhenAny(writing, Reading());
+            await Task.WhenAny(writing, AnswerAsync());
         if (!writing.IsCompleted)
             await Task.WhenAny(writing, Task.Delay(patience));
         var end = EndAsync(writing);

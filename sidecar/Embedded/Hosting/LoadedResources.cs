@@ -1,5 +1,6 @@
 using EmbeddedSidecar.Api.Bindings;
 using EmbeddedSidecar.Api.Configuration;
+using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Api.Locks;
 using EmbeddedSidecar.Api.PubSub;
 using EmbeddedSidecar.Api.Secrets;
@@ -47,6 +48,9 @@ internal sealed class LoadedResources
         Components = [.. components.Select(one => IsKept(one.Name) ? before!.Components.First(kept => kept.Name == one.Name) : Shown(one))];
         Resiliency = before?.Resiliency ?? new ResiliencyPolicies(declared.Resiliencies, runtime.Time);
         ApiAccess = before?.ApiAccess ?? new ApiAccess(configuration);
+        AccessControl = configuration.AccessControl is { } rules
+            ? before?.AccessControl ?? new(rules, isHttp: options.AppProtocol is not (AppProtocol.Grpc or AppProtocol.Grpcs))
+            : null;
         StateStores = Each<IStateStore, StateStoreComponent>(
             kept => kept.StateStores, one => new(one, options, metrics, Outbound(one, ComponentKind.Statestore)));
         foreach (var store in StateStores.Values)
@@ -75,6 +79,9 @@ internal sealed class LoadedResources
     public ConfigurationResource Configuration { get; }
 
     public ApiAccess ApiAccess { get; }
+
+    /// <summary>What other applications may call; null where they may call everything.</summary>
+    public AccessControlList? AccessControl { get; }
 
     /// <summary>The policies in scope of the application.</summary>
     public ResiliencyPolicies Resiliency { get; }

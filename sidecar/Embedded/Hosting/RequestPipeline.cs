@@ -7,6 +7,7 @@ using EmbeddedSidecar.Tracing;
 using Grpc.AspNetCore.Server;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing.Patterns;
+using Yarp.ReverseProxy.Forwarder;
 
 namespace EmbeddedSidecar.Hosting;
 
@@ -16,9 +17,12 @@ internal static class RequestPipeline
     private const string TokenHeader = "dapr-api-token";
     private const string Health = "/v1.0/healthz";
 
+    /// <summary>Go reads so much more than the headers may have.</summary>
+    internal const int ReadAhead = 4096;
+
     public static void UseDaprPipeline(this IApplicationBuilder app, SidecarRuntime runtime)
     {
-        var invocation = InvocationHttp.Handler(runtime);
+        var invocation = InvocationHttp.Handler(runtime, app.ApplicationServices.GetRequiredService<IHttpForwarder>());
         var crossOrigin = CrossOrigin.From(runtime.Options.AllowedOrigins);
         app.Use((context, next) =>
             IsGrpcPort(context) ? GuardGrpcAsync(context, next, runtime)
@@ -65,6 +69,12 @@ internal static class RequestPipeline
 
     private static Task GuardHttpAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, CrossOrigin? crossOrigin)
     {
+        if (runtime.Options.ReadBufferBytes is { } most && HeaderBytes(context.Request) > most + ReadAhead)
+        {
+            context.Response.Headers.Connection = "close";
+            return PlainTextAsync(context, StatusCodes.Status431RequestHeaderFieldsTooLarge, "431 Request Header Fields Too Large");
+        }
+
         if (InvocationTarget.InvalidEscape(RequestPath.Raw(context)) is not null)
         {
             context.Response.Headers.Connection = "close";
@@ -86,9 +96,7 @@ internal static class RequestPipeline
         {
             if (Baggage.Problem(string.Join(',', context.Request.Headers.Baggage.AsEnumerable())) is { } problem)
                 return PlainTextAsync(context, StatusCodes.Status400BadRequest, $"invalid baggage header: {problem}\n");
-            if (runtime.Loaded.Tracing is { } tracing)
-                HttpSpans.Begin(context, tracing);
-            context.Response.Headers["traceparent"] = TraceParent.Of(context);
+            context.Response.Headers.TraceParent = runtime.Loaded.Tracing is { } tracing ? HttpSpans.Begin(context, tracing) : TraceParent.Begin(context, runtime);
             if (TraceParent.StateOf(context) is { Length: > 0 } traceState)
                 context.Response.Headers["tracestate"] = traceState;
         }
@@ -103,6 +111,11 @@ internal static class RequestPipeline
 
         return ApiErrors.TranslateAsync(context, next, runtime);
     }
+
+    /// <summary>As they came, with the request line.</summary>
+    private static long HeaderBytes(HttpRequest request) =>
+        request.Method.Length + RequestPath.Raw(request.HttpContext).Length + (request.QueryString.Value?.Length ?? 0) + "  HTTP/1.1\r\n\r\n".Length
+        + request.Headers.Sum(header => header.Value.Sum(value => (long)header.Key.Length + (value?.Length ?? 0) + ": \r\n".Length));
 
     /// <summary>What is no route, or none that is allowed, may still name an application.</summary>
     private static Task CallRouteAsync(HttpContext context, RequestDelegate next, SidecarRuntime runtime, RequestDelegate invocation)

@@ -1,12 +1,13 @@
 using EmbeddedSidecar.Api.Actors;
 using EmbeddedSidecar.Api.Bindings;
 using EmbeddedSidecar.Api.Configuration;
+using EmbeddedSidecar.Api.Conversations;
+using EmbeddedSidecar.Api.Cryptography;
 using EmbeddedSidecar.Api.Health;
 using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Api.Jobs;
 using EmbeddedSidecar.Api.Locks;
 using EmbeddedSidecar.Api.Metadata;
-using EmbeddedSidecar.Api.NotConfigured;
 using EmbeddedSidecar.Api.PubSub;
 using EmbeddedSidecar.Api.Secrets;
 using EmbeddedSidecar.Api.State;
@@ -26,7 +27,8 @@ internal static class SidecarApis
         routes.MapWorkflows(runtime);
         routes.MapConfiguration(runtime);
         routes.MapLocks(runtime);
-        routes.MapNotConfigured(runtime);
+        routes.MapCryptography(runtime);
+        routes.MapConversations(runtime);
         routes.MapState(runtime);
         routes.MapPublish(runtime);
         routes.MapActors(runtime);
@@ -42,7 +44,8 @@ internal static class SidecarApis
         methods.BindWorkflows();
         methods.BindConfiguration();
         methods.BindLocks();
-        methods.BindNotConfigured();
+        methods.BindCryptography();
+        methods.BindConversations();
         methods.BindState();
         methods.BindPubSub();
         methods.BindActors();

@@ -20,6 +20,7 @@ internal sealed class SidecarRuntime
 
     private const string RuntimeVersionEntry = "daprRuntimeVersion";
 
+    private readonly ConcurrentDictionary<string, bool> _missing = new();
     private readonly TaskCompletionSource<bool> _shutdown = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private LoadedResources _loaded;
 
@@ -58,9 +59,6 @@ internal sealed class SidecarRuntime
     public Subscriptions Subscriptions { get; }
 
     public StreamingSubscriptions Streams { get; }
-
-    /// <summary>Features that the application called for and that are not here: each is told once.</summary>
-    internal ConcurrentDictionary<string, bool> Missing { get; } = new();
 
     internal ConfigurationSubscriptions ConfigurationSubscriptions { get; }
 
@@ -130,6 +128,13 @@ internal sealed class SidecarRuntime
 
     /// <summary>Under which the sidecar of an application logs.</summary>
     internal static string LogCategory(string appId) => $"EmbeddedSidecar.{appId}";
+
+    /// <summary>The application called for what is not here. The first call is an error, which the console shows wherever the log goes.</summary>
+    internal void TellMissing(string call, string missing)
+    {
+        if (_missing.TryAdd(missing, true))
+            Logger.LogError("{AppId} called {Method}, but the embedded sidecar has no {Missing}", Options.AppId, call, missing);
+    }
 
     internal void RequestShutdown(bool atOnce) => _shutdown.TrySetResult(atOnce);
 }

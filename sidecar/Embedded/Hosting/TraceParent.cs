@@ -20,7 +20,13 @@ internal static partial class TraceParent
         if (context.Items.TryGetValue(typeof(TraceParent), out var known) && known is string value)
             return value;
 
-        var traceParent = Continue(context.Request.Headers[Header]);
+        return Begin(context, context.RequestServices.GetRequiredService<SidecarRuntime>());
+    }
+
+    /// <summary>As <see cref="Of"/>, for whoever asks first.</summary>
+    public static string Begin(HttpContext context, SidecarRuntime runtime)
+    {
+        var traceParent = Continue(context.Request.Headers[Header], runtime.Loaded.Configuration.Tracing.RateOfNew);
         Set(context, traceParent);
         return traceParent;
     }
@@ -36,12 +42,16 @@ internal static partial class TraceParent
     }
 
     /// <summary>A new span in the given trace, or in a new one when there is none that can be read.</summary>
-    public static string Continue(string? incoming)
+    /// <param name="incoming">The trace that it belongs to.</param>
+    /// <param name="rateOfNew">How many new ones are sampled, from 0 to 1.</param>
+    public static string Continue(string? incoming, double rateOfNew = 1)
     {
         var span = ActivitySpanId.CreateRandom();
         return ActivityContext.TryParse(incoming, null, out var parent)
-            ? $"00-{parent.TraceId}-{span}-{(parent.TraceFlags.HasFlag(ActivityTraceFlags.Recorded) ? "01" : "00")}"
-            : $"00-{ActivityTraceId.CreateRandom()}-{span}-01";
+            ? $"00-{parent.TraceId}-{span}-{Flags(parent.TraceFlags.HasFlag(ActivityTraceFlags.Recorded))}"
+            : $"00-{ActivityTraceId.CreateRandom()}-{span}-{Flags(Random.Shared.NextDouble() < rateOfNew)}";
+
+        static string Flags(bool isSampled) => isSampled ? "01" : "00";
     }
 
     /// <summary>W3C Trace Context, 3.3.1.</summary>

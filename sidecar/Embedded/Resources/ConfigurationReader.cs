@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Globalization;
+using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Hosting;
 
 namespace EmbeddedSidecar.Resources;
@@ -13,7 +14,10 @@ internal static class ConfigurationReader
     /// <summary>What would make a path, a query or a user of a part of the address.</summary>
     private static readonly SearchValues<char> NotOfAnAuthority = SearchValues.Create("/\\?#@");
 
-    private static readonly string[] Unsupported = ["httpPipeline", "appHttpPipeline", "accessControl", "components"];
+    /// <summary>As Dapr compares them.</summary>
+    private static readonly string[] Verbs = [AccessOperation.AnyVerb, "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+    private static readonly string[] Unsupported = ["httpPipeline", "appHttpPipeline", "components"];
 
     public static ConfigurationResource Read(YamlMap document, string name)
     {
@@ -32,6 +36,7 @@ internal static class ConfigurationReader
             document.Location)
         {
             DisabledFeatures = [.. features.Where(feature => !feature.Enabled).Select(feature => feature.Name)],
+            AccessControl = ReadAccessControl(spec?.Map("accessControl")),
         };
         foreach (var section in Unsupported.Where(s => spec?.Has(s) == true))
             spec!.Warning("has no effect in the embedded sidecar", section);
@@ -58,18 +63,70 @@ internal static class ConfigurationReader
         map.Texts("allowedSecrets"),
         map.Texts("deniedSecrets")));
 
+    private static AccessControl? ReadAccessControl(YamlMap? map)
+    {
+        if (map is null)
+            return null;
+
+        var allows = ReadAction(map, "defaultAction");
+        var trustDomain = map.Text("trustDomain");
+        var policies = Read(map, "policies", ReadPolicy);
+        foreach (var (policy, again) in policies.GroupBy(one => (one.Policy.AppId, one.Policy.Namespace)).SelectMany(group => group.SkipLast(1).Select(one => (one, group.Last()))))
+            policy.Map.Warning($"a policy for \"{policy.Policy.AppId}\" in {policy.Policy.Namespace} comes again at {again.Map.Location}; Dapr takes only that one");
+        if (policies.Count > 0 && !map.Has("defaultAction"))
+            map.Warning("expected allow or deny, got nothing; Dapr allows everything to those for whom no policy is there", "defaultAction");
+        map.EndOfFields();
+        return new(allows ?? true, string.IsNullOrEmpty(trustDomain) ? AccessControl.DefaultTrustDomain : trustDomain, [.. policies.Select(one => one.Policy)]);
+    }
+
+    private static (YamlMap Map, AccessPolicy Policy) ReadPolicy(YamlMap map)
+    {
+        var operations = Read(map, "operations", ReadOperation);
+        var policy = new AccessPolicy(
+            map.RequiredText("appId", "the id of the application that calls"),
+            map.RequiredText("trustDomain", $"the trust domain of the caller such as {AccessControl.DefaultTrustDomain}"),
+            map.RequiredText("namespace", "the namespace of the caller such as default"),
+            ReadAction(map, "defaultAction"),
+            [.. operations.Select(one => one.Operation)]);
+        foreach (var (operation, hiddenBy) in AccessControlList.Unreachable(policy))
+        {
+            var (at, _) = operations.First(one => ReferenceEquals(one.Operation, operation));
+            at.Warning(
+                hiddenBy is null
+                    ? "expected a star for one part of a path at its end, got one in the middle; no call comes to this operation"
+                    : $"{hiddenBy.Name} at {hiddenBy.Location} is the first on the way to this path, and Dapr looks no further: no call comes to this operation",
+                "name");
+        }
+
+        return (map, policy);
+    }
+
+    private static (YamlMap Map, AccessOperation Operation) ReadOperation(YamlMap map)
+    {
+        var verbs = map.Texts("httpVerb");
+        if (verbs.Except(Verbs).ToList() is { Count: > 0 } others)
+            map.Error($"expected {string.Join(", ", Verbs)}, got {string.Join(", ", others)}: Dapr compares the verbs of HTTP as they are written, and would match nothing", "httpVerb");
+        var allows = ReadAction(map, "action");
+        if (!map.Has("action"))
+            map.Warning("expected allow or deny, got nothing; Dapr refuses these calls", "action");
+        return (map, new(map.RequiredText("name", "a path such as /orders/**"), verbs, allows ?? false) { Location = map.Location });
+    }
+
+    /// <summary>Null where nothing is said. Dapr takes every other word for deny.</summary>
+    private static bool? ReadAction(YamlMap map, string field) => map.OneOf(field, "allow", "deny") is { } action ? action == "allow" : null;
+
     private static TracingSettings ReadTracing(YamlMap? spec)
     {
         var tracing = spec?.Map("tracing");
         if (tracing is null)
             return ConfigurationResource.Default.Tracing;
 
-        var rate = TracingSettings.DefaultRate;
-        if (tracing.Text("samplingRate") is { Length: > 0 } text
-            && !(double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out rate) && rate is >= 0 and <= 1))
+        double? rate = null;
+        if (tracing.Text("samplingRate") is { Length: > 0 } text)
         {
-            rate = TracingSettings.DefaultRate;
-            tracing.Warning($"expected a number from 0 to 1, got \"{text}\"; Dapr starts without it, and takes one trace in ten thousand", "samplingRate");
+            rate = double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var given) && given is >= 0 and <= 1 ? given : TracingSettings.DefaultRate;
+            if (given != rate)
+                tracing.Warning($"expected a number from 0 to 1, got \"{text}\"; Dapr starts without it, and takes one trace in ten thousand", "samplingRate");
         }
 
         var zipkin = tracing.Map("zipkin");

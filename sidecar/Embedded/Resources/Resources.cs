@@ -175,7 +175,10 @@ internal sealed record ConfigurationResource(
     /// <summary>For those that are on by themselves.</summary>
     public IReadOnlyList<string> DisabledFeatures { get; init; } = [];
 
-    public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(TracingSettings.DefaultRate), default);
+    /// <summary>Null where everybody may call everything.</summary>
+    public AccessControl? AccessControl { get; init; }
+
+    public static ConfigurationResource Default { get; } = new("", [], [], [], [], new(), default);
 
     /// <summary>What Dapr passes over in its file, and what Dapr would act on and this sidecar does not.</summary>
     public IReadOnlyList<ResourceError> Warnings { get; init; } = [];
@@ -186,17 +189,43 @@ internal sealed record ApiRule(string Name, string Version, string Protocol);
 
 internal sealed record SecretScope(string StoreName, string DefaultAccess, IReadOnlyList<string> AllowedSecrets, IReadOnlyList<string> DeniedSecrets);
 
-/// <param name="SamplingRate">Of the traces that begin in the sidecar, from 0 to 1.</param>
+/// <summary>Who may call what of an application (dapr pkg/acl).</summary>
+/// <param name="Allows">Calls for which no policy is there.</param>
+/// <param name="TrustDomain">The application's own, when it calls.</param>
+/// <param name="Policies">By caller.</param>
+internal sealed record AccessControl(bool Allows, string TrustDomain, IReadOnlyList<AccessPolicy> Policies)
+{
+    public const string DefaultTrustDomain = "public";
+}
+
+/// <param name="AppId">Of the caller, as namespace and trust domain are.</param>
+/// <param name="Allows">Calls of it for which no operation is there; null: as those of everybody.</param>
+internal sealed record AccessPolicy(string AppId, string TrustDomain, string Namespace, bool? Allows, IReadOnlyList<AccessOperation> Operations);
+
+/// <param name="Name">A path, with stars, or the full name of a gRPC method.</param>
+/// <param name="Verbs">Of HTTP.</param>
+/// <param name="Allows">Refuses otherwise.</param>
+internal sealed record AccessOperation(string Name, IReadOnlyList<string> Verbs, bool Allows)
+{
+    public const string AnyVerb = "*";
+
+    public SourceLocation Location { get; init; }
+}
+
+/// <param name="SamplingRate">Of the traces that begin in the sidecar, from 0 to 1; null where nothing is said.</param>
 /// <param name="Stdout">Spans are logged.</param>
 /// <param name="Zipkin">Where the API v2 of a Zipkin server takes spans.</param>
 /// <param name="Otel">A collector of OpenTelemetry.</param>
-internal sealed record TracingSettings(double SamplingRate, bool Stdout = false, Uri? Zipkin = null, OtelSettings? Otel = null)
+internal sealed record TracingSettings(double? SamplingRate = null, bool Stdout = false, Uri? Zipkin = null, OtelSettings? Otel = null)
 {
     /// <summary>daprd's, where the file says nothing, or nothing of use.</summary>
     public const double DefaultRate = 1e-4;
 
     /// <summary>Some spans go somewhere.</summary>
     public bool IsExported => Stdout || Zipkin is not null || Otel is not null;
+
+    /// <summary>How many of the traces that begin here are said to be sampled. Where nothing is said and nothing exported, a daprd begins none: whoever goes on with it may keep it.</summary>
+    public double RateOfNew => SamplingRate ?? (IsExported ? DefaultRate : 1);
 }
 
 /// <param name="Address">With the path, where it is for HTTP.</param>

@@ -11,11 +11,13 @@ internal static class HttpSpans
     private const string OfTheUser = "dapr-";
     private const string Token = "dapr-api-token";
 
-    public static void Begin(HttpContext context, SidecarTracing tracing)
+    /// <returns>The trace context of the call.</returns>
+    public static string Begin(HttpContext context, SidecarTracing tracing)
     {
         var span = tracing.Start(context.Request.Path.Value!, ActivityKind.Client, context.Request.Headers.TraceParent);
         TraceParent.Set(context, span.TraceParent);
         context.Items[typeof(Span)] = span;
+        return span.TraceParent;
     }
 
     /// <summary>No API, but a call of an application: whose, and what.</summary>

@@ -27,10 +27,10 @@ internal sealed class SidecarTracing : IAsyncDisposable
     {
         // The sidecars of a process must not see each other's spans, and a source is found by its name alone.
         _source = new ActivitySource(string.Create(CultureInfo.InvariantCulture, $"dapr-diagnostics.{appId}.{Interlocked.Increment(ref _made)}"));
-        _tracesCallbacks = settings.SamplingRate != 0;
+        _tracesCallbacks = settings.RateOfNew != 0;
         var builder = Sdk.CreateTracerProviderBuilder()
             .SetResourceBuilder(ResourceBuilder.CreateEmpty().AddEnvironmentVariableDetector().AddService(appId, autoGenerateServiceInstanceId: false))
-            .SetSampler(new ParentBasedSampler(new TraceIdRatioBasedSampler(settings.SamplingRate)))
+            .SetSampler(new ParentBasedSampler(new TraceIdRatioBasedSampler(settings.RateOfNew)))
             .AddSource(_source.Name);
         foreach (var exporter in SpanExporters.For(settings, logger))
             builder.AddProcessor(new BatchActivityExportProcessor(exporter));

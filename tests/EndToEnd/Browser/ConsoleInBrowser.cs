@@ -26,6 +26,7 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
     private static readonly string? Chromium = new[] { "chromium", "chromium-browser", "google-chrome", "chrome", "msedge" }.Select(ServerProgram.Find).FirstOrDefault(found => found is not null);
 
     private readonly Installation _installation = new(withConsole: true);
+    private readonly Cable _paymentProvider;
     private readonly OrdersSystem _system;
     private readonly HttpClient _http = new();
     private IPlaywright? _playwright;
@@ -44,7 +45,11 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
             _installation.Set(app, "EVENTS_SIGNING_KEY", "");
         }
 
+        // An order that is paid by pm_timeout waits for longer than any test.
+        _installation.Set("payments", "Payments__ProviderTimeout", "00:05:00");
         _installation.Set("console", "DOTNET_ENVIRONMENT", "Development");
+        _paymentProvider = new Cable(_installation.PaymentProvider.Port);
+        _installation.StandBeforePaymentProvider(_paymentProvider.Port);
         _system = new OrdersSystem(_installation);
     }
 
@@ -104,15 +109,22 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
         return new ConsoleVisit(context, await context.NewPageAsync(), Address);
     }
 
+    /// <summary>Payments cannot reach the payment provider until the answer is disposed of.</summary>
+    public IDisposable WithoutPaymentProvider()
+    {
+        _paymentProvider.Cut();
+        return new Mended(_paymentProvider);
+    }
+
     /// <summary>The id that an order of this customer has under this Idempotency-Key, before there is one.</summary>
     public static string OrderIdOf(string customer, string key) =>
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{customer}\n{key}")).AsSpan(0, 16));
 
-    /// <summary>Places an order over the API, and waits until it is shipped.</summary>
-    public async Task PlaceAsync(string customer, string key, string sku)
+    /// <summary>Places an order over the API, and waits until it has come so far.</summary>
+    public async Task PlaceAsync(string customer, string key, string sku, string paymentMethod = "pm_card_ok", string until = "shipped")
     {
         using var placed = await Shop.SendAsync(
-            HttpMethod.Post, "ordering", "orders", new { customerId = customer, paymentMethod = "pm_card_ok", lines = new[] { new { sku, quantity = 1 } } },
+            HttpMethod.Post, "ordering", "orders", new { customerId = customer, paymentMethod, lines = new[] { new { sku, quantity = 1 } } },
             ("Idempotency-Key", key), Operator);
         var id = (await Shop.ReadAsync(placed, HttpStatusCode.Accepted, HttpStatusCode.Created))["orderId"]!.GetValue<string>();
         Assert.Equal(OrderIdOf(customer, key), id);
@@ -122,8 +134,8 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
                 using var read = await Shop.SendAsync(HttpMethod.Get, "ordering", $"orders/{id}", null, Operator);
                 return Shop.Status(await Shop.ReadAsync(read, HttpStatusCode.OK));
             },
-            status => status == "shipped",
-            "the order to be shipped");
+            status => status == until,
+            $"the order to be {until}");
     }
 
     /// <summary>What axe-core finds wrong, a line for each rule and element.</summary>
@@ -142,6 +154,12 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
         _playwright?.Dispose();
         _http.Dispose();
         await _system.DisposeAsync();
+        await _paymentProvider.DisposeAsync();
+    }
+
+    private sealed class Mended(Cable cable) : IDisposable
+    {
+        public void Dispose() => cable.Mend();
     }
 
     private async Task<bool> IsReadyAsync()

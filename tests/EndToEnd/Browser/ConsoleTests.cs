@@ -77,6 +77,69 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
     }
 
     [Fact]
+    public async Task While_the_payment_provider_is_down_an_order_s_page_says_what_it_waits_for_and_then_shows_it_shipped()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("operator");
+        var reason = visit.Page.Locator(".note.warn", new() { HasText = "The payment provider does not answer" });
+
+        using (console.WithoutPaymentProvider())
+        {
+            await PlaceAsync(visit, "An order that goes well", "stock reserved");
+            await OpenLastAsync(visit);
+            await visit.Page.EvaluateAsync("() => { window.isTheSamePage = true; }");
+            await Expect(visit.Page.GetByRole(AriaRole.Button, new() { Name = "PaymentRequested", Exact = true }).First).ToBeVisibleAsync(new() { Timeout = 60_000 });
+            await Expect(reason).ToContainTextAsync("It waits for payments, which is degraded", new() { Timeout = 60_000 });
+            await Expect(visit.Page.Locator(".head .badge")).ToHaveTextAsync("stock reserved");
+            Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
+        }
+
+        await Expect(visit.Page.Locator(".head .badge")).ToHaveTextAsync("shipped", new() { Timeout = 60_000 });
+        await Expect(reason).ToHaveCountAsync(0);
+        Assert.True(await visit.Page.EvaluateAsync<bool>("() => window.isTheSamePage === true"));
+    }
+
+    [Fact]
+    public async Task A_payment_whose_amount_is_a_word_is_edited_and_the_order_that_waits_for_it_goes_on()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("operator");
+        await PlaceAsync(visit, "An order that goes well", "shipped");
+        var key = Guid.NewGuid().ToString("N");
+        var order = ConsoleInBrowser.OrderIdOf("stuck", key);
+        await console.PlaceAsync("stuck", key, "try-tea", "pm_timeout", "stockReserved");
+        await HandToDeadLettersAsync(order, "twelve forty");
+
+        await visit.OpenAsync($"/orders/{order}");
+        await visit.Page.GetByRole(AriaRole.Link, new() { Name = "Put it right" }).ClickAsync();
+        await Expect(visit.Page.GetByRole(AriaRole.Heading, new() { Name = "Dead letter", Exact = true })).ToBeVisibleAsync();
+        await visit.LiveAsync();
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Edit and redrive …" }).ClickAsync();
+        var data = visit.Page.GetByLabel("Data", new() { Exact = true });
+        var said = await data.InputValueAsync();
+        await data.FillAsync(said.Replace(order, "another-order", StringComparison.Ordinal).Replace("\"twelve forty\"", "12.40", StringComparison.Ordinal));
+        await visit.Page.GetByLabel("Why", new() { Exact = true }).FillAsync("the amount was a word");
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Yes, handle it so" }).ClickAsync();
+        await Expect(visit.Page.GetByRole(AriaRole.Alert)).ToContainTextAsync($"data.orderId: Expected '{order}'");
+        Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
+        await data.FillAsync(said.Replace("\"twelve forty\"", "12.40", StringComparison.Ordinal));
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Yes, handle it so" }).ClickAsync();
+        await Expect(visit.Page.GetByText("It was handled as you have edited it.")).ToBeVisibleAsync();
+
+        await visit.OpenAsync($"/orders/{order}");
+        await Expect(visit.Page.Locator(".head .badge")).ToHaveTextAsync("shipped", new() { Timeout = 30_000 });
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "OrderPaid", Exact = true }).First.ClickAsync();
+        await visit.Page.GetByRole(AriaRole.Link, new() { Name = "as an operator has edited it" }).ClickAsync();
+        var act = visit.Page.Locator(".record tbody tr", new() { HasText = "edit and redrive" }).First;
+        await Expect(act).ToContainTextAsync("ann");
+        await Expect(act).ToContainTextAsync("the amount was a word");
+        await Expect(act).ToContainTextAsync("handled");
+        Assert.Empty(visit.Complaints);
+    }
+
+    [Fact]
     public async Task The_read_models_are_rebuilt_and_a_new_version_serves()
     {
         ConsoleInBrowser.Require();
@@ -159,8 +222,27 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
 
         await visit.Page.GotoAsync(path);
 
-        Assert.Equal(400, await visit.Page.EvaluateAsync<int>("() => Math.max(400, document.documentElement.scrollWidth)"));
+        Assert.Equal(400, await WidthAsync(visit));
     }
+
+    [Fact]
+    public async Task An_order_s_page_fits_a_narrow_screen()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync(width: 400);
+        await visit.SignInAsync("operator");
+        await PlaceAsync(visit, "An order that goes well", "shipped");
+
+        await OpenLastAsync(visit);
+        await visit.Page.GetByText("The whole state").ClickAsync();
+
+        Assert.Equal(400, await WidthAsync(visit));
+        await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Event before" }).ClickAsync();
+        await Expect(visit.Page.GetByText("another service's")).ToBeVisibleAsync();
+        Assert.Equal(400, await WidthAsync(visit));
+    }
+
+    private static Task<int> WidthAsync(ConsoleVisit visit) => visit.Page.EvaluateAsync<int>("() => Math.max(400, document.documentElement.scrollWidth)");
 
     private static async Task PlaceAsync(ConsoleVisit visit, string kind, string ends)
     {
@@ -177,7 +259,7 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
     }
 
     /// <summary>As a sidecar does with an event that no attempt could deliver.</summary>
-    private async Task HandToDeadLettersAsync(string order)
+    private async Task HandToDeadLettersAsync(string order, JsonNode? amount = null)
     {
         using var answer = await console.Shop.SendAsync(HttpMethod.Post, "ordering", "events/dead-letters", new JsonObject
         {
@@ -195,7 +277,7 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
             {
                 ["orderId"] = order,
                 ["chargeId"] = "ch-early",
-                ["amount"] = new JsonObject { ["amount"] = 12.40m, ["currency"] = "EUR" },
+                ["amount"] = new JsonObject { ["amount"] = amount ?? JsonValue.Create(12.40m), ["currency"] = "EUR" },
             },
         });
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);

@@ -55,12 +55,15 @@ public sealed class PodTests
         Assert.Equal(accepted.Count, (await pods.Shop.GetAsync("reporting", "summary"))["orders"]!.GetValue<int>());
     }
 
-    [Fact(Explicit = true)]
-    public async Task Given_two_replicas_when_every_one_is_replaced_under_load_then_nothing_is_lost_or_done_twice_and_lanes_do_not_pile_up()
+    [Theory(Explicit = true)]
+    [InlineData("local")]
+    [InlineData("rabbitmq")]
+    public async Task Given_two_replicas_when_every_one_is_replaced_under_load_then_nothing_is_lost_or_done_twice_and_lanes_do_not_pile_up(string components)
     {
         ServerProgram.Require(Missing);
-        await using var pods = await Pods.StartAsync(replicas: 2);
-        await UnderLoadAsync(pods, async () =>
+        await using var servers = await FolderServers.StartAsync(components, TestContext.Current.CancellationToken);
+        await using var pods = await Pods.StartAsync(await servers.InstallAsync(TestContext.Current.CancellationToken), replicas: 2);
+        await pods.UnderLoadAsync(async () =>
         {
             foreach (var app in Shop.Apps)
             {
@@ -82,7 +85,7 @@ public sealed class PodTests
     {
         ServerProgram.Require(Missing);
         await using var pods = await Pods.StartAsync(replicas: 2);
-        await UnderLoadAsync(pods, async () =>
+        await pods.UnderLoadAsync(async () =>
         {
             foreach (var app in Shop.Apps)
             {
@@ -108,7 +111,7 @@ public sealed class PodTests
             Assert.InRange(clocks[1] - clocks[0], TimeSpan.FromMinutes(6), TimeSpan.FromMinutes(8));
         }
 
-        await UnderLoadAsync(pods, async () =>
+        await pods.UnderLoadAsync(async () =>
         {
             await Fire.LastAsync(TimeSpan.FromSeconds(10));
             // Whose lanes are now watched by one whose clock is ahead, and the other way round.
@@ -127,32 +130,6 @@ public sealed class PodTests
         using var http = new HttpClient();
         using var answer = await http.GetAsync($"{pod.Address}/healthz/live", TestContext.Current.CancellationToken);
         return answer.Headers.Date!.Value;
-    }
-
-    private static async Task UnderLoadAsync(Pods pods, Func<Task> change)
-    {
-        var seed = Random.Shared.Next();
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
-        var received = new Dictionary<string, int>();
-        foreach (var quantity in new[] { Stock, Stock, 40 })
-            received[await pods.Shop.StockAsync(quantity)] = quantity;
-        var load = new Load(pods.Shop, [.. received.Keys], seed);
-        using var stop = new CancellationTokenSource();
-        var buying = load.RunAsync(buyers: 4, TimeSpan.FromMilliseconds(100), stop.Token);
-        try
-        {
-            await change();
-        }
-        finally
-        {
-            await stop.CancelAsync();
-            await buying.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-
-        await buying;
-        Assert.NotEmpty(load.Acknowledged);
-        TestContext.Current.TestOutputHelper?.WriteLine($"{load.Acknowledged.Count} orders acknowledged, {load.SentAgain} sent again");
-        await pods.AuditAsync(load.Acknowledged, received);
     }
 
     private static async Task TakesNothingNewAsync(Pod pod)

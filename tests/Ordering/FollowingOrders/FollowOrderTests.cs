@@ -100,6 +100,7 @@ public class FollowOrderTests(RunningOrdering ordering)
         Assert.Equal(1, cancelled.GetProperty("schemaVersion").GetInt32());
         Assert.Equal($"reservation-{orderId}:1", cancelled.GetProperty("causationId").GetString());
         Assert.Equal("outOfStock", cancelled.GetProperty("data").GetProperty("reason").GetString());
+        Assert.False(cancelled.TryGetProperty("foundBy", out _));
         Assert.True(cancelled.TryGetProperty("occurredAt", out _) && cancelled.TryGetProperty("correlationId", out _));
     }
 

@@ -118,12 +118,16 @@ public sealed class CelExpressionTests
     [Theory]
     [InlineData("event.exists(a, event.exists(b, event.exists(c, false)))")]
     [InlineData("event.map(a, event.map(b, event.map(c, c))).size() > 0 || event.exists(a, true)")]
+    [InlineData("event.exists(a, event.exists(b, -1 in event))")]
+    [InlineData("event.exists(a, event.exists(b, -1 in event.map(c, c)))")]
+    [InlineData("event.exists(a, event.exists(b, 'none' in object))")]
     public void What_goes_over_more_items_than_anybody_would_wait_for_ends(string expression)
     {
         using var list = JsonDocument.Parse($"[{string.Join(',', Enumerable.Range(0, 110))}]");
         var parsed = CelExpression.Parse(expression, default);
 
-        var error = Assert.Throws<CelException>(() => parsed.Matches(new Dictionary<string, object?> { ["event"] = list.RootElement }));
+        using var map = JsonDocument.Parse($"{{{string.Join(',', Enumerable.Range(0, 110).Select(n => $"\"{n}\":{n}"))}}}");
+        var error = Assert.Throws<CelException>(() => parsed.Matches(new Dictionary<string, object?> { ["event"] = list.RootElement, ["object"] = map.RootElement }));
 
         Assert.Equal("it goes over more than 1000000 items", error.Message);
     }

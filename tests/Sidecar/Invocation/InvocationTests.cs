@@ -80,6 +80,20 @@ public sealed class InvocationTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => answering);
     }
 
+    [Fact]
+    public async Task A_large_answer_without_a_content_type_arrives_whole_with_the_one_that_Gos_server_names()
+    {
+        var page = $"<p>{new string('x', 1 << 20)}";
+        await using var shop = await StartAppAsync(context => context.Response.Body.WriteAsync(Encoding.UTF8.GetBytes(page)).AsTask());
+        await using var dapr = await StartAsync(Caller(), App("shop", shop));
+        using var client = Sidecars.Http(dapr["caller"]);
+
+        using var answer = await client.GetAsync(new Uri("/v1.0/invoke/shop/method/page", UriKind.Relative), TestContext.Current.CancellationToken);
+
+        Assert.Equal("text/html; charset=utf-8", answer.Content.Headers.ContentType?.ToString());
+        Assert.Equal(page, await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+    }
+
     /// <summary>As Ordering does: the endpoint has a limit of its own, below that of the sidecar, and what is above it is told as a problem.</summary>
     [Theory]
     [InlineData(false)]

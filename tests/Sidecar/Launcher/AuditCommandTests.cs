@@ -32,5 +32,27 @@ public sealed class AuditCommandTests : IDisposable
         Assert.Contains("The audit needs an app \"payment-provider\" with an appPort", _workspace.Shown, StringComparison.Ordinal);
     }
 
-    private Task<int> RunAsync() => AuditCommand.RunAsync(_workspace.RunFile, TimeSpan.FromSeconds(1), _workspace.Console, TestContext.Current.CancellationToken);
+    [Fact]
+    public async Task An_address_that_is_given_goes_before_the_run_file()
+    {
+        _workspace.WithApps("- {appID: one, appDirPath: one, appPort: 5101}\n");
+        var given = Apps.ToDictionary(app => app, _ => new Uri($"http://127.0.0.1:{FreePort.Next()}/"));
+
+        Assert.Equal(1, await RunAsync(given));
+
+        Assert.Contains($"There is no running system to audit: GET {given["ordering"]}event-log was not answered", _workspace.Shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Without_a_ledger_nobody_asks_where_the_payment_provider_is()
+    {
+        _workspace.WithApps($"- {{appID: ordering, appDirPath: one, appPort: {FreePort.Next()}}}\n");
+
+        Assert.Equal(1, await RunAsync(hasLedger: false));
+
+        Assert.Contains("There is no running system to audit", _workspace.Shown, StringComparison.Ordinal);
+    }
+
+    private Task<int> RunAsync(Dictionary<string, Uri>? addresses = null, bool hasLedger = true) => AuditCommand.RunAsync(
+        new(_workspace.RunFile, TimeSpan.FromSeconds(1), addresses ?? [], hasLedger), _workspace.Console, TestContext.Current.CancellationToken);
 }

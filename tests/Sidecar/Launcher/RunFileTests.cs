@@ -20,6 +20,7 @@ public sealed class RunFileTests : IDisposable
               configFilePath: components/config.yaml
               appMaxConcurrency: 7
               maxBodySize: 8Mi
+              readBufferSize: 16Ki
               enableAppHealthCheck: true
               appHealthCheckPath: /live
               appHealthProbeInterval: 2
@@ -45,7 +46,7 @@ public sealed class RunFileTests : IDisposable
         Assert.Equal(["dotnet", "run"], app.Command);
         Assert.Equal([_workspace.PathOf("components")], app.ResourcesPaths);
         Assert.Equal(_workspace.PathOf("components/config.yaml"), app.ConfigFilePath);
-        Assert.Equal((7, 8 << 20, "http"), (app.AppMaxConcurrency, app.MaxBodyBytes, app.AppProtocol));
+        Assert.Equal((7, 8 << 20, 16 << 10, "http"), (app.AppMaxConcurrency, app.MaxBodyBytes, app.ReadBufferBytes, app.AppProtocol));
         Assert.Equal(new AppHealthCheck("/live", TimeSpan.FromSeconds(2), TimeSpan.FromMilliseconds(300), 4), app.AppHealthCheck);
         Assert.Equal((LogDestination.File, LogDestination.File), (app.AppLogDestination, app.DaprdLogDestination));
         Assert.Equal([("A", "1"), ("B", "own")], app.Env.OrderBy(e => e.Key).Select(e => (e.Key, e.Value)));
@@ -73,7 +74,7 @@ public sealed class RunFileTests : IDisposable
         Assert.Equal(("strict", 7, LogDestination.Console), (apps[0].AppId, apps[0].AppMaxConcurrency, apps[0].AppLogDestination));
         Assert.Equal(new AppHealthCheck("/mine", TimeSpan.FromSeconds(5), TimeSpan.FromMilliseconds(500), 3), apps[0].AppHealthCheck);
         Assert.Equal(("two", 2), (apps[1].AppId, apps[1].AppMaxConcurrency));
-        Assert.Equal((0, 4 << 20), (apps[1].AppPort, apps[1].MaxBodyBytes));
+        Assert.Equal((0, 4 << 20, null), (apps[1].AppPort, apps[1].MaxBodyBytes, apps[1].ReadBufferBytes));
     }
 
     [Fact]
@@ -110,6 +111,16 @@ public sealed class RunFileTests : IDisposable
         Assert.Equal((0, LogDestination.FileAndConsole, LogDestination.Console), (app.DaprHttpPort, app.AppLogDestination, app.DaprdLogDestination));
     }
 
+    [Fact]
+    public void A_sidecar_on_socket_files_has_no_ports_for_its_APIs()
+    {
+        Write($"version: 1\napps:\n- {{appDirPath: one, unixDomainSocket: {_workspace.PathOf("two")}, daprHTTPPort: 3501, daprGRPCPort: 4501}}\n");
+
+        var sidecar = Assert.Single(_workspace.Plan().Sidecars);
+
+        Assert.Equal((_workspace.PathOf("two"), 0, 0), (sidecar.UnixDomainSocket, sidecar.HttpPort, sidecar.GrpcPort));
+    }
+
     public static TheoryData<string, string, int, string> Mistakes => new()
     {
         { "no version", "apps:\n- appDirPath: one\n", 1, "version: expected version: 1, got nothing" },
@@ -131,7 +142,8 @@ public sealed class RunFileTests : IDisposable
         { "port as a text", "version: 1\napps:\n- appDirPath: one\n  appPort: \"5001\"\n", 4, "apps[0].appPort: expected a whole number, got \"5001\"" },
         { "indented by a tab", "version: 1\napps:\n- appDirPath: one\n\tappPort: 5001\n", 4, "the line is indented by a tab; expected spaces" },
         { "command as a text", "version: 1\napps:\n- appDirPath: one\n  command: dotnet run\n", 4, "apps[0].command: expected a list of texts, got \"dotnet run\"" },
-        { "socket", "version: 1\napps:\n- appDirPath: one\n  unixDomainSocket: /tmp\n", 4, "Unix domain sockets are not supported" },
+        { "folder of sockets", "version: 1\napps:\n- appDirPath: one\n  unixDomainSocket: nowhere\n", 4, "apps[0].unixDomainSocket: expected a folder, got \"nowhere\"" },
+        { "size of headers", "version: 1\ncommon:\n  readBufferSize: many\napps:\n- appDirPath: one\n", 3, "common.readBufferSize: expected a size such as 4Mi or 512Ki, below 2Gi, got \"many\"" },
         { "malformed", "version: 1\napps: [\n", 3, "not well-formed YAML" },
     };
 
@@ -152,6 +164,7 @@ public sealed class RunFileTests : IDisposable
         { "unknown field", "version: 1\nverison: 1\napps:\n- appDirPath: one\n", 2, "verison: unknown field; did you mean version?" },
         { "unknown field in common", "version: 1\ncommon:\n  resourcesPats: x\napps:\n- appDirPath: one\n", 3, "common.resourcesPats: unknown field; did you mean resourcesPath" },
         { "unknown field of an app", "version: 1\napps:\n- appDirPath: one\n  appid: x\n", 4, "apps[0].appid: unknown field; did you mean appID?" },
+        { "a field that another has replaced", "version: 1\ncommon:\n  daprHTTPReadBufferSize: 8\napps:\n- appDirPath: one\n", 3, "common.daprHTTPReadBufferSize: has no effect, in Dapr neither: readBufferSize has taken its place" },
         { "one app port twice", "version: 1\napps:\n- appDirPath: one\n  appPort: 5001\n- appDirPath: two\n  appPort: 5001\n", 6, "apps[1].appPort: port 5001 is already the appPort of one; Dapr starts both" },
     };
 

@@ -39,6 +39,19 @@ public sealed class StreamsCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task An_address_that_is_given_goes_before_that_of_the_component()
+    {
+        ServerProgram.Require(NatsServer.Missing);
+        await using var server = await NatsServer.StartAsync(Cancellation);
+        WithNats($"nats://127.0.0.1:{FreePort.Next()}", "");
+
+        Assert.Equal(0, await RunAtAsync(server.Url));
+
+        await using var connection = new NatsConnection(new NatsOpts { Url = server.Url });
+        Assert.Equal("stock", (await new NatsJSContext(connection).GetStreamAsync("stock", cancellationToken: Cancellation)).Info.Config.Name);
+    }
+
+    [Fact]
     public async Task A_server_that_is_not_there_is_told()
     {
         WithNats($"nats://127.0.0.1:{FreePort.Next()}", "");
@@ -80,6 +93,8 @@ public sealed class StreamsCommandTests : IDisposable
             """);
     }
 
-    private Task<int> RunAsync(params string[] topics) =>
-        StreamsCommand.RunAsync(new LaunchOptions { RunFile = _workspace.RunFile }, topics, replicas: 1, _workspace.Console, Cancellation);
+    private Task<int> RunAsync(params string[] topics) => RunAtAsync(null, topics);
+
+    private Task<int> RunAtAsync(string? address, params string[] topics) =>
+        StreamsCommand.RunAsync(new LaunchOptions { RunFile = _workspace.RunFile }, address, topics, replicas: 1, _workspace.Console, Cancellation);
 }

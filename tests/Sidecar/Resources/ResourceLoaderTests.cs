@@ -183,7 +183,7 @@ public sealed class ResourceLoaderTests
             spec:
               tracing: {samplingRate: "0.5", otel: {endpointAddress: "${RESOURCE_LOADER_TEST_HOST}:4317$RESOURCE_LOADER_TEST_UNSET", isSecure: false, protocol: grpc}}
               metrics: {enabled: false}
-              accessControl: {defaultAction: deny}
+              httpPipeline: {handlers: []}
               api: {allowed: [{name: state, version: v1, protocol: grpc}]}
               secrets: {scopes: [{storeName: s, defaultAccess: deny, allowedSecrets: [a]}]}
               features: [{name: HotReload, enabled: true}, {name: ActorStateTTL, enabled: false}]
@@ -196,7 +196,7 @@ public sealed class ResourceLoaderTests
         Assert.Equal([new ApiRule("state", "v1", "grpc")], configuration.AllowedApis);
         Assert.Equal(["HotReload"], configuration.EnabledFeatures);
         Assert.Equal(("s", "deny", "a"), (configuration.SecretScopes[0].StoreName, configuration.SecretScopes[0].DefaultAccess, configuration.SecretScopes[0].AllowedSecrets[0]));
-        Assert.EndsWith(":7: spec.accessControl: has no effect in the embedded sidecar", Assert.Single(configuration.Warnings).ToString(), StringComparison.Ordinal);
+        Assert.EndsWith(":7: spec.httpPipeline: has no effect in the embedded sidecar", Assert.Single(configuration.Warnings).ToString(), StringComparison.Ordinal);
     }
 
     [Theory]

@@ -37,6 +37,24 @@ public sealed class ResourceMistakesTests
 
         """;
 
+    private const string Access = """
+        apiVersion: dapr.io/v1alpha1
+        kind: Configuration
+        spec:
+          accessControl:
+
+        """;
+
+    private const string Policy = Access + """
+            defaultAction: deny
+            policies:
+            - appId: web
+              trustDomain: public
+              namespace: default
+              operations:
+
+        """;
+
     /// <summary>What it is, the file, the line of the mistake, a part of what is said.</summary>
     public static TheoryData<string, string, int, string> Mistakes => new()
     {
@@ -57,6 +75,11 @@ public sealed class ResourceMistakesTests
         { "endpoint without scheme", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  baseUrl: localhost:5199\n", 5, "expected an address that starts with http:// or https://, got \"localhost:5199\"" },
         { "zipkin address", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    zipkin:\n      endpointAddress: localhost:9411\n", 6, "spec.tracing.zipkin.endpointAddress: expected the address of a Zipkin server such as http://localhost:9411/api/v2/spans, got \"localhost:9411\"" },
         { "collector address", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    otel:\n      protocol: grpc\n      endpointAddress: http://localhost:4317\n", 7, "spec.tracing.otel.endpointAddress: expected host and port of a collector such as localhost:4317, got \"http://localhost:4317\"" },
+        { "action of access control", Access + "    defaultAction: alow\n", 5, "spec.accessControl.defaultAction: expected allow or deny, got \"alow\"" },
+        { "policy without trust domain", Policy.Replace("      trustDomain: public\n", ""), 7, "spec.accessControl.policies[0].trustDomain: expected the trust domain of the caller such as public, got nothing" },
+        { "policy without namespace", Policy.Replace("      namespace: default\n", ""), 7, "spec.accessControl.policies[0].namespace: expected the namespace of the caller such as default, got nothing" },
+        { "policy without app", Policy.Replace("- appId: web\n      trustDomain", "- trustDomain"), 7, "spec.accessControl.policies[0].appId: expected the id of the application that calls, got nothing" },
+        { "small verb", Policy + "      - name: /x\n        action: allow\n        httpVerb: [GET, post]\n", 13, "spec.accessControl.policies[0].operations[0].httpVerb: expected *, GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH, got post" },
         { "api protocol", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  api:\n    allowed:\n    - {name: state, version: v1, protocol: tcp}\n", 6, "spec.api.allowed[0].protocol: expected http or grpc, got \"tcp\"" },
     };
 
@@ -129,6 +152,11 @@ public sealed class ResourceMistakesTests
         { "route of the other version alone", Subscription + "  route: /x\n", 8, "spec.route: dapr.io/v2alpha1 has no route, but routes.default; Dapr drops every message of orders" },
         { "number within quotation marks", Subscription + "  routes: {default: /x}\n  bulkSubscribe: {maxMessagesCount: \"5\"}\n", 9, "expected a whole number, got \"5\"; Dapr cannot read this, and leaves the Subscription out" },
         { "one bad word in a policy", Resiliency + "  policies:\n    retries:\n      a:\n        policy: linear\n", 9, "got \"linear\"; Dapr takes no target of this Resiliency, and runs without its retries, timeouts and circuit breakers" },
+        { "access control that says half", Policy.Replace("    defaultAction: deny\n", ""), 5, "spec.accessControl.defaultAction: expected allow or deny, got nothing; Dapr allows everything to those for whom no policy is there" },
+        { "policy twice", Policy.Replace("      operations:\n", "") + "    - appId: web\n      trustDomain: other\n      namespace: default\n", 7, "a policy for \"web\" in default comes again at" },
+        { "operation without action", Policy + "      - {name: /x, httpVerb: [GET]}\n", 11, "spec.accessControl.policies[0].operations[0].action: expected allow or deny, got nothing; Dapr refuses these calls" },
+        { "operation behind a shorter one", Policy + "      - {name: /x, action: allow}\n      - {name: /x/y, action: allow}\n", 12, "spec.accessControl.policies[0].operations[1].name: /x at" },
+        { "star in the middle", Policy + "      - name: /x/*/y\n        action: allow\n", 11, "spec.accessControl.policies[0].operations[0].name: expected a star for one part of a path at its end, got one in the middle; no call comes to this operation" },
         { "old tracing field", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    enabled: true\n", 5, "spec.tracing.enabled: unknown field" },
         { "old workflow field", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  enableWorkflowRuntime: true\n", 4, "spec.enableWorkflowRuntime: unknown field" },
     };

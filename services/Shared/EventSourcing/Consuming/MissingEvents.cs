@@ -42,7 +42,7 @@ public static class MissingEvents
                         throw new InvalidOperationException($"{publisher} answered version {missing.Version} of {stream} where {position} was asked for.");
                     }
 
-                    complete.Add(IncomingEvent.Of(publisher, missing, types));
+                    complete.Add(IncomingEvent.Of(publisher, missing, types, incoming.FoundBy ?? IncomingEvent.ByGap));
                 }
             }
 

@@ -60,6 +60,11 @@ public sealed class EventTypes
         ? type
         : throw new UnknownEventException($"The event type {clrType.FullName} is not registered; add it with AddFamily or Add.");
 
+    /// <summary>Whom a payload is about: the members that all of its family have, as they are named in JSON.</summary>
+    public static IReadOnlyDictionary<string, string?> IdentityOf(object payload) => payload.GetType().GetProperties()
+        .Where(property => property.DeclaringType != payload.GetType())
+        .ToDictionary(property => JsonNamingPolicy.CamelCase.ConvertName(property.Name), property => property.GetValue(payload)?.ToString());
+
     /// <summary>The payload in its present shape.</summary>
     /// <exception cref="UnknownEventException">The name or the version is not known here.</exception>
     public object Read(RecordedEvent recorded)

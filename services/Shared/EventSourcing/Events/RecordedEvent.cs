@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace DaprOrders.EventSourcing;
 
@@ -11,6 +12,8 @@ namespace DaprOrders.EventSourcing;
 /// <param name="CorrelationId">The trace that it belongs to (W3C trace id, 32 hex digits).</param>
 /// <param name="CausationId">The id of the event or command that led to it.</param>
 /// <param name="Data">The payload, as written.</param>
+/// <param name="FoundBy">How the event that led to it was found, where its topic did not bring it: <see cref="IncomingEvent.ByCatchUp"/> or <see cref="IncomingEvent.ByGap"/>.</param>
+/// <param name="SpanId">The span in which it was made (16 hex digits); null where spans of the trace were not sent.</param>
 public sealed record RecordedEvent(
     string Stream,
     long Version,
@@ -19,7 +22,9 @@ public sealed record RecordedEvent(
     DateTimeOffset OccurredAt,
     string? CorrelationId,
     string? CausationId,
-    JsonElement Data)
+    JsonElement Data,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? FoundBy = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? SpanId = null)
 {
     /// <summary>The id that it is published under, the same however often: <c>{stream}:{version}</c>.</summary>
     public string Id => $"{Stream}:{Version}";

@@ -30,6 +30,7 @@ internal sealed class Committer
     private readonly List<PendingAppend> _carried = [];
     private bool _onlyCarried;
     private long _bytes;
+    private long _decidedAt;
     private readonly string _incarnation;
     private long _batches;
 
@@ -50,6 +51,9 @@ internal sealed class Committer
 
     /// <summary>Of tips that wait for their commit.</summary>
     public long Bytes => Volatile.Read(ref _bytes);
+
+    /// <summary>When the last batch was decided, by the clock's timestamp.</summary>
+    public long DecidedAt => Volatile.Read(ref _decidedAt);
 
     /// <summary>So many bytes wait for their commit that no more are taken.</summary>
     public bool IsFull => Bytes >= _options.QueueBytes;
@@ -120,6 +124,7 @@ internal sealed class Committer
                     await CommitInStepsAsync(lane, batch, stop);
                 }
 
+                Volatile.Write(ref _decidedAt, _time.GetTimestamp());
                 StoreMetrics.Decided(_time.GetElapsedTime(began));
             }
         }

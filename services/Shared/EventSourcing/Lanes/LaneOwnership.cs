@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using DaprOrders.EventSourcing.Metrics;
 using DaprOrders.EventSourcing.Publishing;
 using Microsoft.Extensions.Logging;
@@ -15,7 +16,7 @@ internal sealed class LaneOwnership(
     private readonly StoreRecovery _recovery = new(storage, history, options, incarnation, time, logger);
     private readonly Wakeup _declared = new();
     private readonly TaskCompletionSource _acquired = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Dictionary<string, (string ETag, long Since)> _watched = [];
+    private readonly ConcurrentDictionary<string, (string ETag, long Since)> _watched = [];
     private readonly Dictionary<string, Task> _adoptions = [];
     private volatile OwnedLane? _lane;
     private bool _sharesItsName;
@@ -84,31 +85,33 @@ internal sealed class LaneOwnership(
     public void Recover() => _declared.Set();
 
     /// <summary>Publishes what is left and gives the lane back, so that the next instance need not wait for the lease.</summary>
+    /// <exception cref="EventStoreUnavailableException">That got on with nothing for the time of a lease: after as long, another instance adopts the lane.</exception>
     public async Task ReleaseAsync(CancellationToken cancellationToken)
     {
         if (_lane is { IsLost: false } lane)
         {
-            await lane.ReleaseAsync(cancellationToken);
+            await lane.ReleaseAsync(options.Lease, cancellationToken);
         }
     }
 
     /// <summary>Ends when the adoptions have, which their token stops.</summary>
     public Task AdoptionsEndedAsync() => Task.WhenAll(_adoptions.Values);
 
-    private bool IsLeftBehind(HeadAt head)
+    /// <summary>Whether its owner has not written it for the time of a lease, as far as this instance has watched it.</summary>
+    public bool IsLeftBehind(HeadAt head) => IsOthers(head)
+        && _watched.TryGetValue(head.Lane, out var seen) && seen.ETag == head.ETag && time.GetElapsedTime(seen.Since) > options.Lease;
+
+    private bool IsOthers(HeadAt head) => head.Head.Owner is not null && Own(head.Lane) is null;
+
+    /// <summary>Notes when its owner was last seen to write, and tells whether it is left behind.</summary>
+    private bool Watch(HeadAt head)
     {
-        if (head.Head.Owner is null || Own(head.Lane) is not null)
+        if (IsOthers(head) && !(_watched.TryGetValue(head.Lane, out var seen) && seen.ETag == head.ETag))
         {
-            return false;
+            _watched[head.Lane] = (head.ETag, time.GetTimestamp());
         }
 
-        if (_watched.TryGetValue(head.Lane, out var seen) && seen.ETag == head.ETag)
-        {
-            return time.GetElapsedTime(seen.Since) > options.Lease;
-        }
-
-        _watched[head.Lane] = (head.ETag, time.GetTimestamp());
-        return false;
+        return IsLeftBehind(head);
     }
 
     private async Task<OwnedLane?> TryAcquireAsync(CancellationToken stop)
@@ -158,7 +161,7 @@ internal sealed class LaneOwnership(
         history.Report(await history.CompareAsync(list, heads, stop));
         if (history.Loss is null)
         {
-            foreach (var head in heads.Where(IsLeftBehind))
+            foreach (var head in heads.Where(Watch))
             {
                 Finish(head, () => AdoptAsync(head, stop), stop);
             }
@@ -188,7 +191,7 @@ internal sealed class LaneOwnership(
             var list = (await storage.ReadListAsync(stop)).List;
             if (list.Loss is { DeclaredAt: not null } loss)
             {
-                foreach (var closed in await _recovery.RecoverAsync(list, loss, IsLeftBehind, stop))
+                foreach (var closed in await _recovery.RecoverAsync(list, loss, Watch, stop))
                 {
                     Finish(closed, () => Task.FromResult<OwnedLane?>(Own(closed, stop)), stop);
                 }
@@ -215,7 +218,7 @@ internal sealed class LaneOwnership(
         {
             if (await take() is { } lane)
             {
-                await lane.ReleaseAsync(stop);
+                await lane.ReleaseAsync(TimeSpan.MaxValue, stop);
             }
         }
         catch (Exception exception)

@@ -4,7 +4,20 @@ namespace DaprOrders.EventSourcing;
 
 /// <summary>A lane of the event log, with the position up to which it can be read.</summary>
 /// <param name="IsClosed">Nothing is added any more: whoever has read up to <c>Settled</c> or beyond is through for good.</param>
-public sealed record LogLane(string Name, long Settled, bool IsClosed = false);
+public sealed record LogLane(string Name, long Settled, bool IsClosed = false)
+{
+    /// <summary>The instance that adds to it, or publishes what another left; null where none does.</summary>
+    public string? Owner { get; init; }
+
+    /// <summary>
+    /// <c>held</c>: its owner shows that it lives. <c>leftBehind</c>: the owner was silent for the time of its lease, and another takes what it left. <c>free</c>: given back,
+    /// for the next instance. <c>closed</c>: a recovery closed it.
+    /// </summary>
+    public string State { get; init; } = "";
+
+    /// <summary>Commits that the broker does not have yet; of another instance's lane as of up to a second ago.</summary>
+    public long Unpublished { get; init; }
+}
 
 /// <summary>Events of one lane in order. <c>Next</c> is the position to read on after, <c>Settled</c> the last one that can be read now.</summary>
 /// <param name="Lost">

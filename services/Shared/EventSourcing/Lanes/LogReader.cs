@@ -13,9 +13,19 @@ internal sealed class LogReader(LaneStorage lanes, StreamStorage streams, StoreH
     /// <summary>Finds the lane of a name if this instance owns it: what it has in memory is not read from the store.</summary>
     public Func<string, OwnedLane?> Own { private get; set; } = _ => null;
 
+    /// <summary>Tells a lane whose owner does not live any more.</summary>
+    public Func<HeadAt, bool> IsLeftBehind { private get; set; } = _ => false;
+
     /// <summary>Every lane with the segment up to which it can be read.</summary>
     public async Task<IReadOnlyList<LogLane>> ListAsync(CancellationToken cancellationToken) =>
-        [.. (await lanes.ReadHeadsAsync(cancellationToken)).Select(head => new LogLane(head.Lane, (Own(head.Lane)?.Shown ?? head).Head.Settled, head.Head.IsClosed))];
+        [.. (await lanes.ReadHeadsAsync(cancellationToken)).Select(head => Of(Own(head.Lane)?.Shown ?? head))];
+
+    private LogLane Of(HeadAt at) => new(at.Lane, at.Head.Settled, at.Head.IsClosed)
+    {
+        Owner = at.Head.Owner,
+        State = at.Head.IsClosed ? "closed" : at.Head.Owner is null ? "free" : IsLeftBehind(at) ? "leftBehind" : "held",
+        Unpublished = Math.Max(0, at.Head.Settled - at.Head.Published),
+    };
 
     /// <summary>
     /// The events of the segments after <paramref name="after"/>: whole segments, until <paramref name="limit"/> events are reached, or

@@ -67,8 +67,8 @@ internal sealed class OwnedLane(
         _headMoved.Set();
     }
 
-    /// <summary>The head as it is to be: what was settled here is settled, whether that is written down yet or not.</summary>
-    public HeadAt Shown => _head with { Head = _head.Head with { Settled = Volatile.Read(ref _settled) } };
+    /// <summary>The head as it is to be: what was settled or published here is, whether that is written down yet or not.</summary>
+    public HeadAt Shown => _head with { Head = _head.Head with { Settled = Volatile.Read(ref _settled), Published = Volatile.Read(ref _published) } };
 
     /// <summary>The events of the segment of this number; null where they are not in memory.</summary>
     public IReadOnlyList<PublishableEvent>? Recent(long number) => _recent.GetValueOrDefault(number);
@@ -135,12 +135,21 @@ internal sealed class OwnedLane(
     }
 
     /// <summary>Publishes what is left, as long as the token allows, and gives the lane back.</summary>
-    public async Task ReleaseAsync(CancellationToken cancellationToken)
+    /// <param name="patience">How long the relay may get on with nothing.</param>
+    /// <param name="cancellationToken">As long as it allows.</param>
+    /// <exception cref="EventStoreUnavailableException">The lane is not given back: what is left is for whoever adopts it.</exception>
+    public async Task ReleaseAsync(TimeSpan patience, CancellationToken cancellationToken)
     {
+        var began = time.GetTimestamp();
         try
         {
             while (!IsLost && Volatile.Read(ref _published) < Volatile.Read(ref _settled))
             {
+                if (time.GetElapsedTime(Math.Max(began, Volatile.Read(ref _relayedAt))) > patience)
+                {
+                    throw new EventStoreUnavailableException($"Lane {Name}: nothing could be published for {patience}. What is left is published by whoever adopts the lane.");
+                }
+
                 await _relayed.WaitAsync(LaneStorage.RetryDelay, time, cancellationToken);
             }
         }

@@ -70,7 +70,8 @@ internal sealed class LanePublication(
             if (_refusals[recorded.Id] >= options.PublishAttempts)
             {
                 await parked.ParkAsync(
-                    new ParkedEvent(recorded.Stream, recorded.Version, topic, ParkedEvents.ReasonOf(failure), time.GetUtcNow()), cancellationToken);
+                    new ParkedEvent(recorded.Stream, recorded.Version, topic, ParkedEvents.ReasonOf(failure), time.GetUtcNow(), lane),
+                    cancellationToken);
                 _done.Add(recorded.Id);
             }
         }

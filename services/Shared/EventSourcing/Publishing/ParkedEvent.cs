@@ -6,7 +6,8 @@ namespace DaprOrders.EventSourcing;
 /// <summary>A committed event that the broker refuses, while it takes others: in its stream and in the log it is as ever, only its topic lacks it.</summary>
 /// <param name="Topic">Where it was to be published.</param>
 /// <param name="Reason">What the broker answered last.</param>
-public sealed record ParkedEvent(string Stream, long Version, string Topic, string Reason, DateTimeOffset ParkedAt)
+/// <param name="Lane">Of the event log; null where an earlier version parked it.</param>
+public sealed record ParkedEvent(string Stream, long Version, string Topic, string Reason, DateTimeOffset ParkedAt, string? Lane = null)
 {
     public string Id => $"{Stream}:{Version}";
 }

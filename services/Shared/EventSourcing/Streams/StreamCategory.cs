@@ -51,6 +51,9 @@ public sealed record StreamState<TState>(
 
     /// <summary>The trace of the last event, where it is at hand.</summary>
     internal string? CorrelationId { get; init; }
+
+    /// <summary>And its span.</summary>
+    internal string? SpanId { get; init; }
 }
 
 /// <summary>How a command ended. <c>Appended</c> is empty when nothing changed; <c>Refusal</c> is set when the decider refused.</summary>

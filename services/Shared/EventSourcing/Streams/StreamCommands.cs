@@ -9,7 +9,7 @@ internal sealed record Proposal(
     bool Writes, IReadOnlyList<Caused> Events, IReadOnlyDictionary<string, long> Positions, Refusal? Refusal);
 
 /// <summary>A new event, and what it goes back to.</summary>
-internal sealed record Caused(object Payload, string? CorrelationId, string? CausationId);
+internal sealed record Caused(object Payload, string? CorrelationId, string? CausationId, string? SpanId, string? FoundBy = null);
 
 /// <summary>
 /// Brings commands to their commits: each in its turn, on what is committed or on top of what is about to be, and again when another instance was
@@ -232,7 +232,8 @@ internal sealed class StreamCommands(
 
             var name = category.NameOf?.Invoke((TEvent)caused.Payload);
             stored.Add(new StoredEvent(
-                at.Tip.Version + stored.Count + 1, type.Name, type.SchemaVersion, now, caused.CorrelationId, caused.CausationId, commitId, data, name));
+                at.Tip.Version + stored.Count + 1, type.Name, type.SchemaVersion, now, caused.CorrelationId, caused.CausationId, commitId, data, name, caused.FoundBy,
+                caused.SpanId));
         }
 
         return stored;

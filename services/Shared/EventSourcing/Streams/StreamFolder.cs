@@ -21,9 +21,11 @@ internal sealed class StreamFolder(StreamStorage streams, EventTypes types)
             updated = e.OccurredAt;
         }
 
+        var last = at.Tip.Events.LastOrDefault(e => e.Version <= version);
         return new StreamState<TState>(at.Stream, version, state, at.Tip.CreatedAt, updated, at.Tip.Positions)
         {
-            CorrelationId = at.Tip.Events.LastOrDefault(e => e.Version <= version)?.CorrelationId,
+            CorrelationId = last?.CorrelationId,
+            SpanId = last?.SpanId,
         };
     }
 

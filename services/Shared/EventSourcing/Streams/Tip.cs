@@ -77,7 +77,9 @@ internal sealed record StoredEvent(
     [property: JsonPropertyName("u")] string? CausationId,
     [property: JsonPropertyName("c")] string CommitId,
     [property: JsonPropertyName("d")] JsonElement Data,
-    [property: JsonPropertyName("k")] string? Name = null)
+    [property: JsonPropertyName("k")] string? Name = null,
+    [property: JsonPropertyName("f")] string? FoundBy = null,
+    [property: JsonPropertyName("s")] string? SpanId = null)
 {
     /// <summary>Where a named event is found once it has left the tip.</summary>
     public static string KeyOf(string stream, string name) => $"stream|{stream}|name|{name}";
@@ -87,5 +89,5 @@ internal sealed record StoredEvent(
     public static StoredEvent Read(ReadOnlyMemory<byte> bytes) =>
         JsonSerializer.Deserialize(bytes.Span, DocumentJson.Default.StoredEvent) ?? throw new JsonException("A named event is null.");
 
-    public RecordedEvent Of(string stream) => new(stream, Version, Type, SchemaVersion, OccurredAt, CorrelationId, CausationId, Data);
+    public RecordedEvent Of(string stream) => new(stream, Version, Type, SchemaVersion, OccurredAt, CorrelationId, CausationId, Data, FoundBy, SpanId);
 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 using DaprOrders.ServiceDefaults.DeadLetters;
@@ -28,6 +29,10 @@ internal sealed class FollowingPublishers(
 {
     /// <summary>At a start the publishers may be a little later than their consumers.</summary>
     private const int LooksUntilTold = 2;
+
+    private static readonly Meter Meter = new("DaprOrders.CatchUp");
+    private static readonly Gauge<long> BehindCommits = Meter.CreateGauge<long>(
+        "catchup.behind", "{commit}", "Commits of a publisher's log that this replica follows and has not dealt with, by publisher.");
 
     private readonly ConcurrentDictionary<string, (string Error, int Looks)> _failures = [];
 
@@ -129,6 +134,7 @@ internal sealed class FollowingPublishers(
             }
         }
 
+        BehindCommits.Record(followers.Values.Sum(follower => follower.Behind), new KeyValuePair<string, object?>("publisher", publisher));
         foreach (var topic in handled.Values)
             await topic.Silence.LookAsync(documents, dapr.Instance, options.Value.LookEvery, logger, stoppingToken);
         Note(publisher, failure);

@@ -54,6 +54,7 @@ internal sealed class LaneFollower(
     // By topic, the last position of which a delivery has come: what is missing before it was overtaken.
     private readonly Dictionary<Topic, long> _reached = [];
     private long _read;
+    private long _settled;
     private int _term;
     private bool _isNoted;
     private HttpRequestException? _unreadable;
@@ -64,7 +65,10 @@ internal sealed class LaneFollower(
     public async Task LookAsync(CancellationToken cancellationToken)
     {
         if (!await cursor.TryHoldAsync(cancellationToken))
+        {
+            _settled = 0;
             return;
+        }
 
         if (_term != cursor.Term)
             await BeginAsync(cancellationToken);
@@ -83,6 +87,9 @@ internal sealed class LaneFollower(
     }
 
     public Task ReleaseAsync(CancellationToken cancellationToken) => cursor.ReleaseAsync(Done, cancellationToken);
+
+    /// <summary>Commits of the lane, as far as the last look showed it, that are not dealt with; 0 while another replica follows it.</summary>
+    public long Behind => Math.Max(0, _settled - Done);
 
     private long Done => _pages.Count > 0 ? _pages[0].After : _read;
 
@@ -129,6 +136,7 @@ internal sealed class LaneFollower(
         while (_pages.Sum(page => page.Waiting.Count) < MostWaiting)
         {
             var entries = await logs.ReadEntriesAsync(publisher, lane, _read, EntriesInPage, cancellationToken);
+            _settled = entries.Settled;
             if (entries.Next == _read)
                 return;
 

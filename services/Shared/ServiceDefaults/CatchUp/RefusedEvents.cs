@@ -38,7 +38,7 @@ public sealed class RefusedEvents
         failure is EventStoreUnavailableException or DaprException or HttpRequestException or OperationCanceledException or TimeoutException;
 
     /// <summary>Counts one more failure of an event.</summary>
-    /// <returns>True: it is a dead letter now, go on without it. False: try it again later.</returns>
+    /// <returns>True: it is a dead letter now, or was one that was edited; go on without it. False: try it again later.</returns>
     /// <exception cref="DaprException">The dead letter could not be kept.</exception>
     public async Task<bool> IsGivenUpAsync(string publisher, string topic, RecordedEvent recorded, Exception failure, CancellationToken cancellationToken)
     {
@@ -57,9 +57,12 @@ public sealed class RefusedEvents
         }
 
         var reason = FailureLog.Describe(failure);
-        await _deadLetters.KeepAsync(PublishedEvents.ToCloudEvent(publisher, topic, recorded, _signing), reason, attempts, cancellationToken);
-        _logger.LogError(
-            "Event {EventId} of topic {Topic}, read in the log of {Publisher}, goes to the dead letters: {Error}", recorded.Id, topic, publisher, reason);
+        if (await _deadLetters.KeepAsync(PublishedEvents.ToCloudEvent(publisher, topic, recorded, _signing), reason, attempts, cancellationToken) is not null)
+        {
+            _logger.LogError(
+                "Event {EventId} of topic {Topic}, read in the log of {Publisher}, goes to the dead letters: {Error}", recorded.Id, topic, publisher, reason);
+        }
+
         _refused.TryRemove(recorded.Id, out _);
         return true;
     }

@@ -4,6 +4,7 @@ using DaprOrders.ServiceDefaults.Topics;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
@@ -28,7 +29,52 @@ internal sealed record DeadLetterDetails(DeadLetterEntry Entry, JsonElement Mess
 /// <param name="Status">running or done.</param>
 /// <param name="Handled">So far, at least: what was done within the last seconds before a crash is not counted.</param>
 /// <param name="Failed">Those that failed again; they stay, with their new failure.</param>
-internal sealed record RedriveReport(string Id, string Status, DateTimeOffset StartedAt, DateTimeOffset? FinishedAt, int Handled, int Failed);
+/// <param name="By">Who asked for it; null where nobody had to say.</param>
+/// <param name="Letters">How many it was asked for; null: all. Those that are gone meanwhile are neither handled nor failed.</param>
+/// <param name="Error">Why the last one that failed did.</param>
+internal sealed record RedriveReport(
+    string Id, string Status, DateTimeOffset StartedAt, DateTimeOffset? FinishedAt, int Handled, int Failed, string? By, int? Letters, string? Error);
+
+/// <param name="Ids">1 to 2,000 ids of dead letters.</param>
+internal sealed record RedriveSelected(IReadOnlyList<string> Ids);
+
+/// <param name="Data">What the event is to say: its whole data, whom it is about unchanged.</param>
+/// <param name="Reason">Why, for the record: 1 to 500 characters.</param>
+internal sealed record RedriveEdited(JsonElement Data, string Reason);
+
+/// <param name="Kind">redrive, redriveOfMany, editedRedrive or discard.</param>
+/// <param name="By">Who asked for it; null where nobody had to say.</param>
+/// <param name="EndedAt">Null: under way, or its process ended before it could say what became of it.</param>
+/// <param name="Result">begun, handled, failed, givenUp; of many: begun or done.</param>
+/// <param name="Letters">How many it was about; null: all that there were.</param>
+/// <param name="Done">Of many, those that were handled.</param>
+/// <param name="Failed">Of many, those that failed again.</param>
+/// <param name="Error">Why it failed; of many, the last one.</param>
+/// <param name="EditedId">Under which id an edited message was handled: the causation id of what it caused.</param>
+internal sealed record ActEntry(
+    string Id,
+    string Kind,
+    string? By,
+    string? Reason,
+    DateTimeOffset At,
+    DateTimeOffset? EndedAt,
+    string Result,
+    int? Letters,
+    int Done,
+    int Failed,
+    string? Error,
+    string? LetterId,
+    string? EventId,
+    string? EditedId,
+    string? Topic,
+    string? Stream,
+    string? Type);
+
+internal sealed record ActPage(IReadOnlyList<ActEntry> Acts, string? Cursor);
+
+/// <param name="Original">Of an edit, the message as it came; otherwise null.</param>
+/// <param name="Edited">Of an edit, the message as it was handled; otherwise null.</param>
+internal sealed record ActDetails(ActEntry Entry, JsonElement? Original, JsonElement? Edited);
 
 /// <param name="By">Who asked for it; null where nobody had to say.</param>
 /// <param name="Reason">In that person's words.</param>
@@ -52,12 +98,18 @@ internal static class DeadLetterEndpoints
     private const int MostInList = 500;
     private const int UsualInList = 100;
     private const int LongestReason = 500;
+    private const int MostSelected = 2000;
+
+    /// <summary>An event's data may be written at length; what it comes to is looked at then.</summary>
+    private const int LargestEdit = 8 * 1024 * 1024;
 
     public static void AddDeadLetters(this IServiceCollection services)
     {
         services.AddSingleton<FailureLog>();
         services.AddSingleton<DeadLetterStore>();
         services.AddSingleton<RemovedLetters>();
+        services.AddSingleton<OperatorActs>();
+        services.AddSingleton<LetterEdits>();
         services.AddSingleton<DeadLetterTopic>();
         services.AddSingleton<Redriving>();
         services.AddSingleton<RedriveJobs>();
@@ -76,10 +128,18 @@ internal static class DeadLetterEndpoints
             .WithSummary("A message that was not handled, as it came.");
         letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409, 503)
             .WithSummary("Handles a message once more: 204, it is done and no dead letter any more; 409, it failed again.");
-        letters.MapPost("/redrive", RedriveAllAsync).AnswersProblems(503)
-            .WithSummary("Begins to handle all of them once more, unless that is under way; those that fail again stay. GET tells how far it is.");
+        letters.MapPost("/{id}/edited-redrive", RedriveEditedAsync).WithMetadata(new RequestSizeLimitAttribute(LargestEdit)).AnswersProblems(400, 404, 409, 413, 415, 503)
+            .WithSummary("Handles a message with other data, as a new message whose cause it is: 204, it is done and no dead letter any more; 409, it failed, and the dead letter stays as it was.");
+        letters.MapPost("/redrive", RedriveAllAsync).AnswersProblems(409, 503)
+            .WithSummary("Begins to handle all of them once more, unless that is under way; those that fail again stay. GET tells how far it is. 409: one for some of them is under way.");
+        letters.MapPost("/redrive/selected", RedriveSelectedAsync).AnswersProblems(400, 409, 413, 415, 503)
+            .WithSummary("As above, for some of them. 409: one for others is under way.");
         letters.MapGet("/redrive", FindRedriveAsync).AnswersProblems(404, 503)
-            .WithSummary("The redrive of all that runs, or ran last.");
+            .WithSummary("The redrive of all, or of some, that runs or ran last.");
+        letters.MapGet("/acts", ListActsAsync).AnswersProblems(400, 503)
+            .WithSummary("What operators did about dead letters, newest first, the latest ten thousand acts; `cursor` is that of the following page.");
+        letters.MapGet("/acts/{id}", GetActAsync).AnswersProblems(404, 503)
+            .WithSummary("One of them; of an edit, the message as it came and as it was handled.");
         letters.MapDelete("/{id}", RemoveAsync).AnswersProblems(400, 404, 503)
             .WithSummary("Gives a message up. That it was, and `reason`, stays on record.");
         letters.MapGet("/removed", ListRemovedAsync).AnswersProblems(400, 503)
@@ -104,18 +164,49 @@ internal static class DeadLetterEndpoints
             : NotFound(id);
 
     private static async Task<Results<NoContent, ProblemHttpResult>> RedriveAsync(
-        DeadLetterStore store, Redriving redriving, string id, CancellationToken cancellationToken)
+        HttpContext context, DeadLetterStore store, Redriving redriving, string id, CancellationToken cancellationToken)
     {
         if (await FindAsync(store, id, cancellationToken) is not { } letter)
             return NotFound(id);
 
-        return await redriving.TryAsync(letter, cancellationToken) is { } failed
-            ? Problems.Conflict("redrive-failed", $"The event failed again and stays a dead letter. {failed.Error}")
+        return await redriving.TryAsync(letter, NameOf(context), cancellationToken) is { } failure
+            ? Problems.Conflict("redrive-failed", $"The event failed again and stays a dead letter. {failure}")
             : TypedResults.NoContent();
     }
 
-    private static async Task<Accepted<RedriveReport>> RedriveAllAsync(RedriveJobs jobs, CancellationToken cancellationToken) =>
-        TypedResults.Accepted("/dead-letters/redrive", Report(await jobs.BeginAsync(cancellationToken)));
+    private static async Task<Results<NoContent, ProblemHttpResult>> RedriveEditedAsync(
+        HttpContext context, DeadLetterStore store, LetterEdits edits, OperatorActs acts, Redriving redriving, string id, RedriveEdited edit, CancellationToken cancellationToken)
+    {
+        var errors = new FieldErrors()
+            .Require(edit.Data.ValueKind == JsonValueKind.Object, "data", $"Expected a JSON object; got {edit.Data.ValueKind.ToString().ToLowerInvariant()}.")
+            .RequireText(edit.Reason, "reason", LongestReason);
+        if (errors.Any)
+            return errors.ToProblem();
+        if (await FindAsync(store, id, cancellationToken) is not { } letter)
+            return NotFound(id);
+
+        var actId = acts.NewId();
+        var (edited, refusal) = edits.Edit(letter, edit.Data, actId, NameOf(context));
+        if (edited is null)
+            return refusal!;
+
+        return await redriving.TryAsync(letter, actId, edited, NameOf(context), edit.Reason, cancellationToken) is { } failure
+            ? Problems.Conflict("edit-failed", $"The edited message failed, and the dead letter stays as it was. {failure}")
+            : TypedResults.NoContent();
+    }
+
+    private static async Task<Results<Accepted<RedriveReport>, ProblemHttpResult>> RedriveAllAsync(
+        HttpContext context, RedriveJobs jobs, CancellationToken cancellationToken) => Begun(await jobs.BeginAsync(null, NameOf(context), cancellationToken));
+
+    private static async Task<Results<Accepted<RedriveReport>, ProblemHttpResult>> RedriveSelectedAsync(
+        HttpContext context, RedriveJobs jobs, RedriveSelected selected, CancellationToken cancellationToken)
+    {
+        var errors = new FieldErrors().Require(
+            selected.Ids.Count is >= 1 and <= MostSelected, "ids", $"Expected 1 to {MostSelected} ids; got {selected.Ids.Count}.");
+        for (var i = 0; i < selected.Ids.Count && !errors.Any; i++)
+            errors.RequireId(selected.Ids[i], $"ids[{i}]");
+        return errors.Any ? errors.ToProblem() : Begun(await jobs.BeginAsync([.. selected.Ids.Distinct()], NameOf(context), cancellationToken));
+    }
 
     private static async Task<Results<Ok<RedriveReport>, ProblemHttpResult>> FindRedriveAsync(RedriveJobs jobs, CancellationToken cancellationToken) =>
         await jobs.FindAsync(cancellationToken) is { } job
@@ -123,7 +214,7 @@ internal static class DeadLetterEndpoints
             : Problems.NotFound("no-redrive", "All dead letters together were never redriven here. POST /dead-letters/redrive begins it.");
 
     private static async Task<Results<NoContent, ProblemHttpResult>> RemoveAsync(
-        HttpContext context, DeadLetterStore store, RemovedLetters removed, string id, string? reason, CancellationToken cancellationToken)
+        HttpContext context, DeadLetterStore store, RemovedLetters removed, OperatorActs acts, string id, string? reason, CancellationToken cancellationToken)
     {
         var errors = new FieldErrors();
         if (reason is not null)
@@ -133,8 +224,11 @@ internal static class DeadLetterEndpoints
         if (await FindAsync(store, id, cancellationToken) is not { } letter)
             return NotFound(id);
 
-        await removed.AddAsync(letter, context.User.Identity?.Name, reason, cancellationToken);
+        var actId = acts.NewId();
+        await acts.BeginAsync(actId, ActKinds.Discard, letter, NameOf(context), reason, cancellationToken);
+        await removed.AddAsync(letter, NameOf(context), reason, cancellationToken);
         await store.RemoveAsync(letter, cancellationToken);
+        await acts.EndAsync(actId, null, cancellationToken);
         return TypedResults.NoContent();
     }
 
@@ -152,12 +246,65 @@ internal static class DeadLetterEndpoints
             : WrongCursor();
     }
 
+    private static async Task<Results<Ok<ActPage>, ProblemHttpResult>> ListActsAsync(
+        OperatorActs acts, string? cursor, int? limit, CancellationToken cancellationToken)
+    {
+        if (PageErrors(limit) is { Any: true } errors)
+            return errors.ToProblem();
+
+        return await acts.ReadAsync(cursor, limit ?? UsualInList, cancellationToken) is { } list
+            ? TypedResults.Ok(new ActPage([.. list.Items.Select(Entry)], list.Next))
+            : WrongCursor();
+    }
+
+    private static async Task<Results<Ok<ActDetails>, ProblemHttpResult>> GetActAsync(OperatorActs acts, string id, CancellationToken cancellationToken)
+    {
+        if (!FieldErrors.IsId(id) || await acts.FindAsync(id, cancellationToken) is not { } act)
+            return Problems.NotFound("act-not-found", $"There is no act '{id}' on record here. The latest ten thousand are kept.");
+
+        var edit = await acts.FindEditAsync(id, cancellationToken);
+        return TypedResults.Ok(new ActDetails(Entry(act), edit?.Original, edit?.Edited));
+    }
+
+    private static Results<Accepted<RedriveReport>, ProblemHttpResult> Begun(RedriveJob? job) => job is not null
+        ? TypedResults.Accepted("/dead-letters/redrive", Report(job))
+        : Problems.Conflict("redrive-running", "A redrive of other dead letters is under way here. GET /dead-letters/redrive tells how far it is; ask again when it is done.");
+
+    /// <summary>As the token has it; no more of a person is kept.</summary>
+    private static string? NameOf(HttpContext context) => context.User.Identity?.Name;
+
     private static FieldErrors PageErrors(int? limit) => new FieldErrors().RequireRange(limit ?? UsualInList, "limit", 1, MostInList);
 
     private static ProblemHttpResult WrongCursor() => new FieldErrors().Add("cursor", "Expected the 'cursor' of an earlier page.").ToProblem();
 
     private static RedriveReport Report(RedriveJob job) =>
-        new(job.Id, job.IsRunning ? "running" : "done", job.StartedAt, job.FinishedAt, job.Handled, job.Failed);
+        new(job.Id, job.IsRunning ? "running" : "done", job.StartedAt, job.FinishedAt, job.Handled, job.Failed, job.By, job.Ids?.Count, job.Error);
+
+    private static ActEntry Entry(OperatorAct act) => new(
+        act.Id,
+        act.Kind,
+        act.By,
+        act.Reason,
+        act.At,
+        act.EndedAt,
+        act switch
+        {
+            { EndedAt: null } => "begun",
+            { Kind: ActKinds.RedriveOfMany } => "done",
+            { Kind: ActKinds.Discard } => "givenUp",
+            { Failed: 0 } => "handled",
+            _ => "failed",
+        },
+        act.Letters,
+        act.Done,
+        act.Failed,
+        act.Error,
+        act.LetterId,
+        act.EventId,
+        act.Kind == ActKinds.EditedRedrive ? LetterEdits.IdOf(act.EventId!, act.Id) : null,
+        act.Topic,
+        act.Stream,
+        act.Type);
 
     private static Task<DeadLetter?> FindAsync(DeadLetterStore store, string id, CancellationToken cancellationToken) =>
         FieldErrors.IsId(id) ? store.FindAsync(id, cancellationToken) : Task.FromResult<DeadLetter?>(null);

@@ -57,8 +57,21 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
     /// <summary>Keeps an event that came another way than by the dead-letter topic, or that was given up here.</summary>
     /// <param name="cloudEvent">As the relay makes it, with <c>topic</c>: whose handler a redrive is for.</param>
     /// <param name="reason">As <see cref="FailureLog.Describe"/> tells it.</param>
-    public Task<DeadLetter> KeepAsync(JsonElement cloudEvent, string reason, int attempts, CancellationToken cancellationToken) =>
-        KeepAsync(cloudEvent, isGenuine: true, _ => (attempts, attempts > 0 ? time.GetUtcNow() : null, reason), cancellationToken);
+    /// <returns>Null: it is none, as it was handled as an operator has edited it.</returns>
+    public async Task<DeadLetter?> KeepAsync(JsonElement cloudEvent, string reason, int attempts, CancellationToken cancellationToken) =>
+        CloudEvents.Text(cloudEvent, "id") is { } eventId && await IsReplacedAsync(eventId, cancellationToken)
+            ? null
+            : await KeepAsync(cloudEvent, isGenuine: true, _ => (attempts, attempts > 0 ? time.GetUtcNow() : null, reason), cancellationToken);
+
+    /// <summary>Notes that a letter's event was handled as an operator has edited it: the original, however it comes again, is no dead letter.</summary>
+    public Task ReplacedAsync(DeadLetter letter, string by, CancellationToken cancellationToken) =>
+        documents.ChangeAsync<Replaced>(ReplacedKeyOf(letter.Id), _ => new Replaced(by), cancellationToken);
+
+    public async Task<bool> IsReplacedAsync(string eventId, CancellationToken cancellationToken) =>
+        await documents.ReadAsync<Replaced>(ReplacedKeyOf(IdOf(eventId)), cancellationToken) is not null;
+
+    /// <summary>Those that there are, in this order.</summary>
+    public Task<IReadOnlyList<DeadLetter>> FindAsync(IReadOnlyList<string> ids, CancellationToken cancellationToken) => _letters.FindAsync(ids, cancellationToken);
 
     public Task<DeadLetter?> FindAsync(string id, CancellationToken cancellationToken) => _letters.FindAsync(id, cancellationToken);
 
@@ -136,4 +149,9 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
     private string KnownTopic(string? topic) => topics.Find(topic)?.Name ?? "other";
 
     private static string KeyOf(string id) => $"dead-letters|letter|{id}";
+
+    private static string ReplacedKeyOf(string id) => $"dead-letters|replaced|{id}";
+
+    /// <param name="By">The id of the edit.</param>
+    private sealed record Replaced(string By);
 }

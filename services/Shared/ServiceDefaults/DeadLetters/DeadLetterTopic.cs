@@ -78,6 +78,8 @@ internal sealed class DeadLetterTopic(
         // What was to be read is in the publisher's log, or came from there already.
         if (topics.IsWakeUp(topic))
             return true;
+        if (topic.IsGenuine(message) && await letters.IsReplacedAsync(eventId, cancellationToken))
+            return true;
         if (await failures.FindAsync(eventId, cancellationToken) is { IsPassing: false })
             return false;
 

@@ -69,6 +69,42 @@ internal sealed class PagedDocuments<T>(Documents documents, string list, Func<s
         return new DocumentList<T>(items, null);
     }
 
+    /// <summary>As above, newest first.</summary>
+    public async Task<DocumentList<T>?> ReadNewestAsync(string? cursor, int limit, CancellationToken cancellationToken)
+    {
+        if (!TryReadCursor(cursor, out var number, out var after))
+            return null;
+
+        var (first, last) = await _lists.ReadBoundsAsync(list, cancellationToken);
+        var items = new List<T>();
+        for (number = cursor is null ? last : Math.Min(number, last); number >= first; number--, after = null)
+        {
+            var ids = await IdsAsync(number, cancellationToken);
+            ids.Reverse();
+            foreach (var document in await ReadPageAsync(number, ids.Skip(after is null ? 0 : ids.IndexOf(after) + 1), cancellationToken))
+            {
+                if (items.Count == limit)
+                    return new DocumentList<T>(items, $"{items[^1].Page}.{items[^1].Id}");
+                items.Add(document);
+            }
+        }
+
+        return new DocumentList<T>(items, null);
+    }
+
+    /// <summary>Takes the oldest off a list that has more pages than these. Called for each that is added, it keeps the list that long.</summary>
+    /// <returns>The id of what is gone; null: nothing.</returns>
+    public async Task<string?> TakeOldestOffAsync(int mostPages, CancellationToken cancellationToken)
+    {
+        var (first, last) = await ReadBoundsAsync(cancellationToken);
+        if (last - first < mostPages || await IdsAsync(first, cancellationToken) is not [var oldest, ..])
+            return null;
+
+        await documents.DeleteAsync(keyOf(oldest), cancellationToken);
+        await _lists.RemoveAsync(new ListPlace(list, first), oldest, cancellationToken);
+        return oldest;
+    }
+
     /// <summary>The numbers of the first and the last page.</summary>
     public Task<(long First, long Last)> ReadBoundsAsync(CancellationToken cancellationToken) => _lists.ReadBoundsAsync(list, cancellationToken);
 
@@ -84,6 +120,13 @@ internal sealed class PagedDocuments<T>(Documents documents, string list, Func<s
         for (var page = first; page <= last; page++)
             found.AddRange(await ReadPageAsync(page, (await IdsAsync(page, cancellationToken)).Where(ids.Contains), cancellationToken));
         return found;
+    }
+
+    /// <summary>Those of the documents that are there, in this order.</summary>
+    public async Task<IReadOnlyList<T>> FindAsync(IReadOnlyList<string> ids, CancellationToken cancellationToken)
+    {
+        var present = await documents.ReadAsync<T>([.. ids.Select(keyOf)], cancellationToken);
+        return [.. ids.Select(id => present.GetValueOrDefault(keyOf(id))).OfType<T>()];
     }
 
     private async Task<List<string>> IdsAsync(long page, CancellationToken cancellationToken) =>

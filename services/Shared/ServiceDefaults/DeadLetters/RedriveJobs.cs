@@ -6,9 +6,12 @@ using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
 
-/// <summary>A redrive of all letters that there were when it was asked for.</summary>
+/// <summary>A redrive of all letters that there were when it was asked for, or of some.</summary>
 /// <param name="Page">The page of letters that is at work, or comes next.</param>
 /// <param name="Owner">The instance that does it, until <paramref name="LeaseUntil"/>; then any other may go on.</param>
+/// <param name="By">Who asked for it; null where nobody had to say.</param>
+/// <param name="Ids">Of the letters; null: all.</param>
+/// <param name="Error">Why the last one that failed did.</param>
 internal sealed record RedriveJob(
     string Id,
     DateTimeOffset StartedAt,
@@ -17,9 +20,14 @@ internal sealed record RedriveJob(
     int Failed,
     long Page,
     string Owner,
-    DateTimeOffset LeaseUntil)
+    DateTimeOffset LeaseUntil,
+    string? By = null,
+    IReadOnlyList<string>? Ids = null,
+    string? Error = null)
 {
     public bool IsRunning => FinishedAt is null;
+
+    public bool IsFor(IReadOnlyList<string>? ids) => Ids is null ? ids is null : ids is not null && Ids.ToHashSet().SetEquals(ids);
 }
 
 /// <summary>
@@ -27,7 +35,7 @@ internal sealed record RedriveJob(
 /// whichever instance takes it first. A letter that fails again stays, and the job goes on with the next; while the store is away it waits.
 /// </summary>
 internal sealed class RedriveJobs(
-    Documents documents, DeadLetterStore letters, Redriving redriving, TimeProvider time, ILogger<RedriveJobs> logger) : BackgroundService
+    Documents documents, DeadLetterStore letters, Redriving redriving, OperatorActs acts, TimeProvider time, ILogger<RedriveJobs> logger) : BackgroundService
 {
     private const string Key = "dead-letters|redrive";
 
@@ -42,14 +50,16 @@ internal sealed class RedriveJobs(
     private readonly string _instance = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
     private readonly Wakeup _asked = new();
 
-    /// <summary>Begins a job unless one is running; the one that runs then.</summary>
-    public async Task<RedriveJob> BeginAsync(CancellationToken cancellationToken)
+    /// <summary>Begins a job unless one is running.</summary>
+    /// <param name="ids">Of the letters; null: all.</param>
+    /// <returns>The job that runs then; null: it is for other letters.</returns>
+    public async Task<RedriveJob?> BeginAsync(IReadOnlyList<string>? ids, string? by, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
-        var wanted = new RedriveJob(Guid.CreateVersion7(now).ToString("N"), now, null, 0, 0, 0, _instance, now + Lease);
+        var wanted = new RedriveJob(acts.NewId(), now, null, 0, 0, 0, _instance, now + Lease, by, ids);
         var job = await documents.ChangeAsync<RedriveJob>(Key, current => current is { IsRunning: true } ? current : wanted, cancellationToken);
         _asked.Set();
-        return job!;
+        return job!.IsFor(ids) ? job : null;
     }
 
     /// <summary>The job that runs, or ran last; null when there was none.</summary>
@@ -113,19 +123,22 @@ internal sealed class RedriveJobs(
     {
         var job = progress.Job;
         var savedAt = time.GetTimestamp();
-        var (first, last) = await UntilAnsweredAsync(() => letters.ReadBoundsAsync(cancellationToken), cancellationToken);
+        await UntilAnsweredAsync(() => acts.BeginAsync(job, cancellationToken), cancellationToken);
+        var (first, last) = await UntilAnsweredAsync(() => BoundsAsync(job, cancellationToken), cancellationToken);
         for (var page = Math.Max(job.Page, first); page <= last; page++)
         {
-            foreach (var letter in await UntilAnsweredAsync(() => letters.ReadPageAsync(page, cancellationToken), cancellationToken))
+            foreach (var letter in await UntilAnsweredAsync(() => PageAsync(job, page, cancellationToken), cancellationToken))
             {
                 // Those that came later had better luck or worse, and those that were tried since then had their turn.
                 if (letter.ReceivedAt > job.StartedAt || letter.LastAttemptAt > job.StartedAt)
                     continue;
 
-                var failed = await UntilAnsweredAsync(() => redriving.TryAsync(letter, cancellationToken), cancellationToken);
-                progress.Job = failed is null
+                var failure = await UntilAnsweredAsync(() => redriving.TryAsync(letter, cancellationToken), cancellationToken);
+                progress.Job = failure is null
                     ? progress.Job with { Page = page, Handled = progress.Job.Handled + 1 }
-                    : progress.Job with { Page = page, Failed = progress.Job.Failed + 1 };
+                    : progress.Job with { Page = page, Failed = progress.Job.Failed + 1, Error = failure };
+                logger.LogInformation(
+                    "Dead letter {DeadLetterId}, event {EventId}, was redriven by job {RedriveId}: {Outcome}", letter.Id, letter.EventId, job.Id, failure is null ? "handled" : "failed again");
                 if (time.GetElapsedTime(savedAt) < SaveEvery)
                     continue;
                 if (!await SaveAsync(progress.Job, Lease, cancellationToken))
@@ -134,12 +147,21 @@ internal sealed class RedriveJobs(
             }
         }
 
-        if (await SaveAsync(progress.Job with { FinishedAt = time.GetUtcNow() }, Lease, cancellationToken))
+        var done = progress.Job;
+        await UntilAnsweredAsync(() => acts.EndAsync(done.Id, done.Handled, done.Failed, done.Error, cancellationToken), cancellationToken);
+        if (await SaveAsync(done with { FinishedAt = time.GetUtcNow() }, Lease, cancellationToken))
         {
             logger.LogInformation(
-                "Dead letters were redriven: job {RedriveId}, {Handled} handled, {Failed} failed again", job.Id, progress.Job.Handled, progress.Job.Failed);
+                "Dead letters were redriven: job {RedriveId}, {Handled} handled, {Failed} failed again", job.Id, done.Handled, done.Failed);
         }
     }
+
+    private async Task<(long First, long Last)> BoundsAsync(RedriveJob job, CancellationToken cancellationToken) =>
+        job.Ids is null ? await letters.ReadBoundsAsync(cancellationToken) : (0, (job.Ids.Count - 1) / PagedDocuments<DeadLetter>.IdsInPage);
+
+    private Task<IReadOnlyList<DeadLetter>> PageAsync(RedriveJob job, long page, CancellationToken cancellationToken) => job.Ids is null
+        ? letters.ReadPageAsync(page, cancellationToken)
+        : letters.FindAsync([.. job.Ids.Chunk(PagedDocuments<DeadLetter>.IdsInPage).ElementAt((int)page)], cancellationToken);
 
     /// <summary>False when another instance has the job meanwhile.</summary>
     private async Task<bool> SaveAsync(RedriveJob progress, TimeSpan lease, CancellationToken cancellationToken)

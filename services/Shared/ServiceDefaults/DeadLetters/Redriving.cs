@@ -1,39 +1,88 @@
 using DaprOrders.ServiceDefaults.Topics;
+using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
 
 /// <summary>Sends dead letters through their handlers once more.</summary>
-internal sealed class Redriving(DeadLetterStore letters, TopicRegistry topics, TimeProvider time)
+internal sealed class Redriving(DeadLetterStore letters, OperatorActs acts, TopicRegistry topics, TimeProvider time, ILogger<Redriving> logger)
 {
     /// <summary>A handler that hangs is a failure too.</summary>
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(30);
 
-    /// <summary>Null when it was handled, and is no dead letter any more; otherwise the letter with its new failure.</summary>
+    /// <summary>One of many; that they are redriven is on record.</summary>
+    /// <returns>Null when it was handled, and is no dead letter any more; otherwise why not.</returns>
     /// <exception cref="Dapr.DaprException">The store does not say or take what became of it.</exception>
-    public async Task<DeadLetter?> TryAsync(DeadLetter letter, CancellationToken cancellationToken)
+    public async Task<string?> TryAsync(DeadLetter letter, CancellationToken cancellationToken)
+    {
+        var failure = await FailureOfAsync(token => HandleAsync(letter, token), cancellationToken);
+        await SettleAsync(letter, failure, cancellationToken);
+        return Describe(failure);
+    }
+
+    /// <summary>By itself, with an entry in the record.</summary>
+    /// <inheritdoc cref="TryAsync(DeadLetter, CancellationToken)"/>
+    public async Task<string?> TryAsync(DeadLetter letter, string? by, CancellationToken cancellationToken)
+    {
+        var id = acts.NewId();
+        await acts.BeginAsync(id, ActKinds.Redrive, letter, by, null, cancellationToken);
+        var failure = await FailureOfAsync(token => HandleAsync(letter, token), cancellationToken);
+        await acts.EndAsync(id, Describe(failure), cancellationToken);
+        await SettleAsync(letter, failure, cancellationToken);
+        return Describe(failure);
+    }
+
+    /// <summary>As an operator has edited it. When that fails, the letter stays as it was: of the original it says nothing.</summary>
+    /// <inheritdoc cref="TryAsync(DeadLetter, CancellationToken)"/>
+    public async Task<string?> TryAsync(DeadLetter letter, string actId, EditedLetter edited, string? by, string reason, CancellationToken cancellationToken)
+    {
+        await acts.KeepEditAsync(actId, new EditedMessage(letter.Message, edited.Message), cancellationToken);
+        await acts.BeginAsync(actId, ActKinds.EditedRedrive, letter, by, reason, cancellationToken);
+        var failure = await FailureOfAsync(
+            token => edited.Topic.RedriveAsync(edited.Event, CloudEvents.Text(letter.Message, "traceparent"), token), cancellationToken);
+        if (failure is null)
+            await letters.ReplacedAsync(letter, edited.Event.Id, cancellationToken);
+        await acts.EndAsync(actId, Describe(failure), cancellationToken);
+        if (failure is null)
+        {
+            await letters.RemoveAsync(letter, cancellationToken);
+            logger.LogWarning("Dead letter {DeadLetterId}, event {EventId}, was handled as an operator had edited it, as {EditedEventId}", letter.Id, letter.EventId, edited.Event.Id);
+        }
+
+        return Describe(failure);
+    }
+
+    private async Task SettleAsync(DeadLetter letter, Exception? failure, CancellationToken cancellationToken)
+    {
+        if (failure is null)
+            await letters.RemoveAsync(letter, cancellationToken);
+        else
+            await letters.FailedAgainAsync(letter.Id, failure, cancellationToken);
+    }
+
+    private async Task<Exception?> FailureOfAsync(Func<CancellationToken, Task> handle, CancellationToken cancellationToken)
     {
         try
         {
             using var limit = new CancellationTokenSource(Longest, time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-            await HandleAsync(letter, either.Token).WaitAsync(either.Token);
+            await handle(either.Token).WaitAsync(either.Token);
+            return null;
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
-            return await letters.FailedAgainAsync(
-                letter.Id,
-                exception is OperationCanceledException ? new TimeoutException($"The handler did not end within {Longest.TotalSeconds} s.", exception) : exception,
-                cancellationToken);
+            return exception is OperationCanceledException ? new TimeoutException($"The handler did not end within {Longest.TotalSeconds} s.", exception) : exception;
         }
-
-        await letters.RemoveAsync(letter, cancellationToken);
-        return null;
     }
 
     private async Task HandleAsync(DeadLetter letter, CancellationToken cancellationToken)
     {
         var topic = topics.Find(letter.Topic) ?? throw new UnreadableEventException(
             $"The message names the topic '{letter.Topic}'; this service handles {string.Join(", ", topics.Subscribed)}.");
+        // Whoever handled an edit of it may have died before its letter went.
+        if (letter.EventId is { } eventId && topic.IsGenuine(letter.Message) && await letters.IsReplacedAsync(eventId, cancellationToken))
+            return;
         await topic.RedriveAsync(letter.Message, cancellationToken);
     }
+
+    private static string? Describe(Exception? failure) => failure is null ? null : FailureLog.Describe(failure);
 }

@@ -93,22 +93,27 @@ internal sealed partial class ExceptionsToProblems(ILogger<ExceptionsToProblems>
         _ => "another value",
     };
 
-    private static ProblemHttpResult Invalid(JsonException exception)
+    private static ProblemHttpResult Invalid(JsonException exception) => FieldErrorsOf(exception).ToProblem();
+
+    /// <param name="within">The field that holds the JSON; empty: it is the body.</param>
+    internal static FieldErrors FieldErrorsOf(JsonException exception, string within = "")
     {
         var errors = new FieldErrors();
+        var field = Join(within, FieldOf(exception));
         if (MissingMembers().Match(exception.Message) is { Success: true } missing)
         {
             foreach (var name in missing.Groups["name"].Captures.Select(capture => capture.Value))
-                errors.Add(Join(FieldOf(exception), name), "This field is missing.");
-            return errors.ToProblem();
+                errors.Add(Join(field, name), "This field is missing.");
+            return errors;
         }
 
-        return errors.Add(FieldOf(exception) is { Length: > 0 } field ? field : "$", Sentence(exception)).ToProblem();
+        return errors.Add(field.Length > 0 ? field : "$", Sentence(exception));
     }
 
     private static string FieldOf(JsonException exception) => exception.Path?.TrimStart('$').TrimStart('.') ?? "";
 
-    private static string Join(string path, string name) => path.Length == 0 ? name : $"{path}.{name}";
+    private static string Join(string path, string name) =>
+        path.Length == 0 ? name : name.Length == 0 ? path : name[0] == '[' ? $"{path}{name}" : $"{path}.{name}";
 
     /// <summary>The reader's messages are for people; the others name CLR types, which are none of the client's business.</summary>
     private static string Sentence(JsonException exception) => exception.Message switch

@@ -3,6 +3,7 @@ using Dapr;
 using DaprOrders.EventSourcing;
 using DaprOrders.ServiceDefaults.CatchUp;
 using DaprOrders.ServiceDefaults.DeadLetters;
+using DaprOrders.ServiceDefaults.Errors;
 using DaprOrders.ServiceDefaults.Observability;
 using Microsoft.Extensions.Logging;
 
@@ -78,7 +79,7 @@ internal sealed class Topic(
         using var about = Logging.Handling(recorded[0]);
         try
         {
-            IReadOnlyList<IncomingEvent> concerning = [.. recorded.Where(Concerns).Select(e => IncomingEvent.Of(Publisher, e, types))];
+            IReadOnlyList<IncomingEvent> concerning = [.. recorded.Where(Concerns).Select(e => IncomingEvent.Of(Publisher, e, types, IncomingEvent.ByCatchUp))];
             if (concerning.Count > 0)
                 await HandleAsync(concerning, cancellationToken);
             return null;
@@ -100,6 +101,46 @@ internal sealed class Topic(
         {
             return false;
         }
+    }
+
+    /// <summary>What the publisher said by a message, which may be anybody's.</summary>
+    /// <exception cref="UnreadableEventException">It is not the publisher's.</exception>
+    public RecordedEvent ReadGenuine(JsonElement cloudEvent)
+    {
+        var recorded = CloudEvents.ReadRecorded(cloudEvent, Publisher, signing);
+        return CloudEvents.Text(cloudEvent, "id") == recorded.Id
+            ? recorded
+            : throw new UnreadableEventException($"Its id is '{CloudEvents.Text(cloudEvent, "id")}'; expected '{recorded.Id}', by its stream and version.");
+    }
+
+    /// <summary>As above; whether its data fits is another matter.</summary>
+    public bool IsGenuine(JsonElement cloudEvent)
+    {
+        try
+        {
+            ReadGenuine(cloudEvent);
+            return true;
+        }
+        catch (UnreadableEventException)
+        {
+            return false;
+        }
+    }
+
+    public IncomingEvent Read(RecordedEvent recorded) => IncomingEvent.Of(Publisher, recorded, types);
+
+    /// <summary>What an edit says of whom the event is about otherwise than the original does, or than its stream is named where that says nothing.</summary>
+    public FieldErrors OtherIdentity(RecordedEvent original, IncomingEvent edited)
+    {
+        var errors = new FieldErrors();
+        var former = TryRead(original) is { } readable ? EventTypes.IdentityOf(readable) : null;
+        foreach (var (member, value) in EventTypes.IdentityOf(edited.Payload))
+        {
+            var expected = former?[member] ?? Written(original.Data, member) ?? original.Stream[(original.Stream.IndexOf('-', StringComparison.Ordinal) + 1)..];
+            errors.Require(value == expected, $"data.{member}", $"Expected '{expected}': whom an event is about cannot be edited.");
+        }
+
+        return errors;
     }
 
     /// <summary>Many streams at once. They wait for the store, not for the processor: until they do, one thread serves them all.</summary>
@@ -138,6 +179,35 @@ internal sealed class Topic(
         using var about = Logging.Handling(incoming.Recorded);
         await HandleAsync([incoming], cancellationToken);
     }
+
+    /// <summary>Handles an event that an operator has edited; what it throws is the caller's.</summary>
+    /// <param name="traceParent">Of the original: what follows belongs to its trace.</param>
+    public async Task RedriveAsync(IncomingEvent edited, string? traceParent, CancellationToken cancellationToken)
+    {
+        using var activity = Telemetry.StartHandling(Name, traceParent);
+        using var about = Logging.Handling(edited.Recorded);
+        if (!IsWithoutEffect(edited.Recorded))
+            await HandleAsync([edited], cancellationToken);
+    }
+
+    private object? TryRead(RecordedEvent recorded)
+    {
+        try
+        {
+            return types.Read(recorded);
+        }
+        catch (UnknownEventException)
+        {
+            return null;
+        }
+    }
+
+    // As the payload would be read: whatever its case, the last of many.
+    private static string? Written(JsonElement data, string member) => data.ValueKind == JsonValueKind.Object
+        ? data.EnumerateObject().LastOrDefault(found => string.Equals(found.Name, member, StringComparison.OrdinalIgnoreCase)).Value is { ValueKind: JsonValueKind.String } text
+            ? text.GetString()
+            : null
+        : null;
 
     private bool IsWithoutEffect(RecordedEvent recorded) => withoutEffect?.Contains(recorded.Type) == true;
 

@@ -154,7 +154,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     {
         using var span = runtime.Loaded.Tracing?.StartInputBinding(binding, $"POST /{binding}");
         using var request = Request(HttpMethod.Post, route);
-        request.Headers.TryAddWithoutValidation("traceparent", span?.TraceParent ?? TraceParent.Continue(null));
+        request.Headers.TryAddWithoutValidation("traceparent", span?.TraceParent ?? TraceParent.Continue(null, runtime.Loaded.Configuration.Tracing.RateOfNew));
         request.Headers.TryAddWithoutValidation("readTimeUTC", ReadTime());
         request.Headers.TryAddWithoutValidation("timeZone", "UTC");
         using var answer = await app.SendAsync(request, cancellationToken);
@@ -168,7 +168,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     {
         using var span = runtime.Loaded.Tracing?.StartInputBinding(binding, AppCallbacks.OnBindingEvent.FullName);
         var request = new BindingEventRequest { Name = binding, Metadata = { ["readTimeUTC"] = ReadTime(), ["timeZone"] = "UTC" } };
-        var headers = AppCallbacks.Traced(span?.TraceParent ?? TraceParent.Continue(null));
+        var headers = AppCallbacks.Traced(span?.TraceParent ?? TraceParent.Continue(null, runtime.Loaded.Configuration.Tracing.RateOfNew));
         try
         {
             await app.AsyncUnaryCall(AppCallbacks.OnBindingEvent, null, new(headers, cancellationToken: cancellationToken), request);

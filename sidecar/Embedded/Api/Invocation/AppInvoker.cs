@@ -23,6 +23,21 @@ internal sealed record InvocationRoute(
     /// <summary>Of the other sidecar, where it makes spans.</summary>
     public SidecarTracing? Tracing { get; init; }
 
+    /// <summary>Of the called side's sidecar; null where it lets everything through.</summary>
+    public AccessControlList? AccessControl { get; init; }
+
+    /// <summary>As the called side sees it; null where it is its own application, and no other sidecar is in between.</summary>
+    public CallerIdentity? Caller { get; init; }
+
+    /// <summary>To send a request of HTTP by: the application's, or one that refuses in the name of the called side, so that policies see that failure as any other.</summary>
+    public HttpMessageInvoker InvokerFor(string method, HttpMethod verb) => Refusal(method, verb) is { } refusal ? new(new Refusing(() => throw refusal)) : Invoker;
+
+    /// <summary>Why the called side's sidecar does not let the call through; null where it does.</summary>
+    public ApiException? Refusal(string method, HttpMethod verb) =>
+        IsRemote && AccessControl?.Refusal(Caller, AppInvoker.Normalized(this, method), verb.Method) is { } refusal
+            ? AppInvoker.Failed(Id, $"rpc error: code = PermissionDenied desc = {refusal}", StatusCodes.Status403Forbidden)
+            : null;
+
     /// <summary>The span of the other sidecar, a child of this one's: daprd would have called it over gRPC. Attempts are not told from each other.</summary>
     public Span? StartServing(string method, string parent) => Tracing?.Start($"CallLocal/{Id.Split('.')[0]}/{method}", ActivityKind.Server, parent)
         .With("rpc.service", "ServiceInvocation").With("dapr.invoke_method", method)
@@ -58,12 +73,11 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     {
         if (id.StartsWith("http:/", StringComparison.Ordinal) || id.StartsWith("https:/", StringComparison.Ordinal))
             return new(id, Outside, BaseUrl(id), [], App: null, IsOwnApp: false);
-        if (runtime.Loaded.Declared.HttpEndpoints.FirstOrDefault(endpoint => endpoint.Name == id) is { } endpoint)
+        if (EndpointOf(id) is { } endpoint)
             return new(id, Outside, endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false);
 
-        var (appId, appNamespace) = id.Split('.') switch
+        var (appId, appNamespace) = !id.Contains('.', StringComparison.Ordinal) ? (id, _options.Namespace) : id.Split('.') switch
         {
-            [var app] => (app, _options.Namespace),
             [var app, var other] => (app, other),
             _ => throw Failed(id, $"invalid app id {id}"),
         };
@@ -81,6 +95,17 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         if (replica.App is not { } channel)
             throw Failed(id, "rpc error: code = Internal desc = app channel is not initialized");
         return Route(id, Healthy(id, replica, channel), replica);
+    }
+
+    private HttpEndpointResource? EndpointOf(string id)
+    {
+        foreach (var endpoint in runtime.Loaded.Declared.HttpEndpoints)
+        {
+            if (endpoint.Name == id)
+                return endpoint;
+        }
+
+        return null;
     }
 
     private static AppChannel Healthy(string id, SidecarRuntime replica, AppChannel channel) =>
@@ -104,26 +129,31 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     /// <exception cref="ApiException">The path cannot be sent, with daprd's text.</exception>
     public static Uri Address(InvocationRoute route, string method, string query)
     {
-        string path;
+        var path = Normalized(route, method);
+        if (InvocationTarget.InvalidEscape(path) is { } bad)
+            throw Failed(route.Id, route.Word($"parse \"{route.BaseAddress}/{path}\": invalid URL escape {GoText.Quote(bad)}"));
+        return new Uri($"{route.BaseAddress}/{InvocationTarget.Escape(path)}{query}", AsWritten);
+    }
+
+    /// <exception cref="ApiException">With daprd's text.</exception>
+    public static string Normalized(InvocationRoute route, string method)
+    {
         try
         {
-            path = InvocationTarget.Normalize(method);
+            return InvocationTarget.Normalize(method);
         }
         catch (FormatException e)
         {
             throw Failed(route.Id, $"rpc error: code = InvalidArgument desc = invalid method: {e.Message}");
         }
-        if (InvocationTarget.InvalidEscape(path) is { } bad)
-            throw Failed(route.Id, route.Word($"parse \"{route.BaseAddress}/{path}\": invalid URL escape {GoText.Quote(bad)}"));
-        return new Uri($"{route.BaseAddress}/{InvocationTarget.Escape(path)}{query}", AsWritten);
     }
 
     /// <summary>Between two daprd everything but the body is text.</summary>
     public static ApiException NotUtf8(string id, string attempt) =>
         Failed(id, $"{attempt}rpc error: code = Internal desc = grpc: error while marshaling: string field contains invalid UTF-8");
 
-    public static ApiException Failed(string id, string reason) =>
-        new(500, Grpc.Core.StatusCode.Internal, "ERR_DIRECT_INVOKE", $"failed to invoke, id: {id}, err: {reason}");
+    public static ApiException Failed(string id, string reason, int httpStatus = StatusCodes.Status500InternalServerError) =>
+        new(httpStatus, Grpc.Core.StatusCode.Internal, "ERR_DIRECT_INVOKE", $"failed to invoke, id: {id}, err: {reason}");
 
     /// <summary>In turns, those first whose application was reached.</summary>
     private SidecarRuntime Choose(ImmutableArray<SidecarRuntime> replicas)
@@ -144,14 +174,14 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     private InvocationRoute Route(string id, AppChannel app, SidecarRuntime? replica) => new(
         id,
         app.Invoker,
-        app.Address.GetLeftPart(UriPartial.Authority),
+        app.Authority,
         replica is null
             ? []
             :
             [
                 new("Dapr-Caller-App-Id", _options.AppId),
                 new("Dapr-Caller-Namespace", _options.Namespace),
-                new("Dapr-Callee-App-Id", id.Split('.')[0]),
+                new("Dapr-Callee-App-Id", replica.Options.AppId),
                 new("X-Forwarded-For", HostAddress.Ip),
                 new("X-Forwarded-Host", HostAddress.Name),
                 new("Forwarded", HostAddress.Forwarded),
@@ -160,6 +190,8 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         IsOwnApp: replica is null)
     {
         Tracing = replica?.Loaded.Tracing,
+        AccessControl = (replica ?? runtime).Loaded.AccessControl,
+        Caller = replica is null ? null : new(runtime.Loaded.Configuration.AccessControl?.TrustDomain ?? AccessControl.DefaultTrustDomain, _options.Namespace, _options.AppId),
     };
 
     private async Task<IReadOnlyList<KeyValuePair<string, string>>> HeadersAsync(HttpEndpointResource endpoint, CancellationToken cancellationToken)

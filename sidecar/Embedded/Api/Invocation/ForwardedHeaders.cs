@@ -27,8 +27,35 @@ internal static class ForwardedHeaders
     public static string Text(string? value) => value is null || Ascii.IsValid(value) ? value ?? "" : Encoding.UTF8.GetString(Encoding.Latin1.GetBytes(value));
 
     /// <summary>Between two daprd headers are texts of protobuf, which refuses other bytes.</summary>
-    public static bool AreUtf8(IEnumerable<string?> values) =>
-        values.All(value => value is null || Ascii.IsValid(value) || Utf8.IsValid(Encoding.Latin1.GetBytes(value)));
+    public static bool AreUtf8(IHeaderDictionary headers)
+    {
+        foreach (var (_, values) in headers)
+        {
+            foreach (var value in values)
+            {
+                if (!IsUtf8(value))
+                    return false;
+            }
+        }
+
+        return true;
+    }
+
+    public static bool AreUtf8(HttpHeadersNonValidated headers)
+    {
+        foreach (var (_, values) in headers)
+        {
+            foreach (var value in values)
+            {
+                if (!IsUtf8(value))
+                    return false;
+            }
+        }
+
+        return true;
+    }
+
+    private static bool IsUtf8(string? value) => value is null || Ascii.IsValid(value) || Utf8.IsValid(Encoding.Latin1.GetBytes(value));
 
     public static bool AreOfTheSidecar(string name) => OfTheSidecar.Contains(name);
 

@@ -63,11 +63,13 @@ internal static class InvocationGrpc
             // A retry, and a timeout of the whole, are only for calls that do not say that they are streams.
             var isStream = headers["dapr-stream"].ToString().ToUpperInvariant() is "1" or "Y" or "YES" or "T" or "TRUE" or "ON";
             var policy = route.IsRemote ? invoker.Policy(route.Id, isStream) : null;
-            using var handler = policy is null ? null : new ProxiedCallPolicy(policy, app.Transport, runtime.Options.MaxBodyBytes);
+            // One's own sidecar sees no certificate either, and decides such a call all the same.
+            var transport = route.AccessControl?.Refusal(route.Caller, method, "NONE") is { } refusal ? new(new Refusing(() => Refused(refusal))) : app.Transport;
+            using var handler = policy is null ? null : new ProxiedCallPolicy(policy, transport, runtime.Options.MaxBodyBytes);
             using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
             using var served = route.Tracing?.Start(method, ActivityKind.Server, TraceParent.Of(context));
             var error = await context.RequestServices.GetRequiredService<IHttpForwarder>().SendAsync(
-                context, route.BaseAddress, underPolicy ?? app.Transport, Forwarding, new ProxyTransformer(route, served?.TraceParent ?? TraceParent.Of(context)), context.RequestAborted);
+                context, route.BaseAddress, underPolicy ?? transport, Forwarding, new ProxyTransformer(route, served?.TraceParent ?? TraceParent.Of(context)), context.RequestAborted);
             TellOutcome(context, span, served);
             if (error != ForwarderError.None && !context.RequestAborted.IsCancellationRequested && !context.Response.HasStarted)
             {
@@ -85,6 +87,16 @@ internal static class InvocationGrpc
         {
             await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, error.Message);
         }
+    }
+
+    /// <summary>As the answer of the other sidecar: a status without messages.</summary>
+    private static HttpResponseMessage Refused(string reason)
+    {
+        var answer = new HttpResponseMessage { Version = Forwarding.Version!, Content = new ByteArrayContent([]) };
+        answer.Content.Headers.TryAddWithoutValidation("Content-Type", "application/grpc");
+        answer.Headers.TryAddWithoutValidation("grpc-status", StatusCode.PermissionDenied.ToString("D"));
+        answer.Headers.TryAddWithoutValidation("grpc-message", Uri.EscapeDataString(reason));
+        return answer;
     }
 
     private static void TellOutcome(HttpContext context, params ReadOnlySpan<Span?> spans)
@@ -146,9 +158,10 @@ internal static class InvocationGrpc
 
         try
         {
-            using var handler = invoker.Policy(request.Id, streaming: false) is { } policy ? new PolicyHandler(policy, route.Invoker) : null;
+            var app = route.InvokerFor(request.Message.Method, message.Method);
+            using var handler = invoker.Policy(request.Id, streaming: false) is { } policy ? new PolicyHandler(policy, app) : null;
             using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
-            using var answer = await (underPolicy ?? route.Invoker).SendAsync(message, call.CancellationToken);
+            using var answer = await (underPolicy ?? app).SendAsync(message, call.CancellationToken);
             served?.Answered((int)answer.StatusCode);
             return await TranslateAsync(answer, call);
         }
@@ -191,6 +204,8 @@ internal static class InvocationGrpc
 
         async Task<InvokeResponse> InvokeOnceAsync(CancellationToken cancellationToken)
         {
+            if (route.Refusal(message.Method, HttpMethod.Post) is { } refusal)
+                throw refusal;
             using var invocation = app.AsyncUnaryCall(AppCallbacks.OnInvoke, null, new(metadata, cancellationToken: cancellationToken), message);
             try
             {

@@ -22,13 +22,15 @@ internal static class InvocationHttp
         new[] { HttpMethod.Get, HttpMethod.Head, HttpMethod.Post, HttpMethod.Put, HttpMethod.Delete, HttpMethod.Options, HttpMethod.Trace, HttpMethod.Patch }
             .ToFrozenDictionary(verb => verb.Method, StringComparer.OrdinalIgnoreCase);
 
-    public static RequestDelegate Handler(SidecarRuntime runtime)
+    /// <param name="runtime">Of the sidecar.</param>
+    /// <param name="forwarder">Asked for once: a request that asks for a service gets a scope of its own.</param>
+    public static RequestDelegate Handler(SidecarRuntime runtime, IHttpForwarder forwarder)
     {
         var invoker = new AppInvoker(runtime);
-        return context => InvokeAsync(context, runtime, invoker);
+        return context => InvokeAsync(context, runtime, invoker, forwarder);
     }
 
-    private static async Task InvokeAsync(HttpContext context, SidecarRuntime runtime, AppInvoker invoker)
+    private static async Task InvokeAsync(HttpContext context, SidecarRuntime runtime, AppInvoker invoker, IHttpForwarder forwarder)
     {
         // Like daprd: an upgrade is asked of the sidecar, and passed over.
         context.Features.Set<IHttpUpgradeFeature>(null);
@@ -38,7 +40,7 @@ internal static class InvocationHttp
         var route = await invoker.RouteAsync(target.Id, context.RequestAborted);
         var query = context.Request.QueryString.Value is { Length: > 1 } given ? given : "";
         var address = AppInvoker.Address(route, target.Method, query);
-        if (route.IsRemote && !(target.IsUtf8 && context.Request.Headers.Values.All(values => ForwardedHeaders.AreUtf8(values))))
+        if (route.IsRemote && !(target.IsUtf8 && ForwardedHeaders.AreUtf8(context.Request.Headers)))
             throw AppInvoker.NotUtf8(route.Id, "error sending message: ");
         if (HttpMethods.IsConnect(context.Request.Method))
             throw AppInvoker.Failed(route.Id, route.Word("rpc error: code = InvalidArgument desc = invalid HTTP verb"));
@@ -46,13 +48,14 @@ internal static class InvocationHttp
 
         var streaming = context.Request.Headers.TransferEncoding.Count > 0;
         var policy = invoker.Policy(route.Id, streaming);
-        using var handler = policy is null ? null : new PolicyHandler(policy, route.Invoker);
+        var app = route.InvokerFor(target.Method, VerbOf(context.Request));
+        using var handler = policy is null ? null : new PolicyHandler(policy, app);
         using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
         var traceParent = TraceParent.Of(context);
         using var served = route.StartServing(target.Method, traceParent);
         var transformer = new Transformer(route, address, traceParent, served?.TraceParent ?? traceParent, streaming);
-        var error = await context.RequestServices.GetRequiredService<IHttpForwarder>().SendAsync(
-            context, route.BaseAddress, underPolicy ?? route.Invoker, Forwarding, transformer, context.RequestAborted);
+        var error = await forwarder.SendAsync(
+            context, route.BaseAddress, underPolicy ?? app, Forwarding, transformer, context.RequestAborted);
         served?.Answered(error == ForwarderError.None ? context.Response.StatusCode : StatusCodes.Status500InternalServerError);
         if (error == ForwarderError.None || context.RequestAborted.IsCancellationRequested)
             return;
@@ -137,7 +140,7 @@ internal static class InvocationHttp
         public override async ValueTask<bool> TransformResponseAsync(
             HttpContext context, HttpResponseMessage? response, CancellationToken cancellationToken)
         {
-            if (route.IsRemote && response?.Headers.NonValidated.All(header => ForwardedHeaders.AreUtf8(header.Value)) is false)
+            if (route.IsRemote && response is not null && !ForwardedHeaders.AreUtf8(response.Headers.NonValidated))
                 throw AppInvoker.NotUtf8(route.Id, "");
             var copyBody = await base.TransformResponseAsync(context, response, cancellationToken);
             var headers = context.Response.Headers;

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Unicode;
@@ -9,6 +10,11 @@ namespace EmbeddedSidecar.Api.Invocation;
 /// <param name="IsUtf8">The path is; where it is not, its other bytes are still escaped in <paramref name="Method"/>.</param>
 internal readonly record struct InvocationTarget(string Id, string Method, bool IsUtf8 = true)
 {
+    /// <summary>What Go leaves as it is in a path that is fit for a URL already.</summary>
+    private static readonly SearchValues<char> FitForUrl = SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~$&+,/:;=@!'()*[]%");
+
+    private static readonly SearchValues<char> Controls = SearchValues.Create([.. Enumerable.Range(0, ' ').Select(code => (char)code), '\x7f']);
+
     private const string AppIdHeader = "dapr-app-id";
     private const string InvokePrefix = "v1.0/invoke/";
     private const string MethodPart = "/method/";
@@ -23,7 +29,8 @@ internal readonly record struct InvocationTarget(string Id, string Method, bool 
     {
         var raw = PathOf(rawTarget);
         var path = Uri.UnescapeDataString(raw);
-        var isUtf8 = Utf8.IsValid(Unescape(raw));
+        // What is not escaped is ASCII: the server takes nothing else.
+        var isUtf8 = !raw.Contains('%', StringComparison.Ordinal) || Utf8.IsValid(Unescape(raw));
         if (headers.TryGetValue(AppIdHeader, out var header) && header is [{ Length: > 0 } named, ..])
             return new(named, path, isUtf8);
         if (FromBasic(headers.Authorization.ToString()) is { } user)
@@ -43,11 +50,8 @@ internal readonly record struct InvocationTarget(string Id, string Method, bool 
     {
         if (method.AsSpan().IndexOfAny("#?\0") >= 0)
             throw new FormatException($"method contains forbidden character: {GoText.Quote(method)}");
-        for (var i = 0; i < method.Length; i++)
-        {
-            if (method[i] is < ' ' or '\x7f')
-                throw new FormatException($"method contains control character at position {i}: {GoText.Quote(method)}");
-        }
+        if (method.AsSpan().IndexOfAny(Controls) is >= 0 and var at)
+            throw new FormatException($"method contains control character at position {at}: {GoText.Quote(method)}");
 
         if (!method.Contains("//", StringComparison.Ordinal) && !method.Contains("./", StringComparison.Ordinal) && !method.EndsWith('.'))
             return method.Trim('/');
@@ -65,7 +69,7 @@ internal readonly record struct InvocationTarget(string Id, string Method, bool 
     /// <summary>The path of a URL that was built from this one, as Go writes it: as it is where that is fit for a URL, else escaped anew (net/url).</summary>
     public static string Escape(string path)
     {
-        if (path.All(c => char.IsAsciiLetterOrDigit(c) || "-_.~$&+,/:;=@!'()*[]%".Contains(c, StringComparison.Ordinal)))
+        if (!path.AsSpan().ContainsAnyExcept(FitForUrl))
             return path;
         var escaped = new StringBuilder(path.Length + 16);
         foreach (var c in Unescape(path))

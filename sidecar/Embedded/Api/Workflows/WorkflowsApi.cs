@@ -1,7 +1,6 @@
 using Dapr.Client.Autogen.Grpc.v1;
 using EmbeddedSidecar.Actors;
 using EmbeddedSidecar.Api.Actors;
-using EmbeddedSidecar.Api.NotConfigured;
 using EmbeddedSidecar.Hosting;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
@@ -71,7 +70,7 @@ internal static class WorkflowsApi
 
     private static void Check(SidecarRuntime runtime, string method)
     {
-        NotConfiguredApis.Report(runtime, method, "workflows");
+        runtime.TellMissing(method, "workflows");
         if (!runtime.Options.PlacementEnabled)
             throw ActorErrors.NoPlacement;
     }

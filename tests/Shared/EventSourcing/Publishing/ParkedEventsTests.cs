@@ -30,6 +30,7 @@ public sealed class ParkedEventsTests
 
         var parked = Assert.Single(await calm.Store.ReadParkedAsync(Cancel));
         Assert.Equal(("ledger-a:2", "ledgers"), (parked.Id, parked.Topic));
+        Assert.Equal(Assert.Single((await calm.Store.ReadLanesAsync(Cancel)).Lanes).Name, parked.Lane);
         Assert.Contains("message too large", parked.Reason, StringComparison.Ordinal);
         Assert.DoesNotContain(calm.Published, e => e.Id == parked.Id);
 

@@ -59,6 +59,7 @@ internal sealed class Run
     private readonly StateInMemory _documents = new();
     private readonly SimulatedConsumer[] _consumers = new SimulatedConsumer[Instances];
     private readonly HashSet<string> _handled = [];
+    private readonly HashSet<string> _brought = [];
     private readonly CatchUpMutant? _catchUp;
     private readonly bool _refuses;
     private readonly Chunks _chunks;
@@ -112,6 +113,9 @@ internal sealed class Run
     }
 
     public int Committed => _seen.Count;
+
+    /// <summary>Events that say that the catch-up found their cause.</summary>
+    public int Found { get; private set; }
 
     /// <summary>What happened and when: the same for the same seed.</summary>
     public string Course => string.Join(' ', [$"{_world.Steps}", _world.GetUtcNow().ToString("O"), .. _published.Select(e => e.Id)]);
@@ -406,6 +410,7 @@ internal sealed class Run
         {
             var consumer = _consumers[_world.Random.Next(Instances)];
             _catchUp?.Arrived(consumer, recorded);
+            _brought.Add(recorded.Id);
             await UnlessFailedAsync(async () => isDone = await consumer.DeliverAsync(recorded));
         }
     }
@@ -470,12 +475,16 @@ internal sealed class Run
         }
     }
 
-    private Task<Handled<Tallies>> ConsumeAsync(RecordedEvent delivered) => _instances[_world.Random.Next(Instances)].Store.ConsumeAsync(
-        Consumed,
-        TallyOf(delivered.Stream),
-        [new IncomingEvent("self", delivered, SimulatedInstance.Types.Read(delivered))],
-        (_, incoming) => TallyFor(incoming),
-        default);
+    private Task<Handled<Tallies>> ConsumeAsync(RecordedEvent delivered)
+    {
+        _brought.Add(delivered.Id);
+        return _instances[_world.Random.Next(Instances)].Store.ConsumeAsync(
+            Consumed,
+            TallyOf(delivered.Stream),
+            [new IncomingEvent("self", delivered, SimulatedInstance.Types.Read(delivered))],
+            (_, incoming) => TallyFor(incoming),
+            default);
+    }
 
     private static Decision<Tallied> TallyFor(IncomingEvent incoming) =>
         Matters(incoming.Payload) ? new Tallied(incoming.Recorded.Stream, incoming.Recorded.Version) : Decision<Tallied>.Nothing;
@@ -636,6 +645,13 @@ internal sealed class Run
         {
             var events = await WholeAsync(store, Consumed.StreamOf($"t{t}"), published);
             consumed.AddRange(events.Select(e => (Tallied)SimulatedInstance.Types.Read(e)).Select(tallied => (tallied.Source, tallied.Version)));
+            foreach (var e in events)
+            {
+                Promise(e.FoundBy is not null || _brought.Contains(e.CausationId!), $"{e.Id} does not say how {e.CausationId} was found, which no delivery brought");
+                Promise(e.FoundBy != IncomingEvent.ByCatchUp || _follows, $"{e.Id} was found by a catch-up that nobody makes");
+            }
+
+            Found += events.Count(e => e.FoundBy == IncomingEvent.ByCatchUp);
         }
 
         // The last of a stream may be what nobody can handle; no later one has brought it then.

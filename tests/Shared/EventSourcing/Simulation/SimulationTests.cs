@@ -22,7 +22,7 @@ public sealed class SimulationTests
     [InlineData(StoreClass.Separate)]
     public void Whatever_fails_acknowledged_events_are_there_once_in_order_published_and_logged(StoreClass kind)
     {
-        var committed = 0;
+        var (committed, found) = (0, 0);
         InParallel(Seeds(), seed =>
         {
             try
@@ -30,6 +30,7 @@ public sealed class SimulationTests
                 var run = new Run(seed, kind);
                 run.Execute();
                 Interlocked.Add(ref committed, run.Committed);
+                Interlocked.Add(ref found, run.Found);
             }
             catch (Exception exception)
             {
@@ -38,6 +39,7 @@ public sealed class SimulationTests
         });
 
         Assert.NotEqual(0, committed);
+        Assert.NotEqual(0, found);
     }
 
     [Theory]

@@ -1,3 +1,5 @@
+using DaprOrders.EventSourcing.Streams;
+
 namespace DaprOrders.EventSourcing.Tests.Store;
 
 public sealed class ConsumingTests
@@ -119,6 +121,39 @@ public sealed class ConsumingTests
         var handled = await ConsumeAsync(calm, 1);
 
         Assert.Equal("account-1:1", Assert.Single(handled.Appended).CausationId);
+    }
+
+    [Fact]
+    public async Task What_follows_from_an_event_that_no_topic_brought_says_how_it_was_found_and_the_rest_says_nothing()
+    {
+        await using var calm = new CalmStore();
+        calm.ElsewhereRecorded.AddRange(Enumerable.Range(1, 6).Select(version => CalmStore.Recorded(version)));
+
+        await ConsumeAsync(calm, 1);
+        await ConsumeAsync(calm, 3);
+        await calm.Store.ConsumeAsync(
+            CalmStore.Category, "a", [CalmStore.Incoming(5) with { FoundBy = IncomingEvent.ByCatchUp }], (_, _) => new Booked(1, ""), TestContext.Current.CancellationToken);
+        await calm.BookAsync("a", 1);
+
+        var events = await calm.Store.ReadStreamAsync("ledger-a", 0, 10, TestContext.Current.CancellationToken);
+        // Event 4 was asked for because the catch-up brought 5.
+        Assert.Equal([null, "gap", null, "catchUp", "catchUp", null], events.Select(e => e.FoundBy));
+    }
+
+    [Fact]
+    public async Task Where_nothing_is_to_be_said_nothing_is_stored_or_told()
+    {
+        await using var calm = new CalmStore();
+        await ConsumeAsync(calm, 1);
+
+        var recorded = Assert.Single(await calm.Store.ReadStreamAsync("ledger-a", 0, 10, TestContext.Current.CancellationToken));
+        var told = System.Text.Json.JsonSerializer.Serialize(recorded, EventTypes.Json);
+
+        Assert.DoesNotContain("foundBy", told, StringComparison.Ordinal);
+        Assert.DoesNotContain("spanId", told, StringComparison.Ordinal);
+        Assert.Equal(recorded.Id, System.Text.Json.JsonSerializer.Deserialize<RecordedEvent>(told, EventTypes.Json)!.Id);
+        var stored = new StoredEvent(1, nameof(Booked), 1, DateTimeOffset.UnixEpoch, null, null, "c", recorded.Data);
+        Assert.Equal(["v", "y", "n", "t", "c", "d"], System.Text.Json.JsonDocument.Parse(stored.ToBytes()).RootElement.EnumerateObject().Select(member => member.Name));
     }
 
     [Fact]

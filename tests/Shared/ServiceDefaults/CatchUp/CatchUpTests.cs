@@ -43,6 +43,40 @@ public sealed class CatchUpTests
     }
 
     [Fact]
+    public async Task Given_a_delivery_and_an_event_that_none_brought_then_the_handler_knows_which_the_catch_up_found()
+    {
+        var foundBy = new Dictionary<string, string?>();
+        _handler = incoming => foundBy[incoming.Recorded.Id] = incoming.FoundBy;
+        var replica = Replica();
+        await replica.DeliverAsync(_log.Commit("delivered"));
+        _log.Commit("lost");
+        await replica.LookAsync();
+
+        await AfterAsync(_options.Behind, replica);
+
+        Assert.Equal(new Dictionary<string, string?> { ["delivered:1"] = null, ["lost:1"] = "catchUp" }, foundBy);
+    }
+
+    [Fact]
+    public async Task Given_commits_that_are_not_dealt_with_then_they_count_as_behind_for_the_replica_that_follows_alone()
+    {
+        var (follows, waits) = (Replica(), Replica("two"));
+        await AfterAsync(_options.LookEvery, follows, waits);
+        _handler = _ => throw new DaprException("The store is away.");
+        for (var i = 0; i < 7; i++)
+            _log.Commit($"s{i}");
+
+        await AfterAsync(_options.LookEvery, follows, waits);
+        Assert.Equal((7, 0), (follows.Lane.Behind, waits.Lane.Behind));
+        await AfterAsync(_options.Behind, follows, waits);
+        Assert.Equal((7, 0), (follows.Lane.Behind, waits.Lane.Behind));
+
+        _handler = _ => { };
+        await AfterAsync(_options.LookEvery, follows, waits);
+        Assert.Equal((0, 0), (follows.Lane.Behind, waits.Lane.Behind));
+    }
+
+    [Fact]
     public async Task Given_nothing_is_lost_then_a_look_is_one_page_read_and_no_event_is_asked_for()
     {
         var replica = Replica();

@@ -1,7 +1,10 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Net.Http.Json;
+using System.Text;
 using System.Text.Json;
 using DaprOrders.Doubles;
+using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Topics;
 using static DaprOrders.ServiceDefaults.Tests.ServiceHost;
 
@@ -98,6 +101,85 @@ public sealed class RedriveJobTests
         Assert.Equal((5, 0), Counts(await DoneAsync(host)));
         Assert.Empty((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
     }
+
+    [Fact]
+    public async Task Only_those_that_are_selected_are_redriven_and_what_is_gone_is_passed()
+    {
+        var handled = new ConcurrentQueue<string>();
+        using var open = new SemaphoreSlim(100);
+        await using var host = await StartAsync(app => Map(app, handled, open));
+        await host.DeliverDeadAsync([.. Enumerable.Range(1, 250).Select(version => CloudEvent("a", version))]);
+        var selected = Enumerable.Range(1, 250).Where(version => version % 2 == 0).ToList();
+        open.Release(100);
+
+        using var begun = await SelectAsync(host, [.. selected.Select(version => DeadLetterStore.IdOf($"a:{version}")), "gone"]);
+
+        Assert.Equal((HttpStatusCode.Accepted, "/dead-letters/redrive"), (begun.StatusCode, begun.Headers.Location?.OriginalString));
+        var report = await DoneAsync(host);
+        Assert.Equal((125, 0), Counts(report));
+        Assert.Equal(126, report.GetProperty("letters").GetInt32());
+        Assert.Equal(selected.Select(version => $"a:{version}"), handled);
+    }
+
+    [Fact]
+    public async Task While_one_redrive_is_under_way_one_of_other_letters_is_refused_and_the_same_is_told_again()
+    {
+        using var open = new SemaphoreSlim(0);
+        await using var host = await StartAsync(app => Map(app, [], open));
+        await host.DeliverDeadAsync(CloudEvent("a", 1), CloudEvent("a", 2), CloudEvent("a", 3));
+        var (one, two) = (DeadLetterStore.IdOf("a:1"), DeadLetterStore.IdOf("a:2"));
+
+        using var begun = await SelectAsync(host, one, two);
+        using var again = await SelectAsync(host, two, one);
+        using var others = await SelectAsync(host, one);
+        using var all = await host.Http.PostAsync("/dead-letters/redrive", null, Cancellation);
+        open.Release(100);
+
+        Assert.Equal((await JsonAsync(begun)).GetProperty("id").GetString(), (await JsonAsync(again)).GetProperty("id").GetString());
+        Assert.Equal((HttpStatusCode.Conflict, HttpStatusCode.Conflict), (others.StatusCode, all.StatusCode));
+        Assert.Equal("urn:daprorders:redrive-running", (await JsonAsync(all)).GetProperty("type").GetString());
+        Assert.Equal((2, 0), Counts(await DoneAsync(host)));
+    }
+
+    [Fact]
+    public async Task A_redrive_of_some_goes_on_in_another_instance_with_the_same_ones()
+    {
+        var state = new StateInMemory();
+        var handled = new ConcurrentQueue<string>();
+        using var open = new SemaphoreSlim(2);
+        var killed = await StartAsync(state, app => Map(app, handled, open));
+        await killed.DeliverDeadAsync([.. Enumerable.Range(1, 6).Select(version => CloudEvent("a", version))]);
+        using var begun = await SelectAsync(killed, [.. Enumerable.Range(1, 4).Select(version => DeadLetterStore.IdOf($"a:{version}"))]);
+        await killed.AdvanceUntilAsync(() => handled.Count == 2);
+        await killed.DisposeAsync();
+
+        open.Release(100);
+        await using var host = await StartAsync(state, app => Map(app, handled, open));
+        await DoneAsync(host);
+
+        Assert.Equal(["a:1", "a:2", "a:3", "a:4"], handled);
+        var act = Assert.Single((await host.GetAsync("/dead-letters/acts")).GetProperty("acts").EnumerateArray());
+        Assert.Equal(("done", 4), (act.GetProperty("result").GetString(), act.GetProperty("letters").GetInt32()));
+    }
+
+    [Theory]
+    [InlineData("""{"ids":[]}""", "ids")]
+    [InlineData("""{"ids":["a","b|c"]}""", "ids[1]")]
+    [InlineData("""{"ids":["a",null]}""", "ids[1]")]
+    [InlineData("{}", "ids")]
+    public async Task A_selection_that_is_none_is_refused_with_the_field_named(string body, string field)
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+
+        using var refused = await host.Http.PostAsync("/dead-letters/redrive/selected", new StringContent(body, Encoding.UTF8, "application/json"), Cancellation);
+
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        var errors = (await JsonAsync(refused)).GetProperty("errors");
+        Assert.True(errors.TryGetProperty(field, out _), errors.ToString());
+    }
+
+    private static Task<HttpResponseMessage> SelectAsync(ServiceHost host, params IReadOnlyList<string> ids) =>
+        host.Http.PostAsJsonAsync("/dead-letters/redrive/selected", new { ids }, Cancellation);
 
     private static void Map(Microsoft.AspNetCore.Builder.WebApplication app, ConcurrentQueue<string> handled, SemaphoreSlim open) =>
         app.MapTopic("letters", "post", async (events, cancellation) =>

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using Dapr;
 using DaprOrders.Doubles;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Topics;
@@ -42,6 +43,22 @@ public sealed class MetricsTests
         while (ValueOf(metrics = await ReadAsync(host), "dead_letters_removed_total", "topic=\"lost\"") is null)
             await Task.Delay(TimeSpan.FromMilliseconds(50), Cancellation);
         Assert.Equal("1", ValueOf(metrics, "dead_letters_removed_total", "topic=\"lost\""));
+    }
+
+    [Fact]
+    public async Task How_far_the_catch_up_is_behind_a_publisher_s_log_is_told()
+    {
+        var isAway = true;
+        await using var host = await StartAsync(app => app.MapTopic(
+            "letters", "far-behind", (_, _) => Volatile.Read(ref isAway) ? Task.FromException(new DaprException("The store is away.")) : Task.CompletedTask));
+        for (var i = 0; i < 3; i++)
+            host.Publisher.Commit($"letter-{i}");
+
+        await host.AdvanceUntilAsync(async () => await BehindAsync() == "3");
+        Volatile.Write(ref isAway, false);
+        await host.AdvanceUntilAsync(async () => await BehindAsync() == "0");
+
+        async Task<string?> BehindAsync() => ValueOf(await ReadAsync(host), "catchup_behind", "publisher=\"far-behind\"");
     }
 
     [Fact]

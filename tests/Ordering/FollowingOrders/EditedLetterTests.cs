@@ -1,0 +1,67 @@
+using System.Net;
+using DaprOrders.Contracts;
+using DaprOrders.Ordering.Tests.Running;
+
+namespace DaprOrders.Ordering.Tests.FollowingOrders;
+
+/// <summary>A dead letter that an operator edits, and the order that waits for it.</summary>
+public class EditedLetterTests(RunningOrdering ordering)
+{
+    [Fact]
+    public async Task Given_a_payment_that_cannot_be_read_when_it_is_edited_then_the_order_goes_on_once_and_its_event_names_the_edit()
+    {
+        var orderId = await ordering.PlaceAsync();
+        Assert.Equal("SUCCESS", await ordering.DeliverAsync(new StockReserved(orderId, [new ReservedLine("tea-001", 2)]), 1));
+        var unreadable = Authorized(orderId, new { amount = "nineteen", currency = "EUR" });
+        Assert.Equal("DROP", await DeliverAsync("payments", unreadable));
+        Assert.Equal("SUCCESS", await DeliverAsync("dead-letters", unreadable));
+        var letter = await LetterOfAsync(orderId);
+
+        using var refused = await EditAsync(letter!, "another-order");
+        using var edited = await EditAsync(letter!, orderId);
+
+        Assert.Equal((HttpStatusCode.BadRequest, HttpStatusCode.NoContent), (refused.StatusCode, edited.StatusCode));
+        Assert.True((await refused.JsonAsync()).GetProperty("errors").TryGetProperty("data.orderId", out _));
+        Assert.Equal("paid", (await ordering.GetJsonAsync($"/orders/{orderId}")).GetProperty("status").GetString());
+        var paid = (await ordering.GetJsonAsync($"/orders/{orderId}/events")).EnumerateArray().Last();
+        Assert.Equal("OrderPaid", paid.GetProperty("type").GetString());
+        Assert.StartsWith($"payment-{orderId}:2~", paid.GetProperty("causationId").GetString(), StringComparison.Ordinal);
+
+        // However the original comes again, and whatever it says then.
+        Assert.Equal("DROP", await DeliverAsync("payments", unreadable));
+        Assert.Equal("SUCCESS", await DeliverAsync("dead-letters", unreadable));
+        Assert.Equal("SUCCESS", await DeliverAsync("payments", Authorized(orderId, new { amount = 19.00m, currency = "EUR" })));
+        Assert.Null(await LetterOfAsync(orderId));
+        Assert.Equal(3, (await ordering.GetJsonAsync($"/orders/{orderId}")).GetProperty("version").GetInt64());
+
+        Task<HttpResponseMessage> EditAsync(string id, string order) => ordering.PostAsync(
+            $"/dead-letters/{id}/edited-redrive",
+            new { data = new { orderId = order, chargeId = "ch-1", amount = new { amount = 19.00m, currency = "EUR" } }, reason = "the amount was a word" });
+    }
+
+    private async Task<string?> LetterOfAsync(string orderId) =>
+        (await ordering.GetJsonAsync("/dead-letters?limit=500")).GetProperty("deadLetters").EnumerateArray()
+            .Where(letter => letter.GetProperty("stream").GetString() == $"payment-{orderId}")
+            .Select(letter => letter.GetProperty("id").GetString())
+            .SingleOrDefault();
+
+    private async Task<string?> DeliverAsync(string route, object cloudEvent)
+    {
+        using var answer = await ordering.PostAsync($"/events/{route}", cloudEvent);
+        return (await answer.JsonAsync()).GetProperty("status").GetString();
+    }
+
+    private static object Authorized(string orderId, object amount) => new
+    {
+        specversion = "1.0",
+        id = $"payment-{orderId}:2",
+        source = "payments",
+        type = nameof(PaymentAuthorized),
+        time = DateTimeOffset.UnixEpoch,
+        stream = $"payment-{orderId}",
+        streamversion = 2,
+        schemaversion = 1,
+        topic = "payments",
+        data = new { orderId, chargeId = "ch-1", amount },
+    };
+}
