@@ -20,6 +20,9 @@ public sealed partial class SupportMatrixTests : IDisposable
 {
     private static readonly string Page = File.ReadAllText(RepositoryFiles.PathOf("docs", "sidecar.md")).ReplaceLineEndings("\n");
 
+    private static readonly string Code = string.Join('\n', Directory
+        .EnumerateFiles(RepositoryFiles.PathOf("sidecar", "Embedded"), "*.cs", SearchOption.AllDirectories).Select(File.ReadAllText));
+
     private readonly TemporaryFolder _folder = new();
 
     public static TheoryData<string, string> ComponentTypeNames => new(ComponentTypes.All.Select(type => (type.Name, type.Version)));
@@ -63,6 +66,19 @@ public sealed partial class SupportMatrixTests : IDisposable
             .SelectMany(title => Names($"### {char.ToUpperInvariant(title[0])}{title[1..]}", "field"));
 
         AssertSame(type.Fields.Concat(type.Absent).Concat(type.Refused), Names(heading, "field").Concat(shared));
+    }
+
+    /// <summary>What a row promises is read: it stands in the code of components once more than in the list of fields.</summary>
+    [Theory]
+    [MemberData(nameof(ComponentTypeNames))]
+    public void Every_field_of_a_component_is_read_unless_its_row_says_that_it_has_no_effect(string name, string version)
+    {
+        var heading = $"### `{name}` {version}";
+        string[] headings = [heading, .. SharedFields().Matches(Section(heading)).Select(link => link.Groups["title"].Value).Select(title => $"### {char.ToUpperInvariant(title[0])}{title[1..]}")];
+
+        var promised = headings.SelectMany(one => Rows(one, "field")).Where(row => !row.Split('|')[2].Contains("no effect", StringComparison.Ordinal));
+
+        Assert.All(promised.SelectMany(Marked), field => Assert.True(IsRead(field), $"{field} of {name} is read nowhere: say in docs/sidecar.md that it has no effect"));
     }
 
     [Theory]
@@ -130,11 +146,23 @@ public sealed partial class SupportMatrixTests : IDisposable
         there.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal), written.Order(StringComparer.Ordinal));
 
     /// <summary>What stands in code marks in the first column of a section's table of that title.</summary>
-    private static IEnumerable<string> Names(string heading, string table)
+    private static IEnumerable<string> Names(string heading, string table) => Rows(heading, table).SelectMany(Marked);
+
+    private static IEnumerable<string> Rows(string heading, string table) => Section(heading).Split('\n')
+        .SkipWhile(line => !line.StartsWith($"| {table} |", StringComparison.Ordinal)).TakeWhile(line => line.StartsWith('|')).Skip(2);
+
+    private static IEnumerable<string> Marked(string row) => CodeMark().Matches(row.Split('|')[1]).Select(mark => mark.Groups["text"].Value);
+
+    /// <summary>As a text, or by the constant that is this text. One that only lists hold, to refuse each in it, counts by its list.</summary>
+    private static bool IsRead(string field)
     {
-        var rows = Section(heading).Split('\n')
-            .SkipWhile(line => !line.StartsWith($"| {table} |", StringComparison.Ordinal)).TakeWhile(line => line.StartsWith('|'));
-        return rows.Skip(2).SelectMany(row => CodeMark().Matches(row.Split('|')[1]).Select(mark => mark.Groups["text"].Value));
+        var literal = $"\"{field}\"";
+        if (Count(literal) > 1 || RefusedLists().Matches(Code).Any(list => list.Value.Contains(literal, StringComparison.Ordinal)))
+            return true;
+        return Regex.Match(Code, $@"const string (\w+) = {Regex.Escape(literal)};") is { Success: true } constant
+            && Regex.Count(Code, $@"\b{constant.Groups[1].Value}\b") > 2;
+
+        static int Count(string text) => Regex.Count(Code, Regex.Escape(text));
     }
 
     private static string Section(string heading)
@@ -162,4 +190,7 @@ public sealed partial class SupportMatrixTests : IDisposable
 
     [GeneratedRegex(@":minlength\(1\)")]
     private static partial Regex Constraint();
+
+    [GeneratedRegex(@"Refused\w* =\s*\[[^\]]*\]")]
+    private static partial Regex RefusedLists();
 }

@@ -2,6 +2,7 @@ using EmbeddedSidecar.Components.Bindings.Cron;
 using EmbeddedSidecar.Components.Bindings.Http;
 using EmbeddedSidecar.Components.Bindings.LocalStorage;
 using EmbeddedSidecar.Components.Bindings.PostgreSql;
+using EmbeddedSidecar.Components.Bindings.Redis;
 using EmbeddedSidecar.Components.Configuration.Redis;
 using EmbeddedSidecar.Components.Locks.Redis;
 using EmbeddedSidecar.Components.PubSub.InMemory;
@@ -31,6 +32,7 @@ internal static class ComponentTypes
         HttpBinding.ComponentType,
         LocalStorageBinding.ComponentType,
         PostgresBinding.ComponentType,
+        RedisBinding.ComponentType,
         RedisConfigurationStore.ComponentType,
         RedisLockStore.ComponentType,
         InMemoryStateStore.ComponentType,

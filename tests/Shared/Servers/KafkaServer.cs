@@ -25,7 +25,10 @@ public sealed class KafkaServer : IServer
         return new KafkaServer(await RunAsync(cable, cancel), cable);
     }
 
-    /// <summary>It cannot be reached, and keeps what it has: what it writes down would be gone with it.</summary>
+    /// <summary>
+    /// It is cut off, and goes on: stopped it would be empty, which is no restart of a Kafka. So what its clients meet is a broker that is gone and comes back
+    /// with all that it had; how one comes up again is not tried.
+    /// </summary>
     public Task StopAsync(CancellationToken cancel)
     {
         Cable.Cut();

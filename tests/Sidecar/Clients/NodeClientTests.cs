@@ -5,7 +5,10 @@ using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.Sidecar.Tests.Clients;
 
-/// <summary>Dapr's own client for Node.js, in a process of its own, uses every building block that it has (Node/client.js).</summary>
+/// <summary>
+/// Dapr's own client for Node.js, in a process of its own, uses every building block that it has (Node/client.js); streaming subscriptions and jobs by the stubs
+/// that it ships.
+/// </summary>
 public sealed class NodeClientTests : IDisposable
 {
     private const string Program = "client.js";
@@ -18,8 +21,8 @@ public sealed class NodeClientTests : IDisposable
 
     [Theory]
     [InlineData("http", AppProtocol.Http, "actors")]
-    [InlineData("grpc", AppProtocol.Grpc, "configuration")]
-    public async Task Every_building_block_works_by_the_client_for_Node(string protocol, AppProtocol appProtocol, string onlyThere)
+    [InlineData("grpc", AppProtocol.Grpc, "streaming subscription", "jobs", "configuration")]
+    public async Task Every_building_block_works_by_the_client_for_Node(string protocol, AppProtocol appProtocol, params string[] onlyThere)
     {
         ServerProgram.Require(Missing() ?? RedisServer.Missing);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
@@ -34,7 +37,7 @@ public sealed class NodeClientTests : IDisposable
         string[] blocks =
         [
             "health", "metadata", "state", "transaction", "publish", "publish in bulk", "subscribe in bulk", "subscribe by rules", "dead letters", "invoke",
-            "bindings", "secrets", "lock", onlyThere,
+            "bindings", "secrets", "lock", .. onlyThere,
         ];
         Assert.Equal(string.Join('\n', blocks.Select(block => $"ok {block}")), written.ReplaceLineEndings("\n").TrimEnd());
         await dapr["node"].Stopped.WaitAsync(limit.Token);

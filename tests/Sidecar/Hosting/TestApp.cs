@@ -46,6 +46,13 @@ internal sealed class TestApp : IAsyncDisposable
     /// <summary>"GET /dapr/config", in the order in which they came; waits for the next one.</summary>
     public ValueTask<string> NextCallAsync() => _calls.Reader.ReadAsync(TestContext.Current.CancellationToken);
 
+    /// <summary>What came, and nobody asked for.</summary>
+    public IEnumerable<string> FurtherCalls()
+    {
+        while (_calls.Reader.TryRead(out var call))
+            yield return call;
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _server.StopAsync();

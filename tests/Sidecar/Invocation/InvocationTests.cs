@@ -8,6 +8,7 @@ using EmbeddedSidecar.Resources;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.Sidecar.Tests.Invocation;
@@ -78,6 +79,57 @@ public sealed class InvocationTests
 
         await end.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => answering);
+    }
+
+    [Fact]
+    public async Task A_large_answer_without_a_content_type_arrives_whole_with_the_one_that_Gos_server_names()
+    {
+        var page = $"<p>{new string('x', 1 << 20)}";
+        await using var shop = await StartAppAsync(context => context.Response.Body.WriteAsync(Encoding.UTF8.GetBytes(page)).AsTask());
+        await using var dapr = await StartAsync(Caller(), App("shop", shop));
+        using var client = Sidecars.Http(dapr["caller"]);
+
+        using var answer = await client.GetAsync(new Uri("/v1.0/invoke/shop/method/page", UriKind.Relative), TestContext.Current.CancellationToken);
+
+        Assert.Equal("text/html; charset=utf-8", answer.Content.Headers.ContentType?.ToString());
+        Assert.Equal(page, await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+    }
+
+    /// <summary>As Ordering does: the endpoint has a limit of its own, below that of the sidecar, and what is above it is told as a problem.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_app_that_refuses_a_body_above_the_limit_of_its_endpoint_is_heard_with_its_problem(bool chunked)
+    {
+        await using var ordering = await StartAppAsync(
+            async context =>
+            {
+                try
+                {
+                    await context.Request.Body.CopyToAsync(Stream.Null, context.RequestAborted);
+                }
+                catch (BadHttpRequestException tooLarge)
+                {
+                    await Results.Problem(statusCode: tooLarge.StatusCode, type: "urn:daprorders:too-large").ExecuteAsync(context);
+                }
+            },
+            largestBody: 1 << 20);
+        await using var dapr = await StartAsync(Caller(), App("ordering", ordering));
+        using var client = Sidecars.Http(dapr["caller"]);
+
+        foreach (var (size, status) in new[] { (1 << 19, HttpStatusCode.OK), ((1 << 20) + 1, HttpStatusCode.RequestEntityTooLarge), (3 << 20, HttpStatusCode.RequestEntityTooLarge) })
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("/v1.0/invoke/ordering/method/orders", UriKind.Relative)) { Content = new ByteArrayContent(new byte[size]) };
+            request.Headers.TransferEncodingChunked = chunked;
+            using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
+
+            Assert.Equal(status, answer.StatusCode);
+            if (status == HttpStatusCode.RequestEntityTooLarge)
+            {
+                Assert.Equal("application/problem+json", answer.Content.Headers.ContentType?.MediaType);
+                Assert.Contains("urn:daprorders:too-large", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+            }
+        }
     }
 
     /// <summary>Answers as soon as it has read the head of a request, and reads none of its body.</summary>
@@ -223,7 +275,7 @@ public sealed class InvocationTests
         return dapr;
     }
 
-    private static async Task<WebApplication> StartAppAsync(RequestDelegate handle)
+    private static async Task<WebApplication> StartAppAsync(RequestDelegate handle, long? largestBody = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -231,7 +283,9 @@ public sealed class InvocationTests
         var app = builder.Build();
         app.MapGet("/dapr/config", () => Results.NotFound());
         app.MapGet("/dapr/subscribe", () => Results.NotFound());
-        app.MapFallback("{**path}", handle);
+        var fallback = app.MapFallback("{**path}", handle);
+        if (largestBody is { } limit)
+            fallback.WithMetadata(new RequestSizeLimitAttribute(limit));
         await app.StartAsync(TestContext.Current.CancellationToken);
         return app;
     }

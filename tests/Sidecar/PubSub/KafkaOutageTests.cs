@@ -12,7 +12,8 @@ public sealed class KafkaOutageTests : KafkaTestsBase
     public async Task A_broker_that_is_away_in_the_middle_loses_nothing_that_was_confirmed()
     {
         await using var broker = await OpenAsync();
-        var (handled, confirmed, enough) = (new ConcurrentDictionary<string, bool>(), new ConcurrentDictionary<string, bool>(), new TaskCompletionSource());
+        var (handled, confirmed) = (new ConcurrentDictionary<string, bool>(), new ConcurrentDictionary<string, bool>());
+        var (enough, failed) = (new TaskCompletionSource(), new TaskCompletionSource());
         await using var subscription = await broker.SubscribeAsync(
             Orders,
             (message, _) =>
@@ -26,6 +27,8 @@ public sealed class KafkaOutageTests : KafkaTestsBase
         await enough.Task.WaitAsync(Cancellation);
 
         Server.Cable.Cut();
+        // It is away for longer than a publication waits.
+        await failed.Task.WaitAsync(Cancellation);
         var before = confirmed.Count;
         Server.Cable.Mend();
 
@@ -40,6 +43,8 @@ public sealed class KafkaOutageTests : KafkaTestsBase
             {
                 if ((await broker.PublishManyAsync("orders", [new(Bytes($"{publisher}-{n}"), null, null)], Cancellation))[0] is null)
                     confirmed[$"{publisher}-{n}"] = true;
+                else
+                    failed.TrySetResult();
                 if (confirmed.Count > 100)
                     enough.TrySetResult();
             }
@@ -67,6 +72,7 @@ public sealed class KafkaOutageTests : KafkaTestsBase
         await held.WaitFor(1);
 
         Server.Cable.Cut();
+        Assert.NotNull((await one.PublishManyAsync("orders", [new(Bytes("4"), null, null)], Cancellation))[0]);
         Server.Cable.Mend();
         await using var two = await OpenAsync();
         await using var subscription = await two.SubscribeAsync(Orders, handler.Handle, Cancellation);

@@ -41,14 +41,19 @@ public sealed class QuickstartTests
             .Where(one => one.Name.Contains(part, StringComparison.Ordinal) && Array.Exists(Languages, language => one.Name.Contains(language, StringComparison.Ordinal)))
             .OrderBy(one => one.Name, StringComparer.Ordinal).ToList();
         var table = new StringBuilder("| quickstart | run file | |\n|---|---|---|\n");
-        var failures = 0;
+        var (ran, failures) = (0, 0);
         foreach (var (file, name) in readmes)
         {
             using var folder = new TemporaryFolder();
             await using var postgres = name.StartsWith("bindings/", StringComparison.Ordinal) ? await StartPostgresAsync(clone) : null;
             if (Quickstart.Read(file, Path.GetDirectoryName(folder.File("any"))!) is not { } quickstart)
+            {
+                table.AppendLine(CultureInfo.InvariantCulture, $"| {name} | none | left out: its README starts nothing with `dapr run` that could be read |");
                 continue;
+            }
+
             var problem = await RunAsync(quickstart, postgres);
+            ran++;
             failures += problem is null ? 0 : 1;
             var runFile = quickstart.HasRunFile ? "its own" : "of the README's lines";
             table.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {runFile} | {problem ?? $"yes, {quickstart.Expected.Count} lines"} |");
@@ -58,6 +63,7 @@ public sealed class QuickstartTests
         // The test program runs in artifacts/bin/{project}/{configuration}.
         var artifacts = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Parent!.Parent!.FullName;
         await File.WriteAllTextAsync(Path.Combine(artifacts, "quickstarts.md"), table.ToString(), Cancellation);
+        Assert.True(ran > 0, $"No quickstart was found in {clone} whose name contains \"{part}\".{Environment.NewLine}{table}");
         Assert.True(failures == 0, table.ToString());
     }
 

@@ -37,10 +37,12 @@ public sealed class AppCalls
     /// Waits for <paramref name="count"/> calls, at most <paramref name="within"/> (for the whole of it when the count is 0), then
     /// <paramref name="quiet"/> more for calls that should not come, and takes down what came since the last time.
     /// </summary>
+    /// <param name="recorded">So many are waited for once more as long: with daprd the wait may have begun later, and a machine may be slow.</param>
     /// <param name="settle">False: what is still being handled is not waited for, and gets its answer written down when it comes.</param>
-    public async Task<JsonArray> TakeAsync(int count, TimeSpan within, TimeSpan quiet, CancellationToken cancel, bool settle = true)
+    public async Task<JsonArray> TakeAsync(int count, TimeSpan within, TimeSpan quiet, CancellationToken cancel, int recorded = 0, bool settle = true)
     {
         await WaitAsync(calls => count > 0 && calls.Count >= count, within, cancel);
+        await WaitAsync(calls => calls.Count >= recorded, within, cancel);
         await WaitAsync(_ => false, quiet, cancel);
         // What is being handled is answered or hung up on within its delay; a recording tells which.
         if (settle)

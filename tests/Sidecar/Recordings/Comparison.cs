@@ -9,6 +9,9 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 /// <summary>One place where what came is not what was recorded. Step 0 is the start; a null stands for nothing.</summary>
 public sealed record Difference(int Step, string What, string? Recorded, string? Came)
 {
+    /// <summary>A call that came and is not recorded, or is recorded and did not come.</summary>
+    public bool IsOfACall => What == Comparison.AllCalls || What.StartsWith(Comparison.OneCall, StringComparison.Ordinal);
+
     public override string ToString() =>
         $"step {Step}, {What}:{Environment.NewLine}    recorded {Recorded ?? "nothing"}{Environment.NewLine}    came     {Came ?? "nothing"}";
 }
@@ -20,6 +23,9 @@ public sealed record Difference(int Step, string What, string? Recorded, string?
 /// </summary>
 public sealed partial class Comparison(Recording recording)
 {
+    public const string AllCalls = "calls";
+    public const string OneCall = "calls (of";
+
     private const int ClockTick = 5;
 
     private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -110,7 +116,7 @@ public sealed partial class Comparison(Recording recording)
             Values(number, "calls handled at once", $"{recordedAtOnce}", $"{cameAtOnce}");
         if (_orderCounts)
         {
-            Json(number, "calls", recorded, came);
+            Json(number, AllCalls, recorded, came);
             return;
         }
         // What is alike leaves first; what remains is compared in pairs of one app and path, so that the difference can be read.
@@ -129,14 +135,14 @@ public sealed partial class Comparison(Recording recording)
             var near = unmet.FindIndex(expected => Text(expected, "app") == Text(call, "app") && Text(expected, "call") == Text(call, "call"));
             if (near < 0)
             {
-                _differences.Add(new Difference(number, $"calls (of {recorded.Count} recorded, {came.Count} came)", null, Short(call)));
+                _differences.Add(new Difference(number, $"{OneCall} {recorded.Count} recorded, {came.Count} came)", null, Short(call)));
                 continue;
             }
             Json(number, $"call {call["call"]}", unmet[near], call);
             unmet.RemoveAt(near);
         }
         foreach (var call in unmet)
-            _differences.Add(new Difference(number, $"calls (of {recorded.Count} recorded, {came.Count} came)", Short(call), null));
+            _differences.Add(new Difference(number, $"{OneCall} {recorded.Count} recorded, {came.Count} came)", Short(call), null));
     }
 
     private bool Alike(JsonObject recorded, JsonObject came)

@@ -27,6 +27,9 @@ public sealed class EmbeddedRuntime(Recording recording, string directory, IRead
                 _dapr[app] = dapr;
                 if (!Script(app).IsOff)
                     await StartAgainAsync(app, cancel);
+                // As daprd's were: one after the other, where their applications were there.
+                if (!recording.MayBeUnready && Script(app) is { IsOff: false, OpensAfter.Ticks: 0 })
+                    await Sidecar(app).Ready.WaitAsync(cancel);
             }
         }
     }

@@ -8,18 +8,18 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 /// and each entry says why.
 /// </summary>
 /// <param name="NotBuilt">Recordings of a built kind that need a component which is not.</param>
-/// <param name="Known">Recordings that are not met yet: one that passes has to leave the list.</param>
-/// <param name="Deliberate">Where daprd loses or corrupts, and the sidecar does better: what it answers instead.</param>
+/// <param name="Deliberate">Where the sidecar does something else on purpose: what it does instead.</param>
+/// <param name="Files">The same of files that daprd was started with (Resources/Recorded), by recording and the number of the step.</param>
 public sealed record Expectations(
     IReadOnlyDictionary<string, string> NotBuilt,
-    IReadOnlyDictionary<string, string> Known,
-    IReadOnlyDictionary<string, DeliberateDifference> Deliberate)
+    IReadOnlyDictionary<string, DeliberateDifference> Deliberate,
+    IReadOnlyDictionary<string, FileDifference> Files)
 {
     public static Expectations OfTheEmbeddedSidecar { get; } = JsonSerializer.Deserialize<Expectations>(
         File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Recordings", "expectations.json")), JsonSerializerOptions.Web)!;
 
     public static Expectations OfDaprd { get; } = new(
-        new Dictionary<string, string>(), new Dictionary<string, string>(), new Dictionary<string, DeliberateDifference>());
+        new Dictionary<string, string>(), new Dictionary<string, DeliberateDifference>(), new Dictionary<string, FileDifference>());
 
     /// <summary>Null when the recording is played.</summary>
     public string? WhyNotPlayed(Recording recording) =>
@@ -83,3 +83,6 @@ public sealed record DeliberateDifference(
     IReadOnlyList<string>? Without,
     IReadOnlyList<int>? Sooner,
     bool AnyOrder = false);
+
+/// <param name="Instead">What comes in the place of what daprd was recorded with (<see cref="Difference.Came"/>); null: it is not played.</param>
+public sealed record FileDifference(string Reason, string? Instead);

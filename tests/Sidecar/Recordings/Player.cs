@@ -7,7 +7,6 @@ using System.Text.RegularExpressions;
 using DaprOrders.Tests.Servers;
 using Grpc.Core;
 using Grpc.Net.Client;
-using StackExchange.Redis;
 
 namespace DaprOrders.Sidecar.Tests.Recordings;
 
@@ -35,8 +34,6 @@ public sealed partial class Player : IAsyncDisposable
     /// <summary>What is being handled when a sidecar, or the play, ends is in the recording as it then went.</summary>
     private bool _endsNext;
 
-    /// <summary>The call by which the recording writes to redis through a binding, which the embedded sidecar does not have.</summary>
-    private string? _redisBinding;
     private readonly HttpClient _http = new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -197,8 +194,6 @@ public sealed partial class Player : IAsyncDisposable
         }
         var step = Filled(recorded).AsObject();
         var app = (string?)step["app"] ?? _recording.Apps[0].Id;
-        if (_redisBinding is not null && (string?)step["http"] == _redisBinding)
-            return await WriteToRedisAsync(step["json"]!, recorded["got"]!, cancel);
         if (step["http"] is { } http)
             return await HttpAsync(app, (string)http!, step, cancel);
         if (step["open"] is not null)
@@ -259,9 +254,10 @@ public sealed partial class Player : IAsyncDisposable
     {
         var count = (int?)calls["count"] ?? 0;
         // A count of 0 watches for the whole time. Where more came than was waited for, it is waited for as much: the machine may be slow.
-        var awaited = count == 0 ? 0 : Math.Max(count, recorded["got"]?["calls"]?.AsArray().Count ?? 0);
+        var came = recorded["got"]?["calls"]?.AsArray().Count ?? 0;
+        var awaited = count == 0 ? 0 : Math.Max(count, came);
         var quiet = TimeSpan.FromSeconds((double?)calls["quiet"] ?? 0.3);
-        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel, settle: !_endsNext);
+        var taken = await _calls.TakeAsync(awaited, TimeSpan.FromSeconds((double?)calls["within"] ?? 0), quiet, cancel, came, settle: !_endsNext);
         return taken.Count == 0 ? [] : new JsonObject { ["calls"] = taken };
     }
 
@@ -323,17 +319,6 @@ public sealed partial class Player : IAsyncDisposable
         if (first is not null)
             SaveFields(step, first);
         return got;
-    }
-
-    /// <summary>What the binding does, done to the server itself: the answer is then the recorded one.</summary>
-    private async Task<JsonObject> WriteToRedisAsync(JsonNode binding, JsonNode answer, CancellationToken cancel)
-    {
-        await using var connection = await ConnectionMultiplexer.ConnectAsync(_addresses[Recording.RedisAddress]);
-        var (database, key) = (connection.GetDatabase(int.Parse(_saved["worker"])), (string)binding["metadata"]!["key"]!);
-        await ((string)binding["operation"]! == "create"
-            ? database.StringSetAsync(key, binding["data"]!.ToJsonString())
-            : database.KeyDeleteAsync(key)).WaitAsync(cancel);
-        return answer.DeepClone().AsObject();
     }
 
     private CallInvoker Invoker(string app)
@@ -478,13 +463,7 @@ public sealed partial class Player : IAsyncDisposable
             File.WriteAllText(Path.Combine(folder, $"{kind}.yaml"), Filled(WithOurServers(text)) + Metadata(kind));
         }
         foreach (var (name, lines) in _recording.Content["resources"]?.AsObject() ?? [])
-        {
-            var text = Lines(lines!);
-            if (_runtime is EmbeddedRuntime && RedisBinding().Match(text) is { Success: true } binding)
-                _redisBinding = "POST /v1.0/bindings/" + binding.Groups[1].Value;
-            else
-                File.WriteAllText(Path.Combine(folder, name), Filled(WithOurServers(text)));
-        }
+            File.WriteAllText(Path.Combine(folder, name), Filled(WithOurServers(Lines(lines!))));
         if (_recording.Content["config"] is { } config)
             File.WriteAllText(PathOf("config.yaml"), Filled(Lines(config)));
         else if (_recording.Steps.Any(step => step["write"]?["config.yaml"] is not null && step["try"] is null))
@@ -507,9 +486,6 @@ public sealed partial class Player : IAsyncDisposable
     }
 
     private static string Lines(JsonNode lines) => string.Join('\n', lines.AsArray().Select(line => (string)line!)) + "\n";
-
-    [GeneratedRegex(@"name: (\w+)\s+spec:\s+type: bindings\.redis")]
-    private static partial Regex RedisBinding();
 
     [GeneratedRegex(@"\{\{([A-Za-z0-9:]+)\}\}")]
     private static partial Regex Placeholder();

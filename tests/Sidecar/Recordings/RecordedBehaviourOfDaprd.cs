@@ -16,9 +16,6 @@ public sealed class RecordedBehaviourOfDaprd(RecordingPlays plays) : IClassFixtu
     {
         ServerProgram.Require(RecordingPlays.MissingServer(recording));
         var outcome = await plays.OutcomeOf(recording);
-        if (RecordingPlays.Expectations.Known.TryGetValue(recording, out var reason))
-            Assert.False(outcome.IsAlike, $"{recording} is met now: take it off the list of known differences ({reason}).");
-        else
-            Assert.True(outcome.IsAlike, $"{recording} differs from what daprd did:{Environment.NewLine}{outcome}");
+        Assert.True(outcome.IsAlike, $"{recording} differs from what daprd did:{Environment.NewLine}{outcome}");
     }
 }

@@ -7,7 +7,21 @@ namespace DaprOrders.Sidecar.Tests.Recordings;
 /// <summary>How one recording went.</summary>
 public sealed record Outcome(IReadOnlyList<Difference> Differences, Exception? Failure)
 {
+    /// <summary>The plays before this one, which were not alike.</summary>
+    public IReadOnlyList<Outcome> Before { get; init; } = [];
+
     public bool IsAlike => Differences.Count == 0 && Failure is null;
+
+    /// <summary>Calls are missing, or too many, in all: one that came a step later is among both.</summary>
+    public bool HasOtherCalls
+    {
+        get
+        {
+            var calls = Differences.Where(difference => difference.IsOfACall).ToList();
+            return !calls.Select(call => call.Recorded).OfType<string>().Order(StringComparer.Ordinal)
+                .SequenceEqual(calls.Select(call => call.Came).OfType<string>().Order(StringComparer.Ordinal));
+        }
+    }
 
     public override string ToString() => Failure switch
     {
@@ -26,7 +40,10 @@ public sealed class RecordingPlays : IAsyncLifetime
 {
     private const int AtOnce = 4;
 
-    /// <summary>The recordings are of a quiet machine, with times in them (a timer every 200 ms): on a busy one a step comes late now and then.</summary>
+    /// <summary>
+    /// The recordings are of a quiet machine, with times in them (a timer every 200 ms): on a busy one a step comes late now and then. What was played more
+    /// than once stands in the summary, with what differed.
+    /// </summary>
     private const int MostPlays = 3;
 
     private readonly CancellationTokenSource _end = new();
@@ -72,8 +89,8 @@ public sealed class RecordingPlays : IAsyncLifetime
         try
         {
             var outcome = await PlayOnceAsync(recording);
-            for (var plays = 1; plays < MostPlays && !outcome.IsAlike && !Expectations.Known.ContainsKey(recording.Id) && !_end.IsCancellationRequested; plays++)
-                outcome = await PlayOnceAsync(recording);
+            while (MayBeLate(recording, outcome) && outcome.Before.Count + 1 < MostPlays && !_end.IsCancellationRequested)
+                outcome = await PlayOnceAsync(recording) with { Before = [.. outcome.Before, outcome] };
             return outcome;
         }
         finally
@@ -81,6 +98,10 @@ public sealed class RecordingPlays : IAsyncLifetime
             _places.Release();
         }
     }
+
+    /// <summary>It may be the machine. But an event that a broker lost, or gave out too often, is: how often a timer fires in a time, only the clock says.</summary>
+    internal static bool MayBeLate(Recording recording, Outcome outcome) =>
+        !outcome.IsAlike && !(outcome.HasOtherCalls && recording.Components().Any(component => component.Kind == "pubsub"));
 
     private async Task<Outcome> PlayOnceAsync(Recording recording)
     {
@@ -102,10 +123,18 @@ public sealed class RecordingPlays : IAsyncLifetime
         var notPlayed = Chosen.Except(Played).ToList();
         var differing = outcomes.Where(outcome => !outcome.Value.IsAlike).ToList();
         var text = new StringBuilder();
-        var counts = $"{outcomes.Count - differing.Count} alike, {differing.Count} differing, {notPlayed.Count} not played";
+        var repeated = outcomes.Where(outcome => outcome.Value.Before.Count > 0).ToList();
+        var counts = $"{outcomes.Count - differing.Count} alike, {differing.Count} differing, {notPlayed.Count} not played; {repeated.Count} played more than once";
         text.AppendLine(counts);
         foreach (var (id, outcome) in differing)
             text.AppendLine().AppendLine($"## {id}").AppendLine(outcome.ToString());
+        text.AppendLine().AppendLine("## Played more than once");
+        foreach (var (id, outcome) in repeated)
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"{id}: {outcome.Before.Count + 1} plays");
+            foreach (var before in outcome.Before)
+                text.AppendLine(before.ToString());
+        }
         text.AppendLine().AppendLine("## Alike");
         foreach (var id in outcomes.Keys.Except(differing.Select(outcome => outcome.Key)))
             text.AppendLine(id);

@@ -1,3 +1,4 @@
+using DaprOrders.Sidecar.Launcher;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Resources;
 
@@ -145,10 +146,20 @@ public sealed class ShippedComponentsTests
         }
     }
 
-    [Fact]
-    public void The_configuration_asks_for_nothing_that_the_embedded_sidecar_does_not_do()
+    /// <summary>With the run file, the configuration and what every application may see: no mistake, and nothing to warn of.</summary>
+    [Theory]
+    [MemberData(nameof(BrokerFolders))]
+    public void A_folder_passes_strict(string folder)
     {
-        Assert.Empty(ResourceLoader.LoadConfiguration(RepositoryFiles.PathOf("components", "common", "config.yaml")).Warnings);
+        var plan = LaunchPlan.Read(new LaunchOptions
+        {
+            RunFile = RepositoryFiles.PathOf("dapr.yaml"),
+            ResourcesPath = RepositoryFiles.PathOf("components", folder),
+            Strict = true,
+        });
+
+        Assert.Empty(plan.Warnings);
+        Assert.All(plan.Sidecars, sidecar => Assert.Contains(RepositoryFiles.PathOf("components", folder), sidecar.ResourcesPaths));
     }
 
     /// <summary>Every attempt runs into the timeout, every wait is as long as the jitter of a half allows (kit/retry: 500 ms, times 1.5).</summary>

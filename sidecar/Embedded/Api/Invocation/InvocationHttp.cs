@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Tracing;
 using Microsoft.AspNetCore.Http.Features;
@@ -151,11 +152,27 @@ internal static class InvocationHttp
             // daprd takes such an answer into memory, and gives it this content type when it has none.
             if (!streaming && (int?)response?.StatusCode is < 200 or >= 400 && headers.ContentType.Count == 0)
                 headers.ContentType = "application/json";
-            if (context.Response.StatusCode is not (StatusCodes.Status204NoContent or StatusCodes.Status205ResetContent or StatusCodes.Status304NotModified))
-                return copyBody;
-            // Such an answer has no body, whatever the application says of one.
-            headers.ContentLength = null;
-            return false;
+            if (context.Response.StatusCode is StatusCodes.Status204NoContent or StatusCodes.Status205ResetContent or StatusCodes.Status304NotModified)
+            {
+                // Such an answer has no body, whatever the application says of one.
+                headers.ContentLength = null;
+                return false;
+            }
+
+            if (copyBody && headers is { ContentType.Count: 0, ContentEncoding.Count: 0 } && !HttpMethods.IsHead(context.Request.Method))
+                await BeginAsync(context.Response, response!.Content, cancellationToken);
+            return copyBody;
+        }
+
+        /// <summary>Go's server looks at the beginning of a body that has no type, and names one. The rest goes the usual way.</summary>
+        private static async Task BeginAsync(HttpResponse answer, HttpContent content, CancellationToken cancellationToken)
+        {
+            var beginning = new byte[GoContentType.Length];
+            var read = await (await content.ReadAsStreamAsync(cancellationToken)).ReadAsync(beginning, cancellationToken);
+            if (read == 0)
+                return;
+            answer.ContentType = GoContentType.Of(beginning.AsSpan(0, read));
+            await answer.Body.WriteAsync(beginning.AsMemory(0, read), cancellationToken);
         }
     }
 }

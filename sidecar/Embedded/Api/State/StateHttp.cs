@@ -45,19 +45,9 @@ internal static class StateHttp
     {
         var store = StoreOf(runtime, context);
         var key = KeyOf(context);
-        var fullKey = store.FullKey(key);
         var etag = ForwardedHeaders.Text(context.Request.Headers.IfMatch.ToString());
-        StateWrite write;
-        try
-        {
-            var firstWrite = StateItems.IsFirstWrite(context.Request.Query["concurrency"], context.Request.Query["consistency"]);
-            write = new StateDelete(fullKey, etag.Length > 0 ? etag : null, firstWrite);
-        }
-        catch (StateStoreException e)
-        {
-            write = new RefusedWrite(fullKey, e);
-        }
-
+        var write = StateItems.Delete(
+            store, key, etag.Length > 0 ? etag : null, context.Request.Query["concurrency"], context.Request.Query["consistency"]);
         await store.DeleteAsync(key, write, context.RequestAborted);
         ApiErrors.NoContent(context);
     }

@@ -31,6 +31,19 @@ internal static class StateItems
         }
     }
 
+    public static StateWrite Delete(StateStoreComponent store, string key, string? etag, string? concurrency, string? consistency)
+    {
+        var fullKey = store.FullKey(key);
+        try
+        {
+            return new StateDelete(fullKey, etag, store.Store.ReadsOptionsOfDeletes && IsFirstWrite(concurrency, consistency));
+        }
+        catch (StateStoreException e)
+        {
+            return new RefusedWrite(fullKey, e);
+        }
+    }
+
     /// <exception cref="StateStoreException">A word that Dapr does not know.</exception>
     public static bool IsFirstWrite(string? concurrency, string? consistency)
     {

@@ -14,23 +14,19 @@ internal sealed record StateRequestItem(
     string? ContentType,
     Dictionary<string, string> Metadata)
 {
-    public StateWrite ToUpsert(StateStoreComponent store) =>
-        Checked(store, firstWrite => StateItems.Upsert(store, Key, Value, isJson: true, ETag, firstWrite, Metadata));
-
-    public StateWrite ToDelete(StateStoreComponent store) =>
-        Checked(store, firstWrite => new StateDelete(store.FullKey(Key), ETag, firstWrite));
-
-    private StateWrite Checked(StateStoreComponent store, Func<bool, StateWrite> make)
+    public StateWrite ToUpsert(StateStoreComponent store)
     {
         try
         {
-            return make(StateItems.IsFirstWrite(Concurrency, Consistency));
+            return StateItems.Upsert(store, Key, Value, isJson: true, ETag, StateItems.IsFirstWrite(Concurrency, Consistency), Metadata);
         }
         catch (StateStoreException e)
         {
             return new RefusedWrite(store.FullKey(Key), e);
         }
     }
+
+    public StateWrite ToDelete(StateStoreComponent store) => StateItems.Delete(store, Key, ETag, Concurrency, Consistency);
 }
 
 /// <summary>Reads the bodies of the state API; daprd's texts for bodies of the wrong shape are those of Go's decoder.</summary>

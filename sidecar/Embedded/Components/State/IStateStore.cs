@@ -52,6 +52,9 @@ internal interface IStateStore : IAsyncDisposable
     /// <summary>daprd's in-memory store cannot tell an empty value from none: GET answers 204.</summary>
     bool HidesEmptyValues => false;
 
+    /// <summary>daprd's PostgreSQL looks at no option of a delete, not even at words that it does not know.</summary>
+    bool ReadsOptionsOfDeletes => true;
+
     /// <summary>The seconds of a <c>ttlInSeconds</c>, which stores read with different rules and texts.</summary>
     /// <exception cref="StateStoreException">It is no number that the store takes.</exception>
     int ReadTtl(string text);

@@ -8,6 +8,8 @@ internal sealed class WatchedStateStore(IStateStore store, string component, str
 
     public bool HidesEmptyValues => store.HidesEmptyValues;
 
+    public bool ReadsOptionsOfDeletes => store.ReadsOptionsOfDeletes;
+
     public int ReadTtl(string text) => store.ReadTtl(text);
 
     public async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken)

@@ -172,6 +172,9 @@ const checks = {
   },
 };
 
+/** Calls of the client's generated stubs, for what it has no methods of its own. */
+const stubs = () => client.daprClient.getClient();
+
 // What the client has over one of the protocols alone.
 const httpChecks = {
   async actors() {
@@ -186,6 +189,40 @@ const httpChecks = {
   },
 };
 const grpcChecks = {
+  async "streaming subscription"() {
+    const waiting = [{ case: "initialRequest", value: { pubsubName: "pubsub", topic: "streamed" } }];
+    let more = () => {};
+    async function* requests() {
+      for (;;) {
+        while (waiting.length > 0) {
+          yield { subscribeTopicEventsRequestType: waiting.shift() };
+        }
+        await new Promise((resolve) => (more = resolve));
+      }
+    }
+    const end = new AbortController();
+    const answers = (await stubs()).subscribeTopicEventsAlpha1(requests(), { signal: end.signal })[Symbol.asyncIterator]();
+    const next = async () => (await answers.next()).value.subscribeTopicEventsResponseType;
+    assert.equal((await next()).case, "initialResponse");
+    for (const id of [1, 2]) {
+      await client.pubsub.publish("pubsub", "streamed", { id });
+      const event = await next();
+      assert.equal(event.case, "eventMessage");
+      assert.deepEqual(JSON.parse(Buffer.from(event.value.data).toString()), { id });
+      waiting.push({ case: "eventProcessed", value: { id: event.value.id, status: { status: 0 } } });
+      more();
+    }
+    end.abort();
+  },
+
+  async jobs() {
+    const jobs = await stubs();
+    await jobs.scheduleJobAlpha1({ job: { name: "later", dueTime: "1h", repeats: 1 } });
+    assert.equal((await jobs.getJobAlpha1({ name: "later" })).job.name, "later");
+    await jobs.deleteJobAlpha1({ name: "later" });
+    await assert.rejects(jobs.getJobAlpha1({ name: "later" }));
+  },
+
   async configuration() {
     await redis("SET colour red||1");
     assert.equal((await client.configuration.get("settings", ["colour"])).items.colour.value, "red");

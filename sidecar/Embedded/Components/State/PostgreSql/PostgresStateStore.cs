@@ -28,6 +28,8 @@ internal sealed class PostgresStateStore : IStateStore
 
     public IReadOnlyList<string> Capabilities => _table.Capabilities;
 
+    public bool ReadsOptionsOfDeletes => false;
+
     public int ReadTtl(string text) => StateTtl.ReadStrictly(text);
 
     public async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) => (await GetManyAsync([key], cancellationToken))[0];
