@@ -142,8 +142,7 @@ public sealed class EventStore
                 throw new EventStoreUnavailableException($"Nothing could be committed for {_patience}, and this instance is stopping.");
             }
 
-            await Task.WhenAny(_committing, Task.Delay(LaneStorage.RetryDelay, _time, cancellationToken));
-            cancellationToken.ThrowIfCancellationRequested();
+            await Task.Delay(LaneStorage.RetryDelay, _time, cancellationToken);
         }
 
         await _committing;
