@@ -15,7 +15,7 @@ internal sealed record ComponentType(string Name, string Version, IReadOnlyList<
     public IReadOnlyList<string> Absent { get; init; } = [];
 
     /// <summary>Fields without which a component would not do what its file promises: with one of them it is not created.</summary>
-    public IReadOnlyList<string> Refused => Name.StartsWith("state.", StringComparison.Ordinal) ? StateStoreFields.Encryption : [];
+    public IReadOnlyList<string> Refused => Name.StartsWith("state.", StringComparison.Ordinal) ? StateStoreFields.Refused : [];
 
     /// <summary>Those of the fields whose values are paths of files: the factory gets them absolute (<see cref="FilePaths"/>).</summary>
     public IReadOnlyList<string> Paths { get; init; } = [];

@@ -10,8 +10,10 @@ internal static class StateStoreFields
     public const string OutboxPubSub = "outboxPubsub";
     public const string OutboxDiscardWhenMissingState = "outboxDiscardWhenMissingState";
 
+    private static readonly string[] RefusedKeys = ["primaryEncryptionKey", "secondaryEncryptionKey"];
+
     /// <summary>The keys with which daprd encrypts values before they reach the store.</summary>
-    public static IReadOnlyList<string> Encryption { get; } = ["primaryEncryptionKey", "secondaryEncryptionKey"];
+    public static IReadOnlyList<string> Refused => RefusedKeys;
 
     public static IReadOnlyList<string> Common { get; } =
         [KeyPrefix, ActorStateStore, OutboxPublishPubSub, OutboxPublishTopic, OutboxPubSub, OutboxDiscardWhenMissingState];

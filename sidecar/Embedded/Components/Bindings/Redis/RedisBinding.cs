@@ -27,6 +27,7 @@ internal sealed class RedisBinding : IOutputBinding
         [.. RedisConnection.Fields, BindingFields.Route, BindingFields.Direction],
         async (metadata, _, _) => new RedisBinding(await RedisConnection.OpenAsync(metadata)))
     {
+        Absent = RedisConnection.Absent,
         ServerFields = RedisConnection.ServerFields,
     };
 
