@@ -49,7 +49,7 @@ app.MapEventLog().RequireCaller("inventory", "payments", "shipping", "reporting"
 var fulfillment = app.Services.GetRequiredService<OrderFulfillment>();
 app.MapTopic("stock", "inventory", fulfillment.FollowAsync, OrderFulfillment.WithoutEffect);
 app.MapTopic("payments", "payments", fulfillment.FollowAsync);
-app.MapTopic("shipments", "shipping", fulfillment.FollowAsync, OrderFulfillment.WithoutEffect);
+app.MapTopic("shipments", "shipping", fulfillment.FollowAsync);
 app.MapTopic("products", "inventory", app.Services.GetRequiredService<PriceList>().FollowAsync);
 app.MapActorsHandlers();
 

@@ -9,10 +9,10 @@ namespace DaprOrders.Ordering.FulfillingOrders;
 public sealed class OrderFulfillment(EventStore store, OrdersUnderway underway)
 {
     /// <summary>
-    /// They change nothing here, so they are not worth the write that notes them as seen. Nor does a requested payment, which only tells how far the
-    /// orders are.
+    /// It changes nothing here, so it is not worth the write that notes it as seen. Nor do a requested payment and a requested shipment, which only tell
+    /// how far the orders are.
     /// </summary>
-    public static IReadOnlyCollection<Type> WithoutEffect { get; } = [typeof(ShipmentRequested), typeof(ReservationFulfilled)];
+    public static IReadOnlyCollection<Type> WithoutEffect { get; } = [typeof(ReservationFulfilled)];
 
     /// <summary>Each event that matters says all that matters here, whatever went before it.</summary>
     private const long NeededUpTo = 0;
@@ -26,12 +26,15 @@ public sealed class OrderFulfillment(EventStore store, OrdersUnderway underway)
         }
 
         IReadOnlyList<IncomingEvent> events =
-            [.. delivered.Where(incoming => incoming.Payload is not PaymentRequested && !WithoutEffect.Contains(incoming.Payload.GetType()))];
+            [.. delivered.Where(incoming => incoming.Payload is not (PaymentRequested or ShipmentRequested) && !WithoutEffect.Contains(incoming.Payload.GetType()))];
         if (events.Count > 0)
         {
+            var orderId = OrderIdOf(events[0]);
             var handled = await store.ConsumeAsync(
-                Order.Category, OrderIdOf(events[0]), events, (order, incoming) => Decide(order, incoming.Payload), cancellationToken, NeededUpTo);
+                Order.Category, orderId, events, (order, incoming) => Decide(order, incoming.Payload), cancellationToken, NeededUpTo);
             FulfillmentMetrics.Appended(handled);
+            if (handled is { Appended.Count: > 0, Stream.State: Order.Paid })
+                underway.Pay(orderId);
         }
     }
 

@@ -5,8 +5,8 @@ namespace DaprOrders.Ordering.PlacingOrders;
 
 /// <summary>
 /// How far the flow is behind: the orders that this replica accepted and that have come neither to their payment nor to a rejection, and those that are
-/// paid and not on their way. What waits for the payment provider does not count, since that can take long without anybody being behind. An
-/// estimate, since other replicas may be the ones that hear of an order: those it does hear of tell how far the others are.
+/// paid and that Shipping has not begun with. What waits for the payment provider, or for somebody who packs, does not count, since that can take long
+/// without anybody being behind. An estimate, since other replicas may be the ones that hear of an order: those it does hear of tell how far the others are.
 /// </summary>
 public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvider time)
 {
@@ -34,8 +34,19 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
         {
             if (AreTooMany())
                 return false;
-            _toPayment.Begin(orderId);
+            if (_most > 0)
+                _toPayment.Begin(orderId);
             return true;
+        }
+    }
+
+    /// <summary>An order is paid.</summary>
+    public void Pay(string orderId)
+    {
+        lock (_gate)
+        {
+            if (_most > 0)
+                _toShipment.Begin(orderId);
         }
     }
 
@@ -62,14 +73,8 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
                 case StockRejected rejected:
                     _toPayment.End(rejected.OrderId);
                     break;
-                case PaymentAuthorized authorized:
-                    _toShipment.Begin(authorized.OrderId);
-                    break;
-                case ShipmentDispatched dispatched:
-                    _toShipment.End(dispatched.OrderId);
-                    break;
-                case RefundRequested refund:
-                    _toShipment.End(refund.OrderId);
+                case ShipmentRequested requested:
+                    _toShipment.End(requested.OrderId);
                     break;
             }
         }
@@ -101,6 +106,7 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
 
         public void Begin(string orderId)
         {
+            Forget();
             if (!_orders.TryAdd(orderId, (_begun + 1, time.GetTimestamp())))
                 return;
             _known.Enqueue((orderId, ++_begun, time.GetTimestamp()));

@@ -73,17 +73,22 @@ public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrderi
     }
 
     [Fact]
-    public void Paid_orders_that_are_not_on_their_way_count_and_their_shipment_or_refund_makes_room()
+    public void Paid_orders_that_Shipping_has_not_begun_with_count_and_a_requested_shipment_or_a_cancellation_makes_room()
     {
         var underway = Underway(most: 3);
         foreach (var order in (string[])["order-1", "order-2", "order-3"])
         {
-            underway.See(new PaymentAuthorized(order, "ch", Total));
+            underway.Pay(order);
         }
 
         Assert.True(underway.AreTooMany());
-        underway.See(new ShipmentDispatched("order-1", "t-1"));
-        underway.See(new RefundRequested("order-2"));
+        underway.See(new ShipmentRequested("order-1"));
+        Assert.False(underway.AreTooMany());
+        underway.Pay("order-4");
+        underway.Pay("order-5");
+        Assert.True(underway.AreTooMany());
+        underway.Leave("order-2");
+        underway.Leave("order-3");
         Assert.False(underway.AreTooMany());
     }
 

@@ -39,7 +39,8 @@ internal sealed class LetterEdits(TopicRegistry topics, EventStoreOptions? store
         try
         {
             var original = topic.ReadGenuine(letter.Message);
-            if (JsonElement.DeepEquals(original.Data, data))
+            // As text: to compare numbers by value can fail for one with an exponent beyond all bounds.
+            if (JsonSerializer.Serialize(original.Data) == JsonSerializer.Serialize(data))
                 return (null, new FieldErrors().Add("data", "Expected other data than the message has; redrive it if nothing is to be another.").ToProblem());
 
             var edited = topic.Read(original with { Data = data, CausationId = original.Id }) with { Id = IdOf(original.Id, actId) };

@@ -1,10 +1,12 @@
 using DaprOrders.ServiceDefaults.Topics;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
 
-/// <summary>Sends dead letters through their handlers once more.</summary>
-internal sealed class Redriving(DeadLetterStore letters, OperatorActs acts, TopicRegistry topics, TimeProvider time, ILogger<Redriving> logger)
+/// <summary>Sends dead letters through their handlers once more. An act that has begun is ended although its operator does not wait for it any more.</summary>
+internal sealed class Redriving(
+    DeadLetterStore letters, OperatorActs acts, TopicRegistry topics, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<Redriving> logger)
 {
     /// <summary>A handler that hangs is a failure too.</summary>
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(30);
@@ -25,9 +27,10 @@ internal sealed class Redriving(DeadLetterStore letters, OperatorActs acts, Topi
     {
         var id = acts.NewId();
         await acts.BeginAsync(id, ActKinds.Redrive, letter, by, null, cancellationToken);
-        var failure = await FailureOfAsync(token => HandleAsync(letter, token), cancellationToken);
-        await acts.EndAsync(id, Describe(failure), cancellationToken);
-        await SettleAsync(letter, failure, cancellationToken);
+        var stopping = lifetime.ApplicationStopping;
+        var failure = await FailureOfAsync(token => HandleAsync(letter, token), stopping);
+        await acts.EndAsync(id, Describe(failure), stopping);
+        await SettleAsync(letter, failure, stopping);
         return Describe(failure);
     }
 
@@ -37,14 +40,14 @@ internal sealed class Redriving(DeadLetterStore letters, OperatorActs acts, Topi
     {
         await acts.KeepEditAsync(actId, new EditedMessage(letter.Message, edited.Message), cancellationToken);
         await acts.BeginAsync(actId, ActKinds.EditedRedrive, letter, by, reason, cancellationToken);
-        var failure = await FailureOfAsync(
-            token => edited.Topic.RedriveAsync(edited.Event, CloudEvents.Text(letter.Message, "traceparent"), token), cancellationToken);
+        var stopping = lifetime.ApplicationStopping;
+        var failure = await FailureOfAsync(token => edited.Topic.RedriveAsync(edited.Event, CloudEvents.Text(letter.Message, "traceparent"), token), stopping);
         if (failure is null)
-            await letters.ReplacedAsync(letter, edited.Event.Id, cancellationToken);
-        await acts.EndAsync(actId, Describe(failure), cancellationToken);
+            await letters.ReplacedAsync(letter, edited.Event.Id, stopping);
+        await acts.EndAsync(actId, Describe(failure), stopping);
         if (failure is null)
         {
-            await letters.RemoveAsync(letter, cancellationToken);
+            await letters.RemoveAsync(letter, stopping);
             logger.LogWarning("Dead letter {DeadLetterId}, event {EventId}, was handled as an operator had edited it, as {EditedEventId}", letter.Id, letter.EventId, edited.Event.Id);
         }
 

@@ -25,6 +25,9 @@ internal sealed class Topic(
 {
     private const int MostStreamsAtOnce = 64;
 
+    /// <summary>In every event that has some.</summary>
+    private const string Goods = "lines";
+
     public string Name { get; } = name;
 
     /// <summary>The app id of the only service that publishes here.</summary>
@@ -133,7 +136,11 @@ internal sealed class Topic(
     public FieldErrors OtherIdentity(RecordedEvent original, IncomingEvent edited)
     {
         var errors = new FieldErrors();
-        var former = TryRead(original) is { } readable ? EventTypes.IdentityOf(readable) : null;
+        var readable = TryRead(original);
+        var former = readable is null ? null : EventTypes.IdentityOf(readable);
+        // One that cannot be read was never handled, so nothing is held by it.
+        if (readable is not null)
+            errors.Require(GoodsOf(readable) == GoodsOf(edited.Payload), $"data.{Goods}", "Expected the goods of the original: some of them may be held already, and what is held by the original is given back by it.");
         foreach (var (member, value) in EventTypes.IdentityOf(edited.Payload))
         {
             var expected = former?[member] ?? Written(original.Data, member) ?? original.Stream[(original.Stream.IndexOf('-', StringComparison.Ordinal) + 1)..];
@@ -189,6 +196,9 @@ internal sealed class Topic(
         if (!IsWithoutEffect(edited.Recorded))
             await HandleAsync([edited], cancellationToken);
     }
+
+    private static string? GoodsOf(object payload) =>
+        JsonSerializer.SerializeToElement(payload, payload.GetType(), EventTypes.Json).TryGetProperty(Goods, out var goods) ? goods.GetRawText() : null;
 
     private object? TryRead(RecordedEvent recorded)
     {
