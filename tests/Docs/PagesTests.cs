@@ -50,6 +50,12 @@ public sealed class PagesTests
 
     [Theory]
     [MemberData(nameof(Pages))]
+    public void A_command_by_itself_is_in_a_block_that_can_be_marked(string name) =>
+        Assert.All(PageOf(name).Prose, line => Assert.False(
+            line.Text.StartsWith("    dotnet ", StringComparison.Ordinal), $"{name}:{line.Number}: expected a block with a mark (CONTRIBUTING.md, Commands in pages), got an indented command."));
+
+    [Theory]
+    [MemberData(nameof(Pages))]
     public void A_diagram_is_of_a_kind_that_is_drawn_where_pages_are_read(string name) =>
         Assert.All(PageOf(name).Blocks.Where(block => block.Info == "mermaid"), block => Assert.Contains(block.Lines[0].Split(' ')[0], Diagrams));
 

@@ -20,7 +20,15 @@ internal static class ApiSocket
         var file = Path.GetFullPath($"dapr-{appId}-{api}.socket", Path.GetFullPath(folder));
         if (IsListenedOn(file))
             throw new IOException($"{file} is in use: another sidecar of {appId} listens on it.");
-        File.Delete(file);
+        try
+        {
+            File.Delete(file);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new IOException($"{file} is left from another user's process, and cannot be removed: remove it as that user, or give another unixDomainSocket. {e.Message}", e);
+        }
+
         return file;
     }
 
@@ -44,9 +52,14 @@ internal static class ApiSocket
             client.Connect(address);
             return true;
         }
-        catch (SocketException)
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
         {
             return false;
+        }
+        catch (SocketException e)
+        {
+            // Whoever has no right to connect, or has to wait in line, does not know that nobody listens.
+            throw new IOException($"{file} may be in use: {e.Message} Give another unixDomainSocket, or end whoever listens.", e);
         }
     }
 }

@@ -15,7 +15,7 @@ public class EditedLetterTests(RunningOrdering ordering)
         var unreadable = Authorized(orderId, new { amount = "nineteen", currency = "EUR" });
         Assert.Equal("DROP", await DeliverAsync("payments", unreadable));
         Assert.Equal("SUCCESS", await DeliverAsync("dead-letters", unreadable));
-        var letter = await LetterOfAsync(orderId);
+        var letter = await LetterOfAsync($"payment-{orderId}");
 
         using var refused = await EditAsync(letter!, "another-order");
         using var edited = await EditAsync(letter!, orderId);
@@ -31,7 +31,7 @@ public class EditedLetterTests(RunningOrdering ordering)
         Assert.Equal("DROP", await DeliverAsync("payments", unreadable));
         Assert.Equal("SUCCESS", await DeliverAsync("dead-letters", unreadable));
         Assert.Equal("SUCCESS", await DeliverAsync("payments", Authorized(orderId, new { amount = 19.00m, currency = "EUR" })));
-        Assert.Null(await LetterOfAsync(orderId));
+        Assert.Null(await LetterOfAsync($"payment-{orderId}"));
         Assert.Equal(3, (await ordering.GetJsonAsync($"/orders/{orderId}")).GetProperty("version").GetInt64());
 
         Task<HttpResponseMessage> EditAsync(string id, string order) => ordering.PostAsync(
@@ -39,9 +39,26 @@ public class EditedLetterTests(RunningOrdering ordering)
             new { data = new { orderId = order, chargeId = "ch-1", amount = new { amount = 19.00m, currency = "EUR" } }, reason = "the amount was a word" });
     }
 
-    private async Task<string?> LetterOfAsync(string orderId) =>
+    [Fact]
+    public async Task Given_a_letter_that_can_be_read_when_its_goods_are_edited_then_it_is_refused_since_some_may_be_held_by_it()
+    {
+        var orderId = await ordering.PlaceAsync();
+        var reserved = Message("stock", "inventory", nameof(StockReserved), $"reservation-{orderId}", 1, Lines(2));
+        Assert.Equal("SUCCESS", await DeliverAsync("dead-letters", reserved));
+        var letter = await LetterOfAsync($"reservation-{orderId}");
+
+        using var refused = await ordering.PostAsync($"/dead-letters/{letter}/edited-redrive", new { data = Lines(1), reason = "one is enough" });
+
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.True((await refused.JsonAsync()).GetProperty("errors").TryGetProperty("data.lines", out _));
+        Assert.Equal("created", (await ordering.GetJsonAsync($"/orders/{orderId}")).GetProperty("status").GetString());
+
+        object Lines(int quantity) => new { orderId, lines = new[] { new { sku = "tea-001", quantity } } };
+    }
+
+    private async Task<string?> LetterOfAsync(string stream) =>
         (await ordering.GetJsonAsync("/dead-letters?limit=500")).GetProperty("deadLetters").EnumerateArray()
-            .Where(letter => letter.GetProperty("stream").GetString() == $"payment-{orderId}")
+            .Where(letter => letter.GetProperty("stream").GetString() == stream)
             .Select(letter => letter.GetProperty("id").GetString())
             .SingleOrDefault();
 
@@ -51,17 +68,20 @@ public class EditedLetterTests(RunningOrdering ordering)
         return (await answer.JsonAsync()).GetProperty("status").GetString();
     }
 
-    private static object Authorized(string orderId, object amount) => new
+    private static object Authorized(string orderId, object amount) =>
+        Message("payments", "payments", nameof(PaymentAuthorized), $"payment-{orderId}", 2, new { orderId, chargeId = "ch-1", amount });
+
+    private static object Message(string topic, string source, string type, string stream, int version, object data) => new
     {
         specversion = "1.0",
-        id = $"payment-{orderId}:2",
-        source = "payments",
-        type = nameof(PaymentAuthorized),
+        id = $"{stream}:{version}",
+        source,
+        type,
         time = DateTimeOffset.UnixEpoch,
-        stream = $"payment-{orderId}",
-        streamversion = 2,
+        stream,
+        streamversion = version,
         schemaversion = 1,
-        topic = "payments",
-        data = new { orderId, chargeId = "ch-1", amount },
+        topic,
+        data,
     };
 }

@@ -145,7 +145,8 @@ internal sealed class OwnedLane(
         {
             while (!IsLost && Volatile.Read(ref _published) < Volatile.Read(ref _settled))
             {
-                if (time.GetElapsedTime(Math.Max(began, Volatile.Read(ref _relayedAt))) > patience)
+                // A broker that is slow takes some of a batch, and then some more.
+                if (time.GetElapsedTime(Math.Max(began, publication.TookAt)) > patience)
                 {
                     throw new EventStoreUnavailableException($"Lane {Name}: nothing could be published for {patience}. What is left is published by whoever adopts the lane.");
                 }

@@ -9,6 +9,10 @@ namespace DaprOrders.EventSourcing.Publishing;
 internal sealed class Broker(IEventPublisher publisher, EventStoreOptions options, TimeProvider time)
 {
     private readonly ConcurrentDictionary<string, RecordedEvent> _taken = [];
+    private long _tookAt;
+
+    /// <summary>When it last took something, by the clock's timestamp.</summary>
+    public long TookAt => Volatile.Read(ref _tookAt);
 
     public async Task PublishAsync(string topic, IReadOnlyList<RecordedEvent> events, CancellationToken cancellationToken)
     {
@@ -30,6 +34,7 @@ internal sealed class Broker(IEventPublisher publisher, EventStoreOptions option
 
         StoreMetrics.BrokerTook(topic, events.Count);
         _taken[topic] = events[^1];
+        Volatile.Write(ref _tookAt, time.GetTimestamp());
     }
 
     /// <summary>An event of the topic that the broker took, whatever lane it is of: taken once more it shows that the broker works. Consumers ignore it.</summary>

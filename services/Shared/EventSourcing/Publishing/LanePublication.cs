@@ -19,6 +19,9 @@ internal sealed class LanePublication(
     private readonly Dictionary<string, int> _refusals = [];
     private int _failures;
 
+    /// <inheritdoc cref="Broker.TookAt"/>
+    public long TookAt => broker.TookAt;
+
     /// <summary>When it returns, each of the events is with the broker or parked. When it fails, it is to be called again with the same ones, or more.</summary>
     /// <param name="published">The segment before theirs.</param>
     public async Task PublishAsync(IReadOnlyList<PublishableEvent> events, long published, CancellationToken cancellationToken)
