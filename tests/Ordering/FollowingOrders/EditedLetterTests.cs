@@ -39,23 +39,6 @@ public class EditedLetterTests(RunningOrdering ordering)
             new { data = new { orderId = order, chargeId = "ch-1", amount = new { amount = 19.00m, currency = "EUR" } }, reason = "the amount was a word" });
     }
 
-    [Fact]
-    public async Task Given_a_letter_that_can_be_read_when_its_goods_are_edited_then_it_is_refused_since_some_may_be_held_by_it()
-    {
-        var orderId = await ordering.PlaceAsync();
-        var reserved = Message("stock", "inventory", nameof(StockReserved), $"reservation-{orderId}", 1, Lines(2));
-        Assert.Equal("SUCCESS", await DeliverAsync("dead-letters", reserved));
-        var letter = await LetterOfAsync($"reservation-{orderId}");
-
-        using var refused = await ordering.PostAsync($"/dead-letters/{letter}/edited-redrive", new { data = Lines(1), reason = "one is enough" });
-
-        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
-        Assert.True((await refused.JsonAsync()).GetProperty("errors").TryGetProperty("data.lines", out _));
-        Assert.Equal("created", (await ordering.GetJsonAsync($"/orders/{orderId}")).GetProperty("status").GetString());
-
-        object Lines(int quantity) => new { orderId, lines = new[] { new { sku = "tea-001", quantity } } };
-    }
-
     private async Task<string?> LetterOfAsync(string stream) =>
         (await ordering.GetJsonAsync("/dead-letters?limit=500")).GetProperty("deadLetters").EnumerateArray()
             .Where(letter => letter.GetProperty("stream").GetString() == stream)

@@ -22,6 +22,8 @@ public abstract record LetterEvent(string Id);
 
 public sealed record LetterSent(string Id, string To) : LetterEvent(Id);
 
+public sealed record ParcelSent(string Id, IReadOnlyList<string> Lines) : LetterEvent(Id);
+
 /// <summary>A service with nothing but the defaults, on a free port.</summary>
 internal sealed class ServiceHost : IAsyncDisposable
 {

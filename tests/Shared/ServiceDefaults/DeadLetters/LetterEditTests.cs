@@ -197,6 +197,44 @@ public sealed class LetterEditTests
         Assert.Equal((HttpStatusCode.Conflict, "urn:daprorders:not-editable"), (refused.StatusCode, Text(await JsonAsync(refused), "type")));
     }
 
+    [Fact]
+    public async Task The_goods_of_a_letter_that_can_be_read_stay_since_some_of_them_may_be_held_by_it()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => throw new InvalidOperationException("nobody is in")));
+        var parcel = Saying(new { id = "letter-1", lines = new[] { "tea", "cups" } });
+        parcel["type"] = nameof(ParcelSent);
+        await host.DeliverDeadAsync(parcel);
+
+        using var refused = await EditAsync(host, new { id = "letter-1", lines = new[] { "tea" } });
+
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.True((await JsonAsync(refused)).GetProperty("errors").TryGetProperty("data.lines", out _));
+    }
+
+    [Fact]
+    public async Task An_act_that_has_begun_is_ended_although_its_operator_has_gone()
+    {
+        var (reached, go) = (new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", async (_, _) =>
+        {
+            reached.TrySetResult();
+            await go.Task;
+        }));
+        await KeepAsync(host, new { id = "letter-1", to = 17 });
+        using var leaving = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+
+        var edit = host.Http.PostAsJsonAsync($"{Letter}/edited-redrive", new { data = new { id = "letter-1", to = "Bob" }, reason = "r" }, leaving.Token);
+        await reached.Task.WaitAsync(Cancellation);
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => edit);
+        go.SetResult();
+
+        using var again = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
+        while ((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").GetArrayLength() > 0)
+            await again.WaitForNextTickAsync(Cancellation);
+        Assert.Equal("handled", Text(Assert.Single((await host.GetAsync("/dead-letters/acts")).GetProperty("acts").EnumerateArray()), "result"));
+    }
+
     [Theory]
     [InlineData(null, HttpStatusCode.Unauthorized)]
     [InlineData("buyer", HttpStatusCode.Forbidden)]
