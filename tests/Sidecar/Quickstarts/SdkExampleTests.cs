@@ -60,9 +60,6 @@ public sealed class SdkExampleTests
                 new("Client/DistributedLock", "worker", Port: 5000) { Resources = "Client/DistributedLock/Components" },
             ], ["Received binding event on worker, scanning for work.", "Successfully locked file:", "Done processing"]),
         ["jobs"] = new([new("Jobs/JobsSample", "jobs", Port: 6382)], ["Received invocation for the job 'myJob' with payload 'This is a test'"]),
-        ["secrets as configuration"] = new(
-            [new("AspNetCore/SecretStoreConfigurationProviderSample", "SecretStoreConfigurationProviderSample") { Resources = "AspNetCore/SecretStoreConfigurationProviderSample/components" }],
-            [], new("http://localhost:5000/secret", null, "This the way")),
         ["configuration"] = new(
             [Controller, new("Client/ConfigurationApi", "configexample") { Resources = "Client/ConfigurationApi/Components" }], ["Key: withdrawVersion", "Value: v1"],
             new("http://localhost:5010/configuration/get/redisconfig/withdrawVersion", null, "")),
