@@ -73,8 +73,9 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
                 case StockRejected rejected:
                     _toPayment.End(rejected.OrderId);
                     break;
-                case ShipmentRequested requested:
-                    _toShipment.End(requested.OrderId);
+                case ShipmentEvent shipment:
+                    // Requested, or dispatched at once.
+                    _toShipment.End(shipment.OrderId);
                     break;
             }
         }

@@ -12,7 +12,7 @@ public class NarrowOrdering() : RunningOrdering(TimeSpan.FromMinutes(15), appTok
 
 public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrdering>
 {
-    private static readonly Money Total = new(19.00m, "EUR");
+    internal static readonly Money Total = new(19.00m, "EUR");
 
     private readonly FakeTimeProvider _time = new();
 
@@ -73,7 +73,7 @@ public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrderi
     }
 
     [Fact]
-    public void Paid_orders_that_Shipping_has_not_begun_with_count_and_a_requested_shipment_or_a_cancellation_makes_room()
+    public void Paid_orders_that_Shipping_has_not_begun_with_count_and_its_beginning_or_a_cancellation_makes_room()
     {
         var underway = Underway(most: 3);
         foreach (var order in (string[])["order-1", "order-2", "order-3"])
@@ -83,6 +83,9 @@ public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrderi
 
         Assert.True(underway.AreTooMany());
         underway.See(new ShipmentRequested("order-1"));
+        Assert.False(underway.AreTooMany());
+        underway.Pay("order-6");
+        underway.See(new ShipmentDispatched("order-6", "t-6"));
         Assert.False(underway.AreTooMany());
         underway.Pay("order-4");
         underway.Pay("order-5");
@@ -189,4 +192,21 @@ public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrderi
     }
 
     private OrdersUnderway Underway(int most) => new(Options.Create(new OrderingOptions { MostOrdersUnderway = most }), _time);
+}
+
+/// <summary>With an Ordering of their own, since others leave it full.</summary>
+public class RoomAfterOrdersTests(NarrowOrdering ordering) : IClassFixture<NarrowOrdering>
+{
+    [Fact]
+    public async Task Orders_that_come_to_their_end_leave_all_of_the_room()
+    {
+        for (var order = 0; order < 6; order++)
+        {
+            var orderId = await ordering.PlaceAsync();
+            await ordering.DeliverAsync(new StockReserved(orderId, [new ReservedLine("tea-001", 2)]), 1);
+            await ordering.DeliverAsync(new PaymentRequested(orderId, OverloadTests.Total, "pm_card_ok"), 1);
+            await ordering.DeliverAsync(new PaymentAuthorized(orderId, "ch-1", OverloadTests.Total), 2);
+            await ordering.DeliverAsync(new ShipmentDispatched(orderId, "t-1"), 1);
+        }
+    }
 }

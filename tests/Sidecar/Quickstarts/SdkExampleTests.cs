@@ -52,8 +52,6 @@ public sealed class SdkExampleTests
             ["Got Correct Exception from actor method invocation.", "(expecting None)", "Overdraft: "]),
         ["generated actor clients"] = new(
             [new("GeneratedActor/ActorService", "generated-service", Port: 5226), new("GeneratedActor/ActorClient", "generated-client")], ["Done!"]),
-        ["distributed lock"] = new(
-            [new("DistributedLock/DistributedLock", "locker") { Resources = "DistributedLock/components" }], ["Successfully locked file: myFile.txt", "Done processing: myFile.txt"]),
         ["locks, cron and files"] = new(
             [
                 new("Client/DistributedLock", "generator") { Resources = "Client/DistributedLock/Components" },
@@ -125,7 +123,8 @@ public sealed class SdkExampleTests
             {
                 written.AppendLine(line);
                 missing.RemoveAll(expected => line?.Contains(expected, StringComparison.Ordinal) == true);
-                if (missing.Count == 0)
+                // An application that the launcher gave up writes nothing more.
+                if (missing.Count == 0 || line?.Contains("giving up", StringComparison.Ordinal) == true)
                     all.TrySetResult();
             }
         }
