@@ -45,7 +45,7 @@ public sealed class SidecarHost : IAsyncDisposable
     /// <summary>0 where it listens on a socket file.</summary>
     public int GrpcPort => Runtime.GrpcPort;
 
-    /// <summary>DAPR_HTTP_ENDPOINT of the application, for instance http://127.0.0.1:3500, or unix:///tmp/dapr-shop-http.socket.</summary>
+    /// <summary>DAPR_HTTP_ENDPOINT of the application, for instance http://127.0.0.1:3500, or unix:// and the path of a socket.</summary>
     public string HttpEndpoint { get; private set; } = "";
 
     /// <summary>DAPR_GRPC_ENDPOINT of the application.</summary>

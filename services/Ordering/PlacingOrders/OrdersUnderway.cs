@@ -108,9 +108,9 @@ public sealed class OrdersUnderway(IOptions<OrderingOptions> options, TimeProvid
         public void Begin(string orderId)
         {
             Forget();
-            if (!_orders.TryAdd(orderId, (_begun + 1, time.GetTimestamp())))
-                return;
-            _known.Enqueue((orderId, ++_begun, time.GetTimestamp()));
+            var now = time.GetTimestamp();
+            if (_orders.TryAdd(orderId, (_begun + 1, now)))
+                _known.Enqueue((orderId, ++_begun, now));
         }
 
         public void End(string orderId)

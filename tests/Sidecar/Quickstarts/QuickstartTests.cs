@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
@@ -15,7 +14,6 @@ namespace DaprOrders.Sidecar.Tests.Quickstarts;
 /// </summary>
 public sealed class QuickstartTests
 {
-    private const int RedisPort = 6379;
     private const int PostgresPort = 5432;
 
     private static readonly string[] Blocks =
@@ -98,47 +96,14 @@ public sealed class QuickstartTests
 
     private static async Task<string?> LaunchAsync(Quickstart quickstart, PostgresServer? postgres)
     {
-        var start = ServerProgram.Info("dotnet", [Path.Combine(AppContext.BaseDirectory, "DaprOrders.Sidecar.dll"), "--run-file", quickstart.RunFile]);
         // They are for .NET 8.
-        start.Environment["DOTNET_ROLL_FORWARD"] = "Major";
-        using var launcher = Process.Start(start)!;
-        var missing = quickstart.Expected.ToList();
-        var written = new List<string>();
-        var all = new TaskCompletionSource();
-        launcher.OutputDataReceived += (_, line) => Take(line.Data);
-        launcher.ErrorDataReceived += (_, line) => Take(line.Data);
-        launcher.BeginOutputReadLine();
-        launcher.BeginErrorReadLine();
-        var ended = launcher.WaitForExitAsync(Cancellation);
-        await Task.WhenAny(all.Task, ended, Task.Delay(Limit, Cancellation));
-        if (postgres is not null && all.Task.IsCompleted && !await HasRowsAsync(postgres))
-            missing.Add("rows in the database");
-        if (!ended.IsCompleted)
-        {
-            if (OperatingSystem.IsWindows())
-                launcher.Kill();
-            else
-                ProcessTree.AskToEnd(launcher.Id);
-            await ended.WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
-        }
-
-        lock (written)
-        {
-            if (missing.Count == 0)
-                return null;
-            return $"not written: {OneLine(string.Join("; ", missing))}. The last lines: {OneLine(string.Join("; ", written.TakeLast(4)))}";
-        }
-
-        void Take(string? line)
-        {
-            lock (written)
-            {
-                written.Add(line ?? "");
-                missing.RemoveAll(expected => line?.Contains(expected, StringComparison.Ordinal) == true);
-                if (missing.Count == 0)
-                    all.TrySetResult();
-            }
-        }
+        await using var apps = new LaunchedApps(quickstart.RunFile, quickstart.Expected, ("DOTNET_ROLL_FORWARD", "Major"));
+        await Task.WhenAny(apps.Written, apps.Ended, Task.Delay(Limit, Cancellation));
+        var hasNoRows = postgres is not null && apps.Written.IsCompleted && !await HasRowsAsync(postgres);
+        IReadOnlyList<string> missing = hasNoRows ? [.. apps.Missing, "rows in the database"] : apps.Missing;
+        return missing.Count == 0
+            ? null
+            : $"not written: {OneLine(string.Join("; ", missing))}. The last lines: {OneLine(string.Join("; ", apps.Lines.TakeLast(4)))}";
     }
 
     private static string OneLine(string text)
@@ -147,14 +112,9 @@ public sealed class QuickstartTests
         return line.Length > 400 ? $"{line[..400]}..." : line;
     }
 
-    /// <summary>Where <c>dapr init</c> has one; null where something listens there already, or there is no Redis.</summary>
-    private static async Task<IDisposable?> StartRedisAsync()
-    {
-        if (await ListensAsync(RedisPort) || ServerProgram.Find("redis-server") is not { } program)
-            return null;
-        string[] arguments = ["--port", $"{RedisPort}", "--bind", "127.0.0.1", "--save", ""];
-        return new Running(await ServerProgram.StartAsync(program, arguments, "Ready to accept connections", Cancellation));
-    }
+    /// <summary>Null where something listens there already, or there is no Redis.</summary>
+    private static async Task<DaprInitRedis?> StartRedisAsync() =>
+        await ListensAsync(DaprInitRedis.Port) || DaprInitRedis.Missing is not null ? null : await DaprInitRedis.StartAsync(Cancellation);
 
     /// <summary>As the quickstart's compose file would: with its database; null where something listens there already, or there is no PostgreSQL.</summary>
     private static async Task<PostgresServer?> StartPostgresAsync(string clone)
@@ -194,15 +154,6 @@ public sealed class QuickstartTests
         catch (SocketException)
         {
             return false;
-        }
-    }
-
-    private sealed record Running(Process Process) : IDisposable
-    {
-        public void Dispose()
-        {
-            Process.Kill();
-            Process.Dispose();
         }
     }
 }

@@ -1,7 +1,5 @@
-using System.Diagnostics;
 using System.Text;
 using System.Text.Json.Nodes;
-using DaprOrders.Sidecar.Launcher;
 using DaprOrders.Sidecar.Tests.PubSub;
 using DaprOrders.Tests.Servers;
 
@@ -13,8 +11,6 @@ namespace DaprOrders.Sidecar.Tests.Quickstarts;
 /// </summary>
 public sealed class SdkExampleTests
 {
-    private const int RedisPort = 6379;
-
     /// <summary>To build it, and for all that it writes.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(10);
 
@@ -87,47 +83,19 @@ public sealed class SdkExampleTests
 
     private static async Task RunAsync(string runFile, Example example, CancellationToken cancel)
     {
-        using var launcher = Process.Start(ServerProgram.Info("dotnet", [Path.Combine(AppContext.BaseDirectory, "DaprOrders.Sidecar.dll"), "--run-file", runFile]))!;
-        var (missing, written) = (example.Expected.ToList(), new StringBuilder());
-        var all = new TaskCompletionSource();
-        launcher.OutputDataReceived += (_, line) => Take(line.Data);
-        launcher.ErrorDataReceived += (_, line) => Take(line.Data);
-        launcher.BeginOutputReadLine();
-        launcher.BeginErrorReadLine();
-        Take(null);
-        var ended = launcher.WaitForExitAsync(CancellationToken.None);
+        await using var apps = new LaunchedApps(runFile, example.Expected);
         try
         {
             if (example.Asked is { } ask)
-                await AskAsync(ask, ended, cancel);
-            await Task.WhenAny(all.Task, ended).WaitAsync(cancel);
+                await AskAsync(ask, Task.WhenAny(apps.Ended, apps.GivenUp), cancel);
+            await Task.WhenAny(apps.Written, apps.GivenUp, apps.Ended).WaitAsync(cancel);
         }
         catch (OperationCanceledException) when (!Cancellation.IsCancellationRequested)
         {
-            Assert.Fail($"Not within {Limit}: {string.Join("; ", missing)}. What came:{Environment.NewLine}{written}");
-        }
-        finally
-        {
-            if (!ended.IsCompleted && !OperatingSystem.IsWindows())
-                ProcessTree.AskToEnd(launcher.Id);
-            else if (!ended.IsCompleted)
-                launcher.Kill();
-            await ended;
+            Assert.Fail($"Not within {Limit}: {string.Join("; ", apps.Missing)}. What came:{Environment.NewLine}{string.Join(Environment.NewLine, apps.Lines)}");
         }
 
-        Assert.True(missing.Count == 0, $"Not written: {string.Join("; ", missing)}. What came:{Environment.NewLine}{written}");
-
-        void Take(string? line)
-        {
-            lock (written)
-            {
-                written.AppendLine(line);
-                missing.RemoveAll(expected => line?.Contains(expected, StringComparison.Ordinal) == true);
-                // An application that the launcher gave up writes nothing more.
-                if (missing.Count == 0 || line?.Contains("giving up", StringComparison.Ordinal) == true)
-                    all.TrySetResult();
-            }
-        }
+        Assert.True(apps.Missing.Count == 0, $"Not written: {string.Join("; ", apps.Missing)}. What came:{Environment.NewLine}{string.Join(Environment.NewLine, apps.Lines)}");
     }
 
     /// <summary>Until it is answered as the README says: the application starts meanwhile.</summary>
@@ -153,7 +121,7 @@ public sealed class SdkExampleTests
             await again.WaitForNextTickAsync(cancel);
         }
 
-        Assert.Fail($"The launcher ended before {ask.Address} answered {ask.Answered}.");
+        Assert.Fail($"The launcher ended, or gave up an application, before {ask.Address} answered {ask.Answered}.");
     }
 
     private static string WriteRunFile(Example example, string examples, string folder)
@@ -194,19 +162,18 @@ public sealed class SdkExampleTests
           version: v1
           metadata:
           - name: redisHost
-            value: localhost:{RedisPort}
+            value: localhost:{DaprInitRedis.Port}
           - name: redisPassword
             value: ""
         {more}
         """;
 
     /// <summary>With what the configuration's README sets.</summary>
-    private static async Task<IDisposable> StartRedisAsync(CancellationToken cancel)
+    private static async Task<DaprInitRedis> StartRedisAsync(CancellationToken cancel)
     {
-        var program = ServerProgram.Find("redis-server");
-        ServerProgram.Require(program is null ? "redis-server is not installed" : null);
-        var server = new Running(await ServerProgram.StartAsync(program!, ["--port", $"{RedisPort}", "--bind", "127.0.0.1", "--save", ""], "Ready to accept connections", cancel));
-        await ServerProgram.RunAsync("redis-cli", ["-p", $"{RedisPort}", "SET", "withdrawVersion", "v1||1"], cancel);
+        ServerProgram.Require(DaprInitRedis.Missing);
+        var server = await DaprInitRedis.StartAsync(cancel);
+        await ServerProgram.RunAsync("redis-cli", ["-p", $"{DaprInitRedis.Port}", "SET", "withdrawVersion", "v1||1"], cancel);
         return server;
     }
 
@@ -229,13 +196,4 @@ public sealed class SdkExampleTests
     /// <param name="Body">Null: GET.</param>
     /// <param name="Answered">A part of the answer.</param>
     private sealed record Ask(string Address, string? Body, string Answered);
-
-    private sealed record Running(Process Process) : IDisposable
-    {
-        public void Dispose()
-        {
-            Process.Kill();
-            Process.Dispose();
-        }
-    }
 }
