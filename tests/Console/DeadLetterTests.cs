@@ -1,6 +1,7 @@
 using System.Net;
 using Bunit;
 using DaprOrders.Console.DeadLetters;
+using DaprOrders.ServiceDefaults.DeadLetters;
 
 namespace DaprOrders.Console.Tests;
 

@@ -137,7 +137,7 @@ public sealed class OrderStoryTests : ConsolePages
         var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
         Assert.Equal(3, page.Instance.Story!.Events.Count);
         Play("payments", "event-log/streams/payment-o-1?limit=200", $"[{Samples.Event("payment-o-1", 1, "PaymentRefunded", Placed.AddSeconds(30), "order-o-1:2")}]");
-        Play("shipping", "dead-letters?limit=500", Samples.Letters(Samples.Letter("a", "order-o-1", "Boom")));
+        Play("shipping", Samples.FailuresOf("o-1"), Samples.Failures(Samples.Failed("order-o-1", 1, "Boom")));
 
         Time.Advance(TimeSpan.FromSeconds(5));
 
@@ -220,13 +220,27 @@ public sealed class OrderStoryTests : ConsolePages
     public void A_dead_letter_about_the_order_is_said_where_the_order_is_looked_at()
     {
         PlayOrder("stockReserved");
-        Play("payments", "dead-letters?limit=500", Samples.Letters(Samples.Letter("a", "order-o-1", "Boom"), Samples.Letter("b", "order-o-2", "Other")));
+        Play("payments", Samples.FailuresOf("o-1"), Samples.Failures(Samples.Failed("order-o-1", 1, "Boom")));
 
         var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
 
         var note = page.Find(".note.bad").TextContent;
         Assert.Contains("payments could not handle OrderCreated after 6 attempts: Boom", note, StringComparison.Ordinal);
-        Assert.DoesNotContain("Other", page.Markup, StringComparison.Ordinal);
+        Assert.DoesNotContain(Played.Asked, asked => asked.Path.StartsWith("dead-letters?", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Of_a_long_story_the_failures_of_later_events_are_asked_for_too()
+    {
+        PlayOrder("stockReserved");
+        Play("payments", "event-log/streams/payment-o-1?limit=200", $"[{string.Join(",", Enumerable.Range(1, 13).Select(version => Samples.Event("payment-o-1", version, "PaymentRetried", Placed.AddSeconds(version))))}]");
+        foreach (var app in Apps.All)
+            Play(app, Samples.FailuresOf("o-1", from: 13), Samples.Failures());
+        Play("ordering", Samples.FailuresOf("o-1", from: 13), Samples.Failures(Samples.Failed("payment-o-1", 13, "Boom")));
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Contains("ordering could not handle PaymentRetried", page.Find(".note.bad").TextContent, StringComparison.Ordinal);
     }
 
     [Fact]

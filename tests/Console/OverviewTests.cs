@@ -18,7 +18,7 @@ public sealed class OverviewTests : ConsolePages
     [Fact]
     public void A_service_that_is_away_is_named_and_the_others_are_shown()
     {
-        foreach (var path in new[] { "healthz/ready", "dead-letters?limit=500", "event-log", "event-log/parked", "catch-up" })
+        foreach (var path in new[] { "healthz/ready", "dead-letters/counts", "event-log", "event-log/parked", "catch-up" })
             Played.Answer("payments", path, """{"errorCode":"ERR_DIRECT_INVOKE","message":"no connection"}""", HttpStatusCode.InternalServerError);
         Play("reporting", "summary", """{"orders":7,"byStatus":{"created":0,"stockReserved":0,"paid":0,"shipped":7,"cancelled":0},"sold":7,"revenue":[{"amount":70.00,"currency":"EUR"}]}""");
 
@@ -47,7 +47,7 @@ public sealed class OverviewTests : ConsolePages
     [Theory]
     [InlineData("ordering", "event-log")]
     [InlineData("payments", "event-log/parked")]
-    [InlineData("shipping", "dead-letters?limit=500")]
+    [InlineData("shipping", "dead-letters/counts")]
     [InlineData("inventory", "catch-up")]
     [InlineData("reporting", "summary")]
     [InlineData("reporting", "orders?limit=200")]
@@ -109,15 +109,19 @@ public sealed class OverviewTests : ConsolePages
     }
 
     [Fact]
-    public void Dead_letters_are_counted_by_what_their_reasons_have_in_common()
+    public void Dead_letters_are_counted_by_their_services_and_none_is_read()
     {
-        Play("inventory", "dead-letters?limit=500", Samples.Letters(
-            Samples.Letter("a", "order-1", "SKU 17 of order-0192a8f3e1d7 is unknown"), Samples.Letter("b", "order-2", "SKU 23 of order-0192a8f3ffff is unknown")));
+        Play("inventory", "dead-letters/counts", Samples.Counts("n", ("SKU … is unknown", 2000)));
+        Play("inventory", "dead-letters/counts?cursor=n", Samples.Counts(null, ("SKU … is unknown", 500), ("Other", 3)));
 
         var page = Render<OverviewBoard>();
 
-        Assert.Contains("2 dead letters wait for somebody", page.Find(".verdict.bad").TextContent, StringComparison.Ordinal);
-        Assert.Contains("SKU … of … is unknown", page.Find(".bars li.wide").TextContent, StringComparison.Ordinal);
+        Assert.Contains("2,503 dead letters wait for somebody", page.Find(".verdict.bad").TextContent, StringComparison.Ordinal);
+        var groups = page.FindAll(".bars li.wide").Select(group => group.TextContent).ToList();
+        Assert.Equal(2, groups.Count);
+        Assert.Contains("inventory of orders: SKU … is unknown first 1 h ago, last 30 min ago", groups[0], StringComparison.Ordinal);
+        Assert.EndsWith("2,500", groups[0], StringComparison.Ordinal);
+        Assert.DoesNotContain(Played.Asked, asked => asked.Path.StartsWith("dead-letters?", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -57,6 +57,18 @@ public sealed record DeadLetter(
 
 public sealed record DeadLetterPage(IReadOnlyList<DeadLetter> DeadLetters, string? Cursor);
 
+public sealed record DeadLetterGroup(string Reason, string? Topic, int Count, DateTimeOffset First, DateTimeOffset Last);
+
+/// <param name="Letters">Of this answer, also those of groups that it does not name.</param>
+public sealed record DeadLetterCounts(int Letters, IReadOnlyList<DeadLetterGroup> Groups, string? Cursor);
+
+/// <summary>An event that a service could not handle at the first attempt.</summary>
+/// <param name="DeadLetterId">Where it is one.</param>
+public sealed record FailedEvent(
+    string EventId, string Stream, long Version, int Attempts, DateTimeOffset FirstAt, DateTimeOffset LastAt, string Error, string Outcome, string? DeadLetterId);
+
+public sealed record FailedEvents(IReadOnlyList<FailedEvent> Failures);
+
 public sealed record DeadLetterDetails(DeadLetter Entry, JsonElement Message);
 
 /// <summary>A redrive of many dead letters, which their service does by itself.</summary>

@@ -25,20 +25,26 @@ public sealed record StoryEvent(RecordedEvent Event, string Service, string Part
 }
 
 /// <param name="States">The order after each version of its stream, as Ordering shows it; the first one is at 0.</param>
-/// <param name="Letters">Dead letters about this order, by service.</param>
+/// <param name="Failed">What services could not handle of this order at the first attempt.</param>
 /// <param name="Failures">What could not be asked.</param>
 /// <param name="Awaited">The service that moves it on, where that says that it is not well.</param>
 public sealed record Story(
     OrderNow Now,
     IReadOnlyList<StoryEvent> Events,
     IReadOnlyList<JsonElement> States,
-    IReadOnlyList<StoryLetter> Letters,
+    IReadOnlyList<StoryFailure> Failed,
     IReadOnlyList<Failure> Failures,
     AwaitedService? Awaited = null)
 {
+    /// <summary>What nobody tries any more.</summary>
+    public IEnumerable<StoryFailure> Letters => Failed.Where(failed => failed.Event.DeadLetterId is not null);
+
     public bool IsOver => OrderStatuses.IsOver(Now.Status);
 
     public string? TraceId => Events.Select(e => e.Event.CorrelationId).OfType<string>().FirstOrDefault();
+
+    /// <summary>What an event of this order is; its id where its stream could not be read.</summary>
+    public string NameOf(string eventId) => Events.FirstOrDefault(e => e.Event.Id == eventId)?.Event.Type ?? eventId;
 
     /// <summary>What is shown of the order's state that was otherwise before the event.</summary>
     public IReadOnlyList<Change> ChangesAt(int step)
@@ -99,4 +105,5 @@ public sealed record Change(string Field, string Before, string After);
 
 public sealed record AwaitedService(string Service, string Status, string Reasons);
 
-public sealed record StoryLetter(string Service, DeadLetter Letter);
+/// <param name="Service">That could not handle it.</param>
+public sealed record StoryFailure(string Service, FailedEvent Event);

@@ -1,14 +1,11 @@
 using DaprOrders.Console.Calling;
-using DaprOrders.Console.DeadLetters;
 
 namespace DaprOrders.Console.Overview;
 
 public sealed record AppHealth(string App, Answer<Health> Health);
 
-public sealed record ReasonCount(string Reason, int Count);
-
 /// <param name="IsAll">False: there are more than were counted.</param>
-public sealed record LetterCounts(int Count, bool IsAll, IReadOnlyList<ReasonCount> Reasons);
+public sealed record LetterCounts(int Count, bool IsAll, IReadOnlyList<DeadLetterGroup> Groups);
 
 public sealed record LettersOf(string App, Answer<LetterCounts> Letters);
 
@@ -43,11 +40,11 @@ public sealed record OverviewState(
     IReadOnlyList<Failure> Failures);
 
 /// <summary>Everything that the overview shows, asked of all services at once.</summary>
-public sealed class OverviewReader(ServicesClient services, LettersReader lettersReader, TimeProvider time)
+public sealed class OverviewReader(ServicesClient services, TimeProvider time)
 {
     private const int PageOfOrders = 200;
     private const int MostPages = 5;
-    private const int MostReasons = 20;
+    private const int MostGroups = 20;
 
     public async Task<OverviewState> ReadAsync(FlowWindow flow, CancellationToken cancellationToken)
     {
@@ -106,11 +103,26 @@ public sealed class OverviewReader(ServicesClient services, LettersReader letter
 
     private async Task<LettersOf> ReadLettersAsync(string app, CancellationToken cancellationToken)
     {
-        var read = await lettersReader.ReadOfAsync(app, cancellationToken);
-        if (!read.IsHere)
-            return new(app, new(null, read.Failure));
-        var reasons = read.Value.Letters.GroupBy(letter => FailureReasons.Of(letter.Error)).Select(group => new ReasonCount(group.Key, group.Count()));
-        return new(app, new(new(read.Value.Letters.Count, read.Value.IsAll, [.. reasons.OrderByDescending(reason => reason.Count).Take(MostReasons)]), null));
+        var count = 0;
+        var groups = new List<DeadLetterGroup>();
+        string? cursor = null;
+        for (var page = 0; page < MostPages; page++)
+        {
+            var read = await services.GetAsync<DeadLetterCounts>(
+                app, $"dead-letters/counts{(cursor is null ? "" : $"?cursor={Uri.EscapeDataString(cursor)}")}", cancellationToken);
+            if (!read.IsHere)
+                return new(app, new(null, read.Failure));
+            count += read.Value.Letters;
+            groups.AddRange(read.Value.Groups);
+            cursor = read.Value.Cursor;
+            if (cursor is null)
+                break;
+        }
+
+        // What one answer counts of a group, another goes on with.
+        var whole = groups.GroupBy(group => (group.Reason, group.Topic)).Select(parts => new DeadLetterGroup(
+            parts.Key.Reason, parts.Key.Topic, parts.Sum(part => part.Count), parts.Min(part => part.First), parts.Max(part => part.Last)));
+        return new(app, new(new(count, cursor is null, [.. whole.OrderByDescending(group => group.Count).Take(MostGroups)]), null));
     }
 
     private async Task<Failure?> ReadRecentAsync(FlowWindow flow, CancellationToken cancellationToken)

@@ -9,6 +9,8 @@ public static class OpenApiDocument
     public static IReadOnlyList<string> OfEveryService { get; } =
     [
         "GET /dead-letters: 200 400 503",
+        "GET /dead-letters/counts: 200 400 503",
+        "GET /dead-letters/failures: 200 400 503",
         "GET /dead-letters/{id}: 200 404 503",
         "DELETE /dead-letters/{id}: 204 400 404 503",
         "POST /dead-letters/{id}/redrive: 204 404 409 503",

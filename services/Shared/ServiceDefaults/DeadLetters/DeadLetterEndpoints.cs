@@ -21,6 +21,24 @@ internal sealed record DeadLetterEntry(
     DateTimeOffset? LastAttemptAt,
     string Error);
 
+/// <param name="Topic">Null when the messages do not say.</param>
+/// <param name="First">When the first of them came.</param>
+internal sealed record DeadLetterGroup(string Reason, string? Topic, int Count, DateTimeOffset First, DateTimeOffset Last);
+
+/// <param name="Letters">How many were counted for this answer, also those of groups that are not named.</param>
+/// <param name="Groups">By reason, without the ids and numbers in it, and topic: the hundred largest.</param>
+/// <param name="Cursor">Where to go on counting; null: all are counted.</param>
+internal sealed record DeadLetterCounts(int Letters, IReadOnlyList<DeadLetterGroup> Groups, string? Cursor);
+
+/// <param name="Attempts">How often the handler failed.</param>
+/// <param name="Error">Of the last attempt, shortened.</param>
+/// <param name="Outcome">deadLetter; open: it comes again, or came again and nobody noted it.</param>
+/// <param name="DeadLetterId">Of a dead letter; otherwise null.</param>
+internal sealed record FailureEntry(
+    string EventId, string Stream, long Version, int Attempts, DateTimeOffset FirstAt, DateTimeOffset LastAt, string Error, string Outcome, string? DeadLetterId);
+
+internal sealed record FailureList(IReadOnlyList<FailureEntry> Failures);
+
 internal sealed record DeadLetterPage(IReadOnlyList<DeadLetterEntry> DeadLetters, string? Cursor);
 
 /// <param name="Message">The CloudEvent as it came; a JSON string when it was no JSON.</param>
@@ -99,6 +117,11 @@ internal static class DeadLetterEndpoints
     private const int UsualInList = 100;
     private const int LongestReason = 500;
     private const int MostSelected = 2000;
+    private const int MostStreams = 8;
+    private const int LongestStream = 200;
+    private const int UsualVersions = 20;
+    private const int MostVersions = 100;
+    private const int LongestErrorInList = 300;
 
     /// <summary>An event's data may be written at length; what it comes to is looked at then.</summary>
     private const int LargestEdit = 8 * 1024 * 1024;
@@ -124,6 +147,10 @@ internal static class DeadLetterEndpoints
         var letters = app.MapGroup("/dead-letters").WithTags("Dead letters");
         letters.MapGet("/", ListAsync).AnswersProblems(400, 503)
             .WithSummary("The messages that were not handled, oldest first; `cursor` is that of the following page.");
+        letters.MapGet("/counts", CountAsync).AnswersProblems(400, 503)
+            .WithSummary("How many there are, by reason and topic, when the first and the last came: of 2,000 in one answer, `cursor` is that of the following.");
+        letters.MapGet("/failures", ListFailuresAsync).AnswersProblems(400, 503)
+            .WithSummary("What could not be handled at the first attempt of the events `from` to `to` (1 to 20) of up to 8 streams, lately, and what is a dead letter.");
         letters.MapGet("/{id}", GetAsync).AnswersProblems(404, 503)
             .WithSummary("A message that was not handled, as it came.");
         letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409, 503)
@@ -159,9 +186,38 @@ internal static class DeadLetterEndpoints
 
     private static async Task<Results<Ok<DeadLetterDetails>, ProblemHttpResult>> GetAsync(
         DeadLetterStore store, string id, CancellationToken cancellationToken) =>
-        await FindAsync(store, id, cancellationToken) is { } letter
-            ? TypedResults.Ok(new DeadLetterDetails(Entry(letter), letter.Message))
+        await FindAsync(store, id, cancellationToken) is { } letter && await store.FindMessageAsync(letter, cancellationToken) is { } message
+            ? TypedResults.Ok(new DeadLetterDetails(Entry(letter), message))
             : NotFound(id);
+
+    private static async Task<Results<Ok<DeadLetterCounts>, ProblemHttpResult>> CountAsync(DeadLetterStore store, string? cursor, CancellationToken cancellationToken) =>
+        await store.CountAsync(cursor, cancellationToken) is { } counts
+            ? TypedResults.Ok(new DeadLetterCounts(
+                counts.Letters, [.. counts.Groups.Select(group => new DeadLetterGroup(group.Reason, group.Topic, group.Count, group.First, group.Last))], counts.Next))
+            : WrongCursor();
+
+    private static async Task<Results<Ok<FailureList>, ProblemHttpResult>> ListFailuresAsync(
+        DeadLetterStore store, FailureLog failures, string[] stream, long? from, long? to, CancellationToken cancellationToken)
+    {
+        var errors = new FieldErrors()
+            .Require(stream.Length is >= 1 and <= MostStreams, "stream", $"Expected 1 to {MostStreams} streams; got {stream.Length}.")
+            .RequireRange(from ?? 1, "from", 1, int.MaxValue);
+        var first = from ?? 1;
+        if (!errors.Any)
+            errors.RequireRange(to ?? first, "to", first, first + MostVersions - 1);
+        foreach (var name in stream)
+            errors.RequireText(name, "stream", LongestStream);
+        if (errors.Any)
+            return errors.ToProblem();
+
+        var last = to ?? first + UsualVersions - 1;
+        var events = stream.Distinct().SelectMany(name => Enumerable.Range(0, (int)(last - first) + 1).Select(i => (Stream: name, Version: first + i, Id: $"{name}:{first + i}"))).ToList();
+        var noted = failures.FindAsync([.. events.Select(e => e.Id)], cancellationToken);
+        var letters = (await store.FindAsync([.. events.Select(e => DeadLetterStore.IdOf(e.Id))], cancellationToken)).ToDictionary(letter => letter.Id);
+        var found = await noted;
+        return TypedResults.Ok(new FailureList(
+            [.. events.Select(e => Entry(e.Stream, e.Version, e.Id, found.GetValueOrDefault(e.Id), letters.GetValueOrDefault(DeadLetterStore.IdOf(e.Id)))).OfType<FailureEntry>()]));
+    }
 
     private static async Task<Results<NoContent, ProblemHttpResult>> RedriveAsync(
         HttpContext context, DeadLetterStore store, Redriving redriving, string id, CancellationToken cancellationToken)
@@ -182,11 +238,11 @@ internal static class DeadLetterEndpoints
             .RequireText(edit.Reason, "reason", LongestReason);
         if (errors.Any)
             return errors.ToProblem();
-        if (await FindAsync(store, id, cancellationToken) is not { } letter)
+        if (await FindAsync(store, id, cancellationToken) is not { } letter || await store.FindMessageAsync(letter, cancellationToken) is not { } message)
             return NotFound(id);
 
         var actId = acts.NewId();
-        var (edited, refusal) = edits.Edit(letter, edit.Data, actId, NameOf(context));
+        var (edited, refusal) = edits.Edit(letter, message, edit.Data, actId, NameOf(context));
         if (edited is null)
             return refusal!;
 
@@ -319,6 +375,24 @@ internal static class DeadLetterEndpoints
         letter.Attempts,
         letter.LastAttemptAt,
         letter.Error);
+
+    private static FailureEntry? Entry(string stream, long version, string id, Failure? failure, DeadLetter? letter)
+    {
+        if ((failure, letter) is (null, null))
+            return null;
+
+        var error = letter?.Error ?? failure!.Error;
+        return new FailureEntry(
+            id,
+            stream,
+            version,
+            letter?.Attempts ?? failure!.Attempts,
+            failure?.FirstAt ?? letter!.ReceivedAt,
+            letter?.LastAttemptAt ?? failure?.LastAt ?? letter!.ReceivedAt,
+            error.Length <= LongestErrorInList ? error : $"{error[..LongestErrorInList]}…",
+            letter is null ? "open" : "deadLetter",
+            letter?.Id);
+    }
 
     private static ProblemHttpResult NotFound(string id) =>
         Problems.NotFound("dead-letter-not-found", $"There is no dead letter '{id}' here. It may have been redriven or removed.");

@@ -60,6 +60,14 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
     public async Task<Failure?> FindAsync(string eventId, CancellationToken cancellationToken) =>
         Join(await documents.ReadAsync<Failure>(KeyOf(eventId), cancellationToken), Unwritten(eventId));
 
+    /// <summary>As above, of many events: those of which something is known.</summary>
+    public async Task<IReadOnlyDictionary<string, Failure>> FindAsync(IReadOnlyCollection<string> eventIds, CancellationToken cancellationToken)
+    {
+        var stored = await documents.ReadAsync<Failure>([.. eventIds.Select(KeyOf)], cancellationToken);
+        return eventIds.Select(id => (Id: id, Failure: Join(stored.GetValueOrDefault(KeyOf(id)), Unwritten(id))))
+            .Where(found => found.Failure is not null).ToDictionary(found => found.Id, found => found.Failure!);
+    }
+
     public async Task ForgetAsync(string eventId, CancellationToken cancellationToken)
     {
         lock (_lock)

@@ -16,7 +16,7 @@ public sealed class AuthenticationTests
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static TheoryData<string> OperatorsRoutes => ["/dead-letters", "/dead-letters/0123456789abcdef0123456789abcdef", "/forgotten"];
+    public static TheoryData<string> OperatorsRoutes => ["/dead-letters", "/dead-letters/counts", "/dead-letters/failures?stream=a", "/dead-letters/0123456789abcdef0123456789abcdef", "/forgotten"];
 
     [Theory]
     [MemberData(nameof(OperatorsRoutes))]

@@ -119,10 +119,11 @@ public sealed class OperatorActTests
         var acts = new OperatorActs(host.Services.GetRequiredService<Documents>(), host.Time) { MostPages = 1 };
         await host.DeliverDeadAsync(CloudEvent("a", 1));
         var letter = (await host.Services.GetRequiredService<DeadLetterStore>().FindAsync(DeadLetterStore.IdOf("a:1"), Cancellation))!;
+        var message = JsonSerializer.SerializeToElement(CloudEvent("a", 1));
         var ids = Enumerable.Range(0, 250).Select(i => $"act-{i:000}").ToList();
         foreach (var id in ids)
         {
-            await acts.KeepEditAsync(id, new EditedMessage(letter.Message, letter.Message), Cancellation);
+            await acts.KeepEditAsync(id, new EditedMessage(message, message), Cancellation);
             await acts.BeginAsync(id, ActKinds.EditedRedrive, letter, "ann", "r", Cancellation);
         }
 
