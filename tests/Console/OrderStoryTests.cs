@@ -243,6 +243,60 @@ public sealed class OrderStoryTests : ConsolePages
         Assert.Contains("ordering could not handle PaymentRetried", page.Find(".note.bad").TextContent, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("handled", "payments: handled after 2 attempts that failed", "warn")]
+    [InlineData("open", "payments: 2 attempts failed", "bad")]
+    [InlineData("givenUp", "payments: given up after 2 attempts", "bad")]
+    [InlineData("deadLetter", "payments: dead letter after 2 attempts", "bad")]
+    public void How_often_an_event_was_tried_where_and_what_came_of_it_is_on_the_timeline(string outcome, string told, string mood)
+    {
+        PlayOrder("stockReserved");
+        Play("payments", Samples.FailuresOf("o-1"), Samples.Failures(Samples.Failed("order-o-1", 2, "Nobody answers.", outcome, attempts: 2)));
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        var badge = Assert.Single(page.FindAll($"[aria-label='Events of the order'] .badge.{mood}"));
+        Assert.Equal(told, badge.TextContent);
+        Assert.Contains("OrderStockReserved", badge.Closest("tr")!.TextContent, StringComparison.Ordinal);
+        Assert.Single(page.FindAll(".timeline .event.troubled"));
+        Assert.Contains($"OrderStockReserved of ordering ({told})", page.Find(".timeline").GetAttribute("aria-label"), StringComparison.Ordinal);
+        Assert.Contains("Nobody answers.", page.Find("[aria-live=polite] .facts").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_the_service_has_gone_on_from_was_handled_though_another_instance_failed()
+    {
+        PlayOrder("stockReserved");
+        Play("inventory", Samples.FailuresOf("o-1"), Samples.Failures(Samples.Failed("order-o-1", 1, "Nobody answers.", "open", attempts: 1)));
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Equal("inventory: handled after 1 attempt that failed", page.Find("[aria-label='Events of the order'] .badge.warn").TextContent);
+    }
+
+    [Fact]
+    public void An_event_that_the_broker_refuses_says_so_and_why()
+    {
+        PlayOrder("stockReserved");
+        Play("ordering", "event-log/parked", """{"events":[{"id":"order-o-1:2","topic":"orders","reason":"too large","parkedAt":"2026-11-27T11:00:00Z"}]}""");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Equal("parked: not published", Assert.Single(page.FindAll("[aria-label='Events of the order'] .badge")).TextContent);
+        Assert.Contains("too large", page.Find("[aria-live=polite] .facts").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_was_handled_at_once_has_no_mark()
+    {
+        PlayOrder("stockReserved");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Empty(page.FindAll("[aria-label='Events of the order'] .badge"));
+        Assert.Empty(page.FindAll(".timeline .event.troubled"));
+    }
+
     [Fact]
     public void What_an_operator_has_edited_is_told_as_the_cause_that_it_was()
     {

@@ -63,9 +63,20 @@ public sealed record DeadLetterGroup(string Reason, string? Topic, int Count, Da
 public sealed record DeadLetterCounts(int Letters, IReadOnlyList<DeadLetterGroup> Groups, string? Cursor);
 
 /// <summary>An event that a service could not handle at the first attempt.</summary>
+/// <param name="Attempts">Those that failed.</param>
+/// <param name="Outcome">deadLetter, handled, givenUp or open.</param>
 /// <param name="DeadLetterId">Where it is one.</param>
 public sealed record FailedEvent(
-    string EventId, string Stream, long Version, int Attempts, DateTimeOffset FirstAt, DateTimeOffset LastAt, string Error, string Outcome, string? DeadLetterId);
+    string EventId,
+    string Stream,
+    long Version,
+    int Attempts,
+    DateTimeOffset FirstAt,
+    DateTimeOffset LastAt,
+    string Error,
+    string Outcome,
+    DateTimeOffset? EndedAt,
+    string? DeadLetterId);
 
 public sealed record FailedEvents(IReadOnlyList<FailedEvent> Failures);
 

@@ -1,16 +1,27 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DaprOrders.Console.Calling;
 using DaprOrders.Console.Shell;
 
 namespace DaprOrders.Console.OrderStory;
 
-/// <summary>An event of one of the streams that belong to an order.</summary>
+/// <summary>An event of one of the streams that belong to an order, and how it fared on its way to the others.</summary>
 /// <param name="Service">Whose stream it is.</param>
 /// <param name="CauseId">The event that led to it, or, where that is none of these, the one before it in its stream; null for the first.</param>
 /// <param name="Hop">Since then.</param>
 /// <param name="OrderVersion">Of the order's own stream, up to and with this event.</param>
 public sealed record StoryEvent(RecordedEvent Event, string Service, string Part, string? CauseId, TimeSpan? Hop, long OrderVersion)
 {
+    /// <summary>What other services could not handle at the first attempt.</summary>
+    public IReadOnlyList<StoryFailure> Failed { get; init; } = [];
+
+    /// <summary>The broker refuses it; null: it does not.</summary>
+    public ParkedEvent? Parked { get; init; }
+
+    /// <summary>What went wrong on its way, in a few words each.</summary>
+    [JsonIgnore]
+    public IEnumerable<string> Troubles => [.. Parked is null ? [] : new[] { "parked: not published" }, .. Failed.Select(failed => failed.InWords)];
+
     /// <summary>How its cause came to its service, in words; null where it came by its topic, or nothing is known of it.</summary>
     public string? FoundBy => Event.FoundBy switch
     {
@@ -37,6 +48,7 @@ public sealed record Story(
     AwaitedService? Awaited = null)
 {
     /// <summary>What nobody tries any more.</summary>
+    [JsonIgnore]
     public IEnumerable<StoryFailure> Letters => Failed.Where(failed => failed.Event.DeadLetterId is not null);
 
     public bool IsOver => OrderStatuses.IsOver(Now.Status);
@@ -76,6 +88,19 @@ public sealed record Story(
         _ => [($"{within}{field.Name}", field.Value.ToString())],
     });
 
+    /// <summary>Tells of each event what went wrong on its way.</summary>
+    public static IReadOnlyList<StoryEvent> WithTroubles(IReadOnlyList<StoryEvent> events, IReadOnlyList<StoryFailure> failed, IReadOnlyList<ParkedEvent> parked) =>
+    [
+        .. events.Select(e => e with
+        {
+            Failed = [.. failed.Where(failure => failure.Event.EventId == e.Event.Id).Select(failure => failure with
+            {
+                IsFollowed = events.Any(next => next.Service == failure.Service && CauseOf(next.Event) == e.Event.Id),
+            })],
+            Parked = parked.FirstOrDefault(one => one.Id == e.Event.Id),
+        }),
+    ];
+
     /// <summary>In the order in which they happened; what has a cause comes after it, whatever clocks say.</summary>
     public static IReadOnlyList<StoryEvent> Arrange(IEnumerable<(string Service, string Part, RecordedEvent Event)> events)
     {
@@ -106,4 +131,19 @@ public sealed record Change(string Field, string Before, string After);
 public sealed record AwaitedService(string Service, string Status, string Reasons);
 
 /// <param name="Service">That could not handle it.</param>
-public sealed record StoryFailure(string Service, FailedEvent Event);
+/// <param name="IsFollowed">That service has gone on from it, so it was handled after all.</param>
+public sealed record StoryFailure(string Service, FailedEvent Event, bool IsFollowed = false)
+{
+    [JsonIgnore]
+    public bool IsOver => Event.Outcome == "handled" || (Event.Outcome == "open" && IsFollowed);
+
+    /// <summary>How often, where, and what came of it.</summary>
+    [JsonIgnore]
+    public string InWords => Event switch
+    {
+        { Outcome: "deadLetter" } => $"{Service}: dead letter after {Words.Count(Event.Attempts, "attempt")}",
+        { Outcome: "givenUp" } => $"{Service}: given up after {Words.Count(Event.Attempts, "attempt")}",
+        _ when IsOver => $"{Service}: handled after {Words.Count(Event.Attempts, "attempt")} that failed",
+        _ => $"{Service}: {Words.Count(Event.Attempts, "attempt")} failed",
+    };
+}

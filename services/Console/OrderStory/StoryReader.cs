@@ -24,8 +24,10 @@ public sealed class StoryReader(ServicesClient services)
         var streams = Task.WhenAll(Streams.Select(async stream =>
             (stream, Read: await services.GetAsync<IReadOnlyList<RecordedEvent>>(stream.Service, $"event-log/streams/{stream.Part}-{id}?limit={MostEvents}", cancellationToken))));
         var failed = ReadFailedAsync(id, 1, cancellationToken);
+        var parking = Task.WhenAll(Apps.Publishers.Select(app => services.GetAsync<ParkedEvents>(app, "event-log/parked", cancellationToken)));
         var now = await asked;
         var read = await streams;
+        var parked = await parking;
         var found = await failed;
         if (!now.IsHere)
             return new(null, now.Failure);
@@ -36,12 +38,14 @@ public sealed class StoryReader(ServicesClient services)
         var awaited = ReadAwaitedAsync(now.Value.Status, cancellationToken);
         var states = await Task.WhenAll(Enumerable.Range(1, (int)now.Value.Version).Select(version =>
             services.GetAsync<StateBox>(Apps.Ordering, $"orders/{id}?version={version}", cancellationToken)));
+        IReadOnlyList<StoryFailure> failures = [.. found.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Failures.Select(e => new StoryFailure(of.App, e)))];
+        var events = Story.Arrange(read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Select(e => (of.stream.Service, of.stream.Part, e))));
         return new(new Story(
             now.Value,
-            Story.Arrange(read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Select(e => (of.stream.Service, of.stream.Part, e)))),
+            Story.WithTroubles(events, failures, [.. parked.SelectMany(of => of.Value?.Events ?? [])]),
             [.. states.TakeWhile(state => state.IsHere).Select(state => state.Value!.ToJson())],
-            [.. found.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Failures.Select(e => new StoryFailure(of.App, e)))],
-            [.. read.Select(of => of.Read.Failure).Concat(found.Select(of => of.Read.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())],
+            failures,
+            [.. read.Select(of => of.Read.Failure).Concat(found.Select(of => of.Read.Failure)).Concat(parked.Select(of => of.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())],
             await awaited), null);
     }
 

@@ -262,6 +262,8 @@ internal sealed class LaneFollower(
             topic.Silence.Found(there.Count);
             there.ForEach(one => found.Add($"{one.Stream}:{one.Version}"));
             missing.ForEach(one => one.IsDone = true);
+            foreach (var one in missing.Where(one => one.Failures > 0))
+                await refused.HandledAsync($"{one.Stream}:{one.Version}");
         }
         else
         {

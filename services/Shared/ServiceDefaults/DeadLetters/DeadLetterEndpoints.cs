@@ -32,10 +32,11 @@ internal sealed record DeadLetterCounts(int Letters, IReadOnlyList<DeadLetterGro
 
 /// <param name="Attempts">How often the handler failed.</param>
 /// <param name="Error">Of the last attempt, shortened.</param>
-/// <param name="Outcome">deadLetter; open: it comes again, or came again and nobody noted it.</param>
+/// <param name="Outcome">deadLetter, handled, givenUp; open: it comes again, or was handled by another instance than that which failed.</param>
+/// <param name="EndedAt">When it was handled or given up.</param>
 /// <param name="DeadLetterId">Of a dead letter; otherwise null.</param>
 internal sealed record FailureEntry(
-    string EventId, string Stream, long Version, int Attempts, DateTimeOffset FirstAt, DateTimeOffset LastAt, string Error, string Outcome, string? DeadLetterId);
+    string EventId, string Stream, long Version, int Attempts, DateTimeOffset FirstAt, DateTimeOffset LastAt, string Error, string Outcome, DateTimeOffset? EndedAt, string? DeadLetterId);
 
 internal sealed record FailureList(IReadOnlyList<FailureEntry> Failures);
 
@@ -150,7 +151,7 @@ internal static class DeadLetterEndpoints
         letters.MapGet("/counts", CountAsync).AnswersProblems(400, 503)
             .WithSummary("How many there are, by reason and topic, when the first and the last came: of 2,000 in one answer, `cursor` is that of the following.");
         letters.MapGet("/failures", ListFailuresAsync).AnswersProblems(400, 503)
-            .WithSummary("What could not be handled at the first attempt of the events `from` to `to` (1 to 20) of up to 8 streams, lately, and what is a dead letter.");
+            .WithSummary("What could not be handled at the first attempt of the events `from` to `to` (1 to 20) of up to 8 streams, within a week or as a dead letter, and what came of it.");
         letters.MapGet("/{id}", GetAsync).AnswersProblems(404, 503)
             .WithSummary("A message that was not handled, as it came.");
         letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409, 503)
@@ -270,7 +271,7 @@ internal static class DeadLetterEndpoints
             : Problems.NotFound("no-redrive", "All dead letters together were never redriven here. POST /dead-letters/redrive begins it.");
 
     private static async Task<Results<NoContent, ProblemHttpResult>> RemoveAsync(
-        HttpContext context, DeadLetterStore store, RemovedLetters removed, OperatorActs acts, string id, string? reason, CancellationToken cancellationToken)
+        HttpContext context, DeadLetterStore store, RemovedLetters removed, OperatorActs acts, TopicRegistry topics, string id, string? reason, CancellationToken cancellationToken)
     {
         var errors = new FieldErrors();
         if (reason is not null)
@@ -283,7 +284,9 @@ internal static class DeadLetterEndpoints
         var actId = acts.NewId();
         await acts.BeginAsync(actId, ActKinds.Discard, letter, NameOf(context), reason, cancellationToken);
         await removed.AddAsync(letter, NameOf(context), reason, cancellationToken);
-        await store.RemoveAsync(letter, cancellationToken);
+        // One that only names an event says nothing of what became of that.
+        var isGenuine = topics.Find(letter.Topic) is { } topic && await store.FindMessageAsync(letter, cancellationToken) is { } message && topic.IsGenuine(message);
+        await store.RemoveAsync(letter, isGenuine ? FailureOutcomes.GivenUp : null, cancellationToken);
         await acts.EndAsync(actId, null, cancellationToken);
         return TypedResults.NoContent();
     }
@@ -390,7 +393,8 @@ internal static class DeadLetterEndpoints
             failure?.FirstAt ?? letter!.ReceivedAt,
             letter?.LastAttemptAt ?? failure?.LastAt ?? letter!.ReceivedAt,
             error.Length <= LongestErrorInList ? error : $"{error[..LongestErrorInList]}…",
-            letter is null ? "open" : "deadLetter",
+            letter is null ? failure!.Outcome ?? "open" : "deadLetter",
+            letter is null ? failure!.EndedAt : null,
             letter?.Id);
     }
 

@@ -127,17 +127,22 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
 
         var letters = await _letters.FindAsync(eventIds.Select(IdOf).ToHashSet(), cancellationToken);
         foreach (var letter in letters)
-            await RemoveAsync(letter, cancellationToken);
+            await RemoveAsync(letter, FailureOutcomes.Handled, cancellationToken);
         return letters.Count;
     }
 
-    public async Task RemoveAsync(DeadLetter letter, CancellationToken cancellationToken)
+    /// <summary>Notes that an event was handled which had failed, and not as a delivery.</summary>
+    public Task RetriedAsync(string eventId, int attempts, string error, DateTimeOffset firstAt, DateTimeOffset lastAt) =>
+        failures.HandledAsync(eventId, attempts, error, firstAt, lastAt);
+
+    /// <param name="outcome">What came of its event, of <see cref="FailureOutcomes"/>; null: it was no event's message.</param>
+    public async Task RemoveAsync(DeadLetter letter, string? outcome, CancellationToken cancellationToken)
     {
         await _letters.RemoveAsync(letter, cancellationToken);
         await documents.DeleteAsync(MessageKeyOf(letter.Id), cancellationToken);
         Removed.Add(1, new KeyValuePair<string, object?>("topic", KnownTopic(letter.Topic)));
         if (letter.EventId is not null)
-            await failures.ForgetAsync(letter.EventId, cancellationToken);
+            await (outcome is null ? failures.ForgetAsync(letter.EventId, cancellationToken) : failures.EndAsync(letter, outcome, cancellationToken));
     }
 
     private async Task<DeadLetter> KeepAsync(

@@ -47,7 +47,7 @@ internal sealed class Redriving(
         await acts.EndAsync(actId, Describe(failure), stopping);
         if (failure is null)
         {
-            await letters.RemoveAsync(letter, stopping);
+            await letters.RemoveAsync(letter, FailureOutcomes.Handled, stopping);
             logger.LogWarning("Dead letter {DeadLetterId}, event {EventId}, was handled as an operator had edited it, as {EditedEventId}", letter.Id, letter.EventId, edited.Event.Id);
         }
 
@@ -57,7 +57,7 @@ internal sealed class Redriving(
     private async Task SettleAsync(DeadLetter letter, Exception? failure, CancellationToken cancellationToken)
     {
         if (failure is null)
-            await letters.RemoveAsync(letter, cancellationToken);
+            await letters.RemoveAsync(letter, FailureOutcomes.Handled, cancellationToken);
         else
             await letters.FailedAgainAsync(letter.Id, failure, cancellationToken);
     }

@@ -241,6 +241,7 @@ internal sealed class Topic(
         {
             Handled.Add(incoming.Recorded.Stream, incoming.Recorded.Version);
             DeliveryMetrics.Handled(Name, time.GetUtcNow() - incoming.Recorded.OccurredAt);
+            await failures.HandledAsync(incoming.Recorded.Id);
         }
     }
 
