@@ -157,6 +157,24 @@ public sealed class OverviewTests : ConsolePages
     }
 
     [Fact]
+    public void How_far_each_consumer_is_behind_is_told_topic_by_topic()
+    {
+        Play("inventory", "event-log", """{"lanes":[{"name":"one","settled":30,"isClosed":false}],"loss":null}""");
+        Play("ordering", "catch-up", """
+            {"publishers":[{"publisher":"inventory","topics":["products","stock"],"lanes":[{"lane":"one","position":10}],
+             "waiting":[{"topic":"products","events":0,"isAll":true},{"topic":"stock","events":12,"isAll":true}]}]}
+            """);
+        Play("shipping", "catch-up", """{"publishers":[{"publisher":"ordering","topics":["orders"],"lanes":[{"lane":"lane-1","position":0}],"waiting":[{"topic":"orders","events":900,"isAll":false}]}]}""");
+        Play("reporting", "projections", """{"serving":{"version":1,"since":null,"events":0,"lanes":[{"publisher":"inventory","topic":"stock","lane":"one","position":29,"events":29}]},"building":null,"failure":null}""");
+
+        var rows = Render<OverviewBoard>().FindAll("caption").Single(caption => caption.TextContent.StartsWith("How far consumers", StringComparison.Ordinal)).ParentElement!
+            .QuerySelectorAll("tbody tr").Select(row => string.Join("|", row.QuerySelectorAll("td").Select(cell => cell.TextContent))).ToList();
+
+        Assert.Equal(["shipping|orders|≥ 900|4", "ordering|stock|12|20", "ordering|products|0|20"], rows.Take(3));
+        Assert.Contains("reporting|stock|–|1", rows);
+    }
+
+    [Fact]
     public void What_a_consumer_has_not_dealt_with_is_the_difference_to_the_heads_of_all_lanes()
     {
         var logs = new LanesOf[] { new("ordering", new(new Lanes([new("one", 10, false), new("two", 5, false)], null), null), new Dictionary<string, int>()) };

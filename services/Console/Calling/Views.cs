@@ -119,10 +119,14 @@ public sealed record Loss(DateTimeOffset NoticedAt, string NoticedBy, DateTimeOf
 
 public sealed record Lanes([property: JsonPropertyName("lanes")] IReadOnlyList<Lane> All, Loss? Loss);
 
-public sealed record LanePosition(string Publisher, string Lane, long Position, long Events);
+/// <param name="Topic">What is read of the publisher's log; null where a service of an earlier version does not tell.</param>
+public sealed record LanePosition(string Publisher, string Lane, long Position, long Events, string? Topic = null);
 
 public sealed record ProjectionVersion(long Version, DateTimeOffset? Since, long Events, IReadOnlyList<LanePosition> Lanes)
 {
+    /// <summary>Null: nothing of this publisher was read yet.</summary>
+    public string? TopicOf(string publisher) => Lanes.FirstOrDefault(position => position.Publisher == publisher)?.Topic;
+
     /// <summary>Null: nothing of this lane was read yet.</summary>
     public long? PositionIn(string publisher, string lane) => Lanes.FirstOrDefault(position => position.Publisher == publisher && position.Lane == lane)?.Position;
 }
@@ -150,7 +154,11 @@ public sealed record ParkedEvents(IReadOnlyList<ParkedEvent> Events);
 
 public sealed record FollowedLane(string Lane, long Position);
 
-public sealed record FollowedPublisher(string Publisher, IReadOnlyList<string> Topics, IReadOnlyList<FollowedLane> Lanes);
+/// <param name="IsAll">False: there are more.</param>
+public sealed record WaitingTopic(string Topic, long Events, bool IsAll);
+
+/// <param name="Waiting">Null: it is not known.</param>
+public sealed record FollowedPublisher(string Publisher, IReadOnlyList<string> Topics, IReadOnlyList<FollowedLane> Lanes, IReadOnlyList<WaitingTopic>? Waiting = null);
 
 /// <summary>Up to where a consumer has dealt with the logs of the publishers whose topics it takes.</summary>
 public sealed record CatchUp(IReadOnlyList<FollowedPublisher> Publishers);

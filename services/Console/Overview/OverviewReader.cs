@@ -14,9 +14,12 @@ public sealed record LanesOf(string App, Answer<Lanes> Lanes, IReadOnlyDictionar
 
 public sealed record ConsumersOf(string App, Answer<CatchUp> CatchUp);
 
-/// <summary>How far a consumer is behind a publisher's log, in commits, and which topics it takes from there.</summary>
-/// <param name="Commits">Null: it is not known, since the publisher or the consumer does not tell where it is.</param>
-public sealed record Lag(string Consumer, string Publisher, IReadOnlyList<string> Topics, long? Commits);
+/// <summary>How far a consumer is behind with a topic.</summary>
+/// <param name="Topic">Null: not known.</param>
+/// <param name="Commits">Of the publisher's log, whatever topic they are for. Null: it is not known, since the publisher or the consumer does not tell where it is.</param>
+/// <param name="Events">Of the topic, that are not known to be handled. Null: not known; of read models only commits are.</param>
+/// <param name="IsAll">False: there are more of these events.</param>
+public sealed record Lag(string Consumer, string Publisher, string? Topic, long? Commits, long? Events = null, bool IsAll = true);
 
 /// <summary>Orders that are counted as open and are not among those that were looked through.</summary>
 public sealed record NotFoundOpen(string Status, long Count);
@@ -75,17 +78,20 @@ public sealed class OverviewReader(ServicesClient services, TimeProvider time)
             await health, await projections, [.. failures.OfType<Failure>().DistinctBy(failure => failure.ToString())]);
     }
 
-    /// <summary>Of each consumer and publisher, how many commits of the publisher's log are not known to be dealt with.</summary>
+    /// <summary>Of each consumer and topic, how many commits of the publisher's log and how many events of the topic are not known to be dealt with.</summary>
     public static IReadOnlyList<Lag> LagsOf(IReadOnlyList<LanesOf> logs, IReadOnlyList<ConsumersOf> consumers, Answer<Projections> projections)
     {
         var heads = logs.Where(log => log.Lanes.IsHere).ToDictionary(log => log.App, log => log.Lanes.Value!.All);
         var lags = consumers
             .Where(consumer => consumer.CatchUp.IsHere)
-            .SelectMany(consumer => consumer.CatchUp.Value!.Publishers.Select(publisher =>
-                new Lag(consumer.App, publisher.Publisher, publisher.Topics, Behind(publisher))))
+            .SelectMany(consumer => consumer.CatchUp.Value!.Publishers.SelectMany(publisher => publisher.Topics.Select(topic =>
+            {
+                var waiting = publisher.Waiting?.FirstOrDefault(of => of.Topic == topic);
+                return new Lag(consumer.App, publisher.Publisher, topic, Behind(publisher), waiting?.Events, waiting?.IsAll ?? true);
+            })))
             .ToList();
         if (projections.Value is { } read)
-            lags.Add(new(Apps.Reporting, "everybody", ["all event logs"], logs.All(log => log.Lanes.IsHere) ? logs.Sum(log => BehindOf(log, read.Serving)) : null));
+            lags.AddRange(logs.Select(log => new Lag(Apps.Reporting, log.App, read.Serving.TopicOf(log.App), log.Lanes.IsHere ? BehindOf(log, read.Serving) : null)));
         return lags;
 
         long? Behind(FollowedPublisher publisher)

@@ -233,6 +233,22 @@ public sealed class CatchUpTests
     }
 
     [Fact]
+    public async Task Given_events_of_which_one_was_delivered_then_the_other_waits_until_it_is_handled()
+    {
+        var replica = Replica();
+        await replica.DeliverAsync(_log.Commit("delivered"));
+        _log.Commit("lost");
+        _log.Commit("elsewhere", topic: "parcels");
+        Assert.Null(replica.Lane.Waiting);
+
+        await replica.LookAsync();
+        Assert.Equal(new Dictionary<string, int> { ["letters"] = 1 }, replica.Lane.Waiting);
+
+        await AfterAsync(_options.Behind, replica);
+        Assert.Empty(replica.Lane.Waiting!);
+    }
+
+    [Fact]
     public async Task Given_a_store_that_is_away_then_no_event_is_given_up_however_long_it_takes()
     {
         var replica = Replica();
