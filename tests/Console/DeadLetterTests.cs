@@ -68,18 +68,19 @@ public sealed class DeadLetterTests : ConsolePages
     }
 
     [Fact]
-    public void A_message_is_given_up_only_when_that_was_confirmed_with_the_reason()
+    public void A_message_is_given_up_only_when_that_was_confirmed_with_the_reason_which_is_in_no_address()
     {
         PlayThree();
-        Played.Answer("shipping", "dead-letters/c?reason=a%20test%20order", "", HttpStatusCode.NoContent, "DELETE");
+        Played.Answer("shipping", "dead-letters/c/discard", "", HttpStatusCode.NoContent, "POST");
         var page = Render<DeadLetterBoard>();
 
         Button(page, "Discard  …").Click();
-        Assert.DoesNotContain(Played.Asked, asked => asked.Method == HttpMethod.Delete);
+        Assert.DoesNotContain(Played.Asked, asked => asked.Method == HttpMethod.Post);
         page.Find("#why").Change("a test order");
         Button(page, "Yes, give up").Click();
 
         page.WaitForAssertion(() => Assert.Contains("1 given up", page.Markup, StringComparison.Ordinal));
+        Assert.Equal("""{"reason":"a test order"}""", Assert.Single(Played.Asked, asked => asked.Method == HttpMethod.Post).Body);
     }
 
     [Fact]

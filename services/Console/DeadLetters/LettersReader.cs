@@ -92,7 +92,7 @@ public sealed class LettersReader(ServicesClient services)
     /// <summary>Null: it is given up, and that stays on record with the reason and who did it.</summary>
     public async Task<Failure?> DiscardAsync(string app, string id, string? reason, CancellationToken cancellationToken) =>
         (await services.SendAsync<Nothing>(
-            HttpMethod.Delete, app, $"dead-letters/{id}{(string.IsNullOrWhiteSpace(reason) ? "" : $"?reason={Uri.EscapeDataString(reason.Trim())}")}", null, cancellationToken)).Failure;
+            HttpMethod.Post, app, $"dead-letters/{id}/discard", new { reason = string.IsNullOrWhiteSpace(reason) ? null : reason.Trim() }, cancellationToken)).Failure;
 
     private static string FirstLine(string error)
     {

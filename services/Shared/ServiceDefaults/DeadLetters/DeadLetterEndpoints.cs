@@ -61,6 +61,9 @@ internal sealed record RedriveSelected(IReadOnlyList<string> Ids);
 /// <param name="Reason">Why, for the record: 1 to 500 characters.</param>
 internal sealed record RedriveEdited(JsonElement Data, string Reason);
 
+/// <param name="Reason">Why, for the record: nothing, or 1 to 500 characters.</param>
+internal sealed record Discard(string? Reason);
+
 /// <param name="Kind">redrive, redriveOfMany, editedRedrive or discard.</param>
 /// <param name="By">Who asked for it; null where nobody had to say.</param>
 /// <param name="EndedAt">Null: under way, or its process ended before it could say what became of it.</param>
@@ -168,7 +171,7 @@ internal static class DeadLetterEndpoints
             .WithSummary("What operators did about dead letters, newest first, the latest ten thousand acts; `cursor` is that of the following page.");
         letters.MapGet("/acts/{id}", GetActAsync).AnswersProblems(404, 503)
             .WithSummary("One of them; of an edit, the message as it came and as it was handled.");
-        letters.MapDelete("/{id}", RemoveAsync).AnswersProblems(400, 404, 503)
+        letters.MapPost("/{id}/discard", DiscardAsync).AnswersProblems(400, 404, 413, 415, 503)
             .WithSummary("Gives a message up. That it was, and `reason`, stays on record.");
         letters.MapGet("/removed", ListRemovedAsync).AnswersProblems(400, 503)
             .WithSummary("The record of the messages that were given up, oldest first; `cursor` is that of the following page.");
@@ -270,10 +273,10 @@ internal static class DeadLetterEndpoints
             ? TypedResults.Ok(Report(job))
             : Problems.NotFound("no-redrive", "All dead letters together were never redriven here. POST /dead-letters/redrive begins it.");
 
-    private static async Task<Results<NoContent, ProblemHttpResult>> RemoveAsync(
-        HttpContext context, DeadLetterStore store, RemovedLetters removed, OperatorActs acts, TopicRegistry topics, string id, string? reason, CancellationToken cancellationToken)
+    private static async Task<Results<NoContent, ProblemHttpResult>> DiscardAsync(
+        HttpContext context, DeadLetterStore store, RemovedLetters removed, OperatorActs acts, TopicRegistry topics, string id, Discard discard, CancellationToken cancellationToken)
     {
-        var errors = new FieldErrors();
+        var (errors, reason) = (new FieldErrors(), discard.Reason);
         if (reason is not null)
             errors.RequireText(reason, "reason", LongestReason);
         if (errors.Any)

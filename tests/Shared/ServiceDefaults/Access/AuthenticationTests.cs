@@ -82,7 +82,7 @@ public sealed class AuthenticationTests
         Assert.Equal(HttpStatusCode.OK, (await AskAsync(host, "/dead-letters", viewer)).Status);
         Assert.Equal(HttpStatusCode.OK, (await AskAsync(host, "/customers/c-42/letters", viewer)).Status);
         using var redrive = await SendAsync(host, HttpMethod.Post, "/dead-letters/redrive", viewer);
-        using var discard = await SendAsync(host, HttpMethod.Delete, "/dead-letters/0123456789abcdef0123456789abcdef", viewer);
+        using var discard = await SendAsync(host, HttpMethod.Post, "/dead-letters/0123456789abcdef0123456789abcdef/discard", viewer);
         using var recall = await SendAsync(host, HttpMethod.Post, "/letters/1/recall", viewer);
         Assert.All([redrive, discard, recall], answer => Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode));
     }

@@ -306,7 +306,7 @@ public sealed class DeadLetterTests
 
         for (var version = 1; version <= PagedDocuments<DeadLetter>.IdsInPage + 1; version++)
         {
-            var response = await host.Http.DeleteAsync($"/dead-letters/{DeadLetterStore.IdOf($"a:{version}")}", Cancellation);
+            var response = await host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf($"a:{version}")}/discard", new { }, Cancellation);
             Assert.Equal(HttpStatusCode.NoContent, response.StatusCode);
         }
 
@@ -340,14 +340,14 @@ public sealed class DeadLetterTests
 
     [Theory]
     [InlineData("GET", "/dead-letters/nosuch")]
-    [InlineData("DELETE", "/dead-letters/nosuch")]
+    [InlineData("POST", "/dead-letters/nosuch/discard")]
     [InlineData("POST", "/dead-letters/nosuch/redrive")]
     [InlineData("GET", "/dead-letters/a%7C%7Cb")]
     public async Task An_unknown_dead_letter_is_not_found(string method, string path)
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
 
-        var response = await host.Http.SendAsync(new HttpRequestMessage(new HttpMethod(method), path), Cancellation);
+        var response = await host.Http.SendAsync(new HttpRequestMessage(new HttpMethod(method), path) { Content = path.EndsWith("discard", StringComparison.Ordinal) ? JsonContent.Create(new { }) : null }, Cancellation);
 
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
         Assert.Equal("urn:daprorders:dead-letter-not-found", (await JsonAsync(response)).GetProperty("type").GetString());
@@ -513,7 +513,7 @@ public sealed class DeadLetterTests
         await host.DeliverAsync("letters", CloudEvent("a", 1));
         await host.DeliverAsync("dead-letters", CloudEvent("a", 1));
 
-        var removed = await host.Http.DeleteAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}?reason=sent%20by%20hand", Cancellation);
+        var removed = await host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}/discard", new { reason = "sent by hand" }, Cancellation);
 
         Assert.Equal(HttpStatusCode.NoContent, removed.StatusCode);
         var record = Assert.Single((await host.GetAsync("/dead-letters/removed")).GetProperty("removed").EnumerateArray());
@@ -523,6 +523,21 @@ public sealed class DeadLetterTests
         Assert.Equal("sent by hand", record.GetProperty("reason").GetString());
         Assert.Equal("InvalidOperationException: closed", record.GetProperty("error").GetString());
         Assert.Equal(host.Time.GetUtcNow(), record.GetProperty("removedAt").GetDateTimeOffset());
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("\u0007")]
+    public async Task A_reason_that_is_no_text_is_refused_and_the_letter_stays(string reason)
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        await host.DeliverDeadAsync(CloudEvent("a", 1));
+
+        using var refused = await host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}/discard", new { reason }, Cancellation);
+
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.True((await JsonAsync(refused)).GetProperty("errors").TryGetProperty("reason", out _));
+        Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
     }
 
     [Fact]

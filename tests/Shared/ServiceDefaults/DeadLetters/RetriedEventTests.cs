@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Json;
 using System.Text.Json;
 using DaprOrders.Doubles;
 using DaprOrders.ServiceDefaults.DeadLetters;
@@ -108,7 +109,7 @@ public sealed class RetriedEventTests
 
         fails = false;
         await host.Http.PostAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}/redrive", null, Cancellation);
-        await host.Http.DeleteAsync($"/dead-letters/{DeadLetterStore.IdOf("b:1")}", Cancellation);
+        await host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf("b:1")}/discard", new { }, Cancellation);
 
         var failures = (await host.GetAsync("/dead-letters/failures?stream=a&stream=b")).GetProperty("failures").EnumerateArray().ToList();
         Assert.Equal([("a:1", 2, "handled"), ("b:1", 2, "givenUp")], failures.Select(failure => (
@@ -121,7 +122,7 @@ public sealed class RetriedEventTests
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
         await host.DeliverAsync("dead-letters", new { id = "a:1", topic = "letters", source = "nobody", data = "rubbish" });
 
-        Assert.Equal(HttpStatusCode.NoContent, (await host.Http.DeleteAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}", Cancellation)).StatusCode);
+        Assert.Equal(HttpStatusCode.NoContent, (await host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}/discard", new { }, Cancellation)).StatusCode);
 
         Assert.Empty((await host.GetAsync("/dead-letters/failures?stream=a")).GetProperty("failures").EnumerateArray());
     }
