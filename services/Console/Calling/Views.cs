@@ -106,6 +106,9 @@ public sealed record Act(
     string? EditedId,
     string? Type);
 
+/// <param name="Result">handled, passedOver or withoutEffect.</param>
+public sealed record EditedRedrive(string ActId, string Result);
+
 public sealed record ActPage(IReadOnlyList<Act> Acts, string? Cursor);
 
 /// <param name="Original">Of an edit, as the message came, and as it was handled; otherwise null.</param>

@@ -80,10 +80,10 @@ public sealed class LettersReader(ServicesClient services)
     public Task<Answer<RedriveJob>> ReadRedriveAsync(string app, CancellationToken cancellationToken) =>
         services.GetAsync<RedriveJob>(app, "dead-letters/redrive", cancellationToken);
 
-    /// <summary>Null: it was handled as it was edited.</summary>
-    public async Task<Failure?> RedriveEditedAsync(string app, string id, JsonElement data, string reason, CancellationToken cancellationToken) =>
-        (await services.SendAsync<Nothing>(
-            HttpMethod.Post, app, $"dead-letters/{Uri.EscapeDataString(id)}/edited-redrive", new { data, reason }, cancellationToken)).Failure;
+    /// <summary>What came of it, as it was edited.</summary>
+    public Task<Answer<EditedRedrive>> RedriveEditedAsync(string app, string id, JsonElement data, string reason, CancellationToken cancellationToken) =>
+        services.SendAsync<EditedRedrive>(
+            HttpMethod.Post, app, $"dead-letters/{Uri.EscapeDataString(id)}/edited-redrive", new { data, reason }, cancellationToken);
 
     /// <summary>What was edited, and into what.</summary>
     public Task<Answer<ActDetails>> ReadActAsync(string app, string id, CancellationToken cancellationToken) =>

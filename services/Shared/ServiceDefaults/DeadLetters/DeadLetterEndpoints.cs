@@ -61,13 +61,17 @@ internal sealed record RedriveSelected(IReadOnlyList<string> Ids);
 /// <param name="Reason">Why, for the record: 1 to 500 characters.</param>
 internal sealed record RedriveEdited(JsonElement Data, string Reason);
 
+/// <param name="ActId">Of the act on record: GET /dead-letters/acts/{id}.</param>
+/// <param name="Result">handled; passedOver: its place in its stream had been passed before, and nothing was done; withoutEffect: there was nothing to do any more.</param>
+internal sealed record EditedRedriveResult(string ActId, string Result);
+
 /// <param name="Reason">Why, for the record: nothing, or 1 to 500 characters.</param>
 internal sealed record Discard(string? Reason);
 
 /// <param name="Kind">redrive, redriveOfMany, editedRedrive or discard.</param>
 /// <param name="By">Who asked for it; null where nobody had to say.</param>
 /// <param name="EndedAt">Null: under way, or its process ended before it could say what became of it.</param>
-/// <param name="Result">begun, handled, failed, givenUp; of many: begun or done.</param>
+/// <param name="Result">begun, handled, failed, givenUp; of an edit also passedOver and withoutEffect; of many: begun or done.</param>
 /// <param name="Letters">How many it was about; null: all that there were.</param>
 /// <param name="Done">Of many, those that were handled.</param>
 /// <param name="Failed">Of many, those that failed again.</param>
@@ -160,7 +164,7 @@ internal static class DeadLetterEndpoints
         letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409, 503)
             .WithSummary("Handles a message once more: 204, it is done and no dead letter any more; 409, it failed again.");
         letters.MapPost("/{id}/edited-redrive", RedriveEditedAsync).WithMetadata(new RequestSizeLimitAttribute(LargestEdit)).AnswersProblems(400, 404, 409, 413, 415, 503)
-            .WithSummary("Handles a message with other data, as a new message whose cause it is: 204, it is done and no dead letter any more; 409, it failed, and the dead letter stays as it was.");
+            .WithSummary("Handles a message with other data, as a new message whose cause it is: 200, it is no dead letter any more; 409, it failed, and the dead letter stays as it was.");
         letters.MapPost("/redrive", RedriveAllAsync).AnswersProblems(409, 503)
             .WithSummary("Begins to handle all of them once more, unless that is under way; those that fail again stay. GET tells how far it is. 409: one for some of them is under way.");
         letters.MapPost("/redrive/selected", RedriveSelectedAsync).AnswersProblems(400, 409, 413, 415, 503)
@@ -234,7 +238,7 @@ internal static class DeadLetterEndpoints
             : TypedResults.NoContent();
     }
 
-    private static async Task<Results<NoContent, ProblemHttpResult>> RedriveEditedAsync(
+    private static async Task<Results<Ok<EditedRedriveResult>, ProblemHttpResult>> RedriveEditedAsync(
         HttpContext context, DeadLetterStore store, LetterEdits edits, OperatorActs acts, Redriving redriving, string id, RedriveEdited edit, CancellationToken cancellationToken)
     {
         var errors = new FieldErrors()
@@ -252,7 +256,7 @@ internal static class DeadLetterEndpoints
 
         return await redriving.TryAsync(letter, actId, edited, NameOf(context), edit.Reason, cancellationToken) is { } failure
             ? Problems.Conflict("edit-failed", $"The edited message failed, and the dead letter stays as it was. {failure}")
-            : TypedResults.NoContent();
+            : TypedResults.Ok(new EditedRedriveResult(actId, ActEffects.Of(edited.Event.Outcome!) ?? "handled"));
     }
 
     private static async Task<Results<Accepted<RedriveReport>, ProblemHttpResult>> RedriveAllAsync(
@@ -354,7 +358,7 @@ internal static class DeadLetterEndpoints
             { EndedAt: null } => "begun",
             { Kind: ActKinds.RedriveOfMany } => "done",
             { Kind: ActKinds.Discard } => "givenUp",
-            { Failed: 0 } => "handled",
+            { Failed: 0 } => act.Effect ?? "handled",
             _ => "failed",
         },
         act.Letters,

@@ -45,7 +45,7 @@ internal sealed class LetterEdits(TopicRegistry topics, EventStoreOptions? store
             if (JsonSerializer.Serialize(original.Data) == JsonSerializer.Serialize(data))
                 return (null, new FieldErrors().Add("data", "Expected other data than the message has; redrive it if nothing is to be another.").ToProblem());
 
-            var edited = topic.Read(original with { Data = data, CausationId = original.Id }) with { Id = IdOf(original.Id, actId) };
+            var edited = topic.Read(original with { Data = data, CausationId = original.Id }) with { Id = IdOf(original.Id, actId), Outcome = new EventOutcome() };
             if (!edited.IsKnown)
                 return NotEditable($"The event type '{original.Type}' is not known here; upgrade this service first.");
             return topic.OtherIdentity(original, edited) is { Any: true } errors

@@ -44,7 +44,7 @@ internal sealed class Redriving(
         var failure = await FailureOfAsync(token => edited.Topic.RedriveAsync(edited.Event, CloudEvents.Text(edited.Original, "traceparent"), token), stopping);
         if (failure is null)
             await letters.ReplacedAsync(letter, edited.Event.Id, stopping);
-        await acts.EndAsync(actId, Describe(failure), stopping);
+        await acts.EndAsync(actId, Describe(failure), stopping, failure is null ? ActEffects.Of(edited.Event.Outcome!) : null);
         if (failure is null)
         {
             await letters.RemoveAsync(letter, FailureOutcomes.Handled, stopping);
