@@ -306,7 +306,7 @@ public sealed class OrderStoryTests : ConsolePages
         var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
 
         Assert.Equal("StockReserved", page.Find(".facts .link").TextContent);
-        Assert.Equal("reservation-o-1:1~act-1", page.Find(".facts a[href='/dead-letters']").GetAttribute("title"));
+        Assert.Equal("reservation-o-1:1~act-1", page.Find(".facts a[href='/dead-letters/ordering/acts/act-1']").GetAttribute("title"));
     }
 
     private void PlayOrder(string status)

@@ -50,9 +50,11 @@ public sealed record Summary(long Orders, IReadOnlyDictionary<string, long> BySt
 public sealed record DeadLetter(
     string Id, string? EventId, string? Topic, string? Stream, string? Type, DateTimeOffset ReceivedAt, int Attempts, DateTimeOffset? LastAttemptAt, string Error)
 {
-    /// <summary>Streams of orders are named by their id; those of products are not.</summary>
     [JsonIgnore]
-    public string? OrderPage => Stream?.Split('-', 2) is ["order" or "reservation" or "payment" or "shipment", var order] ? $"/orders/{order}" : null;
+    public string? OrderPage => PageOf(Stream);
+
+    /// <summary>Streams of orders are named by their id; those of products are not.</summary>
+    public static string? PageOf(string? stream) => stream?.Split('-', 2) is ["order" or "reservation" or "payment" or "shipment", var order] ? $"/orders/{order}" : null;
 }
 
 public sealed record DeadLetterPage(IReadOnlyList<DeadLetter> DeadLetters, string? Cursor);
@@ -104,7 +106,10 @@ public sealed record Act(
     string? Error,
     string? EventId,
     string? EditedId,
-    string? Type);
+    string? Type,
+    DateTimeOffset? EndedAt = null,
+    string? LetterId = null,
+    string? Stream = null);
 
 /// <param name="Result">handled, passedOver or withoutEffect.</param>
 public sealed record EditedRedrive(string ActId, string Result);

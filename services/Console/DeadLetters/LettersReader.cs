@@ -35,7 +35,7 @@ public sealed class LettersReader(ServicesClient services)
     public async Task<LetterList> ReadAsync(CancellationToken cancellationToken)
     {
         var reading = Task.WhenAll(Apps.All.Select(async app => (app, Read: await ReadOfAsync(app, cancellationToken))));
-        var acts = await Task.WhenAll(Apps.All.Select(async app => (app, Read: await services.GetAsync<ActPage>(app, $"dead-letters/acts?limit={MostActs}", cancellationToken))));
+        var acts = await Task.WhenAll(Apps.All.Select(async app => (app, Read: await ReadActsAsync(app, null, cancellationToken))));
         var letters = await reading;
         return new(
             LetterGroup.Of(letters.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Letters.Select(letter => (of.app, letter)))),
@@ -85,9 +85,13 @@ public sealed class LettersReader(ServicesClient services)
         services.SendAsync<EditedRedrive>(
             HttpMethod.Post, app, $"dead-letters/{Uri.EscapeDataString(id)}/edited-redrive", new { data, reason }, cancellationToken);
 
-    /// <summary>What was edited, and into what.</summary>
+    /// <summary>What an operator did; of an edit, what was edited, and into what.</summary>
     public Task<Answer<ActDetails>> ReadActAsync(string app, string id, CancellationToken cancellationToken) =>
-        services.GetAsync<ActDetails>(app, $"dead-letters/acts/{id}", cancellationToken);
+        services.GetAsync<ActDetails>(app, $"dead-letters/acts/{Uri.EscapeDataString(id)}", cancellationToken);
+
+    /// <summary>What operators did in one service, newest first.</summary>
+    public Task<Answer<ActPage>> ReadActsAsync(string app, string? cursor, CancellationToken cancellationToken) =>
+        services.GetAsync<ActPage>(app, $"dead-letters/acts?limit={MostActs}{ServicesClient.From(cursor)}", cancellationToken);
 
     /// <summary>Null: it is given up, and that stays on record with the reason and who did it.</summary>
     public async Task<Failure?> DiscardAsync(string app, string id, string? reason, CancellationToken cancellationToken) =>

@@ -33,6 +33,10 @@ public sealed record StoryEvent(RecordedEvent Event, string Service, string Part
 
     /// <summary>Its cause was a dead letter that an operator has edited; null: it was not.</summary>
     public string? EditId => Event.CausationId is { } cause && cause.Contains('~', StringComparison.Ordinal) ? cause : null;
+
+    /// <summary>Where that is on record: in the service that has handled the edit.</summary>
+    [JsonIgnore]
+    public string? EditPage => EditId is { } edit ? $"/dead-letters/{Service}/acts/{edit[(edit.LastIndexOf('~') + 1)..]}" : null;
 }
 
 /// <param name="States">The order after each version of its stream, as Ordering shows it; the first one is at 0.</param>
