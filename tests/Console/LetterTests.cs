@@ -132,6 +132,20 @@ public sealed class LetterTests : ConsolePages
         Assert.DoesNotContain(Played.Asked, asked => asked.App == "nobody");
     }
 
+    [Theory]
+    [InlineData("acts", """{"acts":[],"cursor":null}""")]
+    [InlineData("counts", """{"letters":0,"groups":[],"cursor":null}""")]
+    [InlineData("redrive", """{"id":"job-1","status":"done","handled":1,"failed":0}""")]
+    public void A_word_of_the_API_in_the_place_of_an_id_is_no_dead_letter(string word, string answered)
+    {
+        Play("shipping", $"dead-letters/{word}", answered);
+
+        var page = Render<LetterView>(parameters => parameters.Add(p => p.App, "shipping").Add(p => p.Id, word));
+
+        Assert.Contains("no such dead letter any more", page.Markup, StringComparison.Ordinal);
+        Assert.Empty(page.FindAll(".acts"));
+    }
+
     private IRenderedComponent<LetterView> Open() => Render<LetterView>(parameters => parameters.Add(p => p.App, "shipping").Add(p => p.Id, "a"));
 
     private void PlayLetter() => Play(

@@ -13,7 +13,7 @@ public sealed partial class PagesTests : IDisposable
 
     private readonly List<IDisposable> _disposables = [];
 
-    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
+    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/dead-letters/shipping/removed", "/dead-letters/x/acts", "/dead-letters/shipping/acts", "/dead-letters/shipping/acts/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
 
     [Theory]
     [MemberData(nameof(Pages))]

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using DaprOrders.Console.Calling;
 
@@ -65,8 +66,12 @@ public sealed class LettersReader(ServicesClient services)
     }
 
     /// <summary>The message itself, as it came.</summary>
-    public Task<Answer<DeadLetterDetails>> ReadMessageAsync(string app, string id, CancellationToken cancellationToken) =>
-        services.GetAsync<DeadLetterDetails>(app, $"dead-letters/{Uri.EscapeDataString(id)}", cancellationToken);
+    public async Task<Answer<DeadLetterDetails>> ReadMessageAsync(string app, string id, CancellationToken cancellationToken)
+    {
+        var read = await services.GetAsync<DeadLetterDetails>(app, $"dead-letters/{Uri.EscapeDataString(id)}", cancellationToken);
+        // The id comes from the address: "removed" or "counts" is none, and is answered with something else.
+        return read is { IsHere: true, Value.Entry: null } ? new(null, new(app, HttpStatusCode.NotFound, $"“{id}” is no dead letter.")) : read;
+    }
 
     /// <summary>Null: it was handled.</summary>
     public async Task<Failure?> RedriveAsync(string app, string id, CancellationToken cancellationToken) =>
