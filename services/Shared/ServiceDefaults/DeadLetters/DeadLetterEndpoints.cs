@@ -66,7 +66,7 @@ internal sealed record RedriveEdited(JsonElement Data, string Reason);
 internal sealed record EditedRedriveResult(string ActId, string Result);
 
 /// <param name="Reason">Why, for the record: nothing, or 1 to 500 characters.</param>
-internal sealed record Discard(string? Reason);
+internal sealed record Discard(string? Reason = null);
 
 /// <param name="Kind">redrive, redriveOfMany, editedRedrive or discard.</param>
 /// <param name="By">Who asked for it; null where nobody had to say.</param>
