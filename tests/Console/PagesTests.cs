@@ -13,7 +13,7 @@ public sealed partial class PagesTests : IDisposable
 
     private readonly List<IDisposable> _disposables = [];
 
-    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
+    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/dead-letters/shipping/removed", "/dead-letters/x/acts", "/dead-letters/shipping/acts", "/dead-letters/shipping/acts/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
 
     [Theory]
     [MemberData(nameof(Pages))]
@@ -56,6 +56,7 @@ public sealed partial class PagesTests : IDisposable
         {
             services.Answer(app, "dead-letters?limit=500", Samples.Letters([.. Enumerable.Range(1, 500).Select(i =>
                 Samples.Letter($"l-{i}", $"order-{i}", $"Reason {(char)('a' + i % 26)}{(char)('a' + i / 26)}\n{new string('x', 4000)}"))]));
+            services.Answer(app, "dead-letters/counts", Samples.Counts(null, [.. Enumerable.Range(1, 100).Select(i => ($"Reason {i} {new string('x', 150)}", i))]));
         }
 
         var line = """{"sku":"tea","name":"Tea","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}""";

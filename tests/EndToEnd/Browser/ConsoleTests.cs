@@ -8,7 +8,7 @@ namespace DaprOrders.EndToEnd.Tests.Browser;
 /// <summary>The console as people use it: in a browser, before the real system.</summary>
 public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<ConsoleInBrowser>
 {
-    public static TheoryData<string> Pages => ["/", "/orders", "/dead-letters", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
+    public static TheoryData<string> Pages => ["/", "/orders", "/dead-letters", "/dead-letters/ordering/acts", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
 
     [Fact]
     public async Task A_newcomer_places_an_order_and_watches_it_ship()
@@ -132,10 +132,13 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
         await Expect(visit.Page.Locator(".head .badge")).ToHaveTextAsync("shipped", new() { Timeout = 30_000 });
         await visit.Page.GetByRole(AriaRole.Button, new() { Name = "OrderPaid", Exact = true }).First.ClickAsync();
         await visit.Page.GetByRole(AriaRole.Link, new() { Name = "as an operator has edited it" }).ClickAsync();
-        var act = visit.Page.Locator(".record tbody tr", new() { HasText = "edit and redrive" }).First;
+        var act = visit.Page.GetByLabel("What is on record");
+        await Expect(act).ToContainTextAsync("edit and redrive");
         await Expect(act).ToContainTextAsync("ann");
         await Expect(act).ToContainTextAsync("the amount was a word");
         await Expect(act).ToContainTextAsync("handled");
+        await Expect(visit.Page.GetByLabel("The message as it came")).ToContainTextAsync("twelve forty");
+        Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
         Assert.Empty(visit.Complaints);
     }
 
