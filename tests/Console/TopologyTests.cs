@@ -13,13 +13,13 @@ public sealed class TopologyTests : ConsolePages
         Play("ordering", "traffic", Traffic("ordering-1", called: """{"inventory":10}""", calledBy: """{"console":5,"payments":3}"""));
         Play("payments", "traffic", Traffic("payments-1", called: """{"payment-provider-api":7}"""));
         var page = Render<TopologyBoard>();
-        Assert.Equal(["ordering|inventory|–", "payments|payment-provider-api|–", "console|ordering|–"], Rows(page, "Calls"));
+        Assert.Equal(["ordering|inventory|–", "payments|payment-provider-api|–", "console|ordering|–"], Rows(page, "calls"));
 
         Play("ordering", "traffic", Traffic("ordering-1", called: """{"inventory":16}""", calledBy: """{"console":8,"payments":4}"""));
         Time.Advance(Refresh);
 
         // That payments calls ordering is for the sidecar of payments to say, which is asked.
-        await page.WaitForAssertionAsync(() => Assert.Equal(["ordering|inventory|2", "payments|payment-provider-api|0", "console|ordering|1"], Rows(page, "Calls")));
+        await page.WaitForAssertionAsync(() => Assert.Equal(["ordering|inventory|2", "payments|payment-provider-api|0", "console|ordering|1"], Rows(page, "calls")));
         var picture = page.Find("[aria-label='Picture of the calls'] svg");
         Assert.Equal(3, picture.QuerySelectorAll("path.edge").Length);
         Assert.Equal(2, picture.QuerySelectorAll("path.edge.busy").Length);
@@ -38,7 +38,7 @@ public sealed class TopologyTests : ConsolePages
         Play("shipping", "traffic", Traffic("shipping-1", delivered: """{"orders":6,"dead":3}"""));
         Time.Advance(Refresh);
 
-        await page.WaitForAssertionAsync(() => Assert.Equal(["orders|ordering|4|shipping|2"], Rows(page, "Deliveries")));
+        await page.WaitForAssertionAsync(() => Assert.Equal(["orders|ordering|4|shipping|2"], Rows(page, "deliveries")));
         var picture = page.Find("[aria-label='Picture of the topics'] svg");
         Assert.Equal(2, picture.QuerySelectorAll("path.edge.busy").Length);
         Assert.Contains("4 events/s", picture.TextContent, StringComparison.Ordinal);
@@ -55,7 +55,7 @@ public sealed class TopologyTests : ConsolePages
         var page = Render<TopologyBoard>();
 
         Assert.Contains("The sidecar of payments does not tell its calls: Connection refused", page.Find("[aria-label='Calls'] .note").TextContent, StringComparison.Ordinal);
-        Assert.Equal(["payments|ordering|–", "payments|payment-provider-api|–"], Rows(page, "Calls"));
+        Assert.Equal(["payments|ordering|–", "payments|payment-provider-api|–"], Rows(page, "calls"));
     }
 
     [Fact]
@@ -113,5 +113,5 @@ public sealed class TopologyTests : ConsolePages
         $$"""{"instance":"{{instance}}","calls":{"called":{{called}},"calledBy":{{calledBy}}},"silent":null,"published":{{published}},"delivered":{{delivered}}}""";
 
     private static List<string> Rows(IRenderedComponent<TopologyBoard> page, string table) =>
-        [.. page.FindAll($".scroll[aria-label='{table}'] tbody tr").Select(row => string.Join('|', row.QuerySelectorAll("td").Select(cell => cell.TextContent)))];
+        [.. page.FindAll($".scroll[aria-label='Table of the {table}'] tbody tr").Select(row => string.Join('|', row.QuerySelectorAll("td").Select(cell => cell.TextContent)))];
 }
