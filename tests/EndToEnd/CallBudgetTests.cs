@@ -17,16 +17,10 @@ public sealed class CallBudgetTests : IAsyncLifetime
 
     private const string Reporting = "reporting";
 
-    /// <summary>The topic of the orders.</summary>
-    private const int DeliveriesToReporting = CallCounts.EventsOfAnOrder;
-
     private static readonly TimeSpan Rest = TimeSpan.FromSeconds(10);
 
     /// <summary>An order costs something afterwards, too: the catch-up comes to its events ten seconds later, and looks every five.</summary>
     private static readonly TimeSpan Afterwards = TimeSpan.FromSeconds(17);
-
-    /// <summary>Reporting:GatherFor. Reporting waits so long between two readings.</summary>
-    private static readonly TimeSpan GatherFor = TimeSpan.FromMilliseconds(250);
 
     private readonly Installation _installation = new();
     private readonly HttpClient _http = new();
@@ -60,44 +54,44 @@ public sealed class CallBudgetTests : IAsyncLifetime
     }
 
     /// <summary>
-    /// Reporting reads the logs when it was woken, then waits a moment for what follows: once or twice for an order where the machine is quick, more often
-    /// where it is slow. So its reading has a budget of its own; one that brings several orders takes up to 21.
+    /// Reporting reads the logs when it was woken, then waits for what follows, the longer the slower the machine is: so an order is read once or less.
+    /// Its share depends on that and on nothing else, and what the others cost is the same everywhere.
     /// </summary>
     [Fact]
-    public async Task An_order_by_itself_costs_at_most_60_calls_and_deliveries_and_each_reading_of_Reporting_22()
+    public async Task An_order_by_itself_costs_at_most_65_calls_and_deliveries_and_55_without_Reporting()
     {
-        var (cost, placing) = await MeasureAsync(OneAtATime, together: false);
+        var cost = await MeasureAsync(OneAtATime, together: false);
 
-        var readings = cost.Of(Reporting, "invoke ordering") / OneAtATime;
-        var reported = cost.Of(Reporting) / OneAtATime;
-        AssertAtMost((2 + (placing / GatherFor)) / OneAtATime, readings, "to be read by Reporting in the log of Ordering", cost, OneAtATime);
-        AssertAtMost(60, (cost.Total / OneAtATime) - reported, "but for Reporting", cost, OneAtATime);
-        AssertAtMost(DeliveriesToReporting + (22 * readings), reported, $"in Reporting, which has read {readings:0.00} times", cost, OneAtATime);
+        AssertAtMost(65, cost.Total / OneAtATime, "in all", cost, OneAtATime);
+        AssertAtMost(55, (cost.Total - cost.Of(Reporting)) / OneAtATime, "but for Reporting", cost, OneAtATime);
     }
 
     [Fact]
-    public async Task Of_five_hundred_orders_at_once_each_costs_at_most_8_calls_and_deliveries()
+    public async Task Of_five_hundred_orders_at_once_each_costs_at_most_5_calls_and_deliveries()
     {
-        var (cost, _) = await MeasureAsync(AtOnce, together: true);
+        var cost = await MeasureAsync(AtOnce, together: true);
 
-        AssertAtMost(8, cost.Total / AtOnce, "in all", cost, AtOnce);
+        AssertAtMost(5, cost.Total / AtOnce, "in all", cost, AtOnce);
     }
 
-    private static void AssertAtMost(double expected, double actual, string where, CallCounts cost, int orders) => Assert.True(
-        actual <= expected, $"An order costs {actual:0.0} calls and deliveries {where}, at most {expected:0.0} are expected:\n{cost.Table(orders)}");
+    /// <summary>Leases, the catch-up's looks and Reporting's: what is taken off above must not grow unseen.</summary>
+    [Fact]
+    public void A_system_at_rest_makes_at_most_20_calls_a_second() => AssertAtMost(20, _idle.Total / Rest.TotalSeconds, "at rest, a second", _idle, (int)Rest.TotalSeconds);
 
-    private async Task<(CallCounts Cost, TimeSpan Placing)> MeasureAsync(int orders, bool together)
+    private static void AssertAtMost(double expected, double actual, string where, CallCounts cost, int orders) => Assert.True(
+        actual <= expected, $"{actual:0.0} calls and deliveries {where}, at most {expected:0.0} are expected:\n{cost.Table(orders)}");
+
+    private async Task<CallCounts> MeasureAsync(int orders, bool together)
     {
         var sku = await _shop.StockAsync(orders);
         var (before, clock) = (await CountAsync(), Stopwatch.StartNew());
 
         await PlaceAsync(sku, orders, together);
-        var placing = clock.Elapsed;
         await Task.Delay(Afterwards, Cancellation);
 
         var cost = (await CountAsync()).Since(before, _idle, clock.Elapsed / Rest);
         TestContext.Current.TestOutputHelper?.WriteLine(cost.Table(orders));
-        return (cost, placing);
+        return cost;
     }
 
     /// <summary>Places orders and waits until they are shipped and reported, by ways that cost an application no call: it is the services that are asked, and the counts.</summary>

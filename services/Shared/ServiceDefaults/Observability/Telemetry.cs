@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Diagnostics;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -12,6 +13,9 @@ namespace DaprOrders.ServiceDefaults.Observability;
 internal static class Telemetry
 {
     private const string OtlpEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+    private static readonly FrozenSet<string> InFlight = FrozenSet.ToFrozenSet(
+        ["http.server.active_requests", "http.client.active_requests", "http.client.open_connections", "http.client.request.time_in_queue"]);
 
     private static readonly ActivitySource Source = new("DaprOrders.Topics");
 
@@ -29,7 +33,9 @@ internal static class Telemetry
         var telemetry = builder.Services.AddOpenTelemetry().ConfigureResource(resource => resource.AddService(appId));
         telemetry.WithMetrics(metrics =>
         {
-            metrics.AddAspNetCoreInstrumentation().AddHttpClientInstrumentation().AddMeter("System.Runtime", "DaprOrders.*");
+            metrics.AddMeter("Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Net.Http", "System.Runtime", "DaprOrders.*");
+            // Of each request and call its duration is enough: what counts the same ones up and down again, and the buffers' own, cost as much as it does.
+            metrics.AddView(instrument => InFlight.Contains(instrument.Name) ? MetricStreamConfiguration.Drop : null);
             if (isSent)
                 metrics.AddOtlpExporter();
             if (isScraped)

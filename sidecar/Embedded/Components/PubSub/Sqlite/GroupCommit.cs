@@ -25,7 +25,7 @@ internal sealed class GroupCommit : IAsyncDisposable
     private readonly SqlitePubSubOptions _options;
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
-    private readonly BlockingCollection<Work> _work = [];
+    private readonly WriterQueue<Work> _work = new();
     private readonly ConcurrentQueue<ConsumerGroup> _changed = new();
     private readonly ITimer _acknowledging;
     private Task _writing = Task.CompletedTask;
@@ -41,24 +41,14 @@ internal sealed class GroupCommit : IAsyncDisposable
         _acknowledging = time.CreateTimer(_ => _ = EnqueueAsync(new Acknowledgements()), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
-    public bool IsStopping => _work.IsAddingCompleted;
+    public bool IsStopping => _work.IsClosed;
 
     /// <summary>Once the topics are loaded.</summary>
     public void Start() => _writing = Task.Factory.StartNew(Write, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     /// <summary>Ends when it is on disk: null, or why it is not.</summary>
-    public Task<Exception?> EnqueueAsync(Work work)
-    {
-        try
-        {
-            _work.Add(work);
-            return work.Written;
-        }
-        catch (InvalidOperationException)
-        {
-            return Task.FromResult<Exception?>(new ObjectDisposedException(nameof(SqlitePubSub)));
-        }
-    }
+    public Task<Exception?> EnqueueAsync(Work work) =>
+        _work.TryAdd(work) ? work.Written : Task.FromResult<Exception?>(new ObjectDisposedException(nameof(SqlitePubSub)));
 
     /// <summary>What it has finished is to be saved.</summary>
     public void Acknowledge(ConsumerGroup consumer)
@@ -71,7 +61,7 @@ internal sealed class GroupCommit : IAsyncDisposable
     /// <summary>When everything is written.</summary>
     public async ValueTask DisposeAsync()
     {
-        _work.CompleteAdding();
+        _work.Close();
         await _writing;
         await _acknowledging.DisposeAsync();
         _work.Dispose();
@@ -80,20 +70,20 @@ internal sealed class GroupCommit : IAsyncDisposable
     /// <summary>The one writer. Ends when the component is disposed and everything is written.</summary>
     private void Write()
     {
-        var batch = new List<Work>();
-        foreach (var first in _work.GetConsumingEnumerable())
+        var (queued, batch) = (new List<Work>(), new List<Work>());
+        while (_work.TakeAll(ref queued))
         {
-            batch.Clear();
-            var messages = 0;
-            var next = first;
-            do
+            for (var next = 0; next < queued.Count;)
             {
-                batch.Add(next);
-                messages += next.Size;
-            }
-            while (messages < MaxCommitMessages && _work.TryTake(out next));
+                for (var messages = 0; next < queued.Count && messages < MaxCommitMessages; next++)
+                {
+                    batch.Add(queued[next]);
+                    messages += queued[next].Size;
+                }
 
-            Commit(batch);
+                Commit(batch);
+                batch.Clear();
+            }
         }
 
         Commit([]);

@@ -17,11 +17,7 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Thread _thread;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Lock _lock = new();
-    // Without spinning: on few cores it would keep those from working that it waits for.
-    private readonly ManualResetEventSlim _hasWork = new(initialState: false, spinCount: 0);
-    private List<PendingWork> _queued = [];
-    private bool _closing;
+    private readonly WriterQueue<PendingWork> _work = new();
 
     public SqliteStateWriter(SqliteStateDatabase database, TimeProvider time)
     {
@@ -43,50 +39,27 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        lock (_lock)
-        {
-            _closing = true;
-            _hasWork.Set();
-        }
-
+        _work.Close();
         await _ended.Task;
         _statements.Dispose();
         await _connection.DisposeAsync();
-        _hasWork.Dispose();
+        _work.Dispose();
     }
 
     private T Enqueue<T>(T work)
         where T : PendingWork
     {
-        lock (_lock)
-        {
-            ObjectDisposedException.ThrowIf(_closing, this);
-            _queued.Add(work);
-            _hasWork.Set();
-        }
-
+        ObjectDisposedException.ThrowIf(!_work.TryAdd(work), this);
         return work;
     }
 
     private void Run()
     {
         var batch = new List<PendingWork>();
-        while (true)
+        while (_work.TakeAll(ref batch))
         {
-            _hasWork.Wait();
-            _hasWork.Reset();
-            lock (_lock)
-                (batch, _queued) = (_queued, batch);
             for (var next = 0; next < batch.Count;)
                 next = CommitFrom(batch, next);
-            batch.Clear();
-            lock (_lock)
-            {
-                if (_closing && _queued.Count == 0)
-                    break;
-                if (_queued.Count > 0)
-                    _hasWork.Set();
-            }
         }
 
         _ended.SetResult();
