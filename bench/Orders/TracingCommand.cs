@@ -47,6 +47,9 @@ internal static class TracingCommand
         {
             ["OTEL_EXPORTER_OTLP_ENDPOINT"] = receiver.Address,
             ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf",
+            // All spans are to be paid for: what does not fit in the queue is dropped, and what waits for its turn at the end is not in the figures.
+            ["OTEL_BSP_MAX_QUEUE_SIZE"] = "65536",
+            ["OTEL_BSP_SCHEDULE_DELAY"] = "1000",
         };
         using var folder = new TemporaryFolder();
         await using var started = await StartedSystem.StartAsync(folder.Path, "local", app => app == "console" ? 0 : 1, settings, cancellationToken);
