@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 using DaprOrders.Audit;
 using DaprOrders.Tests.Servers;
 using EmbeddedSidecar;
@@ -217,11 +218,25 @@ internal sealed class Pods : IAsyncDisposable
         Assert.True(report.Holds, $"{report}{Environment.NewLine}{string.Join(Environment.NewLine, _running.Keys.Select(pod => $"{pod.Name}: {pod.Output}"))}");
     }
 
-    /// <summary>The lanes of a service's event log.</summary>
-    public async Task<int> LanesAsync(string app)
+    /// <summary>
+    /// The lanes of a service's event log do not pile up: whoever is gone has left none to itself, since another instance has published what was in it and gave
+    /// it back for the next one.
+    /// </summary>
+    public async Task LanesAreTakenOverAsync(string app)
+    {
+        var lanes = await Until.Async(
+            () => LanesAsync(app),
+            lanes => lanes.Count(lane => StateOf(lane) == "held") <= Of(app).Count && lanes.All(lane => StateOf(lane) != "leftBehind" && lane["unpublished"]!.GetValue<long>() == 0),
+            $"{app} to have no lane of an instance that is gone");
+        Assert.InRange(lanes.Count, 1, 3);
+
+        static string StateOf(JsonNode lane) => lane["state"]!.GetValue<string>();
+    }
+
+    private async Task<IReadOnlyList<JsonNode>> LanesAsync(string app)
     {
         using var answer = await AskAsync(Of(app)[0], "event-log");
-        return (await Shop.ReadAsync(answer, HttpStatusCode.OK))["lanes"]!.AsArray().Count;
+        return [.. (await Shop.ReadAsync(answer, HttpStatusCode.OK))["lanes"]!.AsArray().Select(lane => lane!)];
     }
 
     /// <summary>Asks this pod and no other, as Reporting may.</summary>
