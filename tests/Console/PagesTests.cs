@@ -175,6 +175,7 @@ public sealed partial class PagesTests : IDisposable
         using var answer = await http.GetAsync("/stock", TestContext.Current.CancellationToken);
 
         Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
+        Assert.Contains("href=\"/stock#content\"", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
         Assert.Contains("script-src 'self';", answer.Headers.GetValues("Content-Security-Policy").Single(), StringComparison.Ordinal);
         Assert.Equal("nosniff", answer.Headers.GetValues("X-Content-Type-Options").Single());
     }
@@ -193,10 +194,13 @@ public sealed partial class PagesTests : IDisposable
     {
         using var http = Open(FakeServices.AtRest());
 
-        using var answer = await http.GetAsync("/nowhere", TestContext.Current.CancellationToken);
+        using var answer = await http.GetAsync("/nowhere?at=all", TestContext.Current.CancellationToken);
+        var page = await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
 
         Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
-        Assert.Contains("Nothing here", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        Assert.Contains("Nothing here", page, StringComparison.Ordinal);
+        // It stays on its address, whatever is clicked on it.
+        Assert.Contains("href=\"/nowhere?at=all#content\"", page, StringComparison.Ordinal);
     }
 
     public void Dispose() => _disposables.ForEach(disposable => disposable.Dispose());

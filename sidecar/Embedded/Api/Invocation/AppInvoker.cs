@@ -5,6 +5,7 @@ using System.Text;
 using EmbeddedSidecar.Components.Secrets;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resiliency;
 using EmbeddedSidecar.Resources;
 using EmbeddedSidecar.Tracing;
@@ -32,13 +33,33 @@ internal sealed record InvocationRoute(
     /// <summary>The called side is asked for its health (appHealthCheck), and takes no calls while it is ill.</summary>
     public bool AsksHealth { get; init; }
 
-    /// <summary>To send a request of HTTP by: what the called side refuses is to policies a failure as any other, and is decided at each attempt.</summary>
-    public HttpMessageInvoker InvokerFor(string method, HttpMethod verb) => AsksHealth || (IsRemote && AccessControl is not null)
-        ? new(new Gate(() => Refusal(method, verb) is { } refusal ? throw refusal : null, Invoker))
+    /// <summary>As the sidecars' counts call the called side.</summary>
+    public string Destination { get; init; } = Id;
+
+    /// <summary>Of the caller's sidecar; null where it calls its own application, which daprd does not count.</summary>
+    public SidecarMetrics? Sender { get; init; }
+
+    /// <summary>Of the called side's sidecar; null where there is none.</summary>
+    public SidecarMetrics? Receiver { get; init; }
+
+    /// <summary>To send a request of HTTP by: what the called side refuses is to policies a failure as any other, and is decided, and counted, at each attempt.</summary>
+    public HttpMessageInvoker InvokerFor(string method, HttpMethod verb) => Sender is not null || AsksHealth
+        ? new(new Gate(() => BeginAttempt(method, verb) is { } refusal ? throw refusal : null, Invoker))
         : Invoker;
 
+    /// <summary>Counts an attempt on both sides, as daprd (pkg/messaging, pkg/api/grpc/daprinternal.go): what the called side refuses it has not received.</summary>
+    /// <returns>Why it is refused; null where it may be made.</returns>
+    public ApiException? BeginAttempt(string method, HttpMethod verb)
+    {
+        var refusal = Refusal(method, verb);
+        Sender?.InvocationSent(Destination, isStream: false);
+        if (refusal is null && Caller is { } caller)
+            Receiver?.InvocationReceived(caller.AppId);
+        return refusal;
+    }
+
     /// <summary>Why the called side's sidecar does not let the call through; null where it does. In the order of daprd's: what may not be called tells nothing of its health.</summary>
-    public ApiException? Refusal(string method, HttpMethod verb)
+    private ApiException? Refusal(string method, HttpMethod verb)
     {
         if (IsRemote && AccessControl?.Refusal(Caller, AppInvoker.Normalized(this, method), verb.Method) is { } refusal)
             return AppInvoker.Failed(Id, $"rpc error: code = PermissionDenied desc = {refusal}", StatusCodes.Status403Forbidden);
@@ -79,9 +100,9 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     public async ValueTask<InvocationRoute> RouteAsync(string id, CancellationToken cancellationToken)
     {
         if (id.StartsWith("http:/", StringComparison.Ordinal) || id.StartsWith("https:/", StringComparison.Ordinal))
-            return new(id, ToOutside(id), BaseUrl(id), [], App: null, IsOwnApp: false);
+            return new(id, ToOutside(id), BaseUrl(id), [], App: null, IsOwnApp: false) { Sender = runtime.Metrics };
         if (EndpointOf(id) is { } endpoint)
-            return new(id, ToOutside(id), endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false);
+            return new(id, ToOutside(id), endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false) { Sender = runtime.Metrics };
 
         var (appId, appNamespace) = !id.Contains('.', StringComparison.Ordinal) ? (id, _options.Namespace) : id.Split('.') switch
         {
@@ -194,6 +215,9 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         app,
         IsOwnApp: replica is null)
     {
+        Destination = (replica ?? runtime).Options.AppId,
+        Sender = replica is null ? null : runtime.Metrics,
+        Receiver = replica?.Metrics,
         Tracing = replica?.Loaded.Tracing,
         AccessControl = (replica ?? runtime).Loaded.AccessControl,
         AsksHealth = (replica ?? runtime).Options.AppHealthCheck is not null,
