@@ -162,8 +162,13 @@ internal sealed class StreamCommands(
     {
         RecordedEvent[] appended = [.. stored.Select(e => e.Of(present.Stream))];
         var state = events.Aggregate(present.State, (state, e) => category.Evolve(state, (TEvent)e.Payload));
-        var updated = appended.Length > 0 ? appended[^1].OccurredAt : present.UpdatedAt;
-        return new Handled<TState>(new StreamState<TState>(present.Stream, tip.Version, state, tip.CreatedAt, updated, tip.Positions), appended, null);
+        var last = appended.LastOrDefault();
+        var stream = new StreamState<TState>(present.Stream, tip.Version, state, tip.CreatedAt, last?.OccurredAt ?? present.UpdatedAt, tip.Positions)
+        {
+            CorrelationId = last is null ? present.CorrelationId : last.CorrelationId,
+            SpanId = last is null ? present.SpanId : last.SpanId,
+        };
+        return new Handled<TState>(stream, appended, null);
     }
 
     private static Tip Next(Tip former, string commitId, List<StoredEvent> stored, IReadOnlyDictionary<string, long> positions) => former with

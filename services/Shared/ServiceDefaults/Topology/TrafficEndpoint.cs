@@ -1,3 +1,4 @@
+using DaprOrders.ServiceDefaults.Errors;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -29,7 +30,7 @@ internal static class TrafficEndpoint
         builder.Services.AddHttpClient(MetricsClient, client => (client.BaseAddress, client.Timeout) = (address, Patience));
     }
 
-    public static void MapTraffic(this WebApplication app) => app.MapGet("/traffic", ReadAsync).WithTags("Sidecar")
+    public static void MapTraffic(this WebApplication app) => app.MapGet("/traffic", ReadAsync).WithTags("Sidecar").AnswersProblems(503)
         .WithSummary("What has gone through this replica since it started: calls by application, as its sidecar counts them, and events by topic.");
 
     private static async Task<Ok<Traffic>> ReadAsync(IHttpClientFactory clients, TopicCounts topics, DaprSettings dapr, CancellationToken cancellationToken)
