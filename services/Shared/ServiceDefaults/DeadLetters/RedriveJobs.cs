@@ -8,10 +8,14 @@ namespace DaprOrders.ServiceDefaults.DeadLetters;
 
 /// <summary>A redrive of all letters that there were when it was asked for, or of some.</summary>
 /// <param name="Page">The page of letters that is at work, or comes next.</param>
-/// <param name="Owner">The instance that does it, until <paramref name="LeaseUntil"/>; then any other may go on.</param>
+/// <param name="Owner">The instance that does it; empty once it left it to others.</param>
+/// <param name="Beat">Counted up by the owner: who has watched it stand still for the time of a lease may go on. No two clocks are compared.</param>
 /// <param name="By">Who asked for it; null where nobody had to say.</param>
 /// <param name="Ids">Of the letters; null: all.</param>
 /// <param name="Error">Why the last one that failed did.</param>
+/// <param name="Last">The last page of letters when it was begun; null until it is read.</param>
+/// <param name="OnLast">Those that were on the last page then: what came later is not a part of it. Null: all.</param>
+/// <param name="Tried">On the page that is at work.</param>
 internal sealed record RedriveJob(
     string Id,
     DateTimeOffset StartedAt,
@@ -20,10 +24,13 @@ internal sealed record RedriveJob(
     int Failed,
     long Page,
     string Owner,
-    DateTimeOffset LeaseUntil,
     string? By = null,
     IReadOnlyList<string>? Ids = null,
-    string? Error = null)
+    string? Error = null,
+    int Beat = 0,
+    long? Last = null,
+    IReadOnlyList<string>? OnLast = null,
+    IReadOnlyList<string>? Tried = null)
 {
     public bool IsRunning => FinishedAt is null;
 
@@ -49,14 +56,15 @@ internal sealed class RedriveJobs(
 
     private readonly string _instance = Guid.CreateVersion7(time.GetUtcNow()).ToString("N");
     private readonly Wakeup _asked = new();
+    private (string Id, string Owner, int Beat) _watched;
+    private long _watchedSince;
 
     /// <summary>Begins a job unless one is running.</summary>
     /// <param name="ids">Of the letters; null: all.</param>
     /// <returns>The job that runs then; null: it is for other letters.</returns>
     public async Task<RedriveJob?> BeginAsync(IReadOnlyList<string>? ids, string? by, CancellationToken cancellationToken)
     {
-        var now = time.GetUtcNow();
-        var wanted = new RedriveJob(acts.NewId(), now, null, 0, 0, 0, _instance, now + Lease, by, ids);
+        var wanted = new RedriveJob(acts.NewId(), time.GetUtcNow(), null, 0, 0, 0, _instance, by, ids);
         var job = await documents.ChangeAsync<RedriveJob>(Key, current => current is { IsRunning: true } ? current : wanted, cancellationToken);
         _asked.Set();
         return job!.IsFor(ids) ? job : null;
@@ -92,17 +100,27 @@ internal sealed class RedriveJobs(
     /// <summary>The running job, once it is ours; null when there is none, or another instance has it.</summary>
     private async Task<RedriveJob?> TakeAsync(CancellationToken cancellationToken)
     {
-        if (await FindAsync(cancellationToken) is not { IsRunning: true })
+        if (await FindAsync(cancellationToken) is not { IsRunning: true } found || (found.Owner != _instance && !IsLeftBehind(found)))
             return null;
 
         var job = await documents.ChangeAsync<RedriveJob>(
             Key,
-            current => current is { IsRunning: true } && (current.Owner == _instance || current.LeaseUntil <= time.GetUtcNow())
-                ? current with { Owner = _instance, LeaseUntil = time.GetUtcNow() + Lease }
-                : current,
+            current => current is { IsRunning: true } && Sign(current) == Sign(found) ? current with { Owner = _instance, Beat = current.Beat + 1 } : current,
             cancellationToken);
         return job is { IsRunning: true } && job.Owner == _instance ? job : null;
     }
+
+    /// <summary>Whether its owner left it, or has not moved it for the time of a lease, as far as this instance has watched it.</summary>
+    private bool IsLeftBehind(RedriveJob job)
+    {
+        if (job.Owner.Length == 0)
+            return true;
+        if (_watched != Sign(job))
+            (_watched, _watchedSince) = (Sign(job), time.GetTimestamp());
+        return time.GetElapsedTime(_watchedSince) > Lease;
+    }
+
+    private static (string Id, string Owner, int Beat) Sign(RedriveJob job) => (job.Id, job.Owner, job.Beat);
 
     private async Task WorkAsync(RedriveJob job, CancellationToken cancellationToken)
     {
@@ -125,31 +143,43 @@ internal sealed class RedriveJobs(
         var savedAt = time.GetTimestamp();
         await UntilAnsweredAsync(() => acts.BeginAsync(job, cancellationToken), cancellationToken);
         var (first, last) = await UntilAnsweredAsync(() => BoundsAsync(job, cancellationToken), cancellationToken);
-        for (var page = Math.Max(job.Page, first); page <= last; page++)
+        if (job.Last is null)
         {
+            var present = job.Ids is null ? await UntilAnsweredAsync(() => letters.ReadPageAsync(last, cancellationToken), cancellationToken) : null;
+            progress.Job = job = job with { Last = last, OnLast = present?.Select(letter => letter.Id).ToList() };
+            if (await SaveAsync(job, _instance, cancellationToken) is not { } begun)
+                return;
+            progress.Job = job = begun;
+        }
+
+        for (var page = Math.Max(job.Page, first); page <= job.Last; page++)
+        {
+            List<string> tried = [.. page == job.Page ? job.Tried ?? [] : []];
             foreach (var letter in await UntilAnsweredAsync(() => PageAsync(job, page, cancellationToken), cancellationToken))
             {
-                // Those that came later had better luck or worse, and those that were tried since then had their turn.
-                if (letter.ReceivedAt > job.StartedAt || letter.LastAttemptAt > job.StartedAt)
+                // Those that came later had better luck or worse.
+                if (tried.Contains(letter.Id) || (page == job.Last && job.OnLast?.Contains(letter.Id) == false))
                     continue;
 
                 var failure = await UntilAnsweredAsync(() => redriving.TryAsync(letter, cancellationToken), cancellationToken);
+                tried.Add(letter.Id);
                 progress.Job = failure is null
-                    ? progress.Job with { Page = page, Handled = progress.Job.Handled + 1 }
-                    : progress.Job with { Page = page, Failed = progress.Job.Failed + 1, Error = failure };
+                    ? progress.Job with { Page = page, Tried = tried, Handled = progress.Job.Handled + 1 }
+                    : progress.Job with { Page = page, Tried = tried, Failed = progress.Job.Failed + 1, Error = failure };
                 logger.LogInformation(
                     "Dead letter {DeadLetterId}, event {EventId}, was redriven by job {RedriveId}: {Outcome}", letter.Id, letter.EventId, job.Id, failure is null ? "handled" : "failed again");
                 if (time.GetElapsedTime(savedAt) < SaveEvery)
                     continue;
-                if (!await SaveAsync(progress.Job, Lease, cancellationToken))
+                if (await SaveAsync(progress.Job, _instance, cancellationToken) is not { } saved)
                     return;
+                progress.Job = saved;
                 savedAt = time.GetTimestamp();
             }
         }
 
         var done = progress.Job;
         await UntilAnsweredAsync(() => acts.EndAsync(done.Id, done.Handled, done.Failed, done.Error, cancellationToken), cancellationToken);
-        if (await SaveAsync(done with { FinishedAt = time.GetUtcNow() }, Lease, cancellationToken))
+        if (await SaveAsync(done with { FinishedAt = time.GetUtcNow() }, _instance, cancellationToken) is not null)
         {
             logger.LogInformation(
                 "Dead letters were redriven: job {RedriveId}, {Handled} handled, {Failed} failed again", job.Id, done.Handled, done.Failed);
@@ -163,18 +193,19 @@ internal sealed class RedriveJobs(
         ? letters.ReadPageAsync(page, cancellationToken)
         : letters.FindAsync([.. job.Ids.Chunk(PagedDocuments<DeadLetter>.IdsInPage).ElementAt((int)page)], cancellationToken);
 
-    /// <summary>False when another instance has the job meanwhile.</summary>
-    private async Task<bool> SaveAsync(RedriveJob progress, TimeSpan lease, CancellationToken cancellationToken)
+    /// <param name="owner">This instance, or nobody from now on.</param>
+    /// <returns>Null when another instance has the job meanwhile.</returns>
+    private async Task<RedriveJob?> SaveAsync(RedriveJob progress, string owner, CancellationToken cancellationToken)
     {
         var saved = await UntilAnsweredAsync(
             () => documents.ChangeAsync<RedriveJob>(
                 Key,
                 current => current?.Id == progress.Id && current.Owner == _instance && current.IsRunning
-                    ? progress with { LeaseUntil = time.GetUtcNow() + lease }
+                    ? progress with { Owner = owner, Beat = current.Beat + 1 }
                     : current,
                 cancellationToken),
             cancellationToken);
-        return saved?.Id == progress.Id && saved.Owner == _instance;
+        return saved?.Id == progress.Id && saved.Owner == owner ? saved : null;
     }
 
     /// <summary>This instance stops: another may go on at once.</summary>
@@ -183,11 +214,11 @@ internal sealed class RedriveJobs(
         using var limit = new CancellationTokenSource(SaveEvery, time);
         try
         {
-            await SaveAsync(progress, TimeSpan.Zero, limit.Token);
+            await SaveAsync(progress, owner: "", limit.Token);
         }
         catch (Exception exception)
         {
-            logger.LogDebug(exception, "The redrive of dead letters goes on when its lease is over");
+            logger.LogDebug(exception, "The redrive of dead letters goes on when another instance has watched it for its lease");
         }
     }
 

@@ -162,6 +162,90 @@ public sealed class RedriveJobTests
         Assert.Equal(("done", 4), (act.GetProperty("result").GetString(), act.GetProperty("letters").GetInt32()));
     }
 
+    [Fact]
+    public async Task Letters_that_a_replica_kept_whose_clock_is_ahead_are_redriven_as_any_other()
+    {
+        var state = new StateInMemory();
+        var handled = new ConcurrentQueue<string>();
+        using var open = new SemaphoreSlim(100);
+        await using var ahead = await StartAsync(state, app => Map(app, handled, open));
+        ahead.Time.Advance(TimeSpan.FromMinutes(7));
+        await ahead.DeliverDeadAsync(CloudEvent("a", 1), CloudEvent("a", 2));
+        await using var host = await StartAsync(state, app => Map(app, handled, open));
+
+        await host.Http.PostAsync("/dead-letters/redrive", null, Cancellation);
+
+        Assert.Equal((2, 0), Counts(await DoneAsync(host)));
+        Assert.Equal(["a:1", "a:2"], handled);
+    }
+
+    [Fact]
+    public async Task A_replica_whose_clock_is_ahead_leaves_a_job_to_the_one_that_does_it()
+    {
+        var state = new StateInMemory();
+        var handled = new ConcurrentQueue<string>();
+        using var open = new SemaphoreSlim(0);
+        await using var ahead = await StartAsync(state, app => app.MapTopic("letters", "post", (events, _) =>
+        {
+            handled.Enqueue($"{events[0].Recorded.Id} by the other");
+            return Task.CompletedTask;
+        }));
+        ahead.Time.Advance(TimeSpan.FromMinutes(7));
+        await using var host = await StartAsync(state, app => Map(app, handled, open));
+        await host.DeliverDeadAsync([.. Enumerable.Range(1, 5).Select(version => CloudEvent("a", version))]);
+        await host.Http.PostAsync("/dead-letters/redrive", null, Cancellation);
+
+        // It looks once a minute.
+        for (var second = 0; second < 100; second++)
+        {
+            ahead.Time.Advance(TimeSpan.FromSeconds(1));
+            await ahead.GetAsync("/dead-letters/redrive");
+        }
+
+        open.Release(100);
+        Assert.Equal((5, 0), Counts(await DoneAsync(host)));
+        Assert.Equal(["a:1", "a:2", "a:3", "a:4", "a:5"], handled);
+    }
+
+    [Fact]
+    public async Task A_job_whose_instance_went_without_a_word_is_ended_by_another()
+    {
+        var state = new StateInMemory();
+        var handled = new ConcurrentQueue<string>();
+        using var open = new SemaphoreSlim(0);
+        await using var silent = await StartAsync(state, app => Map(app, handled, open));
+        await silent.DeliverDeadAsync(CloudEvent("a", 1), CloudEvent("a", 2));
+        await silent.Http.PostAsync("/dead-letters/redrive", null, Cancellation);
+
+        // Its clock stands still, and its first letter is never done.
+        await using var host = await StartAsync(state, app => app.MapTopic("letters", "post", (events, _) =>
+        {
+            handled.Enqueue($"{events[0].Recorded.Id} by the other");
+            return Task.CompletedTask;
+        }));
+
+        Assert.Equal((2, 0), Counts(await DoneAsync(host)));
+        Assert.Equal(["a:1 by the other", "a:2 by the other"], handled);
+    }
+
+    [Fact]
+    public async Task What_came_while_a_redrive_was_under_way_is_not_a_part_of_it()
+    {
+        var handled = new ConcurrentQueue<string>();
+        using var open = new SemaphoreSlim(0);
+        await using var host = await StartAsync(app => Map(app, handled, open));
+        await host.DeliverDeadAsync(CloudEvent("a", 1), CloudEvent("a", 2));
+        open.Release();
+        await host.Http.PostAsync("/dead-letters/redrive", null, Cancellation);
+        await host.AdvanceUntilAsync(() => handled.Count == 1);
+
+        await host.DeliverDeadAsync(CloudEvent("a", 3));
+        open.Release(100);
+
+        Assert.Equal((2, 0), Counts(await DoneAsync(host)));
+        Assert.Equal(["a:1", "a:2"], handled);
+    }
+
     [Theory]
     [InlineData("""{"ids":[]}""", "ids")]
     [InlineData("""{"ids":["a","b|c"]}""", "ids[1]")]
