@@ -38,6 +38,7 @@ public sealed class FakeServices : HttpMessageHandler
                 .Answer(app, "dead-letters/acts?limit=50", """{"acts":[],"cursor":null}""")
                 .Answer(app, "catch-up", """{"publishers":[]}""")
                 .Answer(app, "sidecar", $$"""{"id":"{{app}}","runtimeVersion":"1.18.1","components":[],"subscriptions":[]}""")
+                .Answer(app, "traffic", $$$"""{"instance":"{{{app}}}-1","calls":{"called":{},"calledBy":{}},"silent":null,"published":{},"delivered":{}}""")
                 .Answer(app, "healthz/ready", """{"status":"Healthy","checks":{"sidecar":{"status":"Healthy","reason":null}}}""");
         }
 

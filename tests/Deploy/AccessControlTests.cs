@@ -41,6 +41,7 @@ public sealed class AccessControlTests
     [Theory]
     [InlineData("GET", "/healthz/ready")]
     [InlineData("GET", "/sidecar")]
+    [InlineData("GET", "/traffic")]
     [InlineData("GET", "/catch-up")]
     [InlineData("GET", "/event-log")]
     [InlineData("GET", "/event-log/parked")]

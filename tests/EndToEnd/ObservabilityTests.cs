@@ -30,6 +30,24 @@ public sealed partial class ObservabilityTests(OrdersSystem system)
     }
 
     [Fact]
+    public async Task Prometheus_scrapes_every_service_and_sidecar_and_has_what_the_dashboard_and_the_alerts_ask_it()
+    {
+        PrometheusServer.Require();
+        var sku = await system.Shop.StockAsync(3);
+        Assert.Equal("shipped", Shop.Status(await system.Shop.FinalAsync(await system.Shop.OrderAsync(sku, 1))));
+        await using var prometheus = await PrometheusServer.StartAsync(Folder, system.PortOf);
+
+        var up = await Until.Async(
+            () => prometheus.QueryAsync("up"), answer => answer.Count == 2 * Shop.Apps.Count && answer.All(series => $"{series!["value"]![1]}" == "1"), "Prometheus to have scraped all");
+        Assert.Equal(
+            Shop.Apps.SelectMany(app => new[] { $"services {app}", $"sidecars {app}" }).Order(StringComparer.Ordinal),
+            up.Select(series => $"{series!["metric"]!["job"]} {series["metric"]!["app"]}").Order(StringComparer.Ordinal));
+        // A counter that has not counted yet is declared only.
+        Assert.Empty(Expressions().SelectMany(MetricsIn).Distinct().Except(await prometheus.NamesAsync()).Except(Declared().SelectMany(instrument => instrument.Series)));
+        await Until.Async(prometheus.RulesAsync, rules => rules.Count > 10 && rules.All(rule => $"{rule!["health"]}" == "ok"), "every alert rule to have been evaluated");
+    }
+
+    [Fact]
     public void Every_instrument_of_the_services_is_explained()
     {
         var explained = File.ReadAllText(Path.Combine(Installation.RepositoryRoot, "docs", "observability.md"));

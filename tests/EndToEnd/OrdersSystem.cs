@@ -109,6 +109,9 @@ public sealed class OrdersSystem : IAsyncLifetime
         }
     }
 
+    /// <param name="field">As the run file calls it.</param>
+    public int PortOf(string app, string field) => _installation.PortOf(app, field);
+
     /// <summary>What the sidecar of an application tells Prometheus.</summary>
     public async Task<string> SidecarMetricsAsync(string app)
     {

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using DaprOrders.Console.Calling;
 
 namespace DaprOrders.Console.Topology;
@@ -19,8 +20,21 @@ public sealed record Sidecar(
     IReadOnlyList<ActorsOf>? Actors,
     IReadOnlyList<NameOf>? HttpEndpoints);
 
+/// <summary>Of a replica, the calls of its sidecar since that started, by the name of the other side.</summary>
+public sealed record CallCounts(IReadOnlyDictionary<string, long> Called, IReadOnlyDictionary<string, long> CalledBy);
+
+/// <summary>What has gone through a replica: only two answers of the same one make a rate.</summary>
+/// <param name="Calls">Null where its sidecar does not tell; <paramref name="Silent"/> says why.</param>
+public sealed record Traffic(
+    string Instance, CallCounts? Calls, string? Silent, IReadOnlyDictionary<string, long> Published, IReadOnlyDictionary<string, long> Delivered);
+
 /// <param name="Commits">Of all lanes of its log; null where it has none, or does not tell.</param>
-public sealed record Node(string App, Answer<Health> Health, Answer<Sidecar> Sidecar, long? Commits);
+public sealed record Node(string App, Answer<Health> Health, Answer<Sidecar> Sidecar, Answer<Traffic> Traffic, long? Commits)
+{
+    /// <summary>Why something of it is not shown.</summary>
+    [JsonIgnore]
+    public Failure? Failure => Health.Failure ?? Sidecar.Failure ?? Traffic.Failure;
+}
 
 /// <param name="Publisher">Null when nobody who takes it tells whose it is.</param>
 public sealed record TopicNode(string Topic, string? Publisher, IReadOnlyList<string> Takers);
@@ -40,10 +54,11 @@ public sealed class TopologyReader(ServicesClient services, TimeProvider time)
         var read = await Task.WhenAll(Apps.All.Select(async app =>
         {
             var sidecar = services.GetAsync<Sidecar>(app, "sidecar", cancellationToken);
+            var traffic = services.GetAsync<Traffic>(app, "traffic", cancellationToken);
             var health = services.GetHealthAsync(app, cancellationToken);
             var catchUp = services.GetAsync<CatchUp>(app, "catch-up", cancellationToken);
             var lanes = Apps.Publishers.Contains(app) ? await services.GetAsync<Lanes>(app, "event-log", cancellationToken) : default;
-            return (Node: new Node(app, await health, await sidecar, lanes.Value?.All.Sum(lane => lane.Settled)), CatchUp: await catchUp);
+            return (Node: new Node(app, await health, await sidecar, await traffic, lanes.Value?.All.Sum(lane => lane.Settled)), CatchUp: await catchUp);
         }));
         var publishers = read.Where(app => app.CatchUp.IsHere).SelectMany(app => app.CatchUp.Value!.Publishers)
             .SelectMany(publisher => publisher.Topics.Select(topic => (topic, publisher.Publisher)))

@@ -76,11 +76,12 @@ public static class Registration
         services.AddHostedService(provider => provider.GetRequiredService<FollowingPublishers>());
         builder.AddAccess(() => new DaprClientBuilder().UseGrpcChannelOptions(SidecarChannel.Options(builder.Configuration)).Build());
         builder.AddReadiness();
+        builder.AddTraffic();
         return builder;
     }
 
     /// <summary>
-    /// /healthz/live, /healthz/ready, /metrics, /openapi/v1.json, /dead-letters, /catch-up, /sidecar, the dead-letter subscription, errors as
+    /// /healthz/live, /healthz/ready, /metrics, /openapi/v1.json, /dead-letters, /catch-up, /sidecar, /traffic, the dead-letter subscription, errors as
     /// problem details, and who may call what.
     /// </summary>
     public static WebApplication MapServiceDefaults(this WebApplication app)
@@ -95,6 +96,7 @@ public static class Registration
         app.MapDeadLetters();
         app.MapCatchUp();
         app.MapSidecar();
+        app.MapTraffic();
         return app;
     }
 

@@ -21,11 +21,11 @@ internal sealed class SidecarMetrics
     ];
 
     // Of paths there may be as many as callers invent; daprd keeps them all.
-    private const int MostPaths = 200;
+    private const int MostLabels = 200;
 
     private readonly string _appId;
     private readonly string? _probePath;
-    private readonly ConcurrentDictionary<string, bool> _paths = new();
+    private readonly ConcurrentDictionary<string, bool> _labels = new();
     private readonly CollectorRegistry _registry = Prometheus.Metrics.NewCustomRegistry();
     private readonly Counter _grpcServer;
     private readonly Counter _httpServer;
@@ -50,6 +50,8 @@ internal sealed class SidecarMetrics
     private readonly Histogram _secretLatencies;
     private readonly Counter _configuration;
     private readonly Histogram _configurationLatencies;
+    private readonly Counter _invocationsSent;
+    private readonly Counter _invocationsReceived;
     private readonly Counter _componentsLoaded;
     private readonly Counter _componentsInitialised;
     private readonly Counter _remindersFired;
@@ -89,6 +91,8 @@ internal sealed class SidecarMetrics
         _secretLatencies = CreateLatencies("component_secret_latencies", "How long they took, in ms", "component", "operation", "success");
         _configuration = Create("component_configuration_count", "Operations on a configuration store", "component", "operation", "success");
         _configurationLatencies = CreateLatencies("component_configuration_latencies", "How long they took, in ms", "component", "operation", "success");
+        _invocationsSent = Create("runtime_service_invocation_req_sent_total", "Calls of other applications and of what is outside, each attempt", "dst_app_id", "type");
+        _invocationsReceived = Create("runtime_service_invocation_req_recv_total", "Calls by other applications, each attempt", "src_app_id");
         _componentsLoaded = Create("runtime_component_loaded", "Components that were loaded");
         _componentsInitialised = Create("runtime_component_init_total", "Components that were initialised, by their type", "component");
         _remindersFired = Create("runtime_actor_reminders_fired_total", "Reminders that came to an actor", "actor_type", "success");
@@ -180,6 +184,10 @@ internal sealed class SidecarMetrics
         _configurationLatencies.WithLabels(_appId, component, operation, Boolean(success)).Observe(duration.TotalMilliseconds);
     }
 
+    internal void InvocationSent(string destination, bool isStream) => _invocationsSent.WithLabels(_appId, Bounded(destination), isStream ? "streaming" : "unary").Inc();
+
+    internal void InvocationReceived(string source) => _invocationsReceived.WithLabels(_appId, source).Inc();
+
     internal void ComponentLoaded(string type)
     {
         _componentsLoaded.WithLabels(_appId).Inc();
@@ -207,8 +215,11 @@ internal sealed class SidecarMetrics
             [['v', >= '0' and <= '9', ..], var api] => $"/{parts[0]}/{api}",
             _ => $"/{parts[0]}",
         };
-        return _paths.ContainsKey(label) || (_paths.Count < MostPaths && _paths.TryAdd(label, true)) ? label : "";
+        return Bounded(label);
     }
+
+    /// <summary>What is called by its address is whatever a caller writes, too.</summary>
+    private string Bounded(string label) => _labels.ContainsKey(label) || (_labels.Count < MostLabels && _labels.TryAdd(label, true)) ? label : "";
 
     private static string Boolean(bool value) => value ? "true" : "false";
 

@@ -8,6 +8,7 @@ using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.State;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Health;
+using DaprOrders.ServiceDefaults.Topology;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -71,6 +72,7 @@ internal sealed class ServiceHost : IAsyncDisposable
         builder.Services.AddSingleton<IBulkStateReads>(state);
         builder.Services.AddSingleton<TimeProvider>(time);
         builder.Services.AddHttpClient(Readiness.SidecarClient).ConfigurePrimaryHttpMessageHandler(() => sidecar);
+        builder.Services.AddHttpClient(TrafficEndpoint.MetricsClient).ConfigurePrimaryHttpMessageHandler(() => sidecar);
         builder.Services.AddSingleton(new EventTypes().AddFamily<LetterEvent>());
         builder.Services.AddSingleton<IPublisherLogs>(publisher);
         builder.Services.AddSingleton<PublisherLanes>();
@@ -180,13 +182,18 @@ internal sealed class LoggedLines : ILogEventSink
     public void Emit(LogEvent logEvent) => Lines.Enqueue(logEvent.RenderMessage(CultureInfo.InvariantCulture));
 }
 
-/// <summary>Answers GET /v1.0/metadata as daprd does, with these subscriptions.</summary>
+/// <summary>Answers GET /v1.0/metadata as daprd does, with these subscriptions, and at its metrics' port.</summary>
 internal sealed class SidecarMetadata : HttpMessageHandler
 {
     public List<string> Subscribed { get; } = [];
 
+    /// <summary>Null: nobody listens there.</summary>
+    public string? Metrics { get; set; } = "";
+
     protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
-        Task.FromResult(new HttpResponseMessage
+        request.RequestUri!.AbsolutePath == "/metrics"
+            ? Metrics is null ? throw new HttpRequestException("Connection refused") : Task.FromResult(new HttpResponseMessage { Content = new StringContent(Metrics) })
+        : Task.FromResult(new HttpResponseMessage
         {
             Content = JsonContent.Create(new
             {

@@ -98,6 +98,53 @@ public sealed class SidecarMetricsTests
     }
 
     [Fact]
+    public async Task Calls_of_others_are_counted_attempt_by_attempt_on_both_sides_and_those_of_the_own_application_are_not()
+    {
+        var calls = 0;
+        await using var app = await TestApp.StartAsync(context =>
+        {
+            context.Response.StatusCode = context.Request.Path == "/flaky" && Interlocked.Increment(ref calls) == 1 ? 500 : 200;
+            return Task.CompletedTask;
+        });
+        var resources = ResourceLoader.Read($$$$"""
+            apiVersion: dapr.io/v1alpha1
+            kind: Resiliency
+            metadata: {name: r}
+            spec:
+              policies: {retries: {once: {policy: constant, duration: 1ms, maxRetries: 1}}}
+              targets: {apps: {two: {retry: once}}}
+            ---
+            apiVersion: dapr.io/v1alpha1
+            kind: HTTPEndpoint
+            metadata: {name: outside}
+            spec: {baseUrl: "http://127.0.0.1:{{{{app.Port}}}}"}
+            """);
+        var denied = ConfigurationResource.Default with { AccessControl = new(Allows: false, "public", []) };
+        await using var dapr = await Sidecars.StartAsync(
+            Sidecars.App("one") with { AppPort = app.Port, MetricsPort = 0, Resources = resources },
+            Sidecars.App("two") with { AppPort = app.Port, MetricsPort = 0 },
+            Sidecars.App("closed") with { AppPort = app.Port, MetricsPort = 0, Configuration = denied });
+        using var http = Sidecars.Http(dapr["one"]);
+
+        foreach (var path in new[] { "two/method/orders", "two/method/flaky", "one/method/orders", "outside/method/orders", "closed/method/orders" })
+        {
+            using (await http.GetAsync(new Uri($"/v1.0/invoke/{path}", UriKind.Relative), Cancellation))
+            {
+            }
+        }
+
+        await ShowsAsync(
+            dapr["one"],
+            """dapr_runtime_service_invocation_req_sent_total{app_id="one",dst_app_id="two",type="unary"} 3""",
+            """dapr_runtime_service_invocation_req_sent_total{app_id="one",dst_app_id="outside",type="unary"} 1""",
+            """dapr_runtime_service_invocation_req_sent_total{app_id="one",dst_app_id="closed",type="unary"} 1""");
+        await ShowsAsync(dapr["two"], """dapr_runtime_service_invocation_req_recv_total{app_id="two",src_app_id="one"} 3""");
+        Assert.DoesNotContain("dst_app_id=\"one\"", await ReadAsync(dapr["one"], "/metrics"), StringComparison.Ordinal);
+        // What its sidecar refuses it has not received.
+        Assert.DoesNotContain("req_recv_total{", await ReadAsync(dapr["closed"], "/metrics"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_port_of_the_counts_is_no_port_of_the_apis_and_asks_for_no_token()
     {
         await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { MetricsPort = 0, ApiToken = "secret" });

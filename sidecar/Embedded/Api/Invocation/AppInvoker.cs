@@ -5,6 +5,7 @@ using System.Text;
 using EmbeddedSidecar.Components.Secrets;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resiliency;
 using EmbeddedSidecar.Resources;
 using EmbeddedSidecar.Tracing;
@@ -29,8 +30,30 @@ internal sealed record InvocationRoute(
     /// <summary>As the called side sees it; null where it is its own application, and no other sidecar is in between.</summary>
     public CallerIdentity? Caller { get; init; }
 
+    /// <summary>As the sidecars' counts call the called side.</summary>
+    public string Destination { get; init; } = Id;
+
+    /// <summary>Of the caller's sidecar; null where it calls its own application, which daprd does not count.</summary>
+    public SidecarMetrics? Sender { get; init; }
+
+    /// <summary>Of the called side's sidecar; null where there is none.</summary>
+    public SidecarMetrics? Receiver { get; init; }
+
     /// <summary>To send a request of HTTP by: the application's, or one that refuses in the name of the called side, so that policies see that failure as any other.</summary>
-    public HttpMessageInvoker InvokerFor(string method, HttpMethod verb) => Refusal(method, verb) is { } refusal ? new(new Refusing(() => throw refusal)) : Invoker;
+    public HttpMessageInvoker InvokerFor(string method, HttpMethod verb)
+    {
+        var refusal = Refusal(method, verb);
+        HttpMessageInvoker invoker = refusal is null ? Invoker : new(new Refusing(() => throw refusal));
+        return Sender is null ? invoker : new(new CountedAttempts(invoker, () => CountAttempt(refusal)));
+    }
+
+    /// <summary>On both sides, as daprd (pkg/messaging, pkg/api/grpc/daprinternal.go): what the called side refuses it has not received.</summary>
+    public void CountAttempt(ApiException? refusal)
+    {
+        Sender?.InvocationSent(Destination, isStream: false);
+        if (refusal is null && Caller is { } caller)
+            Receiver?.InvocationReceived(caller.AppId);
+    }
 
     /// <summary>Why the called side's sidecar does not let the call through; null where it does.</summary>
     public ApiException? Refusal(string method, HttpMethod verb) =>
@@ -72,9 +95,9 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     public async ValueTask<InvocationRoute> RouteAsync(string id, CancellationToken cancellationToken)
     {
         if (id.StartsWith("http:/", StringComparison.Ordinal) || id.StartsWith("https:/", StringComparison.Ordinal))
-            return new(id, ToOutside(id), BaseUrl(id), [], App: null, IsOwnApp: false);
+            return new(id, ToOutside(id), BaseUrl(id), [], App: null, IsOwnApp: false) { Sender = runtime.Metrics };
         if (EndpointOf(id) is { } endpoint)
-            return new(id, ToOutside(id), endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false);
+            return new(id, ToOutside(id), endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false) { Sender = runtime.Metrics };
 
         var (appId, appNamespace) = !id.Contains('.', StringComparison.Ordinal) ? (id, _options.Namespace) : id.Split('.') switch
         {
@@ -192,6 +215,9 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         app,
         IsOwnApp: replica is null)
     {
+        Destination = (replica ?? runtime).Options.AppId,
+        Sender = replica is null ? null : runtime.Metrics,
+        Receiver = replica?.Metrics,
         Tracing = replica?.Loaded.Tracing,
         AccessControl = (replica ?? runtime).Loaded.AccessControl,
         Caller = replica is null ? null : new(runtime.Loaded.Configuration.AccessControl?.TrustDomain ?? AccessControl.DefaultTrustDomain, _options.Namespace, _options.AppId),

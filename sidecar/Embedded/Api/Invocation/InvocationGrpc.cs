@@ -65,6 +65,9 @@ internal static class InvocationGrpc
             var policy = route.IsRemote ? invoker.Policy(route.Id, isStream) : null;
             // One's own sidecar sees no certificate either, and decides such a call all the same.
             var transport = route.AccessControl?.Refusal(route.Caller, method, "NONE") is { } refusal ? new(new Refusing(() => Refused(refusal))) : app.Transport;
+            // The called side's daprd does not count what is proxied to it.
+            if (route.Sender is { } sender)
+                transport = new(new CountedAttempts(transport, () => sender.InvocationSent(route.Destination, isStream)));
             using var handler = policy is null ? null : new ProxiedCallPolicy(policy, transport, runtime.Options.MaxBodyBytes);
             using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
             using var served = route.Tracing?.Start(method, ActivityKind.Server, TraceParent.Of(context));
@@ -204,7 +207,9 @@ internal static class InvocationGrpc
 
         async Task<InvokeResponse> InvokeOnceAsync(CancellationToken cancellationToken)
         {
-            if (route.Refusal(message.Method, HttpMethod.Post) is { } refusal)
+            var refusal = route.Refusal(message.Method, HttpMethod.Post);
+            route.CountAttempt(refusal);
+            if (refusal is not null)
                 throw refusal;
             using var invocation = app.AsyncUnaryCall(AppCallbacks.OnInvoke, null, new(metadata, cancellationToken: cancellationToken), message);
             try
