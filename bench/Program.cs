@@ -12,6 +12,7 @@ return await new RootCommand("Measures DaprOrders on this machine, over the loop
     OrdersCommand.Create(),
     FlowCommand.Create(),
     ReplicasCommand.Create(),
+    TracingCommand.Create(),
     SoakCommand.Create(),
     RebuildCommand.Create(),
     CallsCommand.Create(),

@@ -10,6 +10,10 @@ internal static class PagesCommand
 {
     private const int ConsolePort = 5106;
     private const int ReportingPort = 5105;
+
+    /// <summary>Of the services, as in dapr.yaml.</summary>
+    private static readonly (string App, int Port)[] Services = [("ordering", 5101), ("inventory", 5102), ("payments", 5103), ("shipping", 5104), ("reporting", ReportingPort)];
+
     private const int FirstOnes = 3;
 
     private static readonly Option<string> Host = new("--host") { Description = "Where the console and Reporting listen, at their ports of dapr.yaml", DefaultValueFactory = _ => "localhost" };
@@ -24,7 +28,7 @@ internal static class PagesCommand
             using var system = OrdersSystem.At(parsed.GetValue(Host)!);
             var orders = (await system.SummaryAsync(cancellationToken) ?? throw new InvalidOperationException("Reporting does not answer at its port of dapr.yaml.")).Orders;
             var rows = new List<string[]>();
-            foreach (var path in (string[])["/", "/orders", "/orders?status=shipped", await NewestOrderAsync(), "/dead-letters", "/stock", "/projections", "/topology", "/try-it"])
+            foreach (var path in (string[])["/", "/orders", "/orders?status=shipped", await NewestOrderAsync(), "/dead-letters", .. await OldestLetterAsync(), "/dead-letters/ordering/acts", "/stock", "/projections", "/topology", "/try-it"])
             {
                 var page = new Uri($"http://{parsed.GetValue(Host)}:{ConsolePort}{path}");
                 var (times, size) = (new Samples(), 0);
@@ -42,6 +46,20 @@ internal static class PagesCommand
             Report.Machine();
             Report.Line($"{orders:N0} orders.");
             Report.Table(["page", "median ms", "longest ms", "KB"], rows);
+
+            // A system without any has no such page.
+            async Task<string[]> OldestLetterAsync()
+            {
+                foreach (var (app, port) in Services)
+                {
+                    var list = await http.GetFromJsonAsync<JsonElement>(new Uri($"http://{parsed.GetValue(Host)}:{port}/dead-letters?limit=1"), cancellationToken);
+                    foreach (var letter in list.GetProperty("deadLetters").EnumerateArray())
+                        return [$"/dead-letters/{app}/{letter.GetProperty("id").GetString()}"];
+                }
+
+                Report.Line("No dead letter, so its page is not asked for.");
+                return [];
+            }
 
             async Task<string> NewestOrderAsync()
             {

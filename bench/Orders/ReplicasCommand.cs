@@ -202,11 +202,4 @@ internal static class ReplicasCommand
         private Task<StartedSystem> StartAsync(string folder, Func<string, int> replicas, Dictionary<string, string> settings, CancellationToken cancellationToken) =>
             StartedSystem.StartAsync(folder, components, app => app == "console" ? 0 : replicas(app), settings, cancellationToken);
     }
-
-    private sealed class TemporaryFolder : IDisposable
-    {
-        public string Path { get; } = Directory.CreateTempSubdirectory("daprorders-bench-replicas-").FullName;
-
-        public void Dispose() => Directory.Delete(Path, recursive: true);
-    }
 }

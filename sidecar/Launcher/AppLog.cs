@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace DaprOrders.Sidecar.Launcher;
 
 /// <summary>
@@ -20,12 +18,7 @@ internal sealed class AppLog : IDisposable
     {
         _app = app;
         _console = console;
-        if (app.AppLogDestination == LogDestination.Console)
-            return;
-
-        var folder = Directory.CreateDirectory(Path.Combine(app.AppDirPath, ".dapr", "logs")).FullName;
-        var now = time.GetLocalNow().ToString("yyyyMMddHHmmss", CultureInfo.InvariantCulture);
-        _file = new LogFile(Path.Combine(folder, $"{app.AppId}_app_{now}.log"));
+        _file = app.AppLogDestination == LogDestination.Console ? null : LogFile.Of(app, "app", time);
     }
 
     /// <summary>Null when the app writes to the console only.</summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace DaprOrders.Sidecar.Launcher;
@@ -18,6 +19,23 @@ internal sealed class LogFile : IDisposable
     }
 
     internal LogFile(string path, Stream file) => (Path, _file) = (path, file);
+
+    /// <summary>{appDirPath}/.dapr/logs/{appID}_{what}_{time}.log, as the Dapr CLI names them.</summary>
+    /// <exception cref="LaunchException">It cannot be made.</exception>
+    public static LogFile Of(RunApp app, string what, TimeProvider time)
+    {
+        var now = time.GetLocalNow().ToString("yyyyMMddHHmmss", CultureInfo.InvariantCulture);
+        var path = System.IO.Path.Combine(app.AppDirPath, ".dapr", "logs", $"{app.AppId}_{what}_{now}.log");
+        try
+        {
+            Directory.CreateDirectory(System.IO.Path.GetDirectoryName(path)!);
+            return new LogFile(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new LaunchException($"{app.Location}: a log of {app.AppId} cannot be written to {path}: {e.Message} Mend that, or have it on the console (appLogDestination, daprdLogDestination).", e);
+        }
+    }
 
     public string Path { get; }
 

@@ -1,6 +1,7 @@
 using System.Net;
 using Bunit;
 using DaprOrders.Console.DeadLetters;
+using DaprOrders.ServiceDefaults.DeadLetters;
 
 namespace DaprOrders.Console.Tests;
 
@@ -67,18 +68,19 @@ public sealed class DeadLetterTests : ConsolePages
     }
 
     [Fact]
-    public void A_message_is_given_up_only_when_that_was_confirmed_with_the_reason()
+    public void A_message_is_given_up_only_when_that_was_confirmed_with_the_reason_which_is_in_no_address()
     {
         PlayThree();
-        Played.Answer("shipping", "dead-letters/c?reason=a%20test%20order", "", HttpStatusCode.NoContent, "DELETE");
+        Played.Answer("shipping", "dead-letters/c/discard", "", HttpStatusCode.NoContent, "POST");
         var page = Render<DeadLetterBoard>();
 
         Button(page, "Discard  …").Click();
-        Assert.DoesNotContain(Played.Asked, asked => asked.Method == HttpMethod.Delete);
+        Assert.DoesNotContain(Played.Asked, asked => asked.Method == HttpMethod.Post);
         page.Find("#why").Change("a test order");
         Button(page, "Yes, give up").Click();
 
         page.WaitForAssertion(() => Assert.Contains("1 given up", page.Markup, StringComparison.Ordinal));
+        Assert.Equal("""{"reason":"a test order"}""", Assert.Single(Played.Asked, asked => asked.Method == HttpMethod.Post).Body);
     }
 
     [Fact]
@@ -146,16 +148,14 @@ public sealed class DeadLetterTests : ConsolePages
     }
 
     [Fact]
-    public void Of_an_edit_both_messages_can_be_seen()
+    public void Each_act_of_the_record_leads_to_its_page_and_each_service_to_all_of_its_acts()
     {
         Play("payments", "dead-letters/acts?limit=50", Samples.Acts(Samples.Act("p-1", "editedRedrive", "handled", Now)));
-        Play("payments", "dead-letters/acts/p-1", $$$"""{"entry":{{{Samples.Act("p-1", "editedRedrive", "handled", Now)}}},"original":{"data":{"to":17}},"edited":{"data":{"to":"Bob"} } }""");
-        var page = Render<DeadLetterBoard>();
 
-        Button(page, "see").Click();
+        var record = Render<DeadLetterBoard>().Find(".record");
 
-        page.WaitForAssertion(() => Assert.Contains("17", page.Find("[aria-label='The message as it came']").TextContent, StringComparison.Ordinal));
-        Assert.Contains("Bob", page.Find("[aria-label='The message as it was handled']").TextContent, StringComparison.Ordinal);
+        Assert.Equal("/dead-letters/payments/acts/p-1", record.QuerySelector("tbody a")!.GetAttribute("href"));
+        Assert.Contains("/dead-letters/payments/acts", record.QuerySelectorAll("p a").Select(link => link.GetAttribute("href")));
     }
 
     private void PlayThree()

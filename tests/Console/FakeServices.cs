@@ -35,6 +35,9 @@ public sealed class FakeServices : HttpMessageHandler
         foreach (var app in Calling.Apps.All)
         {
             services.Answer(app, "dead-letters?limit=500", """{"deadLetters":[],"cursor":null}""")
+                .Answer(app, "dead-letters/counts", """{"letters":0,"groups":[],"cursor":null}""")
+                .Answer(app, Samples.FailuresOf("o-1"), """{"failures":[]}""")
+                .Answer(app, "dead-letters/removed", """{"removed":[],"cursor":null}""")
                 .Answer(app, "dead-letters/acts?limit=50", """{"acts":[],"cursor":null}""")
                 .Answer(app, "catch-up", """{"publishers":[]}""")
                 .Answer(app, "sidecar", $$"""{"id":"{{app}}","runtimeVersion":"1.18.1","components":[],"subscriptions":[]}""")

@@ -26,7 +26,7 @@ public sealed class LetterTests : ConsolePages
     public void What_it_should_have_said_is_written_and_sent_with_the_reason()
     {
         PlayLetter();
-        Played.Answer("shipping", "dead-letters/a/edited-redrive", "", HttpStatusCode.NoContent, "POST");
+        Played.Answer("shipping", "dead-letters/a/edited-redrive", """{"actId":"act-1","result":"handled"}""", method: "POST");
         var page = Open();
 
         Button(page, "Edit and redrive …").Click();
@@ -39,8 +39,27 @@ public sealed class LetterTests : ConsolePages
         page.WaitForAssertion(() => Assert.Contains("handled as you have edited it", page.Find(".note.good").TextContent, StringComparison.Ordinal));
         Assert.Equal(
             """{"data":{"orderId":"1","to":"Bob"},"reason":"a number is no name"}""", Assert.Single(Played.Asked, asked => asked.Method == HttpMethod.Post).Body);
+        Assert.Equal("/dead-letters/shipping/acts/act-1", page.Find(".note.good a").GetAttribute("href"));
         Assert.Empty(page.FindAll("form"));
         Assert.Contains("no such dead letter any more", page.Markup, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("passedOver", "shipping has passed it over")]
+    [InlineData("withoutEffect", "shipping had nothing to do any more")]
+    public void An_edit_of_which_nothing_came_is_not_said_to_have_had_an_effect(string result, string told)
+    {
+        PlayLetter();
+        Played.Answer("shipping", "dead-letters/a/edited-redrive", $$"""{"actId":"act-1","result":"{{result}}"}""", method: "POST");
+        var page = Open();
+
+        Button(page, "Edit and redrive …").Click();
+        page.Find("#data").Change(Edited);
+        page.Find("#why").Change("r");
+        page.Find("form").Submit();
+
+        page.WaitForAssertion(() => Assert.Contains(told, page.Find(".note.warn").TextContent, StringComparison.Ordinal));
+        Assert.Empty(page.FindAll(".note.good"));
     }
 
     [Theory]
@@ -111,6 +130,20 @@ public sealed class LetterTests : ConsolePages
 
         Assert.Contains("no such dead letter any more", page.Markup, StringComparison.Ordinal);
         Assert.DoesNotContain(Played.Asked, asked => asked.App == "nobody");
+    }
+
+    [Theory]
+    [InlineData("acts", """{"acts":[],"cursor":null}""")]
+    [InlineData("counts", """{"letters":0,"groups":[],"cursor":null}""")]
+    [InlineData("redrive", """{"id":"job-1","status":"done","handled":1,"failed":0}""")]
+    public void A_word_of_the_API_in_the_place_of_an_id_is_no_dead_letter(string word, string answered)
+    {
+        Play("shipping", $"dead-letters/{word}", answered);
+
+        var page = Render<LetterView>(parameters => parameters.Add(p => p.App, "shipping").Add(p => p.Id, word));
+
+        Assert.Contains("no such dead letter any more", page.Markup, StringComparison.Ordinal);
+        Assert.Empty(page.FindAll(".acts"));
     }
 
     private IRenderedComponent<LetterView> Open() => Render<LetterView>(parameters => parameters.Add(p => p.App, "shipping").Add(p => p.Id, "a"));

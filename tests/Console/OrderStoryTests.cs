@@ -137,7 +137,7 @@ public sealed class OrderStoryTests : ConsolePages
         var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
         Assert.Equal(3, page.Instance.Story!.Events.Count);
         Play("payments", "event-log/streams/payment-o-1?limit=200", $"[{Samples.Event("payment-o-1", 1, "PaymentRefunded", Placed.AddSeconds(30), "order-o-1:2")}]");
-        Play("shipping", "dead-letters?limit=500", Samples.Letters(Samples.Letter("a", "order-o-1", "Boom")));
+        Play("shipping", Samples.FailuresOf("o-1"), Samples.Failures(Samples.Failed("order-o-1", 1, "Boom")));
 
         Time.Advance(TimeSpan.FromSeconds(5));
 
@@ -220,13 +220,81 @@ public sealed class OrderStoryTests : ConsolePages
     public void A_dead_letter_about_the_order_is_said_where_the_order_is_looked_at()
     {
         PlayOrder("stockReserved");
-        Play("payments", "dead-letters?limit=500", Samples.Letters(Samples.Letter("a", "order-o-1", "Boom"), Samples.Letter("b", "order-o-2", "Other")));
+        Play("payments", Samples.FailuresOf("o-1"), Samples.Failures(Samples.Failed("order-o-1", 1, "Boom")));
 
         var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
 
         var note = page.Find(".note.bad").TextContent;
         Assert.Contains("payments could not handle OrderCreated after 6 attempts: Boom", note, StringComparison.Ordinal);
-        Assert.DoesNotContain("Other", page.Markup, StringComparison.Ordinal);
+        Assert.DoesNotContain(Played.Asked, asked => asked.Path.StartsWith("dead-letters?", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Of_a_long_story_the_failures_of_later_events_are_asked_for_too()
+    {
+        PlayOrder("stockReserved");
+        Play("payments", "event-log/streams/payment-o-1?limit=200", $"[{string.Join(",", Enumerable.Range(1, 13).Select(version => Samples.Event("payment-o-1", version, "PaymentRetried", Placed.AddSeconds(version))))}]");
+        foreach (var app in Apps.All)
+            Play(app, Samples.FailuresOf("o-1", from: 13), Samples.Failures());
+        Play("ordering", Samples.FailuresOf("o-1", from: 13), Samples.Failures(Samples.Failed("payment-o-1", 13, "Boom")));
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Contains("ordering could not handle PaymentRetried", page.Find(".note.bad").TextContent, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("handled", "payments: handled after 2 attempts that failed", "warn")]
+    [InlineData("open", "payments: 2 attempts failed", "bad")]
+    [InlineData("givenUp", "payments: given up after 2 attempts", "bad")]
+    [InlineData("deadLetter", "payments: dead letter after 2 attempts", "bad")]
+    public void How_often_an_event_was_tried_where_and_what_came_of_it_is_on_the_timeline(string outcome, string told, string mood)
+    {
+        PlayOrder("stockReserved");
+        Play("payments", Samples.FailuresOf("o-1"), Samples.Failures(Samples.Failed("order-o-1", 2, "Nobody answers.", outcome, attempts: 2)));
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        var badge = Assert.Single(page.FindAll($"[aria-label='Events of the order'] .badge.{mood}"));
+        Assert.Equal(told, badge.TextContent);
+        Assert.Contains("OrderStockReserved", badge.Closest("tr")!.TextContent, StringComparison.Ordinal);
+        Assert.Single(page.FindAll(".timeline .event.troubled"));
+        Assert.Contains($"OrderStockReserved of ordering ({told})", page.Find(".timeline").GetAttribute("aria-label"), StringComparison.Ordinal);
+        Assert.Contains("Nobody answers.", page.Find("[aria-live=polite] .facts").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_the_service_has_gone_on_from_was_handled_though_another_instance_failed()
+    {
+        PlayOrder("stockReserved");
+        Play("inventory", Samples.FailuresOf("o-1"), Samples.Failures(Samples.Failed("order-o-1", 1, "Nobody answers.", "open", attempts: 1)));
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Equal("inventory: handled after 1 attempt that failed", page.Find("[aria-label='Events of the order'] .badge.warn").TextContent);
+    }
+
+    [Fact]
+    public void An_event_that_the_broker_refuses_says_so_and_why()
+    {
+        PlayOrder("stockReserved");
+        Play("ordering", "event-log/parked", """{"events":[{"id":"order-o-1:2","topic":"orders","reason":"too large","parkedAt":"2026-11-27T11:00:00Z"}]}""");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Equal("parked: not published", Assert.Single(page.FindAll("[aria-label='Events of the order'] .badge")).TextContent);
+        Assert.Contains("too large", page.Find("[aria-live=polite] .facts").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_was_handled_at_once_has_no_mark()
+    {
+        PlayOrder("stockReserved");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Empty(page.FindAll("[aria-label='Events of the order'] .badge"));
+        Assert.Empty(page.FindAll(".timeline .event.troubled"));
     }
 
     [Fact]
@@ -238,7 +306,7 @@ public sealed class OrderStoryTests : ConsolePages
         var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
 
         Assert.Equal("StockReserved", page.Find(".facts .link").TextContent);
-        Assert.Equal("reservation-o-1:1~act-1", page.Find(".facts a[href='/dead-letters']").GetAttribute("title"));
+        Assert.Equal("reservation-o-1:1~act-1", page.Find(".facts a[href='/dead-letters/ordering/acts/act-1']").GetAttribute("title"));
     }
 
     private void PlayOrder(string status)

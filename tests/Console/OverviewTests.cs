@@ -18,7 +18,7 @@ public sealed class OverviewTests : ConsolePages
     [Fact]
     public void A_service_that_is_away_is_named_and_the_others_are_shown()
     {
-        foreach (var path in new[] { "healthz/ready", "dead-letters?limit=500", "event-log", "event-log/parked", "catch-up" })
+        foreach (var path in new[] { "healthz/ready", "dead-letters/counts", "event-log", "event-log/parked", "catch-up" })
             Played.Answer("payments", path, """{"errorCode":"ERR_DIRECT_INVOKE","message":"no connection"}""", HttpStatusCode.InternalServerError);
         Play("reporting", "summary", """{"orders":7,"byStatus":{"created":0,"stockReserved":0,"paid":0,"shipped":7,"cancelled":0},"sold":7,"revenue":[{"amount":70.00,"currency":"EUR"}]}""");
 
@@ -47,7 +47,7 @@ public sealed class OverviewTests : ConsolePages
     [Theory]
     [InlineData("ordering", "event-log")]
     [InlineData("payments", "event-log/parked")]
-    [InlineData("shipping", "dead-letters?limit=500")]
+    [InlineData("shipping", "dead-letters/counts")]
     [InlineData("inventory", "catch-up")]
     [InlineData("reporting", "summary")]
     [InlineData("reporting", "orders?limit=200")]
@@ -109,15 +109,19 @@ public sealed class OverviewTests : ConsolePages
     }
 
     [Fact]
-    public void Dead_letters_are_counted_by_what_their_reasons_have_in_common()
+    public void Dead_letters_are_counted_by_their_services_and_none_is_read()
     {
-        Play("inventory", "dead-letters?limit=500", Samples.Letters(
-            Samples.Letter("a", "order-1", "SKU 17 of order-0192a8f3e1d7 is unknown"), Samples.Letter("b", "order-2", "SKU 23 of order-0192a8f3ffff is unknown")));
+        Play("inventory", "dead-letters/counts", Samples.Counts("n", ("SKU … is unknown", 2000)));
+        Play("inventory", "dead-letters/counts?cursor=n", Samples.Counts(null, ("SKU … is unknown", 500), ("Other", 3)));
 
         var page = Render<OverviewBoard>();
 
-        Assert.Contains("2 dead letters wait for somebody", page.Find(".verdict.bad").TextContent, StringComparison.Ordinal);
-        Assert.Contains("SKU … of … is unknown", page.Find(".bars li.wide").TextContent, StringComparison.Ordinal);
+        Assert.Contains("2,503 dead letters wait for somebody", page.Find(".verdict.bad").TextContent, StringComparison.Ordinal);
+        var groups = page.FindAll(".bars li.wide").Select(group => group.TextContent).ToList();
+        Assert.Equal(2, groups.Count);
+        Assert.Contains("inventory of orders: SKU … is unknown first 1 h ago, last 30 min ago", groups[0], StringComparison.Ordinal);
+        Assert.EndsWith("2,500", groups[0], StringComparison.Ordinal);
+        Assert.DoesNotContain(Played.Asked, asked => asked.Path.StartsWith("dead-letters?", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -150,6 +154,24 @@ public sealed class OverviewTests : ConsolePages
         Time.Advance(TimeSpan.FromSeconds(3));
 
         page.WaitForAssertion(() => Assert.Contains("8 orders in all", page.Markup, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void How_far_each_consumer_is_behind_is_told_topic_by_topic()
+    {
+        Play("inventory", "event-log", """{"lanes":[{"name":"one","settled":30,"isClosed":false}],"loss":null}""");
+        Play("ordering", "catch-up", """
+            {"publishers":[{"publisher":"inventory","topics":["products","stock"],"lanes":[{"lane":"one","position":10}],
+             "waiting":[{"topic":"products","events":0,"isAll":true},{"topic":"stock","events":12,"isAll":true}]}]}
+            """);
+        Play("shipping", "catch-up", """{"publishers":[{"publisher":"ordering","topics":["orders"],"lanes":[{"lane":"lane-1","position":0}],"waiting":[{"topic":"orders","events":900,"isAll":false}]}]}""");
+        Play("reporting", "projections", """{"serving":{"version":1,"since":null,"events":0,"lanes":[{"publisher":"inventory","topic":"stock","lane":"one","position":29,"events":29}]},"building":null,"failure":null}""");
+
+        var rows = Render<OverviewBoard>().FindAll("caption").Single(caption => caption.TextContent.StartsWith("How far consumers", StringComparison.Ordinal)).ParentElement!
+            .QuerySelectorAll("tbody tr").Select(row => string.Join("|", row.QuerySelectorAll("td").Select(cell => cell.TextContent))).ToList();
+
+        Assert.Equal(["shipping|orders|≥ 900|4", "ordering|stock|12|20", "ordering|products|0|20"], rows.Take(3));
+        Assert.Contains("reporting|stock|–|1", rows);
     }
 
     [Fact]

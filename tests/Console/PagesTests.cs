@@ -13,7 +13,7 @@ public sealed partial class PagesTests : IDisposable
 
     private readonly List<IDisposable> _disposables = [];
 
-    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
+    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/dead-letters/shipping/removed", "/dead-letters/x/acts", "/dead-letters/shipping/acts", "/dead-letters/shipping/acts/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
 
     [Theory]
     [MemberData(nameof(Pages))]
@@ -56,6 +56,7 @@ public sealed partial class PagesTests : IDisposable
         {
             services.Answer(app, "dead-letters?limit=500", Samples.Letters([.. Enumerable.Range(1, 500).Select(i =>
                 Samples.Letter($"l-{i}", $"order-{i}", $"Reason {(char)('a' + i % 26)}{(char)('a' + i / 26)}\n{new string('x', 4000)}"))]));
+            services.Answer(app, "dead-letters/counts", Samples.Counts(null, [.. Enumerable.Range(1, 100).Select(i => ($"Reason {i} {new string('x', 150)}", i))]));
         }
 
         var line = """{"sku":"tea","name":"Tea","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}""";
@@ -174,6 +175,7 @@ public sealed partial class PagesTests : IDisposable
         using var answer = await http.GetAsync("/stock", TestContext.Current.CancellationToken);
 
         Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
+        Assert.Contains("href=\"/stock#content\"", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
         Assert.Contains("script-src 'self';", answer.Headers.GetValues("Content-Security-Policy").Single(), StringComparison.Ordinal);
         Assert.Equal("nosniff", answer.Headers.GetValues("X-Content-Type-Options").Single());
     }
@@ -192,10 +194,13 @@ public sealed partial class PagesTests : IDisposable
     {
         using var http = Open(FakeServices.AtRest());
 
-        using var answer = await http.GetAsync("/nowhere", TestContext.Current.CancellationToken);
+        using var answer = await http.GetAsync("/nowhere?at=all", TestContext.Current.CancellationToken);
+        var page = await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
 
         Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
-        Assert.Contains("Nothing here", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        Assert.Contains("Nothing here", page, StringComparison.Ordinal);
+        // It stays on its address, whatever is clicked on it.
+        Assert.Contains("href=\"/nowhere?at=all#content\"", page, StringComparison.Ordinal);
     }
 
     public void Dispose() => _disposables.ForEach(disposable => disposable.Dispose());

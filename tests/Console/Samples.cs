@@ -34,6 +34,17 @@ internal static class Samples
     public static string LetterPage(string? cursor, params string[] letters) =>
         $$"""{"deadLetters":[{{string.Join(",", letters)}}],"cursor":{{JsonSerializer.Serialize(cursor)}}}""";
 
+    public static string FailuresOf(string order, int from = 1) =>
+        $"dead-letters/failures?stream=order-{order}&stream=reservation-{order}&stream=payment-{order}&stream=shipment-{order}&from={from}&to={from + 11}";
+
+    public static string Failed(string stream, long version, string error, string outcome = "deadLetter", int attempts = 6, string? endedAt = null) =>
+        $$"""{"eventId":"{{stream}}:{{version}}","stream":"{{stream}}","version":{{version}},"attempts":{{attempts}},"firstAt":"2026-11-27T11:00:00Z","lastAt":"2026-11-27T11:01:00Z","error":{{JsonSerializer.Serialize(error)}},"outcome":"{{outcome}}","endedAt":{{JsonSerializer.Serialize(endedAt)}},"deadLetterId":{{(outcome == "deadLetter" ? "\"a\"" : "null")}}}""";
+
+    public static string Failures(params string[] failed) => $$"""{"failures":[{{string.Join(",", failed)}}]}""";
+
+    public static string Counts(string? cursor, params (string Reason, int Count)[] groups) =>
+        $$"""{"letters":{{groups.Sum(group => group.Count)}},"groups":[{{string.Join(",", groups.Select(group => $$"""{"reason":"{{group.Reason}}","topic":"orders","count":{{group.Count}},"first":"2026-11-27T11:00:00Z","last":"2026-11-27T11:30:00Z"}"""))}}],"cursor":{{JsonSerializer.Serialize(cursor)}}}""";
+
     public static string Summary(long paid) =>
         $$$"""{"orders":{{{paid}}},"byStatus":{"created":0,"stockReserved":0,"paid":{{{paid}}},"shipped":0,"cancelled":0},"sold":0,"revenue":[]}""";
 

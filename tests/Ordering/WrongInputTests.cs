@@ -13,6 +13,7 @@ public class WrongInputTests(RunningOrdering ordering)
             ["POST /orders"] = """{"customerId":"c-42","paymentMethod":"pm_card_ok","lines":[{"sku":"tea-001","quantity":2}]}""",
             ["POST /orders/{orderId}/cancellation"] = """{"reason":"too late"}""",
             ["POST /dead-letters/{id}/edited-redrive"] = """{"data":{"orderId":"o-1"},"reason":"it was wrong"}""",
+            ["POST /dead-letters/{id}/discard"] = """{"reason":"a test"}""",
             ["POST /dead-letters/redrive/selected"] = """{"ids":["a"]}""",
         });
 }

@@ -50,12 +50,37 @@ public sealed record Summary(long Orders, IReadOnlyDictionary<string, long> BySt
 public sealed record DeadLetter(
     string Id, string? EventId, string? Topic, string? Stream, string? Type, DateTimeOffset ReceivedAt, int Attempts, DateTimeOffset? LastAttemptAt, string Error)
 {
-    /// <summary>Streams of orders are named by their id; those of products are not.</summary>
     [JsonIgnore]
-    public string? OrderPage => Stream?.Split('-', 2) is ["order" or "reservation" or "payment" or "shipment", var order] ? $"/orders/{order}" : null;
+    public string? OrderPage => PageOf(Stream);
+
+    /// <summary>Streams of orders are named by their id; those of products are not.</summary>
+    public static string? PageOf(string? stream) => stream?.Split('-', 2) is ["order" or "reservation" or "payment" or "shipment", var order] ? $"/orders/{order}" : null;
 }
 
 public sealed record DeadLetterPage(IReadOnlyList<DeadLetter> DeadLetters, string? Cursor);
+
+public sealed record DeadLetterGroup(string Reason, string? Topic, int Count, DateTimeOffset First, DateTimeOffset Last);
+
+/// <param name="Letters">Of this answer, also those of groups that it does not name.</param>
+public sealed record DeadLetterCounts(int Letters, IReadOnlyList<DeadLetterGroup> Groups, string? Cursor);
+
+/// <summary>An event that a service could not handle at the first attempt.</summary>
+/// <param name="Attempts">Those that failed.</param>
+/// <param name="Outcome">deadLetter, handled, givenUp or open.</param>
+/// <param name="DeadLetterId">Where it is one.</param>
+public sealed record FailedEvent(
+    string EventId,
+    string Stream,
+    long Version,
+    int Attempts,
+    DateTimeOffset FirstAt,
+    DateTimeOffset LastAt,
+    string Error,
+    string Outcome,
+    DateTimeOffset? EndedAt,
+    string? DeadLetterId);
+
+public sealed record FailedEvents(IReadOnlyList<FailedEvent> Failures);
 
 public sealed record DeadLetterDetails(DeadLetter Entry, JsonElement Message);
 
@@ -81,7 +106,13 @@ public sealed record Act(
     string? Error,
     string? EventId,
     string? EditedId,
-    string? Type);
+    string? Type,
+    DateTimeOffset? EndedAt = null,
+    string? LetterId = null,
+    string? Stream = null);
+
+/// <param name="Result">handled, passedOver or withoutEffect.</param>
+public sealed record EditedRedrive(string ActId, string Result);
 
 public sealed record ActPage(IReadOnlyList<Act> Acts, string? Cursor);
 
@@ -96,10 +127,14 @@ public sealed record Loss(DateTimeOffset NoticedAt, string NoticedBy, DateTimeOf
 
 public sealed record Lanes([property: JsonPropertyName("lanes")] IReadOnlyList<Lane> All, Loss? Loss);
 
-public sealed record LanePosition(string Publisher, string Lane, long Position, long Events);
+/// <param name="Topic">What is read of the publisher's log; null where a service of an earlier version does not tell.</param>
+public sealed record LanePosition(string Publisher, string Lane, long Position, long Events, string? Topic = null);
 
 public sealed record ProjectionVersion(long Version, DateTimeOffset? Since, long Events, IReadOnlyList<LanePosition> Lanes)
 {
+    /// <summary>Null: nothing of this publisher was read yet.</summary>
+    public string? TopicOf(string publisher) => Lanes.FirstOrDefault(position => position.Publisher == publisher)?.Topic;
+
     /// <summary>Null: nothing of this lane was read yet.</summary>
     public long? PositionIn(string publisher, string lane) => Lanes.FirstOrDefault(position => position.Publisher == publisher && position.Lane == lane)?.Position;
 }
@@ -127,7 +162,11 @@ public sealed record ParkedEvents(IReadOnlyList<ParkedEvent> Events);
 
 public sealed record FollowedLane(string Lane, long Position);
 
-public sealed record FollowedPublisher(string Publisher, IReadOnlyList<string> Topics, IReadOnlyList<FollowedLane> Lanes);
+/// <param name="IsAll">False: there are more.</param>
+public sealed record WaitingTopic(string Topic, long Events, bool IsAll);
+
+/// <param name="Waiting">Null: it is not known.</param>
+public sealed record FollowedPublisher(string Publisher, IReadOnlyList<string> Topics, IReadOnlyList<FollowedLane> Lanes, IReadOnlyList<WaitingTopic>? Waiting = null);
 
 /// <summary>Up to where a consumer has dealt with the logs of the publishers whose topics it takes.</summary>
 public sealed record CatchUp(IReadOnlyList<FollowedPublisher> Publishers);

@@ -17,6 +17,8 @@ public static class ActWords
     {
         "begun" => "under way, or broken off",
         "givenUp" => "given up",
+        "passedOver" => "passed over: its place in its stream had been passed before",
+        "withoutEffect" => "handled, with nothing to do any more",
         "failed" => $"failed: {act.Error}",
         "done" => $"{act.Done:N0} handled{(act.Failed > 0 ? FormattableString.Invariant($", {act.Failed:N0} failed again, the last: {act.Error}") : "")}",
         var result => result,

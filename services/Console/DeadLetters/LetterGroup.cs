@@ -1,4 +1,5 @@
 using DaprOrders.Console.Calling;
+using DaprOrders.ServiceDefaults.DeadLetters;
 
 namespace DaprOrders.Console.DeadLetters;
 

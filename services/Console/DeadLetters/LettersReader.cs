@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using DaprOrders.Console.Calling;
 
@@ -35,7 +36,7 @@ public sealed class LettersReader(ServicesClient services)
     public async Task<LetterList> ReadAsync(CancellationToken cancellationToken)
     {
         var reading = Task.WhenAll(Apps.All.Select(async app => (app, Read: await ReadOfAsync(app, cancellationToken))));
-        var acts = await Task.WhenAll(Apps.All.Select(async app => (app, Read: await services.GetAsync<ActPage>(app, $"dead-letters/acts?limit={MostActs}", cancellationToken))));
+        var acts = await Task.WhenAll(Apps.All.Select(async app => (app, Read: await ReadActsAsync(app, null, cancellationToken))));
         var letters = await reading;
         return new(
             LetterGroup.Of(letters.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Letters.Select(letter => (of.app, letter)))),
@@ -65,8 +66,12 @@ public sealed class LettersReader(ServicesClient services)
     }
 
     /// <summary>The message itself, as it came.</summary>
-    public Task<Answer<DeadLetterDetails>> ReadMessageAsync(string app, string id, CancellationToken cancellationToken) =>
-        services.GetAsync<DeadLetterDetails>(app, $"dead-letters/{Uri.EscapeDataString(id)}", cancellationToken);
+    public async Task<Answer<DeadLetterDetails>> ReadMessageAsync(string app, string id, CancellationToken cancellationToken)
+    {
+        var read = await services.GetAsync<DeadLetterDetails>(app, $"dead-letters/{Uri.EscapeDataString(id)}", cancellationToken);
+        // The id comes from the address: "removed" or "counts" is none, and is answered with something else.
+        return read is { IsHere: true, Value.Entry: null } ? new(null, new(app, HttpStatusCode.NotFound, $"“{id}” is no dead letter.")) : read;
+    }
 
     /// <summary>Null: it was handled.</summary>
     public async Task<Failure?> RedriveAsync(string app, string id, CancellationToken cancellationToken) =>
@@ -80,19 +85,23 @@ public sealed class LettersReader(ServicesClient services)
     public Task<Answer<RedriveJob>> ReadRedriveAsync(string app, CancellationToken cancellationToken) =>
         services.GetAsync<RedriveJob>(app, "dead-letters/redrive", cancellationToken);
 
-    /// <summary>Null: it was handled as it was edited.</summary>
-    public async Task<Failure?> RedriveEditedAsync(string app, string id, JsonElement data, string reason, CancellationToken cancellationToken) =>
-        (await services.SendAsync<Nothing>(
-            HttpMethod.Post, app, $"dead-letters/{Uri.EscapeDataString(id)}/edited-redrive", new { data, reason }, cancellationToken)).Failure;
+    /// <summary>What came of it, as it was edited.</summary>
+    public Task<Answer<EditedRedrive>> RedriveEditedAsync(string app, string id, JsonElement data, string reason, CancellationToken cancellationToken) =>
+        services.SendAsync<EditedRedrive>(
+            HttpMethod.Post, app, $"dead-letters/{Uri.EscapeDataString(id)}/edited-redrive", new { data, reason }, cancellationToken);
 
-    /// <summary>What was edited, and into what.</summary>
+    /// <summary>What an operator did; of an edit, what was edited, and into what.</summary>
     public Task<Answer<ActDetails>> ReadActAsync(string app, string id, CancellationToken cancellationToken) =>
-        services.GetAsync<ActDetails>(app, $"dead-letters/acts/{id}", cancellationToken);
+        services.GetAsync<ActDetails>(app, $"dead-letters/acts/{Uri.EscapeDataString(id)}", cancellationToken);
+
+    /// <summary>What operators did in one service, newest first.</summary>
+    public Task<Answer<ActPage>> ReadActsAsync(string app, string? cursor, CancellationToken cancellationToken) =>
+        services.GetAsync<ActPage>(app, $"dead-letters/acts?limit={MostActs}{ServicesClient.From(cursor)}", cancellationToken);
 
     /// <summary>Null: it is given up, and that stays on record with the reason and who did it.</summary>
     public async Task<Failure?> DiscardAsync(string app, string id, string? reason, CancellationToken cancellationToken) =>
         (await services.SendAsync<Nothing>(
-            HttpMethod.Delete, app, $"dead-letters/{id}{(string.IsNullOrWhiteSpace(reason) ? "" : $"?reason={Uri.EscapeDataString(reason.Trim())}")}", null, cancellationToken)).Failure;
+            HttpMethod.Post, app, $"dead-letters/{id}/discard", new { reason = string.IsNullOrWhiteSpace(reason) ? null : reason.Trim() }, cancellationToken)).Failure;
 
     private static string FirstLine(string error)
     {

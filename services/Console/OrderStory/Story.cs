@@ -1,16 +1,27 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DaprOrders.Console.Calling;
 using DaprOrders.Console.Shell;
 
 namespace DaprOrders.Console.OrderStory;
 
-/// <summary>An event of one of the streams that belong to an order.</summary>
+/// <summary>An event of one of the streams that belong to an order, and how it fared on its way to the others.</summary>
 /// <param name="Service">Whose stream it is.</param>
 /// <param name="CauseId">The event that led to it, or, where that is none of these, the one before it in its stream; null for the first.</param>
 /// <param name="Hop">Since then.</param>
 /// <param name="OrderVersion">Of the order's own stream, up to and with this event.</param>
 public sealed record StoryEvent(RecordedEvent Event, string Service, string Part, string? CauseId, TimeSpan? Hop, long OrderVersion)
 {
+    /// <summary>What other services could not handle at the first attempt.</summary>
+    public IReadOnlyList<StoryFailure> Failed { get; init; } = [];
+
+    /// <summary>The broker refuses it; null: it does not.</summary>
+    public ParkedEvent? Parked { get; init; }
+
+    /// <summary>What went wrong on its way, in a few words each.</summary>
+    [JsonIgnore]
+    public IEnumerable<string> Troubles => [.. Parked is null ? [] : new[] { "parked: not published" }, .. Failed.Select(failed => failed.InWords)];
+
     /// <summary>How its cause came to its service, in words; null where it came by its topic, or nothing is known of it.</summary>
     public string? FoundBy => Event.FoundBy switch
     {
@@ -22,23 +33,34 @@ public sealed record StoryEvent(RecordedEvent Event, string Service, string Part
 
     /// <summary>Its cause was a dead letter that an operator has edited; null: it was not.</summary>
     public string? EditId => Event.CausationId is { } cause && cause.Contains('~', StringComparison.Ordinal) ? cause : null;
+
+    /// <summary>Where that is on record: in the service that has handled the edit.</summary>
+    [JsonIgnore]
+    public string? EditPage => EditId is { } edit ? $"/dead-letters/{Service}/acts/{edit[(edit.LastIndexOf('~') + 1)..]}" : null;
 }
 
 /// <param name="States">The order after each version of its stream, as Ordering shows it; the first one is at 0.</param>
-/// <param name="Letters">Dead letters about this order, by service.</param>
+/// <param name="Failed">What services could not handle of this order at the first attempt.</param>
 /// <param name="Failures">What could not be asked.</param>
 /// <param name="Awaited">The service that moves it on, where that says that it is not well.</param>
 public sealed record Story(
     OrderNow Now,
     IReadOnlyList<StoryEvent> Events,
     IReadOnlyList<JsonElement> States,
-    IReadOnlyList<StoryLetter> Letters,
+    IReadOnlyList<StoryFailure> Failed,
     IReadOnlyList<Failure> Failures,
     AwaitedService? Awaited = null)
 {
+    /// <summary>What nobody tries any more.</summary>
+    [JsonIgnore]
+    public IEnumerable<StoryFailure> Letters => Failed.Where(failed => failed.Event.DeadLetterId is not null);
+
     public bool IsOver => OrderStatuses.IsOver(Now.Status);
 
     public string? TraceId => Events.Select(e => e.Event.CorrelationId).OfType<string>().FirstOrDefault();
+
+    /// <summary>What an event of this order is; its id where its stream could not be read.</summary>
+    public string NameOf(string eventId) => Events.FirstOrDefault(e => e.Event.Id == eventId)?.Event.Type ?? eventId;
 
     /// <summary>What is shown of the order's state that was otherwise before the event.</summary>
     public IReadOnlyList<Change> ChangesAt(int step)
@@ -70,6 +92,19 @@ public sealed record Story(
         _ => [($"{within}{field.Name}", field.Value.ToString())],
     });
 
+    /// <summary>Tells of each event what went wrong on its way.</summary>
+    public static IReadOnlyList<StoryEvent> WithTroubles(IReadOnlyList<StoryEvent> events, IReadOnlyList<StoryFailure> failed, IReadOnlyList<ParkedEvent> parked) =>
+    [
+        .. events.Select(e => e with
+        {
+            Failed = [.. failed.Where(failure => failure.Event.EventId == e.Event.Id).Select(failure => failure with
+            {
+                IsFollowed = events.Any(next => next.Service == failure.Service && CauseOf(next.Event) == e.Event.Id),
+            })],
+            Parked = parked.FirstOrDefault(one => one.Id == e.Event.Id),
+        }),
+    ];
+
     /// <summary>In the order in which they happened; what has a cause comes after it, whatever clocks say.</summary>
     public static IReadOnlyList<StoryEvent> Arrange(IEnumerable<(string Service, string Part, RecordedEvent Event)> events)
     {
@@ -99,4 +134,20 @@ public sealed record Change(string Field, string Before, string After);
 
 public sealed record AwaitedService(string Service, string Status, string Reasons);
 
-public sealed record StoryLetter(string Service, DeadLetter Letter);
+/// <param name="Service">That could not handle it.</param>
+/// <param name="IsFollowed">That service has gone on from it, so it was handled after all.</param>
+public sealed record StoryFailure(string Service, FailedEvent Event, bool IsFollowed = false)
+{
+    [JsonIgnore]
+    public bool IsOver => Event.Outcome == "handled" || (Event.Outcome == "open" && IsFollowed);
+
+    /// <summary>How often, where, and what came of it.</summary>
+    [JsonIgnore]
+    public string InWords => Event switch
+    {
+        { Outcome: "deadLetter" } => $"{Service}: dead letter after {Words.Count(Event.Attempts, "attempt")}",
+        { Outcome: "givenUp" } => $"{Service}: given up after {Words.Count(Event.Attempts, "attempt")}",
+        _ when IsOver => $"{Service}: handled after {Words.Count(Event.Attempts, "attempt")} that failed",
+        _ => $"{Service}: {Words.Count(Event.Attempts, "attempt")} failed",
+    };
+}

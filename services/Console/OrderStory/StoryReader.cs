@@ -1,15 +1,17 @@
 using System.Text.Json;
 using DaprOrders.Console.Calling;
-using DaprOrders.Console.DeadLetters;
 
 namespace DaprOrders.Console.OrderStory;
 
 /// <summary>Everything that belongs to an order, from the services that have it.</summary>
-public sealed class StoryReader(ServicesClient services, LettersReader lettersReader)
+public sealed class StoryReader(ServicesClient services)
 {
     public const string Order = "order";
 
     private const int MostEvents = 200;
+
+    /// <summary>Of a stream; those of an order have fewer.</summary>
+    private const int EventsAskedFor = 12;
 
     /// <summary>Whose stream of which name.</summary>
     public static IReadOnlyList<(string Service, string Part)> Streams { get; } =
@@ -21,25 +23,37 @@ public sealed class StoryReader(ServicesClient services, LettersReader lettersRe
         var asked = services.GetAsync<OrderNow>(Apps.Ordering, $"orders/{id}", cancellationToken);
         var streams = Task.WhenAll(Streams.Select(async stream =>
             (stream, Read: await services.GetAsync<IReadOnlyList<RecordedEvent>>(stream.Service, $"event-log/streams/{stream.Part}-{id}?limit={MostEvents}", cancellationToken))));
-        var letters = Task.WhenAll(Apps.All.Select(async app => (app, Page: await lettersReader.ReadOfAsync(app, cancellationToken))));
+        var failed = ReadFailedAsync(id, 1, cancellationToken);
+        var parking = Task.WhenAll(Apps.Publishers.Select(app => services.GetAsync<ParkedEvents>(app, "event-log/parked", cancellationToken)));
         var now = await asked;
         var read = await streams;
-        var found = await letters;
+        var parked = await parking;
+        var found = await failed;
         if (!now.IsHere)
             return new(null, now.Failure);
+        var longest = read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!).Select(e => e.Version).DefaultIfEmpty().Max();
+        for (var from = 1 + EventsAskedFor; from <= longest; from += EventsAskedFor)
+            found = [.. found, .. await ReadFailedAsync(id, from, cancellationToken)];
 
         var awaited = ReadAwaitedAsync(now.Value.Status, cancellationToken);
         var states = await Task.WhenAll(Enumerable.Range(1, (int)now.Value.Version).Select(version =>
             services.GetAsync<StateBox>(Apps.Ordering, $"orders/{id}?version={version}", cancellationToken)));
+        IReadOnlyList<StoryFailure> failures = [.. found.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Failures.Select(e => new StoryFailure(of.App, e)))];
+        var events = Story.Arrange(read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Select(e => (of.stream.Service, of.stream.Part, e))));
         return new(new Story(
             now.Value,
-            Story.Arrange(read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Select(e => (of.stream.Service, of.stream.Part, e)))),
+            Story.WithTroubles(events, failures, [.. parked.SelectMany(of => of.Value?.Events ?? [])]),
             [.. states.TakeWhile(state => state.IsHere).Select(state => state.Value!.ToJson())],
-            [.. found.Where(of => of.Page.IsHere).SelectMany(of => of.Page.Value!.Letters
-                .Where(letter => letter.Stream?.EndsWith($"-{orderId}", StringComparison.Ordinal) == true)
-                .Select(letter => new StoryLetter(of.app, letter)))],
-            [.. read.Select(of => of.Read.Failure).Concat(found.Select(of => of.Page.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())],
+            failures,
+            [.. read.Select(of => of.Read.Failure).Concat(found.Select(of => of.Read.Failure)).Concat(parked.Select(of => of.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())],
             await awaited), null);
+    }
+
+    /// <summary>Of all services: by the names of the order's streams, so also of one that cannot be read now.</summary>
+    private async Task<IReadOnlyList<(string App, Answer<FailedEvents> Read)>> ReadFailedAsync(string id, int from, CancellationToken cancellationToken)
+    {
+        var path = $"dead-letters/failures?{string.Join('&', Streams.Select(stream => $"stream={stream.Part}-{id}"))}&from={from}&to={from + EventsAskedFor - 1}";
+        return await Task.WhenAll(Apps.All.Select(async app => (app, await services.GetAsync<FailedEvents>(app, path, cancellationToken))));
     }
 
     /// <summary>That a service does not answer at all is among the failures.</summary>

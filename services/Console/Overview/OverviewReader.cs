@@ -1,14 +1,11 @@
 using DaprOrders.Console.Calling;
-using DaprOrders.Console.DeadLetters;
 
 namespace DaprOrders.Console.Overview;
 
 public sealed record AppHealth(string App, Answer<Health> Health);
 
-public sealed record ReasonCount(string Reason, int Count);
-
 /// <param name="IsAll">False: there are more than were counted.</param>
-public sealed record LetterCounts(int Count, bool IsAll, IReadOnlyList<ReasonCount> Reasons);
+public sealed record LetterCounts(int Count, bool IsAll, IReadOnlyList<DeadLetterGroup> Groups);
 
 public sealed record LettersOf(string App, Answer<LetterCounts> Letters);
 
@@ -17,9 +14,12 @@ public sealed record LanesOf(string App, Answer<Lanes> Lanes, IReadOnlyDictionar
 
 public sealed record ConsumersOf(string App, Answer<CatchUp> CatchUp);
 
-/// <summary>How far a consumer is behind a publisher's log, in commits, and which topics it takes from there.</summary>
-/// <param name="Commits">Null: it is not known, since the publisher or the consumer does not tell where it is.</param>
-public sealed record Lag(string Consumer, string Publisher, IReadOnlyList<string> Topics, long? Commits);
+/// <summary>How far a consumer is behind with a topic.</summary>
+/// <param name="Topic">Null: not known.</param>
+/// <param name="Commits">Of the publisher's log, whatever topic they are for. Null: it is not known, since the publisher or the consumer does not tell where it is.</param>
+/// <param name="Events">Of the topic, that are not known to be handled. Null: not known; of read models only commits are.</param>
+/// <param name="IsAll">False: there are more of these events.</param>
+public sealed record Lag(string Consumer, string Publisher, string? Topic, long? Commits, long? Events = null, bool IsAll = true);
 
 /// <summary>Orders that are counted as open and are not among those that were looked through.</summary>
 public sealed record NotFoundOpen(string Status, long Count);
@@ -43,11 +43,11 @@ public sealed record OverviewState(
     IReadOnlyList<Failure> Failures);
 
 /// <summary>Everything that the overview shows, asked of all services at once.</summary>
-public sealed class OverviewReader(ServicesClient services, LettersReader lettersReader, TimeProvider time)
+public sealed class OverviewReader(ServicesClient services, TimeProvider time)
 {
     private const int PageOfOrders = 200;
     private const int MostPages = 5;
-    private const int MostReasons = 20;
+    private const int MostGroups = 20;
 
     public async Task<OverviewState> ReadAsync(FlowWindow flow, CancellationToken cancellationToken)
     {
@@ -78,17 +78,20 @@ public sealed class OverviewReader(ServicesClient services, LettersReader letter
             await health, await projections, [.. failures.OfType<Failure>().DistinctBy(failure => failure.ToString())]);
     }
 
-    /// <summary>Of each consumer and publisher, how many commits of the publisher's log are not known to be dealt with.</summary>
+    /// <summary>Of each consumer and topic, how many commits of the publisher's log and how many events of the topic are not known to be dealt with.</summary>
     public static IReadOnlyList<Lag> LagsOf(IReadOnlyList<LanesOf> logs, IReadOnlyList<ConsumersOf> consumers, Answer<Projections> projections)
     {
         var heads = logs.Where(log => log.Lanes.IsHere).ToDictionary(log => log.App, log => log.Lanes.Value!.All);
         var lags = consumers
             .Where(consumer => consumer.CatchUp.IsHere)
-            .SelectMany(consumer => consumer.CatchUp.Value!.Publishers.Select(publisher =>
-                new Lag(consumer.App, publisher.Publisher, publisher.Topics, Behind(publisher))))
+            .SelectMany(consumer => consumer.CatchUp.Value!.Publishers.SelectMany(publisher => publisher.Topics.Select(topic =>
+            {
+                var waiting = publisher.Waiting?.FirstOrDefault(of => of.Topic == topic);
+                return new Lag(consumer.App, publisher.Publisher, topic, Behind(publisher), waiting?.Events, waiting?.IsAll ?? true);
+            })))
             .ToList();
         if (projections.Value is { } read)
-            lags.Add(new(Apps.Reporting, "everybody", ["all event logs"], logs.All(log => log.Lanes.IsHere) ? logs.Sum(log => BehindOf(log, read.Serving)) : null));
+            lags.AddRange(logs.Select(log => new Lag(Apps.Reporting, log.App, read.Serving.TopicOf(log.App), log.Lanes.IsHere ? BehindOf(log, read.Serving) : null)));
         return lags;
 
         long? Behind(FollowedPublisher publisher)
@@ -106,11 +109,26 @@ public sealed class OverviewReader(ServicesClient services, LettersReader letter
 
     private async Task<LettersOf> ReadLettersAsync(string app, CancellationToken cancellationToken)
     {
-        var read = await lettersReader.ReadOfAsync(app, cancellationToken);
-        if (!read.IsHere)
-            return new(app, new(null, read.Failure));
-        var reasons = read.Value.Letters.GroupBy(letter => FailureReasons.Of(letter.Error)).Select(group => new ReasonCount(group.Key, group.Count()));
-        return new(app, new(new(read.Value.Letters.Count, read.Value.IsAll, [.. reasons.OrderByDescending(reason => reason.Count).Take(MostReasons)]), null));
+        var count = 0;
+        var groups = new List<DeadLetterGroup>();
+        string? cursor = null;
+        for (var page = 0; page < MostPages; page++)
+        {
+            var read = await services.GetAsync<DeadLetterCounts>(
+                app, $"dead-letters/counts{(cursor is null ? "" : $"?cursor={Uri.EscapeDataString(cursor)}")}", cancellationToken);
+            if (!read.IsHere)
+                return new(app, new(null, read.Failure));
+            count += read.Value.Letters;
+            groups.AddRange(read.Value.Groups);
+            cursor = read.Value.Cursor;
+            if (cursor is null)
+                break;
+        }
+
+        // What one answer counts of a group, another goes on with.
+        var whole = groups.GroupBy(group => (group.Reason, group.Topic)).Select(parts => new DeadLetterGroup(
+            parts.Key.Reason, parts.Key.Topic, parts.Sum(part => part.Count), parts.Min(part => part.First), parts.Max(part => part.Last)));
+        return new(app, new(new(count, cursor is null, [.. whole.OrderByDescending(group => group.Count).Take(MostGroups)]), null));
     }
 
     private async Task<Failure?> ReadRecentAsync(FlowWindow flow, CancellationToken cancellationToken)

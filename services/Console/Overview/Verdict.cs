@@ -45,10 +45,11 @@ public sealed record Verdict(Mood Mood, string Text, IReadOnlyList<Concern> Conc
             concerns.Add(new($"{Words.Count(parked, "event is", "events are")} parked: the broker refuses them", null, Mood.Warn));
         foreach (var log in state.Logs.Where(log => log.Lanes.Value?.Loss is not null))
             concerns.Add(new($"The state store of {log.App} went back in time", null, Mood.Bad));
-        foreach (var lag in state.Lags.Where(lag => lag.Commits > UsualLag))
+        var logs = state.Lags.DistinctBy(lag => (lag.Consumer, lag.Publisher)).ToList();
+        foreach (var lag in logs.Where(lag => lag.Commits > UsualLag))
             concerns.Add(new($"{lag.Consumer} is {Words.Count(lag.Commits!.Value, "commit")} behind {lag.Publisher}", "/projections", Mood.Warn));
         // Where the log itself could not be read, that is said already.
-        foreach (var lag in state.Lags.Where(lag => lag.Commits is null && state.Logs.Any(log => log.App == lag.Publisher && log.Lanes.IsHere)))
+        foreach (var lag in logs.Where(lag => lag.Commits is null && state.Logs.Any(log => log.App == lag.Publisher && log.Lanes.IsHere)))
             concerns.Add(new($"How far {lag.Consumer} is behind {lag.Publisher} is not known", "/topology", Mood.Warn));
         if (state.Projections.Value?.Failure is { } cannot)
             concerns.Add(new($"Reporting cannot follow the event logs: {cannot.Reason}", "/projections", Mood.Bad));

@@ -2,7 +2,7 @@ using DaprOrders.Console.Calling;
 
 namespace DaprOrders.Console.ReadModels;
 
-public sealed record LaneProgress(string Publisher, string Lane, long Head, long Serving, long? Building)
+public sealed record LaneProgress(string Publisher, string? Topic, string Lane, long Head, long Serving, long? Building)
 {
     public long Lag => Math.Max(0, Head - Serving);
 }
@@ -30,7 +30,7 @@ public sealed class ProjectionReader(ServicesClient services, TimeProvider time)
             time.GetUtcNow(),
             read.Value,
             [.. logs.Where(log => log.Lanes.IsHere).SelectMany(log => log.Lanes.Value!.All.Select(lane => new LaneProgress(
-                log.app, lane.Name, lane.Settled, read.Value?.Serving.PositionIn(log.app, lane.Name) ?? 0, read.Value?.Building?.PositionIn(log.app, lane.Name))))],
+                log.app, read.Value?.Serving.TopicOf(log.app), lane.Name, lane.Settled, read.Value?.Serving.PositionIn(log.app, lane.Name) ?? 0, read.Value?.Building?.PositionIn(log.app, lane.Name))))],
             [.. logs.Select(log => log.Lanes.Failure).Append(read.Failure).OfType<Failure>()]);
     }
 

@@ -70,11 +70,12 @@ public static class PlaceOrderEndpoint
                 command.OrderId,
                 order => OrderDecider.Decide(order, command),
                 new CommandContext(LikelyNew: true),
-                cancellationToken);
+                // Begun is ended, though nobody waits for the answer: else nobody here could say whether the order is on its way. The store's own limits hold.
+                CancellationToken.None);
         }
-        catch (EventStoreUnavailableException)
+        catch
         {
-            // A store that was away must not leave room for nobody when it is back. Where only the caller went away, the order is on its way.
+            // A store that was away must not leave room for nobody when it is back.
             underway.Leave(command.OrderId);
             throw;
         }

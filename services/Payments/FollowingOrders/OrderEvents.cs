@@ -27,7 +27,7 @@ public sealed class OrderEvents(EventStore store, OpenPayments open)
         var handled = await store.ConsumeAsync(Payment.Category, orderId, events, Decide, cancellationToken, NeededUpTo, likelyNew: events[0].Payload is OrderStockReserved);
         if (handled.Stream.State.IsUnsettled)
         {
-            open.AddNew(orderId, handled.Stream.UpdatedAt.GetValueOrDefault());
+            open.AddNew(orderId, handled.Stream);
         }
     }
 

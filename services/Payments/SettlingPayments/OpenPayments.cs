@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using DaprOrders.EventSourcing;
+using DaprOrders.Payments.Payments;
 using DaprOrders.Payments.Provider;
 using Microsoft.Extensions.Options;
 
@@ -44,16 +45,16 @@ public sealed class OpenPayments
     public bool IsBehind { get; set; }
 
     /// <summary>A payment that just came to owe a call: taken at once, unless others have waited longer.</summary>
-    public void AddNew(string orderId, DateTimeOffset since)
+    public void AddNew(string orderId, StreamState<Payment> payment)
     {
         if (!IsBehind && !_pace.IsAway)
         {
-            Add(orderId, since, MostAtHand);
+            Add(orderId, payment.UpdatedAt.GetValueOrDefault(), MostAtHand, payment);
         }
     }
 
     /// <summary>A payment that waits in the log.</summary>
-    public void Add(string orderId, DateTimeOffset since) => Add(orderId, since, int.MaxValue);
+    public void Add(string orderId, DateTimeOffset since) => Add(orderId, since, int.MaxValue, known: null);
 
     /// <summary>Null once it owes nothing any more, or was set aside.</summary>
     public OpenPayment? Find(string orderId)
@@ -79,6 +80,10 @@ public sealed class OpenPayments
         lock (_lock)
         {
             (_settledLately, _settledBefore) = ([], []);
+            foreach (var payment in _open.Values)
+            {
+                payment.Known = null;
+            }
         }
     }
 
@@ -142,7 +147,7 @@ public sealed class OpenPayments
 
             if (payment.HasChanged)
             {
-                payment.HasChanged = false;
+                (payment.HasChanged, payment.Known) = (false, null);
                 Enqueue(payment);
                 return;
             }
@@ -161,7 +166,7 @@ public sealed class OpenPayments
     {
         lock (_lock)
         {
-            (payment.IsAtWork, payment.HasChanged) = (false, false);
+            (payment.IsAtWork, payment.HasChanged, payment.Known) = (false, false, null);
             // While nobody is answered, it is not this payment's fault.
             if (_pace.Answers != payment.AnswersBefore)
             {
@@ -176,17 +181,18 @@ public sealed class OpenPayments
         }
     }
 
-    private void Add(string orderId, DateTimeOffset since, int most)
+    private void Add(string orderId, DateTimeOffset since, int most, StreamState<Payment>? known)
     {
         lock (_lock)
         {
-            if (_open.TryGetValue(orderId, out var known))
+            if (_open.TryGetValue(orderId, out var payment))
             {
-                known.HasChanged |= known.IsAtWork;
+                payment.HasChanged |= payment.IsAtWork;
+                payment.Known = null;
             }
             else if (_open.Count < most)
             {
-                Enqueue(_open[orderId] = new OpenPayment(orderId, since));
+                Enqueue(_open[orderId] = new OpenPayment(orderId, since) { Known = known });
             }
         }
     }
@@ -229,6 +235,9 @@ public sealed record OpenPayment(string OrderId, DateTimeOffset Since)
 {
     /// <summary>It failed again and again while the provider answered others: it must not hold them up.</summary>
     public bool IsOdd { get; internal set; }
+
+    /// <summary>As it was when it came to owe the call; null where that is to be read.</summary>
+    internal StreamState<Payment>? Known { get; set; }
 
     internal bool IsAtWork { get; set; }
 

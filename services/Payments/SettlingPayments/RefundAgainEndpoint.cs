@@ -28,7 +28,7 @@ public static class RefundAgainEndpoint
             cancellationToken);
         if (handled.Stream.State.IsUnsettled)
         {
-            open.AddNew(orderId, handled.Stream.UpdatedAt.GetValueOrDefault());
+            open.AddNew(orderId, handled.Stream);
         }
 
         return handled.Refusal switch

@@ -14,9 +14,11 @@ public sealed class Settlement(EventStore store, PaymentProvider provider, ILogg
 {
     /// <returns>The version of the payment's stream when it owed nothing any more.</returns>
     /// <exception cref="UnclearOutcomeException">The provider gave no clear answer.</exception>
-    public async Task<long> SettleAsync(string orderId, CancellationToken cancellationToken)
+    public async Task<long> SettleAsync(OpenPayment open, CancellationToken cancellationToken)
     {
-        var payment = await store.LoadAsync(Payment.Category, orderId, cancellationToken);
+        var orderId = open.OrderId;
+        // What is known may be old by now. It owed the call, though, and the outcome is decided on what the payment is then.
+        var payment = open.Known ?? await store.LoadAsync(Payment.Category, orderId, cancellationToken);
         using var settling = EventTraces.Start("settle payment", ActivityKind.Internal, payment);
         while (payment.State.IsUnsettled)
         {

@@ -43,7 +43,7 @@ public sealed class SettlingOpenPayments(
         await Task.Yield();
         try
         {
-            open.Settled(payment, await settlement.SettleAsync(payment.OrderId, stoppingToken));
+            open.Settled(payment, await settlement.SettleAsync(payment, stoppingToken));
         }
         catch (Exception exception)
         {

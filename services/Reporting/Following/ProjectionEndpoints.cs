@@ -1,13 +1,15 @@
 using DaprOrders.EventSourcing;
+using DaprOrders.Reporting.Orders;
 using DaprOrders.Reporting.Sales;
 using DaprOrders.ServiceDefaults.Errors;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace DaprOrders.Reporting.Following;
 
+/// <param name="Topic">What is read of the publisher's log: what it publishes there.</param>
 /// <param name="Position">Up to which commit of the lane everything is in the read models.</param>
 /// <param name="Events">Events read so far.</param>
-internal sealed record LaneView(string Publisher, string Lane, long Position, long Events);
+internal sealed record LaneView(string Publisher, string Topic, string Lane, long Position, long Events);
 
 internal sealed record VersionView(long Version, DateTimeOffset? Since, long Events, IReadOnlyList<LaneView> Lanes);
 
@@ -47,7 +49,7 @@ internal static class ProjectionEndpoints
     private static async Task<VersionView> ViewAsync(SalesFigures sales, long version, DateTimeOffset? since, CancellationToken cancellationToken)
     {
         var lanes = (await sales.ReadLanesAsync(cancellationToken))
-            .Select(lane => new LaneView(lane.Lane.Publisher, lane.Lane.Name, lane.Tally.Position, lane.Tally.Events))
+            .Select(lane => new LaneView(lane.Lane.Publisher, SourceEvents.TopicOf(lane.Lane.Publisher), lane.Lane.Name, lane.Tally.Position, lane.Tally.Events))
             .ToList();
         return new VersionView(version, since, lanes.Sum(lane => lane.Events), lanes);
     }

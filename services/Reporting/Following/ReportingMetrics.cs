@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using DaprOrders.Reporting.Orders;
 
 namespace DaprOrders.Reporting.Following;
 
@@ -17,7 +18,7 @@ internal sealed class ReportingMetrics
         _delay = meter.CreateHistogram(
             "reporting.projection.delay", "s", "Age of events when they came into the read models that serve, from their commit.", tags: null,
             new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600] });
-        _behind = meter.CreateGauge<long>("reporting.projection.behind", "{commit}", "Commits of a publisher's log that are not in the read models yet, by publisher.");
+        _behind = meter.CreateGauge<long>("reporting.projection.behind", "{commit}", "Commits of a publisher's log that are not in the read models yet, by publisher and the topic that is read there.");
         _isFailing = meter.CreateGauge<int>("reporting.projection.failing", "{failure}", "1 while the logs cannot be followed.");
         _clients = meter.CreateUpDownCounter<int>("reporting.updates.clients", "{client}", "Clients that follow live updates here.");
         _dropped = meter.CreateCounter<long>("reporting.updates.dropped", "{client}", "Clients of live updates that were let go, since they did not keep up.");
@@ -26,7 +27,7 @@ internal sealed class ReportingMetrics
     // The clocks of machines differ.
     public void Applied(TimeSpan age) => _delay.Record(Math.Max(0, age.TotalSeconds));
 
-    public void Behind(string publisher, long commits) => _behind.Record(commits, new KeyValuePair<string, object?>("publisher", publisher));
+    public void Behind(string publisher, long commits) => _behind.Record(commits, new("publisher", publisher), new("topic", SourceEvents.TopicOf(publisher)));
 
     public void Followed(bool isFailing) => _isFailing.Record(isFailing ? 1 : 0);
 

@@ -405,6 +405,9 @@ public sealed class EventStore
                 }
             }
 
+            foreach (var asked in events.Where(incoming => incoming.Outcome is not null))
+                asked.Outcome!.Tell(!fresh.Any(taken => ReferenceEquals(taken, asked)), caused.Count(happened => happened.CausationId == asked.Id));
+
             return fresh.Count == 0
                 ? new Proposal(false, [], present.Positions, null)
                 : new Proposal(true, caused, new Dictionary<string, long>(present.Positions) { [source] = fresh[^1].Recorded.Version }, null);

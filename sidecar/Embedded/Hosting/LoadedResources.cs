@@ -51,7 +51,7 @@ internal sealed class LoadedResources
         Resiliency = before?.Resiliency ?? new ResiliencyPolicies(declared.Resiliencies, runtime.Time);
         ApiAccess = before?.ApiAccess ?? new ApiAccess(configuration);
         AccessControl = configuration.AccessControl is { } rules
-            ? before?.AccessControl ?? new(rules, isHttp: options.AppProtocol is not (AppProtocol.Grpc or AppProtocol.Grpcs))
+            ? before?.AccessControl ?? new(rules, isHttp: options.AppProtocol is not (AppProtocol.Grpc or AppProtocol.Grpcs), metrics)
             : null;
         StateStores = Each<IStateStore, StateStoreComponent>(
             kept => kept.StateStores, one => new(one, options, metrics, Outbound(one, ComponentKind.Statestore)));

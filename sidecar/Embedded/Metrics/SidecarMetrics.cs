@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using EmbeddedSidecar.Api.Invocation;
 using Grpc.Core;
 using Prometheus;
 
@@ -57,6 +58,10 @@ internal sealed class SidecarMetrics
     private readonly Counter _remindersFired;
     private readonly Counter _timersFired;
     private readonly Counter _actorsDeactivated;
+    private readonly Counter _allowedByPolicy;
+    private readonly Counter _allowedByTable;
+    private readonly Counter _blockedByPolicy;
+    private readonly Counter _blockedByTable;
 
     /// <param name="appId">Whose sidecar it is.</param>
     /// <param name="probePath">Where the application is asked for its health, if it is.</param>
@@ -98,6 +103,11 @@ internal sealed class SidecarMetrics
         _remindersFired = Create("runtime_actor_reminders_fired_total", "Reminders that came to an actor", "actor_type", "success");
         _timersFired = Create("runtime_actor_timers_fired_total", "Timers that came to an actor", "actor_type", "success");
         _actorsDeactivated = Create("runtime_actor_deactivated_total", "Actors that were deactivated", "actor_type");
+        // Here app_id is the caller, as in daprd.
+        _allowedByPolicy = Create("runtime_acl_app_policy_action_allowed_total", "Calls let through, by a policy with an action of its own", "trustDomain", "namespace");
+        _allowedByTable = Create("runtime_acl_global_policy_action_allowed_total", "Calls let through otherwise", "trustDomain", "namespace");
+        _blockedByPolicy = Create("runtime_acl_app_policy_action_blocked_total", "Calls refused, by a policy with an action of its own", "trustDomain", "namespace");
+        _blockedByTable = Create("runtime_acl_global_policy_action_blocked_total", "Calls refused otherwise", "trustDomain", "namespace");
     }
 
     /// <summary>All counts in Prometheus' text format.</summary>
@@ -199,6 +209,21 @@ internal sealed class SidecarMetrics
     internal void TimerFired(string actorType, bool success) => _timersFired.WithLabels(_appId, actorType, Boolean(success)).Inc();
 
     internal void ActorDeactivated(string actorType) => _actorsDeactivated.WithLabels(_appId, actorType).Inc();
+
+    /// <param name="caller">Null where none is known.</param>
+    /// <param name="byPolicy">The policy for it has a default action; else that of the whole table stands behind the decision.</param>
+    /// <param name="allowed">Or refused.</param>
+    internal void AccessDecided(CallerIdentity? caller, bool byPolicy, bool allowed)
+    {
+        var counter = (byPolicy, allowed) switch
+        {
+            (true, true) => _allowedByPolicy,
+            (false, true) => _allowedByTable,
+            (true, false) => _blockedByPolicy,
+            (false, false) => _blockedByTable,
+        };
+        counter.WithLabels(caller?.AppId ?? "", caller?.TrustDomain ?? "", caller?.Namespace ?? "").Inc();
+    }
 
     /// <summary>
     /// Without ids, as daprd (pkg/diagnostics/http_monitoring_legacy.go); of what an application is asked by invocation only the first part, since the

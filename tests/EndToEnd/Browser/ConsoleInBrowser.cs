@@ -97,16 +97,18 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
     }
 
     /// <summary>A browser of its own, in which nobody has signed in yet.</summary>
-    public async Task<ConsoleVisit> VisitAsync(ColorScheme colours = ColorScheme.Light, int width = 1280)
+    /// <param name="other">Another console than that of this system.</param>
+    public async Task<ConsoleVisit> VisitAsync(ColorScheme colours = ColorScheme.Light, int width = 1280, Uri? other = null)
     {
+        var address = other ?? Address;
         var context = await _browser!.NewContextAsync(new()
         {
-            BaseURL = Address.ToString(),
+            BaseURL = address.ToString(),
             ColorScheme = colours,
             ReducedMotion = ReducedMotion.Reduce,
             ViewportSize = new() { Width = width, Height = 900 },
         });
-        return new ConsoleVisit(context, await context.NewPageAsync(), Address);
+        return new ConsoleVisit(context, await context.NewPageAsync(), address);
     }
 
     /// <summary>Payments cannot reach the payment provider until the answer is disposed of.</summary>

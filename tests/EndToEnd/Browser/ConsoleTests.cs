@@ -1,14 +1,16 @@
 using System.Net;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using DaprOrders.Console.Tests;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
 
 namespace DaprOrders.EndToEnd.Tests.Browser;
 
 /// <summary>The console as people use it: in a browser, before the real system.</summary>
-public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<ConsoleInBrowser>
+public sealed partial class ConsoleTests(ConsoleInBrowser console) : IClassFixture<ConsoleInBrowser>
 {
-    public static TheoryData<string> Pages => ["/", "/orders", "/dead-letters", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
+    public static TheoryData<string> Pages => ["/", "/orders", "/dead-letters", "/dead-letters/ordering/acts", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
 
     [Fact]
     public async Task A_newcomer_places_an_order_and_watches_it_ship()
@@ -132,10 +134,13 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
         await Expect(visit.Page.Locator(".head .badge")).ToHaveTextAsync("shipped", new() { Timeout = 30_000 });
         await visit.Page.GetByRole(AriaRole.Button, new() { Name = "OrderPaid", Exact = true }).First.ClickAsync();
         await visit.Page.GetByRole(AriaRole.Link, new() { Name = "as an operator has edited it" }).ClickAsync();
-        var act = visit.Page.Locator(".record tbody tr", new() { HasText = "edit and redrive" }).First;
+        var act = visit.Page.GetByLabel("What is on record");
+        await Expect(act).ToContainTextAsync("edit and redrive");
         await Expect(act).ToContainTextAsync("ann");
         await Expect(act).ToContainTextAsync("the amount was a word");
         await Expect(act).ToContainTextAsync("handled");
+        await Expect(visit.Page.GetByLabel("The message as it came")).ToContainTextAsync("twelve forty");
+        Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
         Assert.Empty(visit.Complaints);
     }
 
@@ -153,6 +158,31 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
         await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Yes, rebuild" }).ClickAsync();
 
         await Expect(serving).ToHaveTextAsync($"{former + 1}", new() { Timeout = 60_000 });
+    }
+
+    [Fact]
+    public async Task The_topology_shows_who_calls_whom_and_what_is_delivered_while_an_order_goes_through()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("viewer");
+        await visit.OpenAsync("/topology");
+        var (calls, deliveries) = (visit.Page.GetByRole(AriaRole.Table, new() { Name = "Calls" }), visit.Page.GetByRole(AriaRole.Table, new() { Name = "Deliveries" }));
+        // Rates are between two looks.
+        await Expect(calls.GetByRole(AriaRole.Row, new() { NameRegex = Rated("console ordering") })).ToBeVisibleAsync(new() { Timeout = 30_000 });
+
+        await using var buyer = await console.VisitAsync();
+        await buyer.SignInAsync("operator");
+        await PlaceAsync(buyer, "An order that goes well", "shipped");
+
+        await Expect(calls.GetByRole(AriaRole.Row, new() { NameRegex = Rated("ordering inventory") })).ToBeVisibleAsync(new() { Timeout = 30_000 });
+        await Expect(calls.GetByRole(AriaRole.Row, new() { NameRegex = Rated("payments payment-provider-api") })).ToBeVisibleAsync();
+        await Expect(deliveries.GetByRole(AriaRole.Row, new() { NameRegex = Rated(@"orders ordering \S+ shipping") })).ToBeVisibleAsync();
+        await Expect(visit.Page.GetByRole(AriaRole.Img, new() { Name = "Picture: who calls whom" }).Locator("path.busy").First).ToBeVisibleAsync();
+        Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
+        Assert.Empty(visit.Complaints);
+
+        static Regex Rated(string row) => new($@"^{row} (0\.\d*[1-9]|[1-9])");
     }
 
     [Fact]
@@ -212,6 +242,89 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
         }
     }
 
+    [Fact]
+    public async Task Everybody_can_use_dead_letters_and_the_page_of_one_in_either_light_and_on_a_narrow_screen()
+    {
+        ConsoleInBrowser.Require();
+        await HandToDeadLettersAsync(ConsoleInBrowser.OrderIdOf("given-up", Guid.NewGuid().ToString("N")));
+        foreach (var (light, width) in Looks)
+        {
+            await using var visit = await console.VisitAsync(light, width);
+            await visit.SignInAsync("operator");
+            await visit.OpenAsync("/dead-letters");
+            await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Show messages" }).ClickAsync();
+            await visit.Page.GetByRole(AriaRole.Button, new() { NameRegex = Discard() }).ClickAsync();
+            await Expect(visit.Page.GetByLabel("Why", new() { Exact = true })).ToBeVisibleAsync();
+            await AssertUsableAsync(visit, width);
+
+            await visit.Page.Locator("a[href^='/dead-letters/ordering/']").First.ClickAsync();
+            await Expect(visit.Page.GetByRole(AriaRole.Heading, new() { Name = "Dead letter", Exact = true })).ToBeVisibleAsync();
+            await visit.LiveAsync();
+            await AssertUsableAsync(visit, width);
+            await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Edit and redrive …" }).ClickAsync();
+            await Expect(visit.Page.GetByLabel("Data", new() { Exact = true })).ToBeVisibleAsync();
+            await AssertUsableAsync(visit, width);
+        }
+
+        await using (var visit = await console.VisitAsync())
+        {
+            await visit.SignInAsync("operator");
+            await visit.OpenAsync("/dead-letters");
+            await visit.Page.GetByRole(AriaRole.Button, new() { NameRegex = Discard() }).ClickAsync();
+            await visit.Page.GetByLabel("Why", new() { Exact = true }).FillAsync("nobody ordered it");
+            await visit.Page.GetByRole(AriaRole.Button, new() { Name = "Yes, give up" }).ClickAsync();
+            await Expect(visit.Page.GetByLabel("Progress")).ToContainTextAsync("1 given up");
+        }
+
+        foreach (var (light, width) in Looks)
+        {
+            await using var visit = await console.VisitAsync(light, width);
+            await visit.SignInAsync("operator");
+            await visit.OpenAsync("/dead-letters");
+            await Expect(visit.Page.Locator(".record tbody tr", new() { HasText = "nobody ordered it" })).ToBeVisibleAsync();
+            await AssertUsableAsync(visit, width);
+        }
+    }
+
+    [Theory]
+    [InlineData("/sign-in")]
+    [InlineData("/no/such/page")]
+    public async Task Everybody_can_use_what_is_shown_to_somebody_who_has_not_signed_in(string path)
+    {
+        ConsoleInBrowser.Require();
+        foreach (var (light, width) in Looks)
+        {
+            await using var visit = await console.VisitAsync(light, width);
+
+            await visit.Page.GotoAsync(path);
+
+            await AssertUsableAsync(visit, width);
+        }
+    }
+
+    [Fact]
+    public async Task Whoever_signs_in_at_the_provider_without_a_role_is_told_so_and_all_pages_on_the_way_can_be_used_by_everybody()
+    {
+        ConsoleInBrowser.Require();
+        await using var provider = await PlayedProvider.StartAsync();
+        provider.Account = Account.With();
+        await using var strangers = await ConsoleOfProvider.StartAsync(provider);
+        foreach (var (light, width) in Looks)
+        {
+            await using var visit = await console.VisitAsync(light, width, strangers.Address);
+            await visit.Page.GotoAsync("/sign-in?failed=true");
+            await Expect(visit.Page.GetByText("That did not work")).ToBeVisibleAsync();
+            await AssertUsableAsync(visit, width);
+
+            await visit.Page.GotoAsync("/");
+            await visit.Page.GetByRole(AriaRole.Link, new() { Name = "Sign in" }).ClickAsync();
+
+            await Expect(visit.Page.GetByRole(AriaRole.Heading, new() { Name = "Nothing for you to see yet" })).ToBeVisibleAsync();
+            await Expect(visit.Page.GetByRole(AriaRole.Main).GetByText("Ann Other")).ToBeVisibleAsync();
+            await AssertUsableAsync(visit, width);
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Pages))]
     public async Task A_page_fits_a_narrow_screen(string path)
@@ -241,6 +354,19 @@ public sealed class ConsoleTests(ConsoleInBrowser console) : IClassFixture<Conso
         await Expect(visit.Page.GetByText("another service's")).ToBeVisibleAsync();
         Assert.Equal(400, await WidthAsync(visit));
     }
+
+    /// <summary>Light and dark, and as narrow as a telephone.</summary>
+    private static (ColorScheme Light, int Width)[] Looks => [(ColorScheme.Light, 1280), (ColorScheme.Dark, 1280), (ColorScheme.Dark, 400)];
+
+    private static async Task AssertUsableAsync(ConsoleVisit visit, int width)
+    {
+        Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
+        if (width == 400)
+            Assert.Equal(400, await WidthAsync(visit));
+    }
+
+    [GeneratedRegex("^Discard")]
+    private static partial Regex Discard();
 
     private static Task<int> WidthAsync(ConsoleVisit visit) => visit.Page.EvaluateAsync<int>("() => Math.max(400, document.documentElement.scrollWidth)");
 

@@ -20,7 +20,8 @@ public class EditedLetterTests(RunningOrdering ordering)
         using var refused = await EditAsync(letter!, "another-order");
         using var edited = await EditAsync(letter!, orderId);
 
-        Assert.Equal((HttpStatusCode.BadRequest, HttpStatusCode.NoContent), (refused.StatusCode, edited.StatusCode));
+        Assert.Equal((HttpStatusCode.BadRequest, HttpStatusCode.OK), (refused.StatusCode, edited.StatusCode));
+        Assert.Equal("handled", (await edited.JsonAsync()).GetProperty("result").GetString());
         Assert.True((await refused.JsonAsync()).GetProperty("errors").TryGetProperty("data.orderId", out _));
         Assert.Equal("paid", (await ordering.GetJsonAsync($"/orders/{orderId}")).GetProperty("status").GetString());
         var paid = (await ordering.GetJsonAsync($"/orders/{orderId}/events")).EnumerateArray().Last();
@@ -34,10 +35,36 @@ public class EditedLetterTests(RunningOrdering ordering)
         Assert.Null(await LetterOfAsync($"payment-{orderId}"));
         Assert.Equal(3, (await ordering.GetJsonAsync($"/orders/{orderId}")).GetProperty("version").GetInt64());
 
-        Task<HttpResponseMessage> EditAsync(string id, string order) => ordering.PostAsync(
-            $"/dead-letters/{id}/edited-redrive",
-            new { data = new { orderId = order, chargeId = "ch-1", amount = new { amount = 19.00m, currency = "EUR" } }, reason = "the amount was a word" });
     }
+
+    [Theory]
+    [InlineData(true, "passedOver")]
+    [InlineData(false, "withoutEffect")]
+    public async Task Given_an_order_that_has_gone_on_when_a_letter_of_it_is_edited_then_it_is_said_that_nothing_came_of_it(bool hasLaterEvent, string result)
+    {
+        var orderId = await ordering.PlaceAsync();
+        Assert.Equal("SUCCESS", await ordering.DeliverAsync(new StockReserved(orderId, [new ReservedLine("tea-001", 2)]), 1));
+        var unreadable = Authorized(orderId, new { amount = "nineteen", currency = "EUR" });
+        Assert.Equal("SUCCESS", await DeliverAsync("dead-letters", unreadable));
+        if (hasLaterEvent)
+            Assert.Equal("SUCCESS", await DeliverAsync("payments", Authorized(orderId, new { amount = 19.00m, currency = "EUR" }, version: 3)));
+        else
+            await ordering.PostAsync($"/orders/{orderId}/cancellation", new { reason = "too late" });
+        var before = (await ordering.GetJsonAsync($"/orders/{orderId}")).GetProperty("version").GetInt64();
+
+        using var edited = await EditAsync((await LetterOfAsync($"payment-{orderId}"))!, orderId);
+
+        var answer = await edited.JsonAsync();
+        Assert.Equal((HttpStatusCode.OK, result), (edited.StatusCode, answer.GetProperty("result").GetString()));
+        Assert.Equal(before, (await ordering.GetJsonAsync($"/orders/{orderId}")).GetProperty("version").GetInt64());
+        Assert.Null(await LetterOfAsync($"payment-{orderId}"));
+        var act = await ordering.GetJsonAsync($"/dead-letters/acts/{answer.GetProperty("actId").GetString()}");
+        Assert.Equal(result, act.GetProperty("entry").GetProperty("result").GetString());
+    }
+
+    private Task<HttpResponseMessage> EditAsync(string id, string order) => ordering.PostAsync(
+        $"/dead-letters/{id}/edited-redrive",
+        new { data = new { orderId = order, chargeId = "ch-1", amount = new { amount = 19.00m, currency = "EUR" } }, reason = "the amount was a word" });
 
     private async Task<string?> LetterOfAsync(string stream) =>
         (await ordering.GetJsonAsync("/dead-letters?limit=500")).GetProperty("deadLetters").EnumerateArray()
@@ -51,8 +78,8 @@ public class EditedLetterTests(RunningOrdering ordering)
         return (await answer.JsonAsync()).GetProperty("status").GetString();
     }
 
-    private static object Authorized(string orderId, object amount) =>
-        Message("payments", "payments", nameof(PaymentAuthorized), $"payment-{orderId}", 2, new { orderId, chargeId = "ch-1", amount });
+    private static object Authorized(string orderId, object amount, int version = 2) =>
+        Message("payments", "payments", nameof(PaymentAuthorized), $"payment-{orderId}", version, new { orderId, chargeId = "ch-1", amount });
 
     private static object Message(string topic, string source, string type, string stream, int version, object data) => new
     {

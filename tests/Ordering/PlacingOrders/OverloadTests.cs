@@ -1,7 +1,9 @@
 using System.Net;
+using System.Net.Http.Json;
 using DaprOrders.Contracts;
 using DaprOrders.Ordering.PlacingOrders;
 using DaprOrders.Ordering.Tests.Running;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
 
@@ -192,6 +194,52 @@ public class OverloadTests(NarrowOrdering ordering) : IClassFixture<NarrowOrderi
     }
 
     private OrdersUnderway Underway(int most) => new(Options.Create(new OrderingOptions { MostOrdersUnderway = most }), _time);
+}
+
+/// <summary>With an Ordering of their own, since they hold up its store.</summary>
+public class CallersWhoGoAwayTests(NarrowOrdering ordering) : IClassFixture<NarrowOrdering>
+{
+    [Fact]
+    public async Task An_order_that_was_begun_is_placed_although_its_caller_went_away_so_that_its_room_is_not_lost()
+    {
+        var goOn = new TaskCompletionSource();
+        ordering.BeforeCall = call => call.Operation is "transaction" or "set" && call.Subjects.Any(key => key.Contains("order-", StringComparison.Ordinal))
+            ? goOn.Task
+            : Task.CompletedTask;
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        string[] keys = ["k-gone-1", "k-gone-2", "k-gone-3"];
+        var placing = keys.Select(key => PlaceAsync(key, patience.Token)).ToList();
+        while (!ordering.Services.GetRequiredService<OrdersUnderway>().AreTooMany())
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+
+        await patience.CancelAsync();
+        foreach (var gone in placing)
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => gone);
+        goOn.SetResult();
+
+        // Each was placed, as any other; so what is heard of it makes room.
+        foreach (var key in keys)
+        {
+            var again = await PlaceAsync(key, TestContext.Current.CancellationToken);
+            // Its commit may still be on its way, and there is no room for another.
+            while (again.StatusCode == HttpStatusCode.ServiceUnavailable)
+            {
+                await Task.Delay(10, TestContext.Current.CancellationToken);
+                again = await PlaceAsync(key, TestContext.Current.CancellationToken);
+            }
+
+            Assert.Equal(HttpStatusCode.OK, again.StatusCode);
+            await ordering.DeliverAsync(new PaymentRequested((await again.JsonAsync()).GetProperty("orderId").GetString()!, OverloadTests.Total, "pm_card_ok"), 1);
+        }
+
+        await ordering.PlaceAsync();
+    }
+
+    private async Task<HttpResponseMessage> PlaceAsync(string key, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/orders") { Content = JsonContent.Create(RunningOrdering.ValidOrder()), Headers = { { "Idempotency-Key", key } } };
+        return await ordering.Client.SendAsync(request, cancellationToken);
+    }
 }
 
 /// <summary>With an Ordering of their own, since others leave it full.</summary>

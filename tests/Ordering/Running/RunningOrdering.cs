@@ -42,6 +42,9 @@ public class RunningOrdering : IAsyncLifetime
 
     public HttpClient Client { get; private set; } = null!;
 
+    /// <summary>Sees each call of Ordering's sidecar before it is made, and may hold it up.</summary>
+    public Func<SidecarCall, Task> BeforeCall { private get; set; } = _ => Task.CompletedTask;
+
     public IServiceProvider Services => _factory.Services;
 
     public Uri Sidecar => new($"http://127.0.0.1:{_daprHttpPort}");
@@ -58,6 +61,7 @@ public class RunningOrdering : IAsyncLifetime
                 new SidecarOptions { AppId = "payments", AppPort = Neighbours.Port },
                 new SidecarOptions { AppId = "shipping", AppPort = Neighbours.Port },
             ],
+            BeforeCall = async (call, _) => await BeforeCall(call),
             Resources = """
                 apiVersion: dapr.io/v1alpha1
                 kind: Component

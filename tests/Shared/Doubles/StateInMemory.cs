@@ -68,6 +68,9 @@ internal sealed class StateInMemory : IBulkStateReads
     /// <summary>Called after each bulk save: an answer that gets lost on its way.</summary>
     public Action AfterSave { get; set; } = () => { };
 
+    /// <summary>Called with each document that is read.</summary>
+    public Action<string, string> Read { get; set; } = (_, _) => { };
+
     /// <summary>What is kept of a document that is written: something else than what was given.</summary>
     public Func<string, string, string> Rewrite { get; set; } = (_, json) => json;
 
@@ -85,7 +88,10 @@ internal sealed class StateInMemory : IBulkStateReads
     {
         await Latency();
         ThrowWhenDown();
-        return _items.TryGetValue(key, out var item) ? (JsonSerializer.Deserialize<T>(item.Json, Json), item.ETag) : (default, "");
+        if (!_items.TryGetValue(key, out var item))
+            return (default, "");
+        Read(key, item.Json);
+        return (JsonSerializer.Deserialize<T>(item.Json, Json), item.ETag);
     }
 
     async Task<IReadOnlyDictionary<string, StateValue>> IBulkStateReads.ReadAsync(
@@ -95,7 +101,13 @@ internal sealed class StateInMemory : IBulkStateReads
         await Latency();
         ThrowWhenDown();
         return keys.Where(_items.ContainsKey).ToDictionary(
-            key => key, key => new StateValue(Encoding.UTF8.GetBytes(_items[key].Json), _items[key].ETag));
+            key => key,
+            key =>
+            {
+                var (json, etag) = _items[key];
+                Read(key, json);
+                return new StateValue(Encoding.UTF8.GetBytes(json), etag);
+            });
     }
 
     private async Task SaveMany<T>(IReadOnlyList<SaveStateItem<T>> items)

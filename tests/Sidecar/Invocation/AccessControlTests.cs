@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Tests.Hosting;
 using EmbeddedSidecar.Resources;
@@ -160,6 +161,65 @@ public sealed class AccessControlTests
         Assert.Contains(Text("admin", "NONE"), refused.Status.Detail, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Whether_an_application_is_ill_is_told_to_those_alone_who_may_call_it()
+    {
+        await using var shop = await TestApp.StartAsync(StatusCodes.Status503ServiceUnavailable);
+        await using var dapr = await StartIllAsync(Sidecars.App("shop") with { AppPort = shop.Port });
+        using var caller = Sidecars.Http(dapr["caller"]);
+        using var own = Sidecars.Http(dapr["shop"]);
+
+        await AssertRefusedAsync(await caller.GetAsync(Method("admin"), Cancellation), "admin", "GET");
+        Assert.Equal(
+            "rpc error: code = Internal desc = error invoking app channel: rpc error: code = Internal desc = app is not in a healthy state", await IllnessAsync(caller));
+        Assert.Equal("rpc error: code = Internal desc = app is not in a healthy state", await IllnessAsync(own));
+
+        static async Task<string> IllnessAsync(HttpClient client)
+        {
+            using var answer = await client.GetAsync(Method("orders/1"), Cancellation);
+            Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
+            using var body = JsonDocument.Parse(await answer.Content.ReadAsStringAsync(Cancellation));
+            return body.RootElement.GetProperty("message").GetString()!.Replace("failed to invoke, id: shop, err: ", "", StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task A_call_that_is_tried_again_finds_the_application_that_has_got_well_meanwhile()
+    {
+        var probes = 0;
+        await using var shop = await TestApp.StartAsync(context =>
+        {
+            // It is asked again and again, and well from the third time on.
+            context.Response.StatusCode = context.Request.Path == "/live" && Interlocked.Increment(ref probes) < 3 ? 503 : 200;
+            return context.Response.WriteAsync("here");
+        });
+        var patience = ResourceLoader.Read("""
+            apiVersion: dapr.io/v1alpha1
+            kind: Resiliency
+            metadata: {name: r}
+            spec:
+              policies: {retries: {often: {policy: constant, duration: 20ms, maxRetries: -1}}}
+              targets: {apps: {shop: {retry: often}}}
+            """);
+        await using var dapr = await StartIllAsync(Sidecars.App("shop") with { AppPort = shop.Port }, TimeSpan.FromMilliseconds(50), patience);
+        using var caller = Sidecars.Http(dapr["caller"]);
+
+        Assert.Equal("here", await caller.GetStringAsync(Method("orders/1"), Cancellation));
+    }
+
+    [Fact]
+    public async Task A_proxied_call_is_decided_and_then_passed_to_an_application_that_is_ill()
+    {
+        // It has no HealthCheck, which is to be ill.
+        await using var shop = await ShopApp.StartAsync();
+        await using var dapr = await StartIllAsync(Sidecars.App("shop") with { AppPort = shop.Port, AppProtocol = AppProtocol.Grpc });
+        using var channel = Sidecars.Grpc(dapr["caller"]);
+
+        Assert.Equal("got x", (await channel.CreateCallInvoker().AsyncUnaryCall(ShopApp.Get, null, ToShop(), new() { Value = "x" })).Value);
+        using var counting = channel.CreateCallInvoker().AsyncClientStreamingCall(ShopApp.Count, null, ToShop());
+        Assert.Equal(StatusCode.PermissionDenied, (await Assert.ThrowsAsync<RpcException>(async () => await counting)).StatusCode);
+    }
+
     private static ConfigurationResource Table() => ConfigurationResource.Default with
     {
         AccessControl = new(Allows: false, "public",
@@ -179,6 +239,11 @@ public sealed class AccessControlTests
         await dapr.Ready;
         return dapr;
     }
+
+    /// <summary>An application that has not been well yet; not waited for.</summary>
+    private static Task<EmbeddedDapr> StartIllAsync(SidecarOptions shop, TimeSpan? askAgain = null, ResourceSet? ofCaller = null) => Sidecars.StartAsync(
+        shop with { Configuration = Table(), AppHealthCheck = new("/live", askAgain ?? TimeSpan.FromHours(1), TimeSpan.FromSeconds(30), 1) },
+        Sidecars.App("caller") with { Resources = ofCaller ?? ResourceSet.Empty });
 
     private static Uri Method(string path) => new($"/v1.0/invoke/shop/method/{path}", UriKind.Relative);
 

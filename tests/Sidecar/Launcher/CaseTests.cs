@@ -228,7 +228,7 @@ public sealed class CaseTests : IAsyncDisposable
         await (await StartAsync()).Supervisors[0].Running.WaitAsync(TestContext.Current.CancellationToken);
 
         Assert.Equal(onConsole, _workspace.Shown.Contains("== APP - a == hello", StringComparison.Ordinal));
-        Assert.Equal(inFile, Directory.Exists(_workspace.PathOf("one/.dapr/logs")));
+        Assert.Equal(inFile, Directory.GetFiles(_workspace.PathOf("one/.dapr/logs"), "a_app_*").Length == 1);
     }
 
     [Fact]

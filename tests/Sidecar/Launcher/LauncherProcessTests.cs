@@ -23,7 +23,7 @@ public sealed class LauncherProcessTests : IDisposable
         _workspace.WithApps($"- {{appDirPath: one, command: [{Workspace.TinyApp}, deaf, say=up, wait]}}\n");
         using var launcher = Start(out var output);
         await Eventually.HoldsAsync(() => output.Contains("ready one"), "ready one");
-        var app = Recorded();
+        var app = _workspace.RecordedProcesses();
 
         launcher.Kill();
 
@@ -131,7 +131,7 @@ public sealed class LauncherProcessTests : IDisposable
         _workspace.WithApps($"- {{appDirPath: one, appPort: {FreePort.Next()}, command: [{Workspace.TinyApp}, listen]}}\n");
         using var launcher = Start(out var output);
         await Eventually.HoldsAsync(() => output.Contains("Ctrl-C ends everything"), "up");
-        var app = Recorded();
+        var app = _workspace.RecordedProcesses();
 
         Assert.Empty(Tool.Run("kill", "-" + signal, launcher.Id.ToString(CultureInfo.InvariantCulture)));
 
@@ -149,8 +149,8 @@ public sealed class LauncherProcessTests : IDisposable
         Assert.SkipWhen(signal == "INT" && IsInterruptIgnored(), "Whoever started the tests in the background had them ignore SIGINT, and so do all processes that they start.");
         _workspace.WithCase("app-not-up-yet");
         using var launcher = Start(out _);
-        await Eventually.HoldsAsync(() => File.Exists(_workspace.PathOf(".dapr/processes.json")) && Recorded().Count == 2, "the app and the guard are started");
-        var app = Recorded();
+        await Eventually.HoldsAsync(() => File.Exists(_workspace.PathOf(".dapr/processes.json")) && _workspace.RecordedProcesses().Count == 2, "the app and the guard are started");
+        var app = _workspace.RecordedProcesses();
 
         Assert.Empty(Tool.Run("kill", "-" + signal, launcher.Id.ToString(CultureInfo.InvariantCulture)));
 
@@ -296,34 +296,5 @@ public sealed class LauncherProcessTests : IDisposable
         var process = Process.Start(start)!;
         output = new ProcessOutput(process);
         return process;
-    }
-
-    private List<ProcessMark> Recorded() =>
-        [.. System.Text.Json.JsonDocument.Parse(File.ReadAllText(_workspace.PathOf(".dapr/processes.json"))).RootElement.EnumerateArray()
-            .Select(e => new ProcessMark(e.GetProperty("Id").GetInt32(), e.GetProperty("StartedUtc").GetDateTime()))];
-
-    private sealed class ProcessOutput
-    {
-        private readonly List<string> _lines = [];
-
-        public ProcessOutput(Process process)
-        {
-            process.OutputDataReceived += (_, e) => Add(e.Data);
-            process.ErrorDataReceived += (_, e) => Add(e.Data);
-            process.BeginOutputReadLine();
-            process.BeginErrorReadLine();
-        }
-
-        public bool Contains(string text)
-        {
-            lock (_lines)
-                return _lines.Exists(l => l.Contains(text, StringComparison.Ordinal));
-        }
-
-        private void Add(string? line)
-        {
-            lock (_lines)
-                _lines.Add(line ?? "");
-        }
     }
 }

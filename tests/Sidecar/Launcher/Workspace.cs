@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using DaprOrders.Sidecar.Launcher;
 using DaprOrders.Tests.Servers;
@@ -64,6 +65,11 @@ internal sealed partial class Workspace : IDisposable
         var runFile = File.ReadAllText(RunFile).Replace("python3, ../app.py", $"{TinyApp}, case", StringComparison.Ordinal);
         return Write("dapr.yaml", PortOfCase().Replace(runFile, _ => FreePort.Next().ToString(CultureInfo.InvariantCulture)));
     }
+
+    /// <summary>The apps and the guard of a launcher that runs there.</summary>
+    public List<ProcessMark> RecordedProcesses() =>
+        [.. JsonDocument.Parse(File.ReadAllText(PathOf(".dapr/processes.json"))).RootElement.EnumerateArray()
+            .Select(e => new ProcessMark(e.GetProperty("Id").GetInt32(), e.GetProperty("StartedUtc").GetDateTime()))];
 
     public LaunchPlan Plan() => LaunchPlan.Read(new LaunchOptions { RunFile = RunFile });
 

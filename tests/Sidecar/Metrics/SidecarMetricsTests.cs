@@ -275,6 +275,40 @@ public sealed class SidecarMetricsTests
             """dapr_runtime_actor_deactivated_total{app_id="one",actor_type="Cart"} """);
     }
 
+    [Fact]
+    public async Task Decisions_of_the_access_control_are_counted_at_the_called_side_by_their_caller_and_by_whose_default_stands_behind_them()
+    {
+        await using var app = await TestApp.StartAsync(200);
+        var table = ConfigurationResource.Default with
+        {
+            AccessControl = new(Allows: false, "public",
+            [
+                new("strict", "public", "default", Allows: false, [new("/get", ["GET"], Allows: true)]),
+                new("loose", "public", "default", Allows: null, [new("/get", ["GET"], Allows: true)]),
+            ]),
+        };
+        await using var dapr = await Sidecars.StartAsync(
+            Sidecars.App("one") with { AppPort = app.Port, MetricsPort = 0, Configuration = table }, Sidecars.App("strict"), Sidecars.App("loose"), Sidecars.App("other"));
+        await dapr.Ready;
+
+        foreach (var caller in new[] { "strict", "loose", "other" })
+        {
+            using var http = Sidecars.Http(dapr[caller]);
+            foreach (var path in new[] { "get", "get", "post" })
+            {
+                using var answer = await http.GetAsync(new Uri($"/v1.0/invoke/one/method/{path}", UriKind.Relative), Cancellation);
+            }
+        }
+
+        await ShowsAsync(
+            dapr["one"],
+            """dapr_runtime_acl_app_policy_action_allowed_total{app_id="strict",trustDomain="public",namespace="default"} 2""",
+            """dapr_runtime_acl_app_policy_action_blocked_total{app_id="strict",trustDomain="public",namespace="default"} 1""",
+            """dapr_runtime_acl_global_policy_action_allowed_total{app_id="loose",trustDomain="public",namespace="default"} 2""",
+            """dapr_runtime_acl_global_policy_action_blocked_total{app_id="loose",trustDomain="public",namespace="default"} 1""",
+            """dapr_runtime_acl_global_policy_action_blocked_total{app_id="other",trustDomain="public",namespace="default"} 3""");
+    }
+
     [Theory]
     [InlineData("metrics: {enabled: false}", false)]
     [InlineData("metric: {enabled: false}", false)]

@@ -24,6 +24,8 @@ internal sealed class DaprInitRedis : IDisposable
     public void Dispose()
     {
         _process.Kill();
+        // The next one takes the same port.
+        _process.WaitForExit();
         _process.Dispose();
     }
 }

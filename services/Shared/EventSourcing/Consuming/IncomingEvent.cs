@@ -15,6 +15,9 @@ public sealed record IncomingEvent(string Publisher, RecordedEvent Recorded, obj
     /// <summary>By which what it causes names it: the event's, or an edit's that an operator has made of it (docs/console.md).</summary>
     public string Id { get; init; } = Recorded.Id;
 
+    /// <summary>Told by the event store what the event came to; null: nobody wants to know.</summary>
+    public EventOutcome? Outcome { get; init; }
+
     /// <summary>False for an event of a type that this program does not know: it says nothing to it.</summary>
     public bool IsKnown => Payload is not NotKnownHere;
 
@@ -22,6 +25,22 @@ public sealed record IncomingEvent(string Publisher, RecordedEvent Recorded, obj
     /// <exception cref="UnknownEventException">The type is known, but the schema version or the payload does not fit.</exception>
     public static IncomingEvent Of(string publisher, RecordedEvent recorded, EventTypes types, string? foundBy = null) =>
         new(publisher, recorded, types.Knows(recorded.Type) ? types.Read(recorded) : NotKnownHere.Instance, foundBy);
+}
+
+/// <summary>What an event came to in the stream that takes it.</summary>
+public sealed class EventOutcome
+{
+    /// <summary>False also while nobody has told.</summary>
+    public bool IsTold { get; private set; }
+
+    /// <summary>An event of that version, or a later one, had been taken before: this one was not looked at.</summary>
+    public bool IsPassedOver { get; private set; }
+
+    /// <summary>Events that it caused; 0 where there was nothing to do any more.</summary>
+    public int Caused { get; private set; }
+
+    /// <summary>Told again when it is decided again.</summary>
+    public void Tell(bool isPassedOver, int caused) => (IsTold, IsPassedOver, Caused) = (true, isPassedOver, caused);
 }
 
 /// <summary>

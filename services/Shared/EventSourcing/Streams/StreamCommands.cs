@@ -115,7 +115,7 @@ internal sealed class StreamCommands(
                 return null;
             }
 
-            var handled = HandledOf(category, present, next, stored);
+            var handled = HandledOf(category, present, next, stored, proposal.Events);
             return committer.TryAdd(pending, next, handled.Appended) is { } command ? new Queued<TState>(handled, command) : null;
         }
         catch (Exception) when (!cancellationToken.IsCancellationRequested)
@@ -144,7 +144,7 @@ internal sealed class StreamCommands(
         var commitId = $"{incarnation}.{Interlocked.Increment(ref _commits)}";
         var stored = Store(category, commitId, at, proposal.Events);
         var tip = await NextTipAsync(category, at, commitId, stored, proposal.Positions, cancellationToken);
-        var handled = HandledOf(category, present, tip, stored);
+        var handled = HandledOf(category, present, tip, stored, proposal.Events);
         var pending = new PendingAppend(at, tip, handled.Appended, category.Topic);
         if (pending.Write.Value.Length > options.MaxBatchBytes)
         {
@@ -156,12 +156,12 @@ internal sealed class StreamCommands(
         return new Queued<TState>(handled, pending.First);
     }
 
-    private Handled<TState> HandledOf<TState, TEvent>(
-        StreamCategory<TState, TEvent> category, StreamState<TState> present, Tip tip, List<StoredEvent> stored)
+    private static Handled<TState> HandledOf<TState, TEvent>(
+        StreamCategory<TState, TEvent> category, StreamState<TState> present, Tip tip, List<StoredEvent> stored, IReadOnlyList<Caused> events)
         where TEvent : class
     {
         RecordedEvent[] appended = [.. stored.Select(e => e.Of(present.Stream))];
-        var state = appended.Aggregate(present.State, (state, e) => category.Evolve(state, folder.Payload<TEvent>(e)));
+        var state = events.Aggregate(present.State, (state, e) => category.Evolve(state, (TEvent)e.Payload));
         var updated = appended.Length > 0 ? appended[^1].OccurredAt : present.UpdatedAt;
         return new Handled<TState>(new StreamState<TState>(present.Stream, tip.Version, state, tip.CreatedAt, updated, tip.Positions), appended, null);
     }

@@ -34,7 +34,14 @@ internal sealed class FollowingPublishers(
     private static readonly Gauge<long> BehindCommits = Meter.CreateGauge<long>(
         "catchup.behind", "{commit}", "Commits of a publisher's log that this replica follows and has not dealt with, by publisher.");
 
+    private static readonly Gauge<long> WaitingEvents = Meter.CreateGauge<long>(
+        "catchup.waiting", "{event}", "Events that a publisher's log has and that are not known to be handled, of the lanes that this replica follows, by topic.");
+
+    /// <summary>Of a lane that another replica follows.</summary>
+    private const int EntriesLookedThrough = 1000;
+
     private readonly ConcurrentDictionary<string, (string Error, int Looks)> _failures = [];
+    private readonly ConcurrentDictionary<(string Publisher, string Lane), LaneFollower> _followers = [];
 
     /// <summary>What cannot be followed now, and the topics that bring nothing; empty when all is well.</summary>
     public IReadOnlyList<string> Warnings =>
@@ -45,8 +52,43 @@ internal sealed class FollowingPublishers(
 
     /// <summary>Up to where the logs are dealt with, by whichever replica; a publisher that does not name its lanes now has none here.</summary>
     public async Task<IReadOnlyList<FollowedPublisher>> ReadAsync(CancellationToken cancellationToken) => await Task.WhenAll(
-        topics.Followed.GroupBy(topic => topic.Publisher).Select(async publisher => new FollowedPublisher(
-            publisher.Key, [.. publisher.Select(topic => topic.Name).Order(StringComparer.Ordinal)], await ReadLanesAsync(publisher.Key, cancellationToken))));
+        topics.Followed.GroupBy(topic => topic.Publisher).Select(async publisher =>
+        {
+            var read = await ReadLanesAsync(publisher.Key, cancellationToken);
+            return new FollowedPublisher(
+                publisher.Key,
+                [.. publisher.Select(topic => topic.Name).Order(StringComparer.Ordinal)],
+                read,
+                await ReadWaitingAsync(publisher.Key, [.. publisher.OrderBy(topic => topic.Name, StringComparer.Ordinal)], read, cancellationToken));
+        }));
+
+    private async Task<IReadOnlyList<WaitingTopic>?> ReadWaitingAsync(
+        string publisher, IReadOnlyList<Topic> handled, IReadOnlyList<FollowedLane> read, CancellationToken cancellationToken)
+    {
+        if (read.Count == 0)
+            return null;
+        try
+        {
+            var counts = await Task.WhenAll(read.Select(async lane => _followers.TryGetValue((publisher, lane.Lane), out var follower) && follower.Waiting is { } waiting
+                ? (Waiting: waiting, IsAll: follower.HasReadAll)
+                : await LookThroughAsync(publisher, lane, handled, cancellationToken)));
+            return [.. handled.Select(topic => new WaitingTopic(topic.Name, counts.Sum(lane => lane.Waiting.GetValueOrDefault(topic.Name)), counts.All(lane => lane.IsAll)))];
+        }
+        catch (HttpRequestException)
+        {
+            return null;
+        }
+    }
+
+    // The replica that follows the lane knows better; which one that is nobody tells.
+    private async Task<(IReadOnlyDictionary<string, int> Waiting, bool IsAll)> LookThroughAsync(
+        string publisher, FollowedLane lane, IReadOnlyList<Topic> handled, CancellationToken cancellationToken)
+    {
+        var entries = await logs.ReadEntriesAsync(publisher, lane.Lane, lane.Position, EntriesLookedThrough, cancellationToken);
+        var waiting = handled.ToDictionary(topic => topic.Name, topic => entries.Entries.Where(entry => entry.Topic == topic.Name)
+            .Sum(entry => Enumerable.Range(0, (int)(entry.To - entry.From) + 1).Count(i => !topic.Handled.Has(entry.Stream, entry.From + i))));
+        return (waiting, entries.Next >= entries.Settled);
+    }
 
     private async Task<IReadOnlyList<FollowedLane>> ReadLanesAsync(string publisher, CancellationToken cancellationToken)
     {
@@ -123,7 +165,7 @@ internal sealed class FollowingPublishers(
         foreach (var lane in names)
         {
             if (!followers.TryGetValue(lane, out var follower))
-                followers.Add(lane, follower = Follower(publisher, lane, handled));
+                followers.Add(lane, _followers[(publisher, lane)] = follower = Follower(publisher, lane, handled));
             try
             {
                 await follower.LookAsync(stoppingToken);
@@ -135,6 +177,8 @@ internal sealed class FollowingPublishers(
         }
 
         BehindCommits.Record(followers.Values.Sum(follower => follower.Behind), new KeyValuePair<string, object?>("publisher", publisher));
+        foreach (var topic in handled.Keys)
+            WaitingEvents.Record(followers.Values.Sum(follower => follower.Waiting?.GetValueOrDefault(topic) ?? 0), new KeyValuePair<string, object?>("topic", topic));
         foreach (var topic in handled.Values)
             await topic.Silence.LookAsync(documents, dapr.Instance, options.Value.LookEvery, logger, stoppingToken);
         Note(publisher, failure);

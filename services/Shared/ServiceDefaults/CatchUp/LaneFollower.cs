@@ -66,7 +66,7 @@ internal sealed class LaneFollower(
     {
         if (!await cursor.TryHoldAsync(cancellationToken))
         {
-            _settled = 0;
+            (_settled, Waiting) = (0, null);
             return;
         }
 
@@ -81,6 +81,7 @@ internal sealed class LaneFollower(
         await ReadAsync(cancellationToken);
         await SetAsideAsync(cancellationToken);
         _pages.RemoveAll(page => page.Waiting.Count == 0);
+        Waiting = _pages.SelectMany(page => page.Waiting).Concat(_aside).CountBy(missing => missing.Topic.Name).ToDictionary();
         await cursor.TryMoveAsync(Done, cancellationToken);
         if (_unreadable is not null)
             throw _unreadable;
@@ -90,6 +91,12 @@ internal sealed class LaneFollower(
 
     /// <summary>Commits of the lane, as far as the last look showed it, that are not dealt with; 0 while another replica follows it.</summary>
     public long Behind => Math.Max(0, _settled - Done);
+
+    /// <summary>Events of each topic that the log has and that are not known to be handled, as the last look saw them; null while another replica follows the lane.</summary>
+    public IReadOnlyDictionary<string, int>? Waiting { get; private set; }
+
+    /// <summary>False: the log has more, which the last look did not come to.</summary>
+    public bool HasReadAll => _read >= _settled;
 
     private long Done => _pages.Count > 0 ? _pages[0].After : _read;
 
@@ -262,6 +269,8 @@ internal sealed class LaneFollower(
             topic.Silence.Found(there.Count);
             there.ForEach(one => found.Add($"{one.Stream}:{one.Version}"));
             missing.ForEach(one => one.IsDone = true);
+            foreach (var one in missing.Where(one => one.Failures > 0))
+                await refused.HandledAsync($"{one.Stream}:{one.Version}");
         }
         else
         {

@@ -16,6 +16,8 @@ public sealed class RefusedEvents
 {
     internal const int MostRemembered = 10_000;
 
+    private const int LongestRemembered = 300;
+
     /// <summary>Whoever is refused comes again at the next look; one that was not refused for so long was handled.</summary>
     private static readonly TimeSpan Remembered = TimeSpan.FromMinutes(10);
 
@@ -26,7 +28,7 @@ public sealed class RefusedEvents
     private readonly int _mostAttempts;
     private readonly TimeProvider _time;
     private readonly ILogger<RefusedEvents> _logger;
-    private readonly ConcurrentDictionary<string, (int Attempts, long LastAt)> _refused = new();
+    private readonly ConcurrentDictionary<string, Refusals> _refused = new();
     private long _lookedThroughAt;
 
     internal RefusedEvents(
@@ -51,7 +53,9 @@ public sealed class RefusedEvents
             // Of a whole backlog that is refused, those that are counted are given up first; then there is room for the next.
             if (!_refused.ContainsKey(recorded.Id) && !HasRoom())
                 return false;
-            (attempts, _) = _refused.AddOrUpdate(recorded.Id, (1, _time.GetTimestamp()), (_, former) => (former.Attempts + 1, _time.GetTimestamp()));
+            var now = _time.GetUtcNow();
+            var error = FailureLog.Describe(failure) is var text && text.Length > LongestRemembered ? text[..LongestRemembered] : text;
+            attempts = _refused.AddOrUpdate(recorded.Id, new Refusals(1, now, now, error), (_, former) => new Refusals(former.Attempts + 1, former.FirstAt, now, error)).Attempts;
             if (attempts < _mostAttempts)
                 return false;
         }
@@ -67,6 +71,11 @@ public sealed class RefusedEvents
         return true;
     }
 
+    /// <summary>Notes that an event was handled after all; of one that was not refused nothing.</summary>
+    public Task HandledAsync(string eventId) => _refused.TryRemove(eventId, out var refused)
+        ? _deadLetters.RetriedAsync(eventId, refused.Attempts, refused.Error, refused.FirstAt, refused.LastAt)
+        : Task.CompletedTask;
+
     private bool HasRoom()
     {
         // Looked through once in a while: all of a backlog asks while there is no room.
@@ -76,10 +85,12 @@ public sealed class RefusedEvents
         Volatile.Write(ref _lookedThroughAt, _time.GetTimestamp());
         foreach (var (id, refused) in _refused)
         {
-            if (_time.GetElapsedTime(refused.LastAt) > Remembered)
+            if (_time.GetUtcNow() - refused.LastAt > Remembered)
                 _refused.TryRemove(id, out _);
         }
 
         return _refused.Count < MostRemembered;
     }
+
+    private sealed record Refusals(int Attempts, DateTimeOffset FirstAt, DateTimeOffset LastAt, string Error);
 }

@@ -21,6 +21,25 @@ internal sealed record DeadLetterEntry(
     DateTimeOffset? LastAttemptAt,
     string Error);
 
+/// <param name="Topic">Null when the messages do not say.</param>
+/// <param name="First">When the first of them came.</param>
+internal sealed record DeadLetterGroup(string Reason, string? Topic, int Count, DateTimeOffset First, DateTimeOffset Last);
+
+/// <param name="Letters">How many were counted for this answer, also those of groups that are not named.</param>
+/// <param name="Groups">By reason, without the ids and numbers in it, and topic: the hundred largest.</param>
+/// <param name="Cursor">Where to go on counting; null: all are counted.</param>
+internal sealed record DeadLetterCounts(int Letters, IReadOnlyList<DeadLetterGroup> Groups, string? Cursor);
+
+/// <param name="Attempts">How often the handler failed.</param>
+/// <param name="Error">Of the last attempt, shortened.</param>
+/// <param name="Outcome">deadLetter, handled, givenUp; open: it comes again, or was handled by another instance than that which failed.</param>
+/// <param name="EndedAt">When it was handled or given up.</param>
+/// <param name="DeadLetterId">Of a dead letter; otherwise null.</param>
+internal sealed record FailureEntry(
+    string EventId, string Stream, long Version, int Attempts, DateTimeOffset FirstAt, DateTimeOffset LastAt, string Error, string Outcome, DateTimeOffset? EndedAt, string? DeadLetterId);
+
+internal sealed record FailureList(IReadOnlyList<FailureEntry> Failures);
+
 internal sealed record DeadLetterPage(IReadOnlyList<DeadLetterEntry> DeadLetters, string? Cursor);
 
 /// <param name="Message">The CloudEvent as it came; a JSON string when it was no JSON.</param>
@@ -42,10 +61,17 @@ internal sealed record RedriveSelected(IReadOnlyList<string> Ids);
 /// <param name="Reason">Why, for the record: 1 to 500 characters.</param>
 internal sealed record RedriveEdited(JsonElement Data, string Reason);
 
+/// <param name="ActId">Of the act on record: GET /dead-letters/acts/{id}.</param>
+/// <param name="Result">handled; passedOver: its place in its stream had been passed before, and nothing was done; withoutEffect: there was nothing to do any more.</param>
+internal sealed record EditedRedriveResult(string ActId, string Result);
+
+/// <param name="Reason">Why, for the record: nothing, or 1 to 500 characters.</param>
+internal sealed record Discard(string? Reason = null);
+
 /// <param name="Kind">redrive, redriveOfMany, editedRedrive or discard.</param>
 /// <param name="By">Who asked for it; null where nobody had to say.</param>
 /// <param name="EndedAt">Null: under way, or its process ended before it could say what became of it.</param>
-/// <param name="Result">begun, handled, failed, givenUp; of many: begun or done.</param>
+/// <param name="Result">begun, handled, failed, givenUp; of an edit also passedOver and withoutEffect; of many: begun or done.</param>
 /// <param name="Letters">How many it was about; null: all that there were.</param>
 /// <param name="Done">Of many, those that were handled.</param>
 /// <param name="Failed">Of many, those that failed again.</param>
@@ -99,6 +125,11 @@ internal static class DeadLetterEndpoints
     private const int UsualInList = 100;
     private const int LongestReason = 500;
     private const int MostSelected = 2000;
+    private const int MostStreams = 8;
+    private const int LongestStream = 200;
+    private const int UsualVersions = 20;
+    private const int MostVersions = 100;
+    private const int LongestErrorInList = 300;
 
     /// <summary>An event's data may be written at length; what it comes to is looked at then.</summary>
     private const int LargestEdit = 8 * 1024 * 1024;
@@ -124,12 +155,16 @@ internal static class DeadLetterEndpoints
         var letters = app.MapGroup("/dead-letters").WithTags("Dead letters");
         letters.MapGet("/", ListAsync).AnswersProblems(400, 503)
             .WithSummary("The messages that were not handled, oldest first; `cursor` is that of the following page.");
+        letters.MapGet("/counts", CountAsync).AnswersProblems(400, 503)
+            .WithSummary("How many there are, by reason and topic, when the first and the last came: of 2,000 in one answer, `cursor` is that of the following.");
+        letters.MapGet("/failures", ListFailuresAsync).AnswersProblems(400, 503)
+            .WithSummary("What could not be handled at the first attempt of the events `from` to `to` (1 to 20) of up to 8 streams, within a week or as a dead letter, and what came of it.");
         letters.MapGet("/{id}", GetAsync).AnswersProblems(404, 503)
             .WithSummary("A message that was not handled, as it came.");
         letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409, 503)
             .WithSummary("Handles a message once more: 204, it is done and no dead letter any more; 409, it failed again.");
         letters.MapPost("/{id}/edited-redrive", RedriveEditedAsync).WithMetadata(new RequestSizeLimitAttribute(LargestEdit)).AnswersProblems(400, 404, 409, 413, 415, 503)
-            .WithSummary("Handles a message with other data, as a new message whose cause it is: 204, it is done and no dead letter any more; 409, it failed, and the dead letter stays as it was.");
+            .WithSummary("Handles a message with other data, as a new message whose cause it is: 200, it is no dead letter any more; 409, it failed, and the dead letter stays as it was.");
         letters.MapPost("/redrive", RedriveAllAsync).AnswersProblems(409, 503)
             .WithSummary("Begins to handle all of them once more, unless that is under way; those that fail again stay. GET tells how far it is. 409: one for some of them is under way.");
         letters.MapPost("/redrive/selected", RedriveSelectedAsync).AnswersProblems(400, 409, 413, 415, 503)
@@ -140,7 +175,7 @@ internal static class DeadLetterEndpoints
             .WithSummary("What operators did about dead letters, newest first, the latest ten thousand acts; `cursor` is that of the following page.");
         letters.MapGet("/acts/{id}", GetActAsync).AnswersProblems(404, 503)
             .WithSummary("One of them; of an edit, the message as it came and as it was handled.");
-        letters.MapDelete("/{id}", RemoveAsync).AnswersProblems(400, 404, 503)
+        letters.MapPost("/{id}/discard", DiscardAsync).AnswersProblems(400, 404, 413, 415, 503)
             .WithSummary("Gives a message up. That it was, and `reason`, stays on record.");
         letters.MapGet("/removed", ListRemovedAsync).AnswersProblems(400, 503)
             .WithSummary("The record of the messages that were given up, oldest first; `cursor` is that of the following page.");
@@ -159,9 +194,38 @@ internal static class DeadLetterEndpoints
 
     private static async Task<Results<Ok<DeadLetterDetails>, ProblemHttpResult>> GetAsync(
         DeadLetterStore store, string id, CancellationToken cancellationToken) =>
-        await FindAsync(store, id, cancellationToken) is { } letter
-            ? TypedResults.Ok(new DeadLetterDetails(Entry(letter), letter.Message))
+        await FindAsync(store, id, cancellationToken) is { } letter && await store.FindMessageAsync(letter, cancellationToken) is { } message
+            ? TypedResults.Ok(new DeadLetterDetails(Entry(letter), message))
             : NotFound(id);
+
+    private static async Task<Results<Ok<DeadLetterCounts>, ProblemHttpResult>> CountAsync(DeadLetterStore store, string? cursor, CancellationToken cancellationToken) =>
+        await store.CountAsync(cursor, cancellationToken) is { } counts
+            ? TypedResults.Ok(new DeadLetterCounts(
+                counts.Letters, [.. counts.Groups.Select(group => new DeadLetterGroup(group.Reason, group.Topic, group.Count, group.First, group.Last))], counts.Next))
+            : WrongCursor();
+
+    private static async Task<Results<Ok<FailureList>, ProblemHttpResult>> ListFailuresAsync(
+        DeadLetterStore store, FailureLog failures, string[] stream, long? from, long? to, CancellationToken cancellationToken)
+    {
+        var errors = new FieldErrors()
+            .Require(stream.Length is >= 1 and <= MostStreams, "stream", $"Expected 1 to {MostStreams} streams; got {stream.Length}.")
+            .RequireRange(from ?? 1, "from", 1, int.MaxValue);
+        var first = from ?? 1;
+        if (!errors.Any)
+            errors.RequireRange(to ?? first, "to", first, first + MostVersions - 1);
+        foreach (var name in stream)
+            errors.RequireText(name, "stream", LongestStream);
+        if (errors.Any)
+            return errors.ToProblem();
+
+        var last = to ?? first + UsualVersions - 1;
+        var events = stream.Distinct().SelectMany(name => Enumerable.Range(0, (int)(last - first) + 1).Select(i => (Stream: name, Version: first + i, Id: $"{name}:{first + i}"))).ToList();
+        var noted = failures.FindAsync([.. events.Select(e => e.Id)], cancellationToken);
+        var letters = (await store.FindAsync([.. events.Select(e => DeadLetterStore.IdOf(e.Id))], cancellationToken)).ToDictionary(letter => letter.Id);
+        var found = await noted;
+        return TypedResults.Ok(new FailureList(
+            [.. events.Select(e => Entry(e.Stream, e.Version, e.Id, found.GetValueOrDefault(e.Id), letters.GetValueOrDefault(DeadLetterStore.IdOf(e.Id)))).OfType<FailureEntry>()]));
+    }
 
     private static async Task<Results<NoContent, ProblemHttpResult>> RedriveAsync(
         HttpContext context, DeadLetterStore store, Redriving redriving, string id, CancellationToken cancellationToken)
@@ -174,7 +238,7 @@ internal static class DeadLetterEndpoints
             : TypedResults.NoContent();
     }
 
-    private static async Task<Results<NoContent, ProblemHttpResult>> RedriveEditedAsync(
+    private static async Task<Results<Ok<EditedRedriveResult>, ProblemHttpResult>> RedriveEditedAsync(
         HttpContext context, DeadLetterStore store, LetterEdits edits, OperatorActs acts, Redriving redriving, string id, RedriveEdited edit, CancellationToken cancellationToken)
     {
         var errors = new FieldErrors()
@@ -182,17 +246,17 @@ internal static class DeadLetterEndpoints
             .RequireText(edit.Reason, "reason", LongestReason);
         if (errors.Any)
             return errors.ToProblem();
-        if (await FindAsync(store, id, cancellationToken) is not { } letter)
+        if (await FindAsync(store, id, cancellationToken) is not { } letter || await store.FindMessageAsync(letter, cancellationToken) is not { } message)
             return NotFound(id);
 
         var actId = acts.NewId();
-        var (edited, refusal) = edits.Edit(letter, edit.Data, actId, NameOf(context));
+        var (edited, refusal) = edits.Edit(letter, message, edit.Data, actId, NameOf(context));
         if (edited is null)
             return refusal!;
 
         return await redriving.TryAsync(letter, actId, edited, NameOf(context), edit.Reason, cancellationToken) is { } failure
             ? Problems.Conflict("edit-failed", $"The edited message failed, and the dead letter stays as it was. {failure}")
-            : TypedResults.NoContent();
+            : TypedResults.Ok(new EditedRedriveResult(actId, ActEffects.Of(edited.Event.Outcome!) ?? "handled"));
     }
 
     private static async Task<Results<Accepted<RedriveReport>, ProblemHttpResult>> RedriveAllAsync(
@@ -213,10 +277,10 @@ internal static class DeadLetterEndpoints
             ? TypedResults.Ok(Report(job))
             : Problems.NotFound("no-redrive", "All dead letters together were never redriven here. POST /dead-letters/redrive begins it.");
 
-    private static async Task<Results<NoContent, ProblemHttpResult>> RemoveAsync(
-        HttpContext context, DeadLetterStore store, RemovedLetters removed, OperatorActs acts, string id, string? reason, CancellationToken cancellationToken)
+    private static async Task<Results<NoContent, ProblemHttpResult>> DiscardAsync(
+        HttpContext context, DeadLetterStore store, RemovedLetters removed, OperatorActs acts, TopicRegistry topics, string id, Discard discard, CancellationToken cancellationToken)
     {
-        var errors = new FieldErrors();
+        var (errors, reason) = (new FieldErrors(), discard.Reason);
         if (reason is not null)
             errors.RequireText(reason, "reason", LongestReason);
         if (errors.Any)
@@ -227,7 +291,9 @@ internal static class DeadLetterEndpoints
         var actId = acts.NewId();
         await acts.BeginAsync(actId, ActKinds.Discard, letter, NameOf(context), reason, cancellationToken);
         await removed.AddAsync(letter, NameOf(context), reason, cancellationToken);
-        await store.RemoveAsync(letter, cancellationToken);
+        // One that only names an event says nothing of what became of that.
+        var isGenuine = topics.Find(letter.Topic) is { } topic && await store.FindMessageAsync(letter, cancellationToken) is { } message && topic.IsGenuine(message);
+        await store.RemoveAsync(letter, isGenuine ? FailureOutcomes.GivenUp : null, cancellationToken);
         await acts.EndAsync(actId, null, cancellationToken);
         return TypedResults.NoContent();
     }
@@ -292,7 +358,7 @@ internal static class DeadLetterEndpoints
             { EndedAt: null } => "begun",
             { Kind: ActKinds.RedriveOfMany } => "done",
             { Kind: ActKinds.Discard } => "givenUp",
-            { Failed: 0 } => "handled",
+            { Failed: 0 } => act.Effect ?? "handled",
             _ => "failed",
         },
         act.Letters,
@@ -319,6 +385,25 @@ internal static class DeadLetterEndpoints
         letter.Attempts,
         letter.LastAttemptAt,
         letter.Error);
+
+    private static FailureEntry? Entry(string stream, long version, string id, Failure? failure, DeadLetter? letter)
+    {
+        if ((failure, letter) is (null, null))
+            return null;
+
+        var error = letter?.Error ?? failure!.Error;
+        return new FailureEntry(
+            id,
+            stream,
+            version,
+            letter?.Attempts ?? failure!.Attempts,
+            failure?.FirstAt ?? letter!.ReceivedAt,
+            letter?.LastAttemptAt ?? failure?.LastAt ?? letter!.ReceivedAt,
+            error.Length <= LongestErrorInList ? error : $"{error[..LongestErrorInList]}…",
+            letter is null ? failure!.Outcome ?? "open" : "deadLetter",
+            letter is null ? failure!.EndedAt : null,
+            letter?.Id);
+    }
 
     private static ProblemHttpResult NotFound(string id) =>
         Problems.NotFound("dead-letter-not-found", $"There is no dead letter '{id}' here. It may have been redriven or removed.");

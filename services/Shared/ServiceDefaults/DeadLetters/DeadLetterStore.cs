@@ -6,12 +6,12 @@ using DaprOrders.ServiceDefaults.Topics;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
 
-/// <summary>A message that was not handled, whole, with what is known about why.</summary>
+/// <summary>A message that was not handled, with what is known about why. The message itself is kept beside it: lists go without.</summary>
 /// <param name="Id">Derived from the event's id (or from the message, where it has none): 32 hex digits, safe in paths.</param>
 /// <param name="Topic">Where it was published first; null when the message does not say.</param>
 /// <param name="Attempts">How often the handler failed, redrives included; 0 when the event never reached it.</param>
-/// <param name="Message">The CloudEvent as it came; a JSON string when it was no JSON.</param>
 /// <param name="Page">The index page that lists it.</param>
+/// <param name="Message">Only where an earlier version kept it: <see cref="DeadLetterStore.FindMessageAsync"/> has it of all.</param>
 internal sealed record DeadLetter(
     string Id,
     string? EventId,
@@ -22,13 +22,25 @@ internal sealed record DeadLetter(
     int Attempts,
     DateTimeOffset? LastAttemptAt,
     string Error,
-    JsonElement Message,
-    long Page) : IPaged;
+    long Page,
+    JsonElement? Message = null) : IPaged;
+
+/// <param name="Topic">Null when the messages do not say.</param>
+internal sealed record LetterGroup(string Reason, string? Topic, int Count, DateTimeOffset First, DateTimeOffset Last);
+
+/// <param name="Groups">The largest of them, the largest first.</param>
+/// <param name="Next">Where to go on counting; null: all are counted.</param>
+internal sealed record LetterCounts(int Letters, IReadOnlyList<LetterGroup> Groups, string? Next);
 
 /// <summary>The dead letters of one service.</summary>
 internal sealed class DeadLetterStore(Documents documents, FailureLog failures, TopicRegistry topics, TimeProvider time)
 {
     private const string Unknown = "No failure of this event is known here: it was not delivered, or another instance failed that could not note it.";
+
+    /// <summary>Letters that one count looks through.</summary>
+    internal const int MostCounted = 2000;
+
+    private const int MostGroups = 100;
 
     private static readonly Meter Meter = new("DaprOrders.DeadLetters");
     private static readonly Counter<long> Kept = Meter.CreateCounter<long>("dead_letters.kept", "{letter}", "Messages that became dead letters here, by topic.");
@@ -79,6 +91,22 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
     public Task<DocumentList<DeadLetter>?> ReadAsync(string? cursor, int limit, CancellationToken cancellationToken) =>
         _letters.ReadAsync(cursor, limit, cancellationToken);
 
+    /// <summary>The CloudEvent as it came, a JSON string when it was no JSON; null: the letter is gone.</summary>
+    public async Task<JsonElement?> FindMessageAsync(DeadLetter letter, CancellationToken cancellationToken) =>
+        letter.Message ?? (await documents.ReadAsync<KeptMessage>(MessageKeyOf(letter.Id), cancellationToken))?.Message;
+
+    /// <summary>How many there are, by reason and topic; null when the cursor is none of ours.</summary>
+    public async Task<LetterCounts?> CountAsync(string? cursor, CancellationToken cancellationToken) =>
+        await _letters.ReadAsync(cursor, MostCounted, cancellationToken) is { } list
+            ? new LetterCounts(
+                list.Items.Count,
+                [.. list.Items.GroupBy(letter => (Reason: FailureReasons.Of(letter.Error), letter.Topic))
+                    .Select(group => new LetterGroup(
+                        group.Key.Reason, group.Key.Topic, group.Count(), group.Min(letter => letter.ReceivedAt), group.Max(letter => letter.ReceivedAt)))
+                    .OrderByDescending(group => group.Count).Take(MostGroups)],
+                list.Next)
+            : null;
+
     /// <summary>The numbers of the first and the last page of letters; new ones come to the end.</summary>
     public Task<(long First, long Last)> ReadBoundsAsync(CancellationToken cancellationToken) => _letters.ReadBoundsAsync(cancellationToken);
 
@@ -99,16 +127,22 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
 
         var letters = await _letters.FindAsync(eventIds.Select(IdOf).ToHashSet(), cancellationToken);
         foreach (var letter in letters)
-            await RemoveAsync(letter, cancellationToken);
+            await RemoveAsync(letter, FailureOutcomes.Handled, cancellationToken);
         return letters.Count;
     }
 
-    public async Task RemoveAsync(DeadLetter letter, CancellationToken cancellationToken)
+    /// <summary>Notes that an event was handled which had failed, and not as a delivery.</summary>
+    public Task RetriedAsync(string eventId, int attempts, string error, DateTimeOffset firstAt, DateTimeOffset lastAt) =>
+        failures.HandledAsync(eventId, attempts, error, firstAt, lastAt);
+
+    /// <param name="outcome">What came of its event, of <see cref="FailureOutcomes"/>; null: it was no event's message.</param>
+    public async Task RemoveAsync(DeadLetter letter, string? outcome, CancellationToken cancellationToken)
     {
         await _letters.RemoveAsync(letter, cancellationToken);
+        await documents.DeleteAsync(MessageKeyOf(letter.Id), cancellationToken);
         Removed.Add(1, new KeyValuePair<string, object?>("topic", KnownTopic(letter.Topic)));
         if (letter.EventId is not null)
-            await failures.ForgetAsync(letter.EventId, cancellationToken);
+            await (outcome is null ? failures.ForgetAsync(letter.EventId, cancellationToken) : failures.EndAsync(letter, outcome, cancellationToken));
     }
 
     private async Task<DeadLetter> KeepAsync(
@@ -117,6 +151,9 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
         var eventId = CloudEvents.Text(message, "id");
         var id = IdOf(eventId ?? message.GetRawText());
         var isNew = false;
+        // First, so that no letter is without.
+        await documents.ChangeAsync<KeptMessage>(
+            MessageKeyOf(id), kept => kept is not null && !isGenuine ? kept : new KeptMessage(message), cancellationToken);
         var letter = await _letters.PutAsync(
             id,
             (current, page) =>
@@ -136,7 +173,6 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
                     attempts,
                     lastAt,
                     error,
-                    message,
                     page);
             },
             cancellationToken);
@@ -150,7 +186,11 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
 
     private static string KeyOf(string id) => $"dead-letters|letter|{id}";
 
+    private static string MessageKeyOf(string id) => $"dead-letters|message|{id}";
+
     private static string ReplacedKeyOf(string id) => $"dead-letters|replaced|{id}";
+
+    private sealed record KeptMessage(JsonElement Message);
 
     /// <param name="By">The id of the edit.</param>
     private sealed record Replaced(string By);

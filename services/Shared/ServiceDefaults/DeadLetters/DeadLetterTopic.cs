@@ -80,7 +80,8 @@ internal sealed class DeadLetterTopic(
             return true;
         if (topic.IsGenuine(message) && await letters.IsReplacedAsync(eventId, cancellationToken))
             return true;
-        if (await failures.FindAsync(eventId, cancellationToken) is { IsPassing: false })
+        var failure = await failures.FindAsync(eventId, cancellationToken);
+        if (failure is { IsPassing: false })
             return false;
 
         using var limit = new CancellationTokenSource(LongestTry, time);
@@ -96,8 +97,9 @@ internal sealed class DeadLetterTopic(
         }
 
         if (await letters.FindAsync(DeadLetterStore.IdOf(eventId), cancellationToken) is { } letter)
-            await letters.RemoveAsync(letter, cancellationToken);
-        await failures.ForgetAsync(eventId, cancellationToken);
+            await letters.RemoveAsync(letter, FailureOutcomes.Handled, cancellationToken);
+        else
+            await failures.HandledAsync(eventId, hasFailed: failure is not null);
         logger.LogInformation("Event {EventId} of topic {Topic} came as a dead letter and was handled after all", eventId, topic.Name);
         return true;
     }

@@ -5,12 +5,20 @@ using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
 
+internal static class FailureOutcomes
+{
+    public const string Handled = "handled";
+    public const string GivenUp = "givenUp";
+}
+
 /// <summary>What went wrong with an event so far. Dapr attaches no reason to a dead letter: this is where it is found.</summary>
 /// <param name="IsPassing">The last attempt failed by the times, not by the event: the store or another service was not there.</param>
-internal sealed record Failure(string EventId, int Attempts, string Error, DateTimeOffset FirstAt, DateTimeOffset LastAt, bool IsPassing = false);
+/// <param name="Outcome">One of <see cref="FailureOutcomes"/>, where it is known that it ended.</param>
+internal sealed record Failure(
+    string EventId, int Attempts, string Error, DateTimeOffset FirstAt, DateTimeOffset LastAt, bool IsPassing = false, string? Outcome = null, DateTimeOffset? EndedAt = null);
 
 /// <summary>
-/// The failures of events that were not handled yet, each kept for a week. While the store takes no notes they are held in memory, the
+/// The failures of events that were not handled at the first attempt, and what came of them, each kept for a week. What is handled at once costs nothing. While the store takes no notes they are held in memory, the
 /// latest ten thousand of them, and written as soon as it does.
 /// </summary>
 internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger<FailureLog> logger)
@@ -28,6 +36,9 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
 
     private readonly Lock _lock = new();
     private readonly OrderedDictionary<string, Failure> _unwritten = [];
+
+    /// <summary>The events that have failed here and were not handled here since, the latest of them.</summary>
+    private readonly OrderedDictionary<string, bool> _failing = [];
     private bool _isWriting;
 
     /// <summary>Notes wait here that the store did not take: it may be read, and is not written.</summary>
@@ -41,30 +52,65 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
     }
 
     /// <summary>Notes one more failed attempt. It must not hide the failure itself: what the store does not take is written later.</summary>
-    public async Task RecordAsync(string eventId, Exception exception)
+    public Task RecordAsync(string eventId, Exception exception)
     {
         Note(eventId, exception);
-        lock (_lock)
-        {
-            // The store is away: no use to ask it at every failure.
-            if (_isWriting)
-                return;
-        }
-
-        using var limit = new CancellationTokenSource(Patience, time);
-        if (!await TryWriteAsync(eventId, limit.Token))
-            WriteLater();
+        return WriteAsync(eventId);
     }
 
-    /// <summary>What is known of the event's failures, here and in the store.</summary>
+    /// <summary>Notes that an event was handled after all. Of one that has not failed here nothing is asked and nothing written.</summary>
+    /// <param name="hasFailed">It is known that it has, in another instance.</param>
+    public Task HandledAsync(string eventId, bool hasFailed = false)
+    {
+        lock (_lock)
+        {
+            if (!_failing.Remove(eventId) && !hasFailed)
+                return Task.CompletedTask;
+
+            var now = time.GetUtcNow();
+            var failure = _unwritten.GetValueOrDefault(eventId) ?? new Failure(eventId, 0, "", now, now);
+            Hold(failure with { Outcome = FailureOutcomes.Handled, EndedAt = now });
+        }
+
+        return WriteAsync(eventId);
+    }
+
+    /// <summary>Notes that an event was handled whose failures were counted elsewhere.</summary>
+    public Task HandledAsync(string eventId, int attempts, string error, DateTimeOffset firstAt, DateTimeOffset lastAt)
+    {
+        lock (_lock)
+            Hold(new Failure(eventId, attempts + (_unwritten.GetValueOrDefault(eventId)?.Attempts ?? 0), error, firstAt, lastAt, false, FailureOutcomes.Handled, time.GetUtcNow()));
+        return WriteAsync(eventId);
+    }
+
+    /// <summary>What is known of the event's failures, here and in the store, unless they have ended.</summary>
     public async Task<Failure?> FindAsync(string eventId, CancellationToken cancellationToken) =>
-        Join(await documents.ReadAsync<Failure>(KeyOf(eventId), cancellationToken), Unwritten(eventId));
+        Join(await documents.ReadAsync<Failure>(KeyOf(eventId), cancellationToken), Unwritten(eventId)) is { Outcome: null } failure ? failure : null;
+
+    /// <summary>As above, of many events, also of those that have ended.</summary>
+    public async Task<IReadOnlyDictionary<string, Failure>> FindAsync(IReadOnlyCollection<string> eventIds, CancellationToken cancellationToken)
+    {
+        var stored = await documents.ReadAsync<Failure>([.. eventIds.Select(KeyOf)], cancellationToken);
+        return eventIds.Select(id => (Id: id, Failure: Join(stored.GetValueOrDefault(KeyOf(id)), Unwritten(id))))
+            .Where(found => found.Failure is not null).ToDictionary(found => found.Id, found => found.Failure!);
+    }
 
     public async Task ForgetAsync(string eventId, CancellationToken cancellationToken)
     {
-        lock (_lock)
-            _unwritten.Remove(eventId);
+        Drop(eventId);
         await documents.DeleteAsync(KeyOf(eventId), cancellationToken);
+    }
+
+    /// <summary>Notes what came of a dead letter, which goes.</summary>
+    /// <param name="outcome">One of <see cref="FailureOutcomes"/>.</param>
+    public async Task EndAsync(DeadLetter letter, string outcome, CancellationToken cancellationToken)
+    {
+        var eventId = letter.EventId!;
+        Drop(eventId);
+        var former = await documents.ReadAsync<Failure>(KeyOf(eventId), cancellationToken);
+        var ended = new Failure(
+            eventId, letter.Attempts, letter.Error, former?.FirstAt ?? letter.ReceivedAt, letter.LastAttemptAt ?? letter.ReceivedAt, false, outcome, time.GetUtcNow());
+        await documents.OverwriteAsync(KeyOf(eventId), ended, Kept, cancellationToken);
     }
 
     /// <summary>Type and message, inwards; the stack is in the log.</summary>
@@ -81,11 +127,45 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
         var now = time.GetUtcNow();
         lock (_lock)
         {
-            _unwritten.Remove(eventId, out var former);
-            while (_unwritten.Count >= MostUnwritten)
-                _unwritten.RemoveAt(0);
-            _unwritten.Add(eventId, new Failure(eventId, (former?.Attempts ?? 0) + 1, Describe(exception), former?.FirstAt ?? now, now, RefusedEvents.IsBadTimes(exception)));
+            // One that was handled meanwhile and comes again begins anew.
+            var former = _unwritten.GetValueOrDefault(eventId) is { Outcome: null } noted ? noted : null;
+            Hold(new Failure(eventId, (former?.Attempts ?? 0) + 1, Describe(exception), former?.FirstAt ?? now, now, RefusedEvents.IsBadTimes(exception)));
+            _failing.Remove(eventId);
+            while (_failing.Count >= MostUnwritten)
+                _failing.RemoveAt(0);
+            _failing.Add(eventId, true);
         }
+    }
+
+    private void Hold(Failure failure)
+    {
+        _unwritten.Remove(failure.EventId);
+        while (_unwritten.Count >= MostUnwritten)
+            _unwritten.RemoveAt(0);
+        _unwritten.Add(failure.EventId, failure);
+    }
+
+    private void Drop(string eventId)
+    {
+        lock (_lock)
+        {
+            _unwritten.Remove(eventId);
+            _failing.Remove(eventId);
+        }
+    }
+
+    private async Task WriteAsync(string eventId)
+    {
+        lock (_lock)
+        {
+            // The store is away: no use to ask it at every failure.
+            if (_isWriting)
+                return;
+        }
+
+        using var limit = new CancellationTokenSource(Patience, time);
+        if (!await TryWriteAsync(eventId, limit.Token))
+            WriteLater();
     }
 
     private async Task<bool> TryWriteAsync(string eventId, CancellationToken cancellationToken)
@@ -96,7 +176,8 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
                 return true;
 
             var stored = await documents.ReadAsync<Failure>(KeyOf(eventId), cancellationToken);
-            await documents.OverwriteAsync(KeyOf(eventId), Join(stored, noted)!, Kept, cancellationToken);
+            if (Join(stored, noted) is { } joined)
+                await documents.OverwriteAsync(KeyOf(eventId), joined, Kept, cancellationToken);
             lock (_lock)
             {
                 if (!_unwritten.TryGetValue(eventId, out var latest))
@@ -158,8 +239,13 @@ internal sealed class FailureLog(Documents documents, TimeProvider time, ILogger
 
     private static Failure? Join(Failure? stored, Failure? noted) => (stored, noted) switch
     {
+        // That it ended is nothing by itself.
+        (null, { Attempts: 0 }) => null,
         (null, _) => noted,
         (_, null) => stored,
+        (_, { Attempts: 0 }) => stored with { Outcome = noted.Outcome, EndedAt = noted.EndedAt },
+        // It had ended, and comes once more.
+        ({ Outcome: not null }, { Outcome: null }) => noted,
         var (former, latest) => latest with { Attempts = former.Attempts + latest.Attempts, FirstAt = former.FirstAt },
     };
 

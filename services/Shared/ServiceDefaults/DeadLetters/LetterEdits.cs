@@ -10,8 +10,9 @@ namespace DaprOrders.ServiceDefaults.DeadLetters;
 
 /// <summary>A dead letter with other data.</summary>
 /// <param name="Event">For the handler: at the place of the original in its stream, under an id of its own.</param>
+/// <param name="Original">The CloudEvent as it came.</param>
 /// <param name="Message">For the record: the original's CloudEvent, unsigned, with what is another.</param>
-internal sealed record EditedLetter(Topic Topic, IncomingEvent Event, JsonElement Message);
+internal sealed record EditedLetter(Topic Topic, IncomingEvent Event, JsonElement Original, JsonElement Message);
 
 /// <summary>
 /// What an operator may make of a dead letter: its event with other data, and nothing else of it another. It stays at its place in its stream, so
@@ -25,9 +26,10 @@ internal sealed class LetterEdits(TopicRegistry topics, EventStoreOptions? store
     /// <summary>No event's: names of streams have no ~.</summary>
     public static string IdOf(string eventId, string actId) => $"{eventId}~{actId}";
 
+    /// <param name="message">The letter's.</param>
     /// <param name="actId">Of the act that this is.</param>
     /// <returns>The letter as it is to be handled, or why it cannot be.</returns>
-    public (EditedLetter? Edited, ProblemHttpResult? Refusal) Edit(DeadLetter letter, JsonElement data, string actId, string? by)
+    public (EditedLetter? Edited, ProblemHttpResult? Refusal) Edit(DeadLetter letter, JsonElement message, JsonElement data, string actId, string? by)
     {
         if (JsonMarshal.GetRawUtf8Value(data).Length is var bytes && bytes > _mostBytes)
             return (null, Problems.Of(StatusCodes.Status413PayloadTooLarge, "too-large", $"The data has {bytes} bytes; an event has at most {_mostBytes}."));
@@ -38,17 +40,17 @@ internal sealed class LetterEdits(TopicRegistry topics, EventStoreOptions? store
 
         try
         {
-            var original = topic.ReadGenuine(letter.Message);
+            var original = topic.ReadGenuine(message);
             // As text: to compare numbers by value can fail for one with an exponent beyond all bounds.
             if (JsonSerializer.Serialize(original.Data) == JsonSerializer.Serialize(data))
                 return (null, new FieldErrors().Add("data", "Expected other data than the message has; redrive it if nothing is to be another.").ToProblem());
 
-            var edited = topic.Read(original with { Data = data, CausationId = original.Id }) with { Id = IdOf(original.Id, actId) };
+            var edited = topic.Read(original with { Data = data, CausationId = original.Id }) with { Id = IdOf(original.Id, actId), Outcome = new EventOutcome() };
             if (!edited.IsKnown)
                 return NotEditable($"The event type '{original.Type}' is not known here; upgrade this service first.");
             return topic.OtherIdentity(original, edited) is { Any: true } errors
                 ? (null, errors.ToProblem())
-                : (new EditedLetter(topic, edited, MessageOf(letter.Message, edited, by)), null);
+                : (new EditedLetter(topic, edited, message, MessageOf(message, edited, by)), null);
         }
         catch (UnreadableEventException exception)
         {

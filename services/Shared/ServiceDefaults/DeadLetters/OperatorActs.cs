@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DaprOrders.EventSourcing;
 using DaprOrders.EventSourcing.Projections;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
@@ -11,6 +12,23 @@ internal static class ActKinds
     public const string Discard = "discard";
 }
 
+/// <summary>What an edited message came to that was handled without an effect.</summary>
+internal static class ActEffects
+{
+    /// <summary>Its place in its stream had been passed before.</summary>
+    public const string PassedOver = "passedOver";
+
+    /// <summary>There was nothing to do any more.</summary>
+    public const string Nothing = "withoutEffect";
+
+    public static string? Of(EventOutcome outcome) => outcome switch
+    {
+        { IsPassedOver: true } => PassedOver,
+        { IsTold: true, Caused: 0 } => Nothing,
+        _ => null,
+    };
+}
+
 /// <summary>What an operator did about dead letters, and what came of it.</summary>
 /// <param name="Kind">One of <see cref="ActKinds"/>.</param>
 /// <param name="By">Who asked for it; null where nobody had to say.</param>
@@ -20,6 +38,7 @@ internal static class ActKinds
 /// <param name="Done">Handled, or given up.</param>
 /// <param name="Error">Why the last one that failed did.</param>
 /// <param name="LetterId">This and what follows: of the one letter that it was about.</param>
+/// <param name="Effect">One of <see cref="ActEffects"/>; null: it had one, or nobody knows.</param>
 internal sealed record OperatorAct(
     string Id,
     string Kind,
@@ -36,7 +55,8 @@ internal sealed record OperatorAct(
     string? Topic,
     string? Stream,
     string? Type,
-    long Page) : IPaged;
+    long Page,
+    string? Effect = null) : IPaged;
 
 /// <summary>An edit by an operator: the message as it came, and as it was handled.</summary>
 internal sealed record EditedMessage(JsonElement Original, JsonElement Edited);
@@ -68,11 +88,11 @@ internal sealed class OperatorActs(Documents documents, TimeProvider time)
         cancellationToken);
 
     /// <param name="error">Null: it is done.</param>
-    public Task EndAsync(string id, string? error, CancellationToken cancellationToken) =>
-        EndAsync(id, error is null ? 1 : 0, error is null ? 0 : 1, error, cancellationToken);
+    public Task EndAsync(string id, string? error, CancellationToken cancellationToken, string? effect = null) =>
+        EndAsync(id, error is null ? 1 : 0, error is null ? 0 : 1, error, cancellationToken, effect);
 
-    public Task<OperatorAct?> EndAsync(string id, int done, int failed, string? error, CancellationToken cancellationToken) => _acts.ChangeAsync(
-        id, act => act with { EndedAt = time.GetUtcNow(), Done = done, Failed = failed, Error = error }, cancellationToken);
+    public Task<OperatorAct?> EndAsync(string id, int done, int failed, string? error, CancellationToken cancellationToken, string? effect = null) => _acts.ChangeAsync(
+        id, act => act with { EndedAt = time.GetUtcNow(), Done = done, Failed = failed, Error = error, Effect = effect }, cancellationToken);
 
     /// <summary>Before its act begins: messages are large, so lists go without them.</summary>
     public Task KeepEditAsync(string id, EditedMessage edit, CancellationToken cancellationToken) =>

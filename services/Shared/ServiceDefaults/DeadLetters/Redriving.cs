@@ -38,16 +38,16 @@ internal sealed class Redriving(
     /// <inheritdoc cref="TryAsync(DeadLetter, CancellationToken)"/>
     public async Task<string?> TryAsync(DeadLetter letter, string actId, EditedLetter edited, string? by, string reason, CancellationToken cancellationToken)
     {
-        await acts.KeepEditAsync(actId, new EditedMessage(letter.Message, edited.Message), cancellationToken);
+        await acts.KeepEditAsync(actId, new EditedMessage(edited.Original, edited.Message), cancellationToken);
         await acts.BeginAsync(actId, ActKinds.EditedRedrive, letter, by, reason, cancellationToken);
         var stopping = lifetime.ApplicationStopping;
-        var failure = await FailureOfAsync(token => edited.Topic.RedriveAsync(edited.Event, CloudEvents.Text(letter.Message, "traceparent"), token), stopping);
+        var failure = await FailureOfAsync(token => edited.Topic.RedriveAsync(edited.Event, CloudEvents.Text(edited.Original, "traceparent"), token), stopping);
         if (failure is null)
             await letters.ReplacedAsync(letter, edited.Event.Id, stopping);
-        await acts.EndAsync(actId, Describe(failure), stopping);
+        await acts.EndAsync(actId, Describe(failure), stopping, failure is null ? ActEffects.Of(edited.Event.Outcome!) : null);
         if (failure is null)
         {
-            await letters.RemoveAsync(letter, stopping);
+            await letters.RemoveAsync(letter, FailureOutcomes.Handled, stopping);
             logger.LogWarning("Dead letter {DeadLetterId}, event {EventId}, was handled as an operator had edited it, as {EditedEventId}", letter.Id, letter.EventId, edited.Event.Id);
         }
 
@@ -57,7 +57,7 @@ internal sealed class Redriving(
     private async Task SettleAsync(DeadLetter letter, Exception? failure, CancellationToken cancellationToken)
     {
         if (failure is null)
-            await letters.RemoveAsync(letter, cancellationToken);
+            await letters.RemoveAsync(letter, FailureOutcomes.Handled, cancellationToken);
         else
             await letters.FailedAgainAsync(letter.Id, failure, cancellationToken);
     }
@@ -81,10 +81,18 @@ internal sealed class Redriving(
     {
         var topic = topics.Find(letter.Topic) ?? throw new UnreadableEventException(
             $"The message names the topic '{letter.Topic}'; this service handles {string.Join(", ", topics.Subscribed)}.");
+        if (await letters.FindMessageAsync(letter, cancellationToken) is not { } message)
+        {
+            // Another instance may have handled it meanwhile.
+            if (await letters.FindAsync(letter.Id, cancellationToken) is null)
+                return;
+            throw new UnreadableEventException("Its message is lost. The event is in its publisher's log; discard the letter.");
+        }
+
         // Whoever handled an edit of it may have died before its letter went.
-        if (letter.EventId is { } eventId && topic.IsGenuine(letter.Message) && await letters.IsReplacedAsync(eventId, cancellationToken))
+        if (letter.EventId is { } eventId && topic.IsGenuine(message) && await letters.IsReplacedAsync(eventId, cancellationToken))
             return;
-        await topic.RedriveAsync(letter.Message, cancellationToken);
+        await topic.RedriveAsync(message, cancellationToken);
     }
 
     private static string? Describe(Exception? failure) => failure is null ? null : FailureLog.Describe(failure);

@@ -71,12 +71,13 @@ internal static class Telemetry
     {
         var delivery = Activity.Current;
         ActivityContext.TryParse(traceParent, null, isRemote: true, out var parent);
-        var activity = Source.StartActivity(
-            ActivityKind.Consumer, parent, links: delivery is null ? null : [new ActivityLink(delivery.Context)], name: $"handle {topic}");
-        if (activity is not null)
-            return activity;
+        if (Source.HasListeners() && Source.StartActivity(
+            ActivityKind.Consumer, parent, links: delivery is null ? null : [new ActivityLink(delivery.Context)], name: $"handle {topic}") is { } listened)
+        {
+            return listened;
+        }
 
-        activity = new Activity($"handle {topic}");
+        var activity = new Activity($"handle {topic}");
         if (parent != default)
             activity.SetParentId(parent.TraceId, parent.SpanId, parent.TraceFlags);
         return activity.Start();

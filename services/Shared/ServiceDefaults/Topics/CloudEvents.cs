@@ -64,32 +64,55 @@ internal static class CloudEvents
         if (cloudEvent.ValueKind != JsonValueKind.Object)
             throw new UnreadableEventException($"Expected a CloudEvent as a JSON object; got {cloudEvent.ValueKind}.");
 
-        var source = Required(cloudEvent, "source");
-        if (source != publisher)
-            throw new UnreadableEventException($"The CloudEvent's source is '{source}'; only {publisher} publishes on this topic.");
+        // Once through, since this runs for every event that every service gets: to look for each attribute by itself is to go through them a dozen times.
+        JsonElement source = default, stream = default, version = default, type = default, schema = default, time = default, correlation = default, causation = default, data = default;
+        foreach (var attribute in cloudEvent.EnumerateObject())
+        {
+            if (attribute.NameEquals("source"u8))
+                source = attribute.Value;
+            else if (attribute.NameEquals("stream"u8))
+                stream = attribute.Value;
+            else if (attribute.NameEquals("streamversion"u8))
+                version = attribute.Value;
+            else if (attribute.NameEquals("type"u8))
+                type = attribute.Value;
+            else if (attribute.NameEquals("schemaversion"u8))
+                schema = attribute.Value;
+            else if (attribute.NameEquals("time"u8))
+                time = attribute.Value;
+            else if (attribute.NameEquals("correlationid"u8))
+                correlation = attribute.Value;
+            else if (attribute.NameEquals("causationid"u8))
+                causation = attribute.Value;
+            else if (attribute.NameEquals("data"u8))
+                data = attribute.Value;
+        }
+
+        var from = Required(source, "source");
+        if (from != publisher)
+            throw new UnreadableEventException($"The CloudEvent's source is '{from}'; only {publisher} publishes on this topic.");
 
         var recorded = new RecordedEvent(
-            Required(cloudEvent, "stream"),
-            Number(cloudEvent, "streamversion"),
-            Required(cloudEvent, "type"),
-            (int)Number(cloudEvent, "schemaversion"),
-            Time(cloudEvent),
-            Text(cloudEvent, "correlationid"),
-            Text(cloudEvent, "causationid"),
-            cloudEvent.TryGetProperty("data", out var data)
-                ? data
-                : throw new UnreadableEventException("The CloudEvent has no 'data'."));
+            Required(stream, "stream"),
+            Number(version, "streamversion"),
+            Required(type, "type"),
+            (int)Number(schema, "schemaversion"),
+            Time(time),
+            Text(correlation),
+            Text(causation),
+            data.ValueKind != JsonValueKind.Undefined ? data : throw new UnreadableEventException("The CloudEvent has no 'data'."));
         if (signing.IsOn)
-            RequireSignature(cloudEvent, source, recorded, signing);
+            RequireSignature(cloudEvent, from, recorded, signing);
         return recorded;
     }
 
     public static string? Text(JsonElement cloudEvent, string attribute) =>
         cloudEvent.ValueKind == JsonValueKind.Object
         && cloudEvent.TryGetProperty(attribute, out var value)
-        && value.ValueKind == JsonValueKind.String
-            ? value.GetString()
+            ? Text(value)
             : null;
+
+    private static string? Text(JsonElement value) => value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
     private static void RequireSignature(JsonElement cloudEvent, string source, RecordedEvent recorded, EventSigning signing)
     {
@@ -97,33 +120,27 @@ internal static class CloudEvents
         if (signature is null)
             throw new UnreadableEventException(
                 $"The CloudEvent has no '{EventSigning.Attribute}': it is not from {source}, or {source} runs without {EventSigning.Setting}.");
-        if (!signing.IsGenuine(source, Required(cloudEvent, "id"), recorded, signature))
+        if (!signing.IsGenuine(source, Text(cloudEvent, "id") is { Length: > 0 } id ? id : throw Missing("id", "a text"), recorded, signature))
             throw new UnreadableEventException(
                 $"The CloudEvent's '{EventSigning.Attribute}' is not of {source} over this event: it was made or changed by somebody else, "
                 + $"or {source} signs by a key that is not in {EventSigning.Setting} here.");
     }
 
-    private static string Required(JsonElement cloudEvent, string attribute) => Text(cloudEvent, attribute) is { Length: > 0 } value
-        ? value
-        : throw new UnreadableEventException($"The CloudEvent has no '{attribute}' (a text is expected).");
+    private static string Required(JsonElement value, string attribute) => Text(value) is { Length: > 0 } text ? text : throw Missing(attribute, "a text");
 
     /// <summary>CloudEvents' JSON format has integers as numbers; some brokers hand attributes on as text.</summary>
-    private static long Number(JsonElement cloudEvent, string attribute)
+    private static long Number(JsonElement value, string attribute)
     {
-        if (cloudEvent.TryGetProperty(attribute, out var value))
-        {
-            if (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number > 0)
-                return number;
-            if (value.ValueKind == JsonValueKind.String
-                && long.TryParse(value.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out number) && number > 0)
-                return number;
-        }
-
-        throw new UnreadableEventException($"The CloudEvent has no '{attribute}' (a whole number from 1 is expected).");
+        if (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number > 0)
+            return number;
+        if (value.ValueKind == JsonValueKind.String
+            && long.TryParse(value.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out number) && number > 0)
+            return number;
+        throw Missing(attribute, "a whole number from 1");
     }
 
-    private static DateTimeOffset Time(JsonElement cloudEvent) =>
-        cloudEvent.TryGetProperty("time", out var value) && value.ValueKind == JsonValueKind.String && value.TryGetDateTimeOffset(out var time)
-            ? time
-            : throw new UnreadableEventException("The CloudEvent has no 'time' (RFC 3339 is expected).");
+    private static DateTimeOffset Time(JsonElement value) =>
+        value.ValueKind == JsonValueKind.String && value.TryGetDateTimeOffset(out var time) ? time : throw Missing("time", "RFC 3339");
+
+    private static UnreadableEventException Missing(string attribute, string expected) => new($"The CloudEvent has no '{attribute}' ({expected} is expected).");
 }

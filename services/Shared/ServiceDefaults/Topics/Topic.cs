@@ -193,7 +193,9 @@ internal sealed class Topic(
     {
         using var activity = Telemetry.StartHandling(Name, traceParent);
         using var about = Logging.Handling(edited.Recorded);
-        if (!IsWithoutEffect(edited.Recorded))
+        if (IsWithoutEffect(edited.Recorded))
+            edited.Outcome?.Tell(isPassedOver: false, caused: 0);
+        else
             await HandleAsync([edited], cancellationToken);
     }
 
@@ -241,6 +243,7 @@ internal sealed class Topic(
         {
             Handled.Add(incoming.Recorded.Stream, incoming.Recorded.Version);
             DeliveryMetrics.Handled(Name, time.GetUtcNow() - incoming.Recorded.OccurredAt);
+            await failures.HandledAsync(incoming.Recorded.Id);
         }
     }
 

@@ -50,7 +50,9 @@ public static class TopicEndpoints
         Task<IReadOnlyList<DeliveryStatus>> Wake(IReadOnlyList<JsonElement> messages, CancellationToken cancellationToken)
         {
             wake();
-            return Task.FromResult<IReadOnlyList<DeliveryStatus>>(new DeliveryStatus[messages.Count]);
+            var statuses = new DeliveryStatus[messages.Count];
+            DeliveryMetrics.Answered(topic, statuses);
+            return Task.FromResult<IReadOnlyList<DeliveryStatus>>(statuses);
         }
     }
 

@@ -1,3 +1,4 @@
+using EmbeddedSidecar.Metrics;
 using EmbeddedSidecar.Resources;
 
 namespace EmbeddedSidecar.Api.Invocation;
@@ -13,13 +14,15 @@ internal sealed class AccessControlList
 {
     private readonly AccessControl _rules;
     private readonly bool _isHttp;
+    private readonly SidecarMetrics? _metrics;
     private readonly Dictionary<(string AppId, string Namespace), (AccessPolicy Policy, OperationTrie Operations)> _policies = [];
 
     /// <param name="rules">Of the called application's Configuration.</param>
     /// <param name="isHttp">It speaks HTTP: verbs count, and the case of a path does not.</param>
-    public AccessControlList(AccessControl rules, bool isHttp)
+    /// <param name="metrics">Of the called application's sidecar, where its decisions are counted.</param>
+    public AccessControlList(AccessControl rules, bool isHttp, SidecarMetrics? metrics = null)
     {
-        (_rules, _isHttp) = (rules, isHttp);
+        (_rules, _isHttp, _metrics) = (rules, isHttp, metrics);
         foreach (var policy in rules.Policies)
             _policies[(policy.AppId, policy.Namespace)] = (policy, Operations(policy, isHttp));
     }
@@ -28,18 +31,28 @@ internal sealed class AccessControlList
     /// <param name="caller">Null where daprd sees no certificate: a call that did not come through another sidecar.</param>
     /// <param name="operation">The normalized path, or the full name of a gRPC method.</param>
     /// <param name="verb">Of HTTP.</param>
-    public string? Refusal(CallerIdentity? caller, string operation, string verb) => Allows(caller, operation, verb)
-        ? null
-        : $"access control policy has denied access to id: {caller} operation: {operation} verb: {(_isHttp ? verb : "NONE")}";
-
-    public bool Allows(CallerIdentity? caller, string operation, string verb)
+    public string? Refusal(CallerIdentity? caller, string operation, string verb)
     {
-        if (caller is not { } known || !_policies.TryGetValue((known.AppId, known.Namespace), out var found) || found.Policy.TrustDomain != known.TrustDomain)
-            return _rules.Allows;
-        return found.Operations.Find(Named(operation, _isHttp)) is { } decides && (!_isHttp || decides.Verbs.Contains(verb) || decides.Verbs.Contains(AccessOperation.AnyVerb))
-            ? decides.Allows
-            : found.Policy.Allows ?? _rules.Allows;
+        var policy = PolicyOf(caller);
+        var allows = Allows(policy, operation, verb);
+        // Whose default stands behind it, whether an operation has decided or not.
+        _metrics?.AccessDecided(caller, byPolicy: policy?.Policy.Allows is not null, allows);
+        return allows ? null : $"access control policy has denied access to id: {caller} operation: {operation} verb: {(_isHttp ? verb : "NONE")}";
     }
+
+    public bool Allows(CallerIdentity? caller, string operation, string verb) => Allows(PolicyOf(caller), operation, verb);
+
+    private bool Allows((AccessPolicy Policy, OperationTrie Operations)? policy, string operation, string verb)
+    {
+        if (policy is not { } known)
+            return _rules.Allows;
+        return known.Operations.Find(Named(operation, _isHttp)) is { } decides && (!_isHttp || decides.Verbs.Contains(verb) || decides.Verbs.Contains(AccessOperation.AnyVerb))
+            ? decides.Allows
+            : known.Policy.Allows ?? _rules.Allows;
+    }
+
+    private (AccessPolicy Policy, OperationTrie Operations)? PolicyOf(CallerIdentity? caller) =>
+        caller is { } known && _policies.TryGetValue((known.AppId, known.Namespace), out var found) && found.Policy.TrustDomain == known.TrustDomain ? found : null;
 
     /// <summary>Those that no call comes to, and what stands in the way; null where it is the operation's own name.</summary>
     public static IEnumerable<(AccessOperation Operation, AccessOperation? HiddenBy)> Unreachable(AccessPolicy policy)

@@ -30,6 +30,9 @@ internal sealed record InvocationRoute(
     /// <summary>As the called side sees it; null where it is its own application, and no other sidecar is in between.</summary>
     public CallerIdentity? Caller { get; init; }
 
+    /// <summary>The called side is asked for its health (appHealthCheck), and takes no calls while it is ill.</summary>
+    public bool AsksHealth { get; init; }
+
     /// <summary>As the sidecars' counts call the called side.</summary>
     public string Destination { get; init; } = Id;
 
@@ -39,27 +42,29 @@ internal sealed record InvocationRoute(
     /// <summary>Of the called side's sidecar; null where there is none.</summary>
     public SidecarMetrics? Receiver { get; init; }
 
-    /// <summary>To send a request of HTTP by: the application's, or one that refuses in the name of the called side, so that policies see that failure as any other.</summary>
-    public HttpMessageInvoker InvokerFor(string method, HttpMethod verb)
+    /// <summary>To send a request of HTTP by: what the called side refuses is to policies a failure as any other, and is decided, and counted, at each attempt.</summary>
+    public HttpMessageInvoker InvokerFor(string method, HttpMethod verb) => Sender is not null || AsksHealth
+        ? new(new Gate(() => BeginAttempt(method, verb) is { } refusal ? throw refusal : null, Invoker))
+        : Invoker;
+
+    /// <summary>Counts an attempt on both sides, as daprd (pkg/messaging, pkg/api/grpc/daprinternal.go): what the called side refuses it has not received.</summary>
+    /// <returns>Why it is refused; null where it may be made.</returns>
+    public ApiException? BeginAttempt(string method, HttpMethod verb)
     {
         var refusal = Refusal(method, verb);
-        HttpMessageInvoker invoker = refusal is null ? Invoker : new(new Refusing(() => throw refusal));
-        return Sender is null ? invoker : new(new CountedAttempts(invoker, () => CountAttempt(refusal)));
-    }
-
-    /// <summary>On both sides, as daprd (pkg/messaging, pkg/api/grpc/daprinternal.go): what the called side refuses it has not received.</summary>
-    public void CountAttempt(ApiException? refusal)
-    {
         Sender?.InvocationSent(Destination, isStream: false);
         if (refusal is null && Caller is { } caller)
             Receiver?.InvocationReceived(caller.AppId);
+        return refusal;
     }
 
-    /// <summary>Why the called side's sidecar does not let the call through; null where it does.</summary>
-    public ApiException? Refusal(string method, HttpMethod verb) =>
-        IsRemote && AccessControl?.Refusal(Caller, AppInvoker.Normalized(this, method), verb.Method) is { } refusal
-            ? AppInvoker.Failed(Id, $"rpc error: code = PermissionDenied desc = {refusal}", StatusCodes.Status403Forbidden)
-            : null;
+    /// <summary>Why the called side's sidecar does not let the call through; null where it does. In the order of daprd's: what may not be called tells nothing of its health.</summary>
+    private ApiException? Refusal(string method, HttpMethod verb)
+    {
+        if (IsRemote && AccessControl?.Refusal(Caller, AppInvoker.Normalized(this, method), verb.Method) is { } refusal)
+            return AppInvoker.Failed(Id, $"rpc error: code = PermissionDenied desc = {refusal}", StatusCodes.Status403Forbidden);
+        return AsksHealth && App is { IsHealthy: false } ? AppInvoker.Failed(Id, Word("rpc error: code = Internal desc = app is not in a healthy state")) : null;
+    }
 
     /// <summary>The span of the other sidecar, a child of this one's: daprd would have called it over gRPC. Attempts are not told from each other.</summary>
     public Span? StartServing(string method, string parent) => Tracing?.Start($"CallLocal/{Id.Split('.')[0]}/{method}", ActivityKind.Server, parent)
@@ -107,7 +112,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         if (appId == _options.AppId && appNamespace == _options.Namespace)
         {
             return runtime.App is { } own
-                ? Route(id, Healthy(id, runtime, own), replica: null)
+                ? Route(id, own, replica: null)
                 : throw Failed(id, "cannot invoke local endpoint: app channel not initialized");
         }
 
@@ -117,7 +122,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         var replica = Choose(replicas);
         if (replica.App is not { } channel)
             throw Failed(id, "rpc error: code = Internal desc = app channel is not initialized");
-        return Route(id, Healthy(id, replica, channel), replica);
+        return Route(id, channel, replica);
     }
 
     private HttpMessageInvoker ToOutside(string id) =>
@@ -133,11 +138,6 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
 
         return null;
     }
-
-    private static AppChannel Healthy(string id, SidecarRuntime replica, AppChannel channel) =>
-        replica.Options.AppHealthCheck is null || channel.IsHealthy
-            ? channel
-            : throw Failed(id, "rpc error: code = Internal desc = app is not in a healthy state");
 
     /// <summary>The policies of the target; null when there are none. A body of unknown length is not kept, so it cannot be sent twice.</summary>
     public ResiliencePipeline? Policy(string id, bool streaming) => streaming ? runtime.Resiliency.ForStreamToApp(id) : runtime.Resiliency.ForApp(id);
@@ -220,6 +220,7 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         Receiver = replica?.Metrics,
         Tracing = replica?.Loaded.Tracing,
         AccessControl = (replica ?? runtime).Loaded.AccessControl,
+        AsksHealth = (replica ?? runtime).Options.AppHealthCheck is not null,
         Caller = replica is null ? null : new(runtime.Loaded.Configuration.AccessControl?.TrustDomain ?? AccessControl.DefaultTrustDomain, _options.Namespace, _options.AppId),
     };
 

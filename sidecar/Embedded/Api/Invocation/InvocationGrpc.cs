@@ -63,11 +63,15 @@ internal static class InvocationGrpc
             // A retry, and a timeout of the whole, are only for calls that do not say that they are streams.
             var isStream = headers["dapr-stream"].ToString().ToUpperInvariant() is "1" or "Y" or "YES" or "T" or "TRUE" or "ON";
             var policy = route.IsRemote ? invoker.Policy(route.Id, isStream) : null;
-            // One's own sidecar sees no certificate either, and decides such a call all the same.
-            var transport = route.AccessControl?.Refusal(route.Caller, method, "NONE") is { } refusal ? new(new Refusing(() => Refused(refusal))) : app.Transport;
-            // The called side's daprd does not count what is proxied to it.
-            if (route.Sender is { } sender)
-                transport = new(new CountedAttempts(transport, () => sender.InvocationSent(route.Destination, isStream)));
+            // One's own sidecar sees no certificate either, and decides such a call all the same. Nobody looks at the application's health, and the called
+            // side's daprd does not count what is proxied to it.
+            var transport = new HttpMessageInvoker(new Gate(
+                () =>
+                {
+                    route.Sender?.InvocationSent(route.Destination, isStream);
+                    return route.AccessControl?.Refusal(route.Caller, method, "NONE") is { } refusal ? Refused(refusal) : null;
+                },
+                app.Transport));
             using var handler = policy is null ? null : new ProxiedCallPolicy(policy, transport, runtime.Options.MaxBodyBytes);
             using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
             using var served = route.Tracing?.Start(method, ActivityKind.Server, TraceParent.Of(context));
@@ -207,9 +211,7 @@ internal static class InvocationGrpc
 
         async Task<InvokeResponse> InvokeOnceAsync(CancellationToken cancellationToken)
         {
-            var refusal = route.Refusal(message.Method, HttpMethod.Post);
-            route.CountAttempt(refusal);
-            if (refusal is not null)
+            if (route.BeginAttempt(message.Method, HttpMethod.Post) is { } refusal)
                 throw refusal;
             using var invocation = app.AsyncUnaryCall(AppCallbacks.OnInvoke, null, new(metadata, cancellationToken: cancellationToken), message);
             try

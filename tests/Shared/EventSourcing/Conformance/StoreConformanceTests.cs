@@ -158,7 +158,7 @@ public sealed class StoreConformanceTests(StoreServers servers) : IClassFixture<
     [MemberData(nameof(Stores))]
     public async Task What_a_replica_committed_before_it_vanished_is_published_by_another(string store)
     {
-        var options = new EventStoreOptions { Lease = TimeSpan.FromSeconds(2), CallTimeout = TimeSpan.FromSeconds(1) };
+        var options = new EventStoreOptions { Lease = TimeSpan.FromSeconds(6), CallTimeout = TimeSpan.FromSeconds(5) };
         await using var under = await OpenAsync(store);
         await using var lost = new Replica(under.Api(0), "lost", options) { Publishes = false };
         var committed = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => lost.BookAsync($"left-{i}", "committed", Cancel, count: 2)));

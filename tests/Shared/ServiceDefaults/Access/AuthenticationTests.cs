@@ -16,7 +16,7 @@ public sealed class AuthenticationTests
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static TheoryData<string> OperatorsRoutes => ["/dead-letters", "/dead-letters/0123456789abcdef0123456789abcdef", "/forgotten"];
+    public static TheoryData<string> OperatorsRoutes => ["/dead-letters", "/dead-letters/counts", "/dead-letters/failures?stream=a", "/dead-letters/0123456789abcdef0123456789abcdef", "/forgotten"];
 
     [Theory]
     [MemberData(nameof(OperatorsRoutes))]
@@ -82,7 +82,7 @@ public sealed class AuthenticationTests
         Assert.Equal(HttpStatusCode.OK, (await AskAsync(host, "/dead-letters", viewer)).Status);
         Assert.Equal(HttpStatusCode.OK, (await AskAsync(host, "/customers/c-42/letters", viewer)).Status);
         using var redrive = await SendAsync(host, HttpMethod.Post, "/dead-letters/redrive", viewer);
-        using var discard = await SendAsync(host, HttpMethod.Delete, "/dead-letters/0123456789abcdef0123456789abcdef", viewer);
+        using var discard = await SendAsync(host, HttpMethod.Post, "/dead-letters/0123456789abcdef0123456789abcdef/discard", viewer);
         using var recall = await SendAsync(host, HttpMethod.Post, "/letters/1/recall", viewer);
         Assert.All([redrive, discard, recall], answer => Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode));
     }

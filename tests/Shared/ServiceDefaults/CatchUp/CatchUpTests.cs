@@ -213,6 +213,42 @@ public sealed class CatchUpTests
     }
 
     [Fact]
+    public async Task Given_an_event_that_was_refused_twice_when_it_is_handled_then_how_often_it_was_tried_is_noted_and_nothing_of_the_others()
+    {
+        var replica = Replica();
+        _handler = incoming => _ = incoming.Recorded.Stream == "bad" ? throw new InvalidOperationException("Nobody lives there.") : 0;
+        _log.Commit("good");
+        _log.Commit("bad");
+        await replica.LookAsync();
+        await AfterAsync(_options.Behind, replica);
+        await AfterAsync(_options.LookEvery, replica);
+
+        _handler = _ => { };
+        await AfterAsync(_options.LookEvery, replica);
+
+        var noted = Assert.Single(await Failures().FindAsync(["good:1", "bad:1"], Cancellation));
+        Assert.Equal(
+            ("bad:1", 2, "handled", "InvalidOperationException: Nobody lives there.", _options.LookEvery),
+            (noted.Key, noted.Value.Attempts, noted.Value.Outcome, noted.Value.Error, noted.Value.LastAt - noted.Value.FirstAt));
+    }
+
+    [Fact]
+    public async Task Given_events_of_which_one_was_delivered_then_the_other_waits_until_it_is_handled()
+    {
+        var replica = Replica();
+        await replica.DeliverAsync(_log.Commit("delivered"));
+        _log.Commit("lost");
+        _log.Commit("elsewhere", topic: "parcels");
+        Assert.Null(replica.Lane.Waiting);
+
+        await replica.LookAsync();
+        Assert.Equal(new Dictionary<string, int> { ["letters"] = 1 }, replica.Lane.Waiting);
+
+        await AfterAsync(_options.Behind, replica);
+        Assert.Empty(replica.Lane.Waiting!);
+    }
+
+    [Fact]
     public async Task Given_a_store_that_is_away_then_no_event_is_given_up_however_long_it_takes()
     {
         var replica = Replica();

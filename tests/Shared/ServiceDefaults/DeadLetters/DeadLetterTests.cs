@@ -1,9 +1,11 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using DaprOrders.Doubles;
 using DaprOrders.EventSourcing;
+using DaprOrders.EventSourcing.Projections;
 using DaprOrders.ServiceDefaults.DeadLetters;
 using DaprOrders.ServiceDefaults.Topics;
 using Microsoft.Extensions.DependencyInjection;
@@ -164,6 +166,139 @@ public sealed class DeadLetterTests
     }
 
     [Fact]
+    public async Task Lists_and_counts_are_read_without_the_messages()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        var large = CloudEvent("a", 1);
+        large["data"] = new { id = "a", to = new string('x', 100_000) };
+        await host.DeliverDeadAsync(large, CloudEvent("a", 2));
+        await host.DeliverDeadAsync(large);
+        var read = new ConcurrentBag<int>();
+        host.State.Read = (_, json) => read.Add(json.Length);
+
+        await host.GetAsync("/dead-letters");
+        await host.GetAsync("/dead-letters/counts");
+        await host.GetAsync("/dead-letters/failures?stream=a");
+
+        Assert.NotEmpty(read);
+        Assert.All(read, length => Assert.InRange(length, 1, 10_000));
+        host.State.Read = (_, _) => { };
+        var message = (await host.GetAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}")).GetProperty("message");
+        Assert.Equal(JsonSerializer.Serialize(large), JsonSerializer.Serialize(message));
+    }
+
+    [Fact]
+    public async Task A_letter_that_an_earlier_version_kept_with_its_message_is_shown_and_redriven()
+    {
+        var handled = new List<string>();
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) =>
+        {
+            handled.AddRange(events.Select(incoming => incoming.Recorded.Id));
+            return Task.CompletedTask;
+        }));
+        await host.DeliverDeadAsync(CloudEvent("a", 1));
+        var path = $"/dead-letters/{DeadLetterStore.IdOf("a:1")}";
+        var letter = (await host.Services.GetRequiredService<DeadLetterStore>().FindAsync(DeadLetterStore.IdOf("a:1"), Cancellation))!;
+        await host.Services.GetRequiredService<Documents>().DeleteAsync($"dead-letters|message|{letter.Id}", Cancellation);
+        host.State.Put($"dead-letters|letter|{letter.Id}", letter with { Message = JsonSerializer.SerializeToElement(CloudEvent("a", 1)) });
+
+        Assert.Equal("a:1", (await host.GetAsync(path)).GetProperty("message").GetProperty("id").GetString());
+        Assert.Equal(HttpStatusCode.NoContent, (await host.Http.PostAsync($"{path}/redrive", null, Cancellation)).StatusCode);
+        Assert.Equal(["a:1"], handled);
+    }
+
+    [Fact]
+    public async Task Nothing_of_a_letter_is_left_when_it_is_gone()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        await host.DeliverDeadAsync(CloudEvent("a", 1));
+        Assert.Contains(host.State.Keys, key => key.StartsWith("dead-letters|message|", StringComparison.Ordinal));
+
+        await host.Http.PostAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}/redrive", null, Cancellation);
+
+        Assert.DoesNotContain(host.State.Keys, key => key.StartsWith("dead-letters|message|", StringComparison.Ordinal) || key.StartsWith("dead-letters|letter|", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task They_are_counted_by_what_their_reasons_have_in_common_with_the_first_and_the_last_time()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (events, _) => events[0].Recorded.Stream == "x"
+            ? throw new InvalidOperationException("Closed.")
+            : throw new InvalidOperationException($"SKU {events[0].Recorded.Version} of order-0192a8f3e1d7 is unknown")));
+        var first = host.Time.GetUtcNow();
+        await DieAsync("a", 1);
+        await DieAsync("x", 1);
+        host.Time.Advance(TimeSpan.FromMinutes(2));
+        await DieAsync("a", 2);
+
+        var counts = await host.GetAsync("/dead-letters/counts");
+
+        Assert.Equal((3, JsonValueKind.Null), (counts.GetProperty("letters").GetInt32(), counts.GetProperty("cursor").ValueKind));
+        Assert.Equal(
+            [("InvalidOperationException: SKU … of … is unknown", "letters", 2, first, first.AddMinutes(2)), ("InvalidOperationException: Closed.", "letters", 1, first, first)],
+            counts.GetProperty("groups").EnumerateArray().Select(group => (
+                group.GetProperty("reason").GetString()!, group.GetProperty("topic").GetString()!, group.GetProperty("count").GetInt32(),
+                group.GetProperty("first").GetDateTimeOffset(), group.GetProperty("last").GetDateTimeOffset())));
+
+        async Task DieAsync(string stream, long version)
+        {
+            await host.DeliverAsync("letters", CloudEvent(stream, version));
+            await host.DeliverAsync("dead-letters", CloudEvent(stream, version));
+        }
+    }
+
+    [Fact]
+    public async Task Of_very_many_one_answer_counts_a_part_and_says_where_the_rest_begins()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        await host.DeliverDeadAsync([.. Enumerable.Range(1, DeadLetterStore.MostCounted + 5).Select(version => CloudEvent("a", version))]);
+
+        var counts = await host.GetAsync("/dead-letters/counts");
+        var rest = await host.GetAsync($"/dead-letters/counts?cursor={counts.GetProperty("cursor").GetString()}");
+
+        Assert.Equal((DeadLetterStore.MostCounted, 5), (counts.GetProperty("letters").GetInt32(), rest.GetProperty("letters").GetInt32()));
+        Assert.Equal(JsonValueKind.Null, rest.GetProperty("cursor").ValueKind);
+    }
+
+    [Fact]
+    public async Task What_failed_of_some_streams_is_told_event_by_event_whether_it_is_a_dead_letter_or_comes_again()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => throw new InvalidOperationException("Closed.")));
+        var first = host.Time.GetUtcNow();
+        await host.DeliverAsync("letters", CloudEvent("a", 1));
+        host.Time.Advance(TimeSpan.FromSeconds(3));
+        await host.DeliverAsync("letters", CloudEvent("a", 1));
+        await host.DeliverAsync("letters", CloudEvent("b", 2));
+        await host.DeliverAsync("dead-letters", CloudEvent("b", 2));
+        await host.DeliverAsync("letters", CloudEvent("c", 1));
+
+        var failures = (await host.GetAsync("/dead-letters/failures?stream=b&stream=a")).GetProperty("failures").EnumerateArray().ToList();
+
+        Assert.Equal(
+            [("b:2", 1, "deadLetter", DeadLetterStore.IdOf("b:2")), ("a:1", 2, "open", null)],
+            failures.Select(failure => (
+                failure.GetProperty("eventId").GetString()!, failure.GetProperty("attempts").GetInt32(), failure.GetProperty("outcome").GetString()!, failure.GetProperty("deadLetterId").GetString())));
+        Assert.Equal(
+            (first, first.AddSeconds(3), "InvalidOperationException: Closed."),
+            (failures[1].GetProperty("firstAt").GetDateTimeOffset(), failures[1].GetProperty("lastAt").GetDateTimeOffset(), failures[1].GetProperty("error").GetString()));
+        Assert.Empty((await host.GetAsync("/dead-letters/failures?stream=b&from=3&to=5")).GetProperty("failures").EnumerateArray());
+    }
+
+    [Fact]
+    public async Task What_failed_of_four_streams_costs_two_calls_of_the_store_however_many_letters_there_are()
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        await host.DeliverDeadAsync([.. Enumerable.Range(1, 300).Select(version => CloudEvent("other", version))]);
+        var reads = host.State.BulkReads;
+        host.State.Mock.Invocations.Clear();
+
+        await host.GetAsync("/dead-letters/failures?stream=a&stream=b&stream=c&stream=d&to=12");
+
+        Assert.Equal(2, host.State.BulkReads - reads);
+        Assert.DoesNotContain(host.State.Mock.Invocations, call => call.Method.Name.StartsWith("GetState", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task Removing_everything_leaves_an_empty_list_that_can_grow_again()
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
@@ -171,7 +306,7 @@ public sealed class DeadLetterTests
 
         for (var version = 1; version <= PagedDocuments<DeadLetter>.IdsInPage + 1; version++)
         {
-            var response = await host.Http.DeleteAsync($"/dead-letters/{DeadLetterStore.IdOf($"a:{version}")}", Cancellation);
+            var response = await host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf($"a:{version}")}/discard", new { }, Cancellation);
             Assert.Equal(HttpStatusCode.NoContent, response.StatusCode);
         }
 
@@ -186,6 +321,13 @@ public sealed class DeadLetterTests
     [InlineData("/dead-letters?limit=ten", "limit")]
     [InlineData("/dead-letters?cursor=x", "cursor")]
     [InlineData("/dead-letters?cursor=-1.a", "cursor")]
+    [InlineData("/dead-letters/counts?cursor=x", "cursor")]
+    [InlineData("/dead-letters/failures", "stream")]
+    [InlineData("/dead-letters/failures?stream=", "stream")]
+    [InlineData("/dead-letters/failures?stream=a&stream=a&stream=a&stream=a&stream=a&stream=a&stream=a&stream=a&stream=a", "stream")]
+    [InlineData("/dead-letters/failures?stream=a&from=0", "from")]
+    [InlineData("/dead-letters/failures?stream=a&from=9&to=8", "to")]
+    [InlineData("/dead-letters/failures?stream=a&from=1&to=101", "to")]
     public async Task A_bad_query_is_refused_with_the_field_named(string path, string field)
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
@@ -198,14 +340,14 @@ public sealed class DeadLetterTests
 
     [Theory]
     [InlineData("GET", "/dead-letters/nosuch")]
-    [InlineData("DELETE", "/dead-letters/nosuch")]
+    [InlineData("POST", "/dead-letters/nosuch/discard")]
     [InlineData("POST", "/dead-letters/nosuch/redrive")]
     [InlineData("GET", "/dead-letters/a%7C%7Cb")]
     public async Task An_unknown_dead_letter_is_not_found(string method, string path)
     {
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
 
-        var response = await host.Http.SendAsync(new HttpRequestMessage(new HttpMethod(method), path), Cancellation);
+        var response = await host.Http.SendAsync(new HttpRequestMessage(new HttpMethod(method), path) { Content = path.EndsWith("discard", StringComparison.Ordinal) ? JsonContent.Create(new { }) : null }, Cancellation);
 
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
         Assert.Equal("urn:daprorders:dead-letter-not-found", (await JsonAsync(response)).GetProperty("type").GetString());
@@ -371,7 +513,7 @@ public sealed class DeadLetterTests
         await host.DeliverAsync("letters", CloudEvent("a", 1));
         await host.DeliverAsync("dead-letters", CloudEvent("a", 1));
 
-        var removed = await host.Http.DeleteAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}?reason=sent%20by%20hand", Cancellation);
+        var removed = await host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}/discard", new { reason = "sent by hand" }, Cancellation);
 
         Assert.Equal(HttpStatusCode.NoContent, removed.StatusCode);
         var record = Assert.Single((await host.GetAsync("/dead-letters/removed")).GetProperty("removed").EnumerateArray());
@@ -381,6 +523,21 @@ public sealed class DeadLetterTests
         Assert.Equal("sent by hand", record.GetProperty("reason").GetString());
         Assert.Equal("InvalidOperationException: closed", record.GetProperty("error").GetString());
         Assert.Equal(host.Time.GetUtcNow(), record.GetProperty("removedAt").GetDateTimeOffset());
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("\u0007")]
+    public async Task A_reason_that_is_no_text_is_refused_and_the_letter_stays(string reason)
+    {
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.CompletedTask));
+        await host.DeliverDeadAsync(CloudEvent("a", 1));
+
+        using var refused = await host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf("a:1")}/discard", new { reason }, Cancellation);
+
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.True((await JsonAsync(refused)).GetProperty("errors").TryGetProperty("reason", out _));
+        Assert.Single((await host.GetAsync("/dead-letters")).GetProperty("deadLetters").EnumerateArray());
     }
 
     [Fact]

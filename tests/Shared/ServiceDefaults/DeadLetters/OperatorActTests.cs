@@ -34,7 +34,7 @@ public sealed class OperatorActTests
         isOpen = true;
         Assert.Equal(HttpStatusCode.NoContent, (await host.Http.PostAsync($"{Letter}/redrive", null, Cancellation)).StatusCode);
         host.Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", BearerTokens.Of("bob", "operator"));
-        Assert.Equal(HttpStatusCode.NoContent, (await host.Http.DeleteAsync($"/dead-letters/{DeadLetterStore.IdOf("b:1")}?reason=a%20test", Cancellation)).StatusCode);
+        Assert.Equal(HttpStatusCode.NoContent, (await host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf("b:1")}/discard", new { reason = "a test" }, Cancellation)).StatusCode);
 
         var acts = (await host.GetAsync("/dead-letters/acts")).GetProperty("acts").EnumerateArray().ToList();
         Assert.Equal(
@@ -87,7 +87,7 @@ public sealed class OperatorActTests
         var answers = await Task.WhenAll(
             host.Http.PostAsync($"{Letter}/redrive", null, Cancellation),
             host.Http.PostAsJsonAsync($"{Letter}/edited-redrive", new { data = new { id = "a", to = "Bob" }, reason = "r" }, Cancellation),
-            host.Http.DeleteAsync(Letter, Cancellation));
+            host.Http.PostAsJsonAsync($"{Letter}/discard", new { }, Cancellation));
 
         Assert.All(answers, answer => Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode));
         Assert.Equal(0, handled);
@@ -119,10 +119,11 @@ public sealed class OperatorActTests
         var acts = new OperatorActs(host.Services.GetRequiredService<Documents>(), host.Time) { MostPages = 1 };
         await host.DeliverDeadAsync(CloudEvent("a", 1));
         var letter = (await host.Services.GetRequiredService<DeadLetterStore>().FindAsync(DeadLetterStore.IdOf("a:1"), Cancellation))!;
+        var message = JsonSerializer.SerializeToElement(CloudEvent("a", 1));
         var ids = Enumerable.Range(0, 250).Select(i => $"act-{i:000}").ToList();
         foreach (var id in ids)
         {
-            await acts.KeepEditAsync(id, new EditedMessage(letter.Message, letter.Message), Cancellation);
+            await acts.KeepEditAsync(id, new EditedMessage(message, message), Cancellation);
             await acts.BeginAsync(id, ActKinds.EditedRedrive, letter, "ann", "r", Cancellation);
         }
 

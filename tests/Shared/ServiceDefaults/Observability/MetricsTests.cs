@@ -46,19 +46,23 @@ public sealed class MetricsTests
     }
 
     [Fact]
-    public async Task How_far_the_catch_up_is_behind_a_publisher_s_log_is_told()
+    public async Task How_far_the_catch_up_is_behind_a_publisher_s_log_and_with_each_topic_is_told()
     {
         var isAway = true;
         await using var host = await StartAsync(app => app.MapTopic(
-            "letters", "far-behind", (_, _) => Volatile.Read(ref isAway) ? Task.FromException(new DaprException("The store is away.")) : Task.CompletedTask));
+            "far-letters", "far-behind", (_, _) => Volatile.Read(ref isAway) ? Task.FromException(new DaprException("The store is away.")) : Task.CompletedTask));
         for (var i = 0; i < 3; i++)
-            host.Publisher.Commit($"letter-{i}");
+            host.Publisher.Commit($"letter-{i}", topic: "far-letters");
 
-        await host.AdvanceUntilAsync(async () => await BehindAsync() == "3");
+        await host.AdvanceUntilAsync(async () => await BehindAsync() == ("3", "3"));
         Volatile.Write(ref isAway, false);
-        await host.AdvanceUntilAsync(async () => await BehindAsync() == "0");
+        await host.AdvanceUntilAsync(async () => await BehindAsync() == ("0", "0"));
 
-        async Task<string?> BehindAsync() => ValueOf(await ReadAsync(host), "catchup_behind", "publisher=\"far-behind\"");
+        async Task<(string? Commits, string? Events)> BehindAsync()
+        {
+            var metrics = await ReadAsync(host);
+            return (ValueOf(metrics, "catchup_behind", "publisher=\"far-behind\""), ValueOf(metrics, "catchup_waiting", "topic=\"far-letters\""));
+        }
     }
 
     [Fact]

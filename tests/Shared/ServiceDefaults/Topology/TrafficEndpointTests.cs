@@ -60,4 +60,16 @@ public sealed class TrafficEndpointTests
 
         Assert.Equal(2, (await host.GetAsync("/traffic")).GetProperty("delivered").GetProperty(topic).GetInt64());
     }
+
+    [Fact]
+    public async Task An_event_that_only_wakes_its_consumer_is_delivered_as_well()
+    {
+        var topic = $"letters-{Guid.NewGuid():N}";
+        await using var host = await StartAsync(app => app.MapWakeUp(topic, "post", () => { }, _ => Task.CompletedTask));
+        await host.GetAsync("/traffic");
+
+        await host.DeliverAsync(topic, CloudEvent("letter-1", 1, topic));
+
+        Assert.Equal(1, (await host.GetAsync("/traffic")).GetProperty("delivered").GetProperty(topic).GetInt64());
+    }
 }

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 
 namespace EmbeddedSidecar.Components.PubSub.Sqlite;
 
-/// <summary>The one writer: a commit takes whatever queued while the last one ran, and what consumers have finished by then.</summary>
+/// <summary>The one writer: a commit takes whatever queued while the last one ran, and now and then what consumers have finished by then.</summary>
 internal sealed class GroupCommit : IAsyncDisposable
 {
     private const int MaxCommitMessages = 4096;
@@ -10,7 +10,7 @@ internal sealed class GroupCommit : IAsyncDisposable
     /// <summary>Publishers may invent topics; further ones keep nothing until somebody subscribes.</summary>
     private const int MostUnheardTopics = 1_000;
 
-    /// <summary>Finished messages are noted with the next commit of published ones, or after this long; a crash before it delivers them again.</summary>
+    /// <summary>Finished messages are noted after this long, together; a crash before it delivers them again.</summary>
     private static readonly TimeSpan AcknowledgementDelay = TimeSpan.FromMilliseconds(50);
 
     /// <summary>When finished messages could not be noted, for want of space as a rule, they are noted this much later.</summary>
@@ -94,11 +94,16 @@ internal sealed class GroupCommit : IAsyncDisposable
     {
         try
         {
-            var changed = TakeChanged();
+            var changed = NotesFinished(batch) ? TakeChanged() : [];
             var failure = TryCommit(batch, changed);
             // What was finished makes room, so it must not fail with the messages that found none.
-            if (failure is not null && (batch.TrueForAll(work => work.Size == 0) || TryCommit([], changed) is not null))
-                SaveLater(changed);
+            if (failure is not null)
+            {
+                changed.AddRange(TakeChanged());
+                if (batch.TrueForAll(work => work.Size == 0) || TryCommit([], changed) is not null)
+                    SaveLater(changed);
+            }
+
             Tell(failure);
         }
         catch (Exception error)
@@ -140,20 +145,21 @@ internal sealed class GroupCommit : IAsyncDisposable
         try
         {
             // Nobody waits for what is only finished, and what is lost of it comes again.
-            using var transaction = _store.Begin(untilOnDisk: batch.Exists(work => work.Size > 0));
+            _store.Begin(untilOnDisk: batch.Exists(work => work.Size > 0));
             foreach (var work in batch)
                 Write(work, commit);
             foreach (var consumer in changed)
                 _store.Save(consumer.TakeState());
-            foreach (var (topic, upTo) in commit.Removable = Removable())
+            foreach (var (topic, upTo) in commit.Removable = NotesFinished(batch) ? Removable() : [])
                 _store.RemoveUpTo(topic.Number, upTo);
-            transaction.Commit();
+            _store.Commit();
             // Not before: the attempt that a full disk calls for must remove what this one could not.
             if (commit.Removable.Count > 0)
                 _lastCompaction = _time.GetTimestamp();
         }
         catch (Exception error)
         {
+            _store.RollBackIfOpen();
             foreach (var (_, consumer) in commit.Consumers)
                 consumer.Dispose();
             foreach (var work in batch)
@@ -179,6 +185,9 @@ internal sealed class GroupCommit : IAsyncDisposable
 
         return null;
     }
+
+    /// <summary>Not every commit does: where much is published, each consumer has finished something between two.</summary>
+    private static bool NotesFinished(List<Work> batch) => batch.Count == 0 || batch.Exists(work => work is Acknowledgements);
 
     private void Write(Work work, PendingCommit commit)
     {

@@ -57,14 +57,12 @@ internal sealed class Topics(MessageStore store, Func<Topic, ConsumerState, Cons
         if (forgotten.Count == 0)
             return;
 
-        using (var transaction = store.Begin())
-        {
-            foreach (var consumer in forgotten)
-                store.Remove(consumer);
-            foreach (var topic in forgotten.Select(consumer => consumer.Topic).Except(consumers.Except(forgotten).Select(consumer => consumer.Topic)))
-                store.RemoveTopic(topic);
-            transaction.Commit();
-        }
+        store.Begin();
+        foreach (var consumer in forgotten)
+            store.Remove(consumer);
+        foreach (var topic in forgotten.Select(consumer => consumer.Topic).Except(consumers.Except(forgotten).Select(consumer => consumer.Topic)))
+            store.RemoveTopic(topic);
+        store.Commit();
 
         foreach (var consumer in forgotten)
             logger.LogWarning("Consumer {Consumer} of topic {Topic} was forgotten, as forgetConsumers says", consumer.Consumer, topics[consumer.Topic].Name);

@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace DaprOrders.Console.DeadLetters;
+namespace DaprOrders.ServiceDefaults.DeadLetters;
 
 /// <summary>What failures have in common that differ in ids and numbers only.</summary>
 public static partial class FailureReasons
