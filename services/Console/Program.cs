@@ -12,6 +12,7 @@ using DaprOrders.Console.Stock;
 using DaprOrders.Console.Topology;
 using DaprOrders.Console.TryIt;
 using DaprOrders.ServiceDefaults;
+using DaprOrders.ServiceDefaults.Health;
 using Microsoft.AspNetCore.HttpOverrides;
 using MudBlazor.Services;
 
@@ -43,7 +44,7 @@ builder.Services.AddRazorComponents().AddInteractiveServerComponents()
     .AddHubOptions(hub => hub.MaximumReceiveMessageSize = 512 * 1024);
 // What is wrong with a form is its sender's mistake, in development as elsewhere.
 builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = false);
-builder.Services.AddHealthChecks();
+builder.AddSidecarReadiness();
 
 var app = builder.Build();
 // It clears the headers, and makes its page with what comes after it.
@@ -55,9 +56,7 @@ app.UseAuthentication();
 app.UseAuthorization();
 app.UseAntiforgery();
 app.MapStaticAssets().AllowAnonymous();
-app.MapHealthChecks("/healthz/live").AllowAnonymous();
-app.MapHealthChecks("/healthz/ready").AllowAnonymous();
-app.MapHealthChecks("/healthz/deliveries").AllowAnonymous();
+app.MapHealth();
 app.MapAppearance();
 app.MapSigningIn();
 app.MapRazorComponents<App>()

@@ -99,7 +99,7 @@ public sealed partial class PagesTests : IDisposable
         using var http = Open(FakeServices.AtRest(), SignedInBy());
 
         using var page = await http.GetAsync("/orders", TestContext.Current.CancellationToken);
-        using var health = await http.GetAsync("/healthz/ready", TestContext.Current.CancellationToken);
+        using var health = await http.GetAsync("/healthz/live", TestContext.Current.CancellationToken);
 
         Assert.Equal((HttpStatusCode.Redirect, "/sign-in"), (page.StatusCode, page.Headers.Location!.AbsolutePath));
         Assert.Equal(HttpStatusCode.OK, health.StatusCode);

@@ -1,33 +1,14 @@
-extern alias Reporting;
-using DaprOrders.Console;
-using DaprOrders.Inventory.Stock;
-using DaprOrders.Ordering;
-using DaprOrders.PaymentProvider;
-using DaprOrders.Payments;
-using DaprOrders.Shipping;
+using System.Net;
 using k8s.Models;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Mvc.Testing;
-using Microsoft.AspNetCore.Routing;
-using Microsoft.Extensions.DependencyInjection;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.Deploy.Tests;
 
 /// <summary>What Kubernetes and Dapr ask a service for, the service has.</summary>
 public sealed class EndpointsTests
 {
-    /// <summary>The routes of each application, from the service itself.</summary>
-    private static readonly Dictionary<string, Func<HashSet<string>>> Routes = new(StringComparer.Ordinal)
-    {
-        ["ordering"] = RoutesOf<OrderingOptions>,
-        ["inventory"] = RoutesOf<StockItems>,
-        ["payments"] = RoutesOf<PaymentsOptions>,
-        ["shipping"] = RoutesOf<ShippingOptions>,
-        ["reporting"] = RoutesOf<Reporting::Program>,
-        ["console"] = RoutesOf<ConsoleOptions>,
-        ["payment-provider"] = RoutesOf<Ledger>,
-    };
-
     public static TheoryData<string> Applications => [.. RunFile.Ports.Keys];
 
     [Theory]
@@ -45,16 +26,37 @@ public sealed class EndpointsTests
                 .Select(s => Overlay.Text(s["spec"]!["routes"]!["default"])));
         }
 
-        var routes = Routes[app]();
+        using var application = Application.Start(app);
+        var routes = application.Routes.ToHashSet();
 
         Assert.All(asked.Distinct(), path => Assert.Contains(path, routes));
     }
 
-    private static HashSet<string> RoutesOf<T>()
-        where T : class
+    /// <summary>Whatever it shows it has by its sidecar. Kubernetes sends people to a pod that is ready, and starts one anew that is not alive.</summary>
+    [Theory]
+    [InlineData(HttpStatusCode.NoContent, HttpStatusCode.OK)]
+    [InlineData(HttpStatusCode.InternalServerError, HttpStatusCode.ServiceUnavailable)]
+    public async Task The_console_is_ready_while_its_sidecar_is_and_alive_in_any_case(HttpStatusCode sidecar, HttpStatusCode expected)
     {
-        // In development the secrets of whoever runs the tests would be read, and with them their signing keys.
-        using var host = new WebApplicationFactory<T>().WithWebHostBuilder(builder => builder.UseEnvironment("Production").UseSetting("Serilog:MinimumLevel:Default", "Fatal"));
-        return [.. host.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>().Select(endpoint => "/" + endpoint.RoutePattern.RawText!.TrimStart('/'))];
+        await using var played = await StartSidecarAsync(sidecar);
+        using var console = Application.Start(Overlay.Console, ("DAPR_HTTP_ENDPOINT", played.Urls.Single()));
+
+        using var ready = await console.Http.GetAsync("/healthz/ready", TestContext.Current.CancellationToken);
+        using var live = await console.Http.GetAsync("/healthz/live", TestContext.Current.CancellationToken);
+        using var deliveries = await console.Http.GetAsync("/healthz/deliveries", TestContext.Current.CancellationToken);
+
+        Assert.Equal(expected, ready.StatusCode);
+        Assert.Equal((HttpStatusCode.OK, HttpStatusCode.OK), (live.StatusCode, deliveries.StatusCode));
+    }
+
+    private static async Task<WebApplication> StartSidecarAsync(HttpStatusCode answer)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        var app = builder.Build();
+        app.Urls.Add("http://127.0.0.1:0");
+        app.MapGet("/v1.0/healthz/outbound", () => Results.StatusCode((int)answer));
+        await app.StartAsync(TestContext.Current.CancellationToken);
+        return app;
     }
 }

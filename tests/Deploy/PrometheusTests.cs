@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using DaprOrders.Deploy.Tests.Kustomize;
+using k8s;
+using k8s.Models;
 
 namespace DaprOrders.Deploy.Tests;
 
@@ -43,6 +45,46 @@ public sealed class PrometheusTests
             return PortsOf(Overlay.Of(overlay)).Where(port => rules.All(rule => Apply(rule!, port))).Select(port => port.GetValueOrDefault("app", "")).Order(StringComparer.Ordinal);
         }
     }
+
+    /// <summary>A service of which there is no pod has no series: nobody would hear of it.</summary>
+    [Fact]
+    public void An_alert_comes_of_each_of_which_there_is_none()
+    {
+        var rules = YamlNodes.Read(RepositoryFiles.PathOf("deploy", "observability", "alerts.yaml")).Single()["groups"]!.AsArray().SelectMany(group => group!["rules"]!.AsArray());
+        var expression = Overlay.Text(rules.Single(rule => Overlay.Text(rule!["alert"]) == "ServiceDown")!["expr"]);
+
+        Assert.Equal(
+            WithMetrics.Select(app => $"services {app}").Concat(WithSidecars.Select(app => $"sidecars {app}")).Order(StringComparer.Ordinal),
+            Regex.Matches(expression, """absent\(up\{job="(\w+)", app="(\w+)"\}\)""").Select(absent => $"{absent.Groups[1]} {absent.Groups[2]}").Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>To find pods it lists and watches them, in each namespace that it asks.</summary>
+    [Fact]
+    public void On_a_cluster_its_account_may_list_the_pods_that_it_asks_and_no_more()
+    {
+        var objects = YamlNodes.Read(RepositoryFiles.PathOf("deploy", "observability", "prometheus-kubernetes-account.yaml"));
+        var account = Single<V1ServiceAccount>(objects);
+        var asked = YamlNodes.Read(RepositoryFiles.PathOf("deploy", "observability", "prometheus-kubernetes.yaml")).Single()["scrape_configs"]!.AsArray()
+            .SelectMany(job => job!["kubernetes_sd_configs"]!.AsArray()).SelectMany(sd => sd!["namespaces"]!["names"]!.AsArray()).Select(Overlay.Text).Distinct().ToList();
+
+        Assert.Equal(1 + (2 * asked.Count), objects.Count);
+        Assert.All(asked, space =>
+        {
+            var within = objects.Where(o => Overlay.Text(o["metadata"]!["namespace"]) == space).ToList();
+            var (role, binding) = (Single<V1Role>(within), Single<V1RoleBinding>(within));
+            var rule = Assert.Single(role.Rules);
+            Assert.Equal((role.Metadata.Name, "Role"), (binding.RoleRef.Name, binding.RoleRef.Kind));
+            Assert.Equal((account.Metadata.Name, account.Metadata.NamespaceProperty), (Assert.Single(binding.Subjects).Name, binding.Subjects[0].NamespaceProperty));
+            Assert.Equal("pods: get list watch", $"{string.Join(' ', rule.Resources)}: {string.Join(' ', rule.Verbs)}");
+        });
+
+        static T Single<T>(IEnumerable<JsonObject> objects) =>
+            KubernetesYaml.Deserialize<T>(objects.Single(o => Overlay.Text(o["kind"]) == typeof(T).Name["V1".Length..]).ToJsonString(), strict: true);
+    }
+
+    /// <summary>A person's token in a file ends, and with it the metrics.</summary>
+    [Fact]
+    public void On_a_cluster_it_gets_its_tokens_itself() => Assert.NotNull(Job("prometheus-kubernetes.yaml", "services")["oauth2"]);
 
     /// <summary>Each container's port as Prometheus discovers it (role: pod).</summary>
     private static IEnumerable<Dictionary<string, string>> PortsOf(Overlay overlay) =>

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
 using k8s.Models;
 
 namespace DaprOrders.Deploy.Tests;
@@ -5,6 +7,22 @@ namespace DaprOrders.Deploy.Tests;
 /// <summary>Replicas by the processor, or by what waits in the broker as well: one of the two for every service.</summary>
 public sealed class ScalingTests
 {
+    /// <summary>What KEDA 2.21 reads of a trigger's metadata, and what of it must be there. It passes over what it does not know.</summary>
+    private static readonly Dictionary<string, (string[] Required, string[] Optional)> Known = new(StringComparer.Ordinal)
+    {
+        ["cpu"] = (["value"], ["containerName"]),
+        ["rabbitmq"] =
+            (["queueName", "mode", "value"],
+            ["host", "hostFromEnv", "protocol", "vhostName", "activationValue", "usernameFromEnv", "passwordFromEnv", "unsafeSsl", "timeout", "useRegex", "pageSize", "operation", "excludeUnacknowledged"]),
+        ["kafka"] =
+            (["bootstrapServers", "consumerGroup", "topic", "lagThreshold", "offsetResetPolicy", "version", "sasl", "tls"],
+            ["activationLagThreshold", "allowIdleConsumers", "scaleToZeroOnInvalidOffset", "excludePersistentLag", "limitToPartitionsWithLag", "ensureEvenDistributionOfPartitions", "fullMetadata", "partitionLimitation", "unsafeSsl"]),
+        ["nats-jetstream"] = (["natsServerMonitoringEndpoint", "account", "stream", "consumer", "lagThreshold"], ["activationLagThreshold", "useHttps"]),
+        ["redis-streams"] =
+            (["address", "stream", "consumerGroup", "lagCount", "activationLagCount"],
+            ["usernameFromEnv", "passwordFromEnv", "enableTLS", "unsafeSsl", "databaseIndex"]),
+    };
+
     public static TheoryData<string> Overlays => [.. Overlay.Names];
 
     public static TheoryData<string> KedaOverlays => [.. Overlay.Names.Where(name => name.EndsWith("-keda", StringComparison.Ordinal))];
@@ -46,6 +64,63 @@ public sealed class ScalingTests
             .SelectMany(s => s.Spec.Triggers.Where(t => t.Type != "cpu").Select(t => (App: s.Spec.ScaleTargetRef.Name, Topic: TopicOf(t, s.Spec.ScaleTargetRef.Name, broker)))).Order();
 
         Assert.Equal(consumed, watched);
+    }
+
+    [Theory]
+    [MemberData(nameof(KedaOverlays))]
+    public void A_trigger_says_what_KEDA_reads_and_asks_the_server_of_the_component(string name)
+    {
+        var overlay = Overlay.Of(name);
+        var broker = Components.FieldsOf(overlay.OfKind("Component").Single(c => Overlay.Text(c["metadata"]!["name"]) == "pubsub"));
+
+        Assert.All(ScaledObject.AllOf(overlay).SelectMany(s => s.Spec.Triggers), trigger =>
+        {
+            var (required, optional) = Known[trigger.Type];
+            Assert.Subset(required.Concat(optional).ToHashSet(), trigger.Metadata.Keys.ToHashSet());
+            Assert.Superset(required.ToHashSet(), trigger.Metadata.Keys.ToHashSet());
+            switch (trigger.Type)
+            {
+                case "kafka":
+                    Assert.Equal(broker["brokers"], $"value {trigger.Metadata["bootstrapServers"]}");
+                    Assert.Equal((broker["version"], "value SHA-512", "scram_sha512"), ($"value {trigger.Metadata["version"]}", broker["saslMechanism"], trigger.Metadata["sasl"]));
+                    break;
+                case "redis-streams":
+                    Assert.Equal(broker["redisHost"], $"value {trigger.Metadata["address"]}");
+                    break;
+                case "nats-jetstream":
+                    // Its monitoring, which has another port than its clients.
+                    Assert.Equal(new Uri(SecretsScript.Servers["NATS_URL"]).Host + ":8222", trigger.Metadata["natsServerMonitoringEndpoint"]);
+                    break;
+                case "rabbitmq":
+                    var host = TriggerAuthentication.AllOf(overlay).Single(a => a.Metadata.Name == trigger.AuthenticationRef!.Name).Spec.SecretTargetRef.Single(secret => secret.Parameter == "host");
+                    Assert.Equal(broker["connectionString"], $"secret {host.Name}/{host.Key}");
+                    break;
+            }
+        });
+    }
+
+    /// <summary>While all services are rolled out at their most: one replica more of each comes before an old one goes, and one that ends keeps its connections so long.</summary>
+    [Fact]
+    public void The_pages_ask_PostgreSQL_for_as_many_connections_as_all_replicas_and_those_that_come_and_go_open()
+    {
+        Assert.All(Overlay.Names.Where(name => name.Contains("postgresql", StringComparison.Ordinal)), name =>
+        {
+            var overlay = Overlay.Of(name);
+            var store = overlay.OfKind("Component").Single(c => Overlay.Text(c["metadata"]!["name"]) == "statestore");
+            var most = overlay.All<V2HorizontalPodAutoscaler>().Select(h => (App: h.Spec.ScaleTargetRef.Name, Replicas: h.Spec.MaxReplicas))
+                .Concat(ScaledObject.AllOf(overlay).Select(s => (App: s.Spec.ScaleTargetRef.Name, Replicas: s.Spec.MaxReplicaCount))).ToDictionary(app => app.App, app => app.Replicas);
+            var sidecars = store["scopes"]!.AsArray().Select(Overlay.Text)
+                .Sum(app => most[app] + (int.Parse(overlay.Applications[app].Spec.Strategy.RollingUpdate.MaxSurge.Value, CultureInfo.InvariantCulture) * 2));
+            var connections = sidecars * int.Parse(Components.FieldsOf(store)["maxConns"]["value ".Length..], CultureInfo.InvariantCulture);
+
+            Assert.All(new[] { "deploy.md", "scaling.md" }, page =>
+            {
+                var text = File.ReadAllText(RepositoryFiles.PathOf("docs", page));
+                Assert.Contains($"{connections}", text, StringComparison.Ordinal);
+                // Some are kept for the superuser, and for whoever looks.
+                Assert.InRange(int.Parse(Regex.Match(text, "`max_connections` of ([0-9]+)").Groups[1].Value, CultureInfo.InvariantCulture), connections + 20, connections + 100);
+            });
+        });
     }
 
     [Theory]

@@ -42,6 +42,28 @@ public sealed class ServicesTests
         Assert.All(overlay.Applications.Values, app => Assert.Equal(Namespace, app.Metadata.NamespaceProperty));
     }
 
+    /// <summary>
+    /// kubectl applies one after another. A sidecar reads Dapr's objects when it starts, and with hot reload off never again: one that is there before its
+    /// subscriptions hears of nothing. KEDA asks for what the pods of a ScaledObject request, and refuses it where there are none.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(Overlays))]
+    public void What_pods_read_at_their_start_is_applied_before_them_and_what_scales_them_after(string name)
+    {
+        var kinds = Overlay.Of(name).Objects.Select(o => Overlay.Text(o["kind"])).ToList();
+        var pods = kinds.IndexOf("Deployment")..(kinds.LastIndexOf("Deployment") + 1);
+        string[] before =
+        [
+            "Namespace", "ServiceAccount", "Role", "RoleBinding", "ConfigMap", "NetworkPolicy", "PersistentVolumeClaim", "Service", "TriggerAuthentication",
+            "Configuration", "Component", "HTTPEndpoint", "Resiliency", "Subscription", "PodDisruptionBudget",
+        ];
+
+        Assert.Equal(0, kinds.LastIndexOf("Namespace") - kinds.Count(kind => kind == "Namespace") + 1);
+        Assert.All(kinds[..pods.Start.Value], kind => Assert.Contains(kind, before));
+        Assert.All(kinds[pods], kind => Assert.Equal("Deployment", kind));
+        Assert.All(kinds[pods.End.Value..], kind => Assert.Contains(kind, new[] { "StatefulSet", "HorizontalPodAutoscaler", "ScaledObject" }));
+    }
+
     [Theory]
     [MemberData(nameof(Overlays))]
     public void A_service_listens_where_its_sidecar_its_probes_and_its_clients_look_for_it(string name)
@@ -130,8 +152,10 @@ public sealed class ServicesTests
     /// <summary>{store}/{secret}, of a store that is among the components.</summary>
     private static string SigningKey(Overlay overlay)
     {
-        var settings = overlay.Applications.Values.Select(app => app.Spec.Template.Spec.Containers[0].Env.Single(e => e.Name == "EVENTS_SIGNING_KEY_SECRET").Value);
-        var parts = Assert.Single(settings.Distinct()).Split('/');
+        var settings = overlay.Applications.Select(app => (App: app.Key, app.Value.Spec.Template.Spec.Containers[0].Env.SingleOrDefault(e => e.Name == "EVENTS_SIGNING_KEY_SECRET")?.Value)).ToLookup(app => app.Value, app => app.App);
+        // It reads no events, and its sidecar has no secret store.
+        Assert.Equal([Overlay.Console], settings[null]);
+        var parts = Assert.Single(settings, of => of.Key is not null).Key!.Split('/');
         Assert.Contains(parts[0], overlay.OfKind("Component").Select(c => Overlay.Text(c["metadata"]!["name"])));
         return parts[1];
     }

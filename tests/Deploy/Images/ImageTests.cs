@@ -45,6 +45,19 @@ public sealed class ImageTests
         Assert.Equal(Services.Select(service => service.Data).Order(StringComparer.Ordinal), items.Select(item => Overlay.Text(item!["Filename"])).Order(StringComparer.Ordinal));
     }
 
+    /// <summary>Where the command is run, and not in the folder of each service. The separator says that it is a folder.</summary>
+    [Theory]
+    [InlineData("images")]
+    [InlineData("images/")]
+    public async Task Archives_of_images_are_made_in_one_folder(string path)
+    {
+        var archives = await Msbuild.RunAsync(Cancellation, "deploy/images.proj", $"-p:ContainerArchiveOutputPath={path}", "-getProperty:Archives");
+        var none = await Msbuild.RunAsync(Cancellation, "deploy/images.proj", "-getProperty:Archives");
+
+        Assert.Equal($"ContainerArchiveOutputPath={RepositoryFiles.PathOf("images")}{Path.DirectorySeparatorChar}", archives.Trim());
+        Assert.Equal("", none.Trim());
+    }
+
     /// <summary>The real base image is not fetched here: another one stands in for it.</summary>
     [Fact]
     public async Task An_image_runs_the_service_as_a_user_that_is_not_root()

@@ -3,14 +3,16 @@ using System.Text.Json.Nodes;
 namespace DaprOrders.Deploy.Tests.Kustomize;
 
 /// <summary>
-/// What <c>kubectl kustomize</c> makes of a folder, as far as deploy/k8s needs it: resources, components, patches and the namespace. Anything else in a
-/// kustomization.yaml is refused, and KustomizeTests holds it to kubectl where there is one.
+/// What <c>kubectl kustomize</c> makes of a folder, as far as deploy/k8s needs it: resources, components, patches, the namespace and the order. Anything else in
+/// a kustomization.yaml is refused, and KustomizeTests holds it to kubectl where there is one.
 /// </summary>
 internal static class Kustomization
 {
     private static readonly HashSet<string> ClusterWide = ["Namespace"];
 
-    public static List<JsonObject> Build(string folder) => Build(folder, []);
+    /// <summary>In the order of the folder's own sortOptions; kustomize passes over those of what it refers to.</summary>
+    public static List<JsonObject> Build(string folder) =>
+        Sort(Build(folder, []), YamlNodes.Read(Path.Combine(folder, "kustomization.yaml")).Single()["sortOptions"]?.AsObject(), folder);
 
     /// <param name="folder">With a kustomization.yaml.</param>
     /// <param name="objects">What is there when a component comes to it.</param>
@@ -20,7 +22,7 @@ internal static class Kustomization
         var kustomization = YamlNodes.Read(file).Single();
         foreach (var (name, _) in kustomization)
         {
-            if (name is not ("apiVersion" or "kind" or "namespace" or "resources" or "components" or "patches"))
+            if (name is not ("apiVersion" or "kind" or "namespace" or "resources" or "components" or "patches" or "sortOptions"))
                 throw new NotSupportedException($"{file}: {name} is not evaluated here.");
         }
 
@@ -33,6 +35,26 @@ internal static class Kustomization
         if (kustomization["namespace"] is { } space)
             objects.ForEach(o => SetNamespace(o, (string)space!));
         return objects;
+    }
+
+    /// <summary>As kustomize's SortOrderTransformer: the kinds named, then all others, then the kinds named as last; alike by group, version, kind, namespace and name.</summary>
+    private static List<JsonObject> Sort(List<JsonObject> objects, JsonObject? options, string folder)
+    {
+        if (options is null)
+            return objects;
+        if ((string)options["order"]! != "legacy" || options["legacySortOptions"] is not { } kinds)
+            throw new NotSupportedException($"{folder}: expected sortOptions with the order legacy and legacySortOptions, got {options.ToJsonString()}");
+
+        var first = kinds["orderFirst"]!.AsArray().Select(kind => (string)kind!).ToList();
+        var last = kinds["orderLast"]!.AsArray().Select(kind => (string)kind!).ToList();
+        return [.. objects.OrderBy(Place).ThenBy(Kind, StringComparer.Ordinal).ThenBy(Name, StringComparer.Ordinal)];
+
+        int Place(JsonObject o) => first.IndexOf((string)o["kind"]!) is >= 0 and var place ? place - first.Count : last.IndexOf((string)o["kind"]!) + 1;
+
+        // What is not there comes after what is.
+        static string Kind(JsonObject o) => (string)o["apiVersion"]! is var version && version.Contains('/', StringComparison.Ordinal) ? $"{version.Replace('/', '_')}_{o["kind"]}" : $"~G_{version}_{o["kind"]}";
+
+        static string Name(JsonObject o) => $"{o["metadata"]!["namespace"] ?? "~X"}_{o["metadata"]!["name"]}";
     }
 
     private static IEnumerable<string> Paths(JsonObject kustomization, string name) =>

@@ -13,7 +13,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace DaprOrders.ServiceDefaults.Health;
 
-internal static class Readiness
+public static class Readiness
 {
     internal const string SidecarClient = "dapr-sidecar";
 
@@ -41,15 +41,22 @@ internal static class Readiness
             .AddCheck<LogsAreFollowed>("catch-up");
     }
 
+    /// <summary>For what has a sidecar and neither a store nor topics: it is ready when others can be called by it.</summary>
+    public static void AddSidecarReadiness(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddDaprClient();
+        builder.Services.AddHealthChecks().AddCheck<SidecarIsReady>("sidecar", timeout: Patience);
+    }
+
     /// <summary>
     /// /healthz/live is the process alone. /healthz/deliveries, for daprd's probe (appHealthCheckPath), fails while the store is away: messages
     /// then wait in the broker instead of using up their retries. /healthz/ready says whether the service can do all of its work.
     /// </summary>
     public static void MapHealth(this WebApplication app)
     {
-        app.MapHealthChecks("/healthz/live", new HealthCheckOptions { Predicate = _ => false, ResponseWriter = WriteAsync });
-        app.MapHealthChecks("/healthz/deliveries", new HealthCheckOptions { Predicate = check => check.Tags.Contains(Deliveries), ResponseWriter = WriteAsync });
-        app.MapHealthChecks("/healthz/ready", new HealthCheckOptions { ResponseWriter = WriteAsync });
+        app.MapHealthChecks("/healthz/live", new HealthCheckOptions { Predicate = _ => false, ResponseWriter = WriteAsync }).AllowAnonymous();
+        app.MapHealthChecks("/healthz/deliveries", new HealthCheckOptions { Predicate = check => check.Tags.Contains(Deliveries), ResponseWriter = WriteAsync }).AllowAnonymous();
+        app.MapHealthChecks("/healthz/ready", new HealthCheckOptions { ResponseWriter = WriteAsync }).AllowAnonymous();
     }
 
     /// <summary>For instance <c>{"status":"Unhealthy","checks":{"sidecar":{"status":"Unhealthy","reason":"..."}}}</c>.</summary>
