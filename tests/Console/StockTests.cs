@@ -7,7 +7,7 @@ namespace DaprOrders.Console.Tests;
 public sealed class StockTests : ConsolePages
 {
     [Fact]
-    public void Who_holds_a_product_is_asked_when_somebody_wants_to_know_and_for_as_long()
+    public async Task Who_holds_a_product_is_asked_when_somebody_wants_to_know_and_for_as_long()
     {
         PlayTea();
         PlayOpen("paid", Samples.Listed("o-2", "paid", Now), Samples.Listed("o-1", "paid", Now.AddMinutes(-1)));
@@ -15,7 +15,8 @@ public sealed class StockTests : ConsolePages
         Time.Advance(TimeSpan.FromSeconds(3));
         Assert.DoesNotContain(Played.Asked, asked => asked.App == "reporting");
 
-        page.Find("button[aria-expanded]").Click();
+        // The page may be drawn anew just now.
+        await page.InvokeAsync(() => page.Find("button[aria-expanded]").Click());
         page.WaitForAssertion(() => Assert.Equal(["o-1", "o-2"], page.FindAll(".holds code").Select(code => code.TextContent)));
 
         PlayOpen("paid", Samples.Listed("o-2", "paid", Now));
@@ -37,7 +38,7 @@ public sealed class StockTests : ConsolePages
     }
 
     [Fact]
-    public void Where_there_are_more_open_orders_than_fit_it_is_said_how_much_more_is_held_and_they_can_be_turned_over()
+    public async Task Where_there_are_more_open_orders_than_fit_it_is_said_how_much_more_is_held_and_they_can_be_turned_over()
     {
         Play("inventory", "products?limit=100", """{"products":[{"sku":"tea","name":"Tea","price":{"amount":9.50,"currency":"EUR"},"onHand":9000,"reserved":9,"available":8991}],"next":null}""");
         foreach (var status in Calling.OrderStatuses.Open)
@@ -62,7 +63,7 @@ public sealed class StockTests : ConsolePages
 
         Time.Advance(TimeSpan.FromSeconds(3));
         page.WaitForAssertion(() => Assert.Equal(2, Played.Asked.Count(asked => asked.Path.EndsWith("cursor=c2", StringComparison.Ordinal))));
-        Button("Newer orders").Click();
+        await page.InvokeAsync(() => Button("Newer orders").Click());
         page.WaitForAssertion(() => Assert.Equal(["o-2"], Orders()));
 
         IEnumerable<string> Orders() => page.FindAll(".holds code").Select(code => code.TextContent);
