@@ -14,7 +14,7 @@ internal static class Telemetry
 {
     private const string OtlpEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-    private static readonly FrozenSet<string> InFlight = FrozenSet.ToFrozenSet(
+    private static readonly FrozenSet<string> BesideDurations = FrozenSet.ToFrozenSet(
         ["http.server.active_requests", "http.client.active_requests", "http.client.open_connections", "http.client.request.time_in_queue"]);
 
     private static readonly ActivitySource Source = new("DaprOrders.Topics");
@@ -35,7 +35,7 @@ internal static class Telemetry
         {
             metrics.AddMeter("Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Net.Http", "System.Runtime", "DaprOrders.*");
             // Of each request and call its duration is enough: what counts the same ones up and down again, and the buffers' own, cost as much as it does.
-            metrics.AddView(instrument => InFlight.Contains(instrument.Name) ? MetricStreamConfiguration.Drop : null);
+            metrics.AddView(instrument => BesideDurations.Contains(instrument.Name) ? MetricStreamConfiguration.Drop : null);
             if (isSent)
                 metrics.AddOtlpExporter();
             if (isScraped)
