@@ -23,7 +23,7 @@ public static class OpenApiDocument
         "GET /dead-letters/acts/{id}: 200 404 503",
         "GET /catch-up: 200 503",
         "GET /sidecar: 200 503",
-        "GET /traffic: 200",
+        "GET /traffic: 200 503",
     ];
 
     /// <summary>What every service with an event store has.</summary>
