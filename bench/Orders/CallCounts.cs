@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using System.Text.RegularExpressions;
+using DaprOrders.ServiceDefaults.Observability;
 
 namespace DaprOrders.Bench.Orders;
 
@@ -8,7 +8,7 @@ namespace DaprOrders.Bench.Orders;
 /// The calls of applications to their sidecars, and the deliveries of sidecars to their applications, by application and kind: read from what
 /// sidecars tell at their metrics ports, under daprd's names, so of an embedded sidecar and of a daprd alike.
 /// </summary>
-internal sealed partial class CallCounts
+internal sealed class CallCounts
 {
     /// <summary>That Ordering publishes until an order is shipped.</summary>
     public const int EventsOfAnOrder = 4;
@@ -38,13 +38,11 @@ internal sealed partial class CallCounts
         var published = 0.0;
         foreach (var text in await Task.WhenAll(metrics.Select(address => http.GetStringAsync(address, cancellationToken))))
         {
-            foreach (Match sample in Sample().Matches(text))
+            foreach (var (name, labels, value) in PrometheusText.Read(text, "dapr_"))
             {
-                var labels = Label().Matches(sample.Groups["labels"].Value).ToDictionary(label => label.Groups[1].Value, label => label.Groups[2].Value);
-                var value = double.Parse(sample.Groups["value"].Value, CultureInfo.InvariantCulture);
-                if (KindOf(sample.Groups["name"].Value, labels) is { } kind)
+                if (KindOf(name, labels) is { } kind)
                     counts[(labels["app_id"], kind)] = counts.GetValueOrDefault((labels["app_id"], kind)) + value;
-                else if (sample.Groups["name"].Value is "dapr_component_pubsub_egress_bulk_event_count" or "dapr_component_pubsub_egress_count")
+                else if (name is "dapr_component_pubsub_egress_bulk_event_count" or "dapr_component_pubsub_egress_count")
                     published += value;
             }
         }
@@ -76,7 +74,7 @@ internal sealed partial class CallCounts
 
     private static string Figure(double value) => Math.Abs(value) < 0.005 ? "" : value.ToString("0.00", CultureInfo.InvariantCulture);
 
-    private static string? KindOf(string name, Dictionary<string, string> labels) => name switch
+    private static string? KindOf(string name, IReadOnlyDictionary<string, string> labels) => name switch
     {
         "dapr_grpc_io_server_completed_rpcs" => labels["grpc_server_method"].Split('/')[^1],
         "dapr_http_server_request_count" => KindOfPath(labels.GetValueOrDefault("path", "")),
@@ -92,10 +90,4 @@ internal sealed partial class CallCounts
         ["", _, var api, ..] => $"HTTP {api}",
         _ => "HTTP",
     };
-
-    [GeneratedRegex("""^(?<name>dapr_\w+)\{(?<labels>.*)\} (?<value>\S+)\r?$""", RegexOptions.Multiline)]
-    private static partial Regex Sample();
-
-    [GeneratedRegex("(\\w+)=\"([^\"]*)\"")]
-    private static partial Regex Label();
 }

@@ -8,12 +8,10 @@ namespace DaprOrders.Bench.Orders;
 /// <summary>The whole flow under a steady load: what is shipped, how long an order takes, and what it costs.</summary>
 internal static class FlowCommand
 {
-    private const int Callers = 128;
 
     private static readonly double[] Parts = [0.75, 0.5, 0.25];
     private static readonly TimeSpan EchoTime = TimeSpan.FromSeconds(3);
 
-    private static readonly Option<string> Host = new("--host") { Description = "Where services listen, at their ports of dapr.yaml", DefaultValueFactory = _ => "localhost" };
 
     private static readonly Option<double[]> Rates = new("--rate")
     {
@@ -23,18 +21,17 @@ internal static class FlowCommand
     private static readonly Option<double> Seconds = new("--seconds") { Description = "Length of each load", DefaultValueFactory = _ => 60 };
     private static readonly Option<double> WarmUp = new("--warm-up") { Description = "Seconds of load before the first", DefaultValueFactory = _ => 30 };
     private static readonly Option<double> Settle = new("--settle") { Description = "Seconds in which what was accepted must have ended", DefaultValueFactory = _ => 300 };
-    private static readonly Option<int> Skus = new("--skus") { Description = "Products that are ordered in turn", DefaultValueFactory = _ => 20 };
     private static readonly Option<long> Open = new("--open") { Description = "Orders that are underway when a load begins; Ordering must allow that many (Ordering__MostOrdersUnderway)" };
     private static readonly Option<FileInfo?> Plot = new("--plot") { Description = "An SVG file of rate against the percentiles" };
 
     public static Command Create()
     {
-        var command = new Command("flow", "Drives POST /orders at a rate, and follows the orders until they are shipped") { Host, Rates, Seconds, WarmUp, Settle, Skus, Open, Plot, AuditBehind.Wanted };
+        var command = new Command("flow", "Drives POST /orders at a rate, and follows the orders until they are shipped") { LoadOptions.Host, Rates, Seconds, WarmUp, Settle, LoadOptions.Skus, Open, Plot, AuditBehind.Wanted };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            string[] skus = [.. Enumerable.Range(1, parsed.GetValue(Skus)).Select(n => $"bench-{n}")];
-            using var system = OrdersSystem.At(parsed.GetValue(Host)!);
-            using var load = new LoadGenerator(Callers, skus);
+            string[] skus = LoadOptions.SkuNames(parsed.GetValue(LoadOptions.Skus));
+            using var system = OrdersSystem.At(parsed.GetValue(LoadOptions.Host)!);
+            using var load = new LoadGenerator(LoadOptions.Callers, skus);
             using var echo = await EchoProcess.StartAsync(cancellationToken);
             var flow = new Flow(system, load, TimeSpan.FromSeconds(parsed.GetValue(Settle)));
             var time = TimeSpan.FromSeconds(parsed.GetValue(Seconds));
@@ -61,7 +58,7 @@ internal static class FlowCommand
             Show(runs, Samples.Of(echoes).Median);
             if (parsed.GetValue(Plot) is { } file)
                 await File.WriteAllTextAsync(file.FullName, RatePlot.Svg(runs), cancellationToken);
-            return await AuditBehind.RunAsync(parsed, parsed.GetValue(Host)!, runs.SelectMany(run => run.Load.Sample), cancellationToken);
+            return await AuditBehind.RunAsync(parsed, parsed.GetValue(LoadOptions.Host)!, runs.SelectMany(run => run.Load.Sample), cancellationToken);
 
             async Task MeasureAsync(double? rate)
             {

@@ -12,7 +12,6 @@ internal static class OrdersCommand
     private static readonly Option<int> Connections = new("--connections") { Description = "Callers, one connection each", DefaultValueFactory = _ => 64 };
     private static readonly Option<double> Seconds = new("--seconds") { Description = "Length of a round", DefaultValueFactory = _ => 10 };
     private static readonly Option<int> Rounds = new("--rounds") { Description = "Rounds, of which the median counts", DefaultValueFactory = _ => 3 };
-    private static readonly Option<int> Skus = new("--skus") { Description = "Products that are ordered in turn", DefaultValueFactory = _ => 20 };
     private static readonly Option<double?> Rate = new("--rate") { Description = "Orders per second; without it as many as are answered" };
     private static readonly Option<bool> Echo = new("--echo") { Description = "Measures the echo in turns with the system, and prints the ratio" };
     private static readonly Option<bool> NoSeed = new("--no-seed") { Description = "The products are there from an earlier run" };
@@ -26,12 +25,12 @@ internal static class OrdersCommand
     {
         var command = new Command("orders", "Drives POST /orders of a running system")
         {
-            OrderingUrl, InventoryUrl, ReportingUrl, Connections, Seconds, Rounds, Skus, Rate, Echo, NoSeed, UntilShipped, AuditBehind.Wanted,
+            OrderingUrl, InventoryUrl, ReportingUrl, Connections, Seconds, Rounds, LoadOptions.Skus, Rate, Echo, NoSeed, UntilShipped, AuditBehind.Wanted,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             Report.Machine();
-            string[] skus = [.. Enumerable.Range(1, parsed.GetValue(Skus)).Select(n => $"bench-{n}")];
+            string[] skus = LoadOptions.SkuNames(parsed.GetValue(LoadOptions.Skus));
             using var system = new OrdersSystem(parsed.GetValue(OrderingUrl)!, parsed.GetValue(InventoryUrl)!, parsed.GetValue(ReportingUrl)!);
             using var load = new LoadGenerator(parsed.GetValue(Connections), skus);
             using var echo = parsed.GetValue(Echo) ? await EchoProcess.StartAsync(cancellationToken) : null;

@@ -17,8 +17,12 @@ internal sealed class OrdersSystem(Uri ordering, Uri inventory, Uri reporting) :
     /// <summary>Where orders are placed.</summary>
     public IReadOnlyList<Uri> OrderingReplicas { get; init; } = [ordering];
 
-    /// <summary>At the ports of dapr.yaml.</summary>
-    public static OrdersSystem At(string host) => new(new($"http://{host}:5101"), new($"http://{host}:5102"), new($"http://{host}:5105"));
+    /// <summary>Of the services, in dapr.yaml.</summary>
+    public static IReadOnlyList<(string App, int Port)> Services { get; } = [("ordering", 5101), ("inventory", 5102), ("payments", 5103), ("shipping", 5104), ("reporting", 5105)];
+
+    public static OrdersSystem At(string host) => new(AddressOf(host, "ordering"), AddressOf(host, "inventory"), AddressOf(host, "reporting"));
+
+    public static Uri AddressOf(string host, string app) => new($"http://{host}:{Services.Single(service => service.App == app).Port}");
 
     public static OrdersSystem At(StartedSystem started) =>
         new(started.AddressesOf("ordering")[0], started.AddressesOf("inventory")[0], started.AddressesOf("reporting")[0])

@@ -9,11 +9,6 @@ namespace DaprOrders.Bench.Orders;
 internal static class PagesCommand
 {
     private const int ConsolePort = 5106;
-    private const int ReportingPort = 5105;
-
-    /// <summary>Of the services, as in dapr.yaml.</summary>
-    private static readonly (string App, int Port)[] Services = [("ordering", 5101), ("inventory", 5102), ("payments", 5103), ("shipping", 5104), ("reporting", ReportingPort)];
-
     private const int FirstOnes = 3;
 
     private static readonly Option<string> Host = new("--host") { Description = "Where the console and Reporting listen, at their ports of dapr.yaml", DefaultValueFactory = _ => "localhost" };
@@ -50,9 +45,9 @@ internal static class PagesCommand
             // A system without any has no such page.
             async Task<string[]> OldestLetterAsync()
             {
-                foreach (var (app, port) in Services)
+                foreach (var (app, _) in OrdersSystem.Services)
                 {
-                    var list = await http.GetFromJsonAsync<JsonElement>(new Uri($"http://{parsed.GetValue(Host)}:{port}/dead-letters?limit=1"), cancellationToken);
+                    var list = await http.GetFromJsonAsync<JsonElement>(new Uri(OrdersSystem.AddressOf(parsed.GetValue(Host)!, app), "dead-letters?limit=1"), cancellationToken);
                     foreach (var letter in list.GetProperty("deadLetters").EnumerateArray())
                         return [$"/dead-letters/{app}/{letter.GetProperty("id").GetString()}"];
                 }
@@ -63,7 +58,7 @@ internal static class PagesCommand
 
             async Task<string> NewestOrderAsync()
             {
-                var list = await http.GetFromJsonAsync<JsonElement>(new Uri($"http://{parsed.GetValue(Host)}:{ReportingPort}/orders?limit=1"), cancellationToken);
+                var list = await http.GetFromJsonAsync<JsonElement>(new Uri(OrdersSystem.AddressOf(parsed.GetValue(Host)!, "reporting"), "orders?limit=1"), cancellationToken);
                 return $"/orders/{list.GetProperty("orders")[0].GetProperty("orderId")}";
             }
         });

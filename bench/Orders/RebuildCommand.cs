@@ -10,16 +10,15 @@ internal static class RebuildCommand
     private static readonly TimeSpan AtMost = TimeSpan.FromMinutes(30);
     private static readonly TimeSpan EchoTime = TimeSpan.FromSeconds(3);
 
-    private static readonly Option<string> Host = new("--host") { Description = "Where services listen, at their ports of dapr.yaml", DefaultValueFactory = _ => "localhost" };
     private static readonly Option<int> Rounds = new("--rounds") { Description = "Rebuilds, one after the other; the first warms up", DefaultValueFactory = _ => 4 };
 
     public static Command Create()
     {
-        var command = new Command("rebuild", "Has Reporting build its read models anew: events a second") { Host, Rounds, AuditBehind.Wanted };
+        var command = new Command("rebuild", "Has Reporting build its read models anew: events a second") { LoadOptions.Host, Rounds, AuditBehind.Wanted };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            using var system = OrdersSystem.At(parsed.GetValue(Host)!);
-            using var load = new LoadGenerator(connections: 128, ["bench-1"]);
+            using var system = OrdersSystem.At(parsed.GetValue(LoadOptions.Host)!);
+            using var load = new LoadGenerator(LoadOptions.Callers, ["bench-1"]);
             using var echo = await EchoProcess.StartAsync(cancellationToken);
 
             Report.Machine();
@@ -35,7 +34,7 @@ internal static class RebuildCommand
 
             Report.Line(string.Create(CultureInfo.InvariantCulture, $"Bare echo before: {echoed:N0}/s."));
             Report.Table(["rebuild", "events", "s", "events/s", ": echo"], rows);
-            return await AuditBehind.RunAsync(parsed, parsed.GetValue(Host)!, [], cancellationToken);
+            return await AuditBehind.RunAsync(parsed, parsed.GetValue(LoadOptions.Host)!, [], cancellationToken);
         });
         return command;
     }

@@ -10,8 +10,6 @@ namespace DaprOrders.Bench.Orders;
 /// </summary>
 internal static class ReplicasCommand
 {
-    private const int Callers = 128;
-    private const int Skus = 20;
     private const string All = "all";
 
     private static readonly string[] Services = ["ordering", "inventory", "payments", "shipping", "reporting"];
@@ -130,7 +128,7 @@ internal static class ReplicasCommand
 
     private sealed class Replicas(string components, TimeSpan time, TimeSpan warmUp, double? rate)
     {
-        private static readonly string[] Names = [.. Enumerable.Range(1, Skus).Select(n => $"bench-{n}")];
+        private static readonly string[] Names = LoadOptions.SkuNames();
 
         private double? _rate = rate;
 
@@ -148,7 +146,7 @@ internal static class ReplicasCommand
             await using (var started = await StartAsync(folder.Path, _ => 1, NoSettings, cancellationToken))
             {
                 using var system = OrdersSystem.At(started);
-                using var load = new LoadGenerator(Callers, Names);
+                using var load = new LoadGenerator(LoadOptions.Callers, Names);
                 await system.OfferAsync(Names, cancellationToken);
                 await new Flow(system, load, SettleWithin).RunAsync(TimeSpan.FromSeconds(1), null, open: 0, cancellationToken);
             }
@@ -159,7 +157,7 @@ internal static class ReplicasCommand
             foreach (var replicas in new[] { 1, 2, 1 })
             {
                 await using var started = await StartAsync(folder.Path, app => app == "ordering" ? replicas : 0, settings, cancellationToken);
-                using var load = new LoadGenerator(Callers, Names);
+                using var load = new LoadGenerator(LoadOptions.Callers, Names);
                 var addresses = started.AddressesOf("ordering");
                 await load.RunAsync(addresses, time / 2, null, cancellationToken);
                 var before = await CommitsAsync();
@@ -177,7 +175,7 @@ internal static class ReplicasCommand
             using var folder = new TemporaryFolder();
             await using var started = await StartAsync(folder.Path, replicas, NoSettings, cancellationToken);
             using var system = OrdersSystem.At(started);
-            using var load = new LoadGenerator(Callers, Names);
+            using var load = new LoadGenerator(LoadOptions.Callers, Names);
             var flow = new Flow(system, load, SettleWithin);
             await system.OfferAsync([.. Names, .. HotSku], cancellationToken);
             await flow.RunAsync(warmUp, null, open: 0, cancellationToken);
@@ -191,7 +189,7 @@ internal static class ReplicasCommand
 
         private async Task<HotRun> HotAsync(StartedSystem started, OrdersSystem system, CancellationToken cancellationToken)
         {
-            using var load = new LoadGenerator(Callers, HotSku);
+            using var load = new LoadGenerator(LoadOptions.Callers, HotSku);
             var before = await ConflictsAsync();
             var run = await new Flow(system, load, SettleWithin).RunAsync(time, null, open: 0, cancellationToken);
             return new(run, await ConflictsAsync() - before);

@@ -7,26 +7,23 @@ namespace DaprOrders.Bench.Orders;
 /// <summary>As many orders as are answered, for long: whether the rate and the memory of the processes stay what they were.</summary>
 internal static class SoakCommand
 {
-    private const int Callers = 128;
     private const double Megabyte = 1024 * 1024;
 
     private static readonly TimeSpan EchoTime = TimeSpan.FromSeconds(3);
 
-    private static readonly Option<string> Host = new("--host") { Description = "Where services listen, at their ports of dapr.yaml", DefaultValueFactory = _ => "localhost" };
     private static readonly Option<double> Minutes = new("--minutes") { Description = "It ends after these", DefaultValueFactory = _ => 20 };
     private static readonly Option<long> Orders = new("--orders") { Description = "It ends when so many are accepted", DefaultValueFactory = _ => 1_000_000 };
     private static readonly Option<int> Parts = new("--parts") { Description = "How many times it is looked at", DefaultValueFactory = _ => 10 };
-    private static readonly Option<int> Skus = new("--skus") { Description = "Products that are ordered in turn", DefaultValueFactory = _ => 20 };
     private static readonly Option<DirectoryInfo> Data = new("--data") { Description = "What the system keeps, for its size", DefaultValueFactory = _ => new DirectoryInfo("data") };
 
     public static Command Create()
     {
-        var command = new Command("soak", "Drives POST /orders for long: rate, memory and file sizes from part to part") { Host, Minutes, Orders, Parts, Skus, Data, AuditBehind.Wanted };
+        var command = new Command("soak", "Drives POST /orders for long: rate, memory and file sizes from part to part") { LoadOptions.Host, Minutes, Orders, Parts, LoadOptions.Skus, Data, AuditBehind.Wanted };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            string[] skus = [.. Enumerable.Range(1, parsed.GetValue(Skus)).Select(n => $"bench-{n}")];
-            using var system = OrdersSystem.At(parsed.GetValue(Host)!);
-            using var load = new LoadGenerator(Callers, skus);
+            string[] skus = LoadOptions.SkuNames(parsed.GetValue(LoadOptions.Skus));
+            using var system = OrdersSystem.At(parsed.GetValue(LoadOptions.Host)!);
+            using var load = new LoadGenerator(LoadOptions.Callers, skus);
             using var echo = await EchoProcess.StartAsync(cancellationToken);
             var flow = new Flow(system, load, TimeSpan.FromMinutes(5));
             var time = TimeSpan.FromMinutes(parsed.GetValue(Minutes) / parsed.GetValue(Parts));
@@ -52,7 +49,7 @@ internal static class SoakCommand
 
             Report.Line("Memory is the working set of each process, MB, when all that was accepted had ended.");
             Report.Table(["accepted", "shipped/s", ": echo", "CPU ms", "data MB", .. names], rows);
-            return await AuditBehind.RunAsync(parsed, parsed.GetValue(Host)!, placed, cancellationToken);
+            return await AuditBehind.RunAsync(parsed, parsed.GetValue(LoadOptions.Host)!, placed, cancellationToken);
         });
         return command;
     }

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.RegularExpressions;
+using DaprOrders.ServiceDefaults.Observability;
 using YamlDotNet.RepresentationModel;
 
 namespace DaprOrders.Bench.Orders;
@@ -10,7 +10,7 @@ namespace DaprOrders.Bench.Orders;
 /// The services of dapr.yaml under the launcher, some of them twice: a second application of the same id, at ports 10 higher. What they keep is in a folder of
 /// the caller's.
 /// </summary>
-internal sealed partial class StartedSystem : IAsyncDisposable
+internal sealed class StartedSystem : IAsyncDisposable
 {
     private const int PortsApart = 10;
     private const int LastLines = 30;
@@ -77,8 +77,7 @@ internal sealed partial class StartedSystem : IAsyncDisposable
     public async Task<double> CounterAsync(string app, string counter, CancellationToken cancellationToken)
     {
         var texts = await Task.WhenAll(AddressesOf(app).Select(address => _http.GetStringAsync(new Uri(address, "metrics"), cancellationToken)));
-        return texts.SelectMany(text => Sample().Matches(text)).Where(sample => sample.Groups["name"].Value == counter)
-            .Sum(sample => double.Parse(sample.Groups["value"].Value, CultureInfo.InvariantCulture));
+        return texts.SelectMany(text => PrometheusText.Read(text, counter)).Where(sample => sample.Name == counter).Sum(sample => sample.Value);
     }
 
     /// <summary>At once and without warning: what was committed is there at the next start.</summary>
@@ -173,7 +172,4 @@ internal sealed partial class StartedSystem : IAsyncDisposable
         while (_output.Count > LastLines)
             _output.TryDequeue(out _);
     }
-
-    [GeneratedRegex(@"^(?<name>\w+)(\{[^\n]*\})? (?<value>[-+.eE\d]+)", RegexOptions.Multiline)]
-    private static partial Regex Sample();
 }

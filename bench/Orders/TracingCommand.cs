@@ -11,10 +11,9 @@ namespace DaprOrders.Bench.Orders;
 /// </summary>
 internal static class TracingCommand
 {
-    private const int Callers = 128;
 
-    private static readonly string[] Services = ["ordering", "inventory", "payments", "shipping", "reporting"];
-    private static readonly string[] Skus = [.. Enumerable.Range(1, 20).Select(n => $"bench-{n}")];
+    private static readonly string[] Services = [.. OrdersSystem.Services.Select(service => service.App)];
+    private static readonly string[] Skus = LoadOptions.SkuNames();
     private static readonly TimeSpan SettleWithin = TimeSpan.FromMinutes(2);
 
     private static readonly Option<int> Pairs = new("--pairs") { Description = "Systems without and with tracing, in turns", DefaultValueFactory = _ => 2 };
@@ -54,7 +53,7 @@ internal static class TracingCommand
         using var folder = new TemporaryFolder();
         await using var started = await StartedSystem.StartAsync(folder.Path, "local", app => app == "console" ? 0 : 1, settings, cancellationToken);
         using var system = OrdersSystem.At(started);
-        using var load = new LoadGenerator(Callers, Skus);
+        using var load = new LoadGenerator(LoadOptions.Callers, Skus);
         var flow = new Flow(system, load, SettleWithin);
         await system.OfferAsync(Skus, cancellationToken);
         await flow.RunAsync(warmUp, rate, open: 0, cancellationToken);

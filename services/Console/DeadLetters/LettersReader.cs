@@ -68,7 +68,7 @@ public sealed class LettersReader(ServicesClient services)
     /// <summary>The message itself, as it came.</summary>
     public async Task<Answer<DeadLetterDetails>> ReadMessageAsync(string app, string id, CancellationToken cancellationToken)
     {
-        var read = await services.GetAsync<DeadLetterDetails>(app, $"dead-letters/{Uri.EscapeDataString(id)}", cancellationToken);
+        var read = await GetAsync<DeadLetterDetails>(app, Uri.EscapeDataString(id), cancellationToken);
         // The id comes from the address: "removed" or "counts" is none, and is answered with something else.
         return read is { IsHere: true, Value.Entry: null } ? new(null, new(app, HttpStatusCode.NotFound, $"“{id}” is no dead letter.")) : read;
     }
@@ -92,16 +92,22 @@ public sealed class LettersReader(ServicesClient services)
 
     /// <summary>What an operator did; of an edit, what was edited, and into what.</summary>
     public Task<Answer<ActDetails>> ReadActAsync(string app, string id, CancellationToken cancellationToken) =>
-        services.GetAsync<ActDetails>(app, $"dead-letters/acts/{Uri.EscapeDataString(id)}", cancellationToken);
+        GetAsync<ActDetails>(app, $"acts/{Uri.EscapeDataString(id)}", cancellationToken);
 
     /// <summary>What operators did in one service, newest first.</summary>
     public Task<Answer<ActPage>> ReadActsAsync(string app, string? cursor, CancellationToken cancellationToken) =>
-        services.GetAsync<ActPage>(app, $"dead-letters/acts?limit={MostActs}{ServicesClient.From(cursor)}", cancellationToken);
+        GetAsync<ActPage>(app, $"acts?limit={MostActs}{ServicesClient.From(cursor)}", cancellationToken);
 
     /// <summary>Null: it is given up, and that stays on record with the reason and who did it.</summary>
     public async Task<Failure?> DiscardAsync(string app, string id, string? reason, CancellationToken cancellationToken) =>
         (await services.SendAsync<Nothing>(
             HttpMethod.Post, app, $"dead-letters/{id}/discard", new { reason = string.IsNullOrWhiteSpace(reason) ? null : reason.Trim() }, cancellationToken)).Failure;
+
+    /// <summary>What a page's address names: the service, too, may be any word.</summary>
+    private async Task<Answer<T>> GetAsync<T>(string app, string path, CancellationToken cancellationToken)
+        where T : class => Apps.All.Contains(app)
+            ? await services.GetAsync<T>(app, $"dead-letters/{path}", cancellationToken)
+            : new(null, new(app, HttpStatusCode.NotFound, "There is no such service."));
 
     private static string FirstLine(string error)
     {

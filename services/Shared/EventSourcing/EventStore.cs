@@ -405,8 +405,8 @@ public sealed class EventStore
                 }
             }
 
-            foreach (var asked in events.Where(incoming => incoming.Outcome is not null))
-                asked.Outcome!.Tell(!fresh.Any(taken => ReferenceEquals(taken, asked)), caused.Count(happened => happened.CausationId == asked.Id));
+            foreach (var asked in events)
+                asked.Outcome?.Tell(!fresh.Any(taken => ReferenceEquals(taken, asked)), caused.Count(happened => happened.CausationId == asked.Id));
 
             return fresh.Count == 0
                 ? new Proposal(false, [], present.Positions, null)

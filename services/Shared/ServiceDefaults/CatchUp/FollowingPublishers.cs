@@ -117,7 +117,6 @@ internal sealed class FollowingPublishers(
 
     private async Task FollowAsync(string publisher, Dictionary<string, Topic> handled, CancellationToken stoppingToken)
     {
-        var followers = new Dictionary<string, LaneFollower>();
         try
         {
             if (own is not null)
@@ -135,7 +134,7 @@ internal sealed class FollowingPublishers(
                         recoveries = own?.Recoveries;
                     }
 
-                    await LookAsync(publisher, handled, followers, stoppingToken);
+                    await LookAsync(publisher, handled, stoppingToken);
                 }
 
                 await Task.Delay(options.Value.LookEvery, time, stoppingToken);
@@ -146,13 +145,15 @@ internal sealed class FollowingPublishers(
             // Stopping; a call that is cut off may say it in other words.
         }
 
-        await ReleaseAsync(followers.Values);
+        await ReleaseAsync(FollowersOf(publisher));
     }
 
-    private async Task LookAsync(string publisher, Dictionary<string, Topic> handled, Dictionary<string, LaneFollower> followers, CancellationToken stoppingToken)
+    private IReadOnlyCollection<LaneFollower> FollowersOf(string publisher) => [.. _followers.Where(of => of.Key.Publisher == publisher).Select(of => of.Value)];
+
+    private async Task LookAsync(string publisher, Dictionary<string, Topic> handled, CancellationToken stoppingToken)
     {
         Exception? failure = null;
-        IReadOnlyList<string> names = [.. followers.Keys];
+        IReadOnlyList<string> names = [.. _followers.Keys.Where(of => of.Publisher == publisher).Select(of => of.Lane)];
         try
         {
             names = await lanes.ReadAsync(publisher, stoppingToken);
@@ -164,11 +165,9 @@ internal sealed class FollowingPublishers(
 
         foreach (var lane in names)
         {
-            if (!followers.TryGetValue(lane, out var follower))
-                followers.Add(lane, _followers[(publisher, lane)] = follower = Follower(publisher, lane, handled));
             try
             {
-                await follower.LookAsync(stoppingToken);
+                await _followers.GetOrAdd((publisher, lane), _ => Follower(publisher, lane, handled)).LookAsync(stoppingToken);
             }
             catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
             {
@@ -176,9 +175,10 @@ internal sealed class FollowingPublishers(
             }
         }
 
-        BehindCommits.Record(followers.Values.Sum(follower => follower.Behind), new KeyValuePair<string, object?>("publisher", publisher));
+        var followers = FollowersOf(publisher);
+        BehindCommits.Record(followers.Sum(follower => follower.Behind), new KeyValuePair<string, object?>("publisher", publisher));
         foreach (var topic in handled.Keys)
-            WaitingEvents.Record(followers.Values.Sum(follower => follower.Waiting?.GetValueOrDefault(topic) ?? 0), new KeyValuePair<string, object?>("topic", topic));
+            WaitingEvents.Record(followers.Sum(follower => follower.Waiting?.GetValueOrDefault(topic) ?? 0), new KeyValuePair<string, object?>("topic", topic));
         foreach (var topic in handled.Values)
             await topic.Silence.LookAsync(documents, dapr.Instance, options.Value.LookEvery, logger, stoppingToken);
         Note(publisher, failure);

@@ -54,7 +54,8 @@ public sealed class RefusedEvents
             if (!_refused.ContainsKey(recorded.Id) && !HasRoom())
                 return false;
             var now = _time.GetUtcNow();
-            var error = FailureLog.Describe(failure) is var text && text.Length > LongestRemembered ? text[..LongestRemembered] : text;
+            var text = FailureLog.Describe(failure);
+            var error = text[..Math.Min(text.Length, LongestRemembered)];
             attempts = _refused.AddOrUpdate(recorded.Id, new Refusals(1, now, now, error), (_, former) => new Refusals(former.Attempts + 1, former.FirstAt, now, error)).Attempts;
             if (attempts < _mostAttempts)
                 return false;

@@ -21,15 +21,6 @@ internal sealed record DeadLetterEntry(
     DateTimeOffset? LastAttemptAt,
     string Error);
 
-/// <param name="Topic">Null when the messages do not say.</param>
-/// <param name="First">When the first of them came.</param>
-internal sealed record DeadLetterGroup(string Reason, string? Topic, int Count, DateTimeOffset First, DateTimeOffset Last);
-
-/// <param name="Letters">How many were counted for this answer, also those of groups that are not named.</param>
-/// <param name="Groups">By reason, without the ids and numbers in it, and topic: the hundred largest.</param>
-/// <param name="Cursor">Where to go on counting; null: all are counted.</param>
-internal sealed record DeadLetterCounts(int Letters, IReadOnlyList<DeadLetterGroup> Groups, string? Cursor);
-
 /// <param name="Attempts">How often the handler failed.</param>
 /// <param name="Error">Of the last attempt, shortened.</param>
 /// <param name="Outcome">deadLetter, handled, givenUp; open: it comes again, or was handled by another instance than that which failed.</param>
@@ -199,10 +190,7 @@ internal static class DeadLetterEndpoints
             : NotFound(id);
 
     private static async Task<Results<Ok<DeadLetterCounts>, ProblemHttpResult>> CountAsync(DeadLetterStore store, string? cursor, CancellationToken cancellationToken) =>
-        await store.CountAsync(cursor, cancellationToken) is { } counts
-            ? TypedResults.Ok(new DeadLetterCounts(
-                counts.Letters, [.. counts.Groups.Select(group => new DeadLetterGroup(group.Reason, group.Topic, group.Count, group.First, group.Last))], counts.Next))
-            : WrongCursor();
+        await store.CountAsync(cursor, cancellationToken) is { } counts ? TypedResults.Ok(counts) : WrongCursor();
 
     private static async Task<Results<Ok<FailureList>, ProblemHttpResult>> ListFailuresAsync(
         DeadLetterStore store, FailureLog failures, string[] stream, long? from, long? to, CancellationToken cancellationToken)
@@ -294,7 +282,7 @@ internal static class DeadLetterEndpoints
         // One that only names an event says nothing of what became of that.
         var isGenuine = topics.Find(letter.Topic) is { } topic && await store.FindMessageAsync(letter, cancellationToken) is { } message && topic.IsGenuine(message);
         await store.RemoveAsync(letter, isGenuine ? FailureOutcomes.GivenUp : null, cancellationToken);
-        await acts.EndAsync(actId, null, cancellationToken);
+        await acts.EndAsync(actId, error: null, effect: null, cancellationToken);
         return TypedResults.NoContent();
     }
 

@@ -26,11 +26,13 @@ internal sealed record DeadLetter(
     JsonElement? Message = null) : IPaged;
 
 /// <param name="Topic">Null when the messages do not say.</param>
-internal sealed record LetterGroup(string Reason, string? Topic, int Count, DateTimeOffset First, DateTimeOffset Last);
+/// <param name="First">When the first of them came.</param>
+internal sealed record DeadLetterGroup(string Reason, string? Topic, int Count, DateTimeOffset First, DateTimeOffset Last);
 
-/// <param name="Groups">The largest of them, the largest first.</param>
-/// <param name="Next">Where to go on counting; null: all are counted.</param>
-internal sealed record LetterCounts(int Letters, IReadOnlyList<LetterGroup> Groups, string? Next);
+/// <param name="Letters">How many were counted for this answer, also those of groups that are not named.</param>
+/// <param name="Groups">By reason, without the ids and numbers in it, and topic: the hundred largest.</param>
+/// <param name="Cursor">Where to go on counting; null: all are counted.</param>
+internal sealed record DeadLetterCounts(int Letters, IReadOnlyList<DeadLetterGroup> Groups, string? Cursor);
 
 /// <summary>The dead letters of one service.</summary>
 internal sealed class DeadLetterStore(Documents documents, FailureLog failures, TopicRegistry topics, TimeProvider time)
@@ -96,12 +98,12 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
         letter.Message ?? (await documents.ReadAsync<KeptMessage>(MessageKeyOf(letter.Id), cancellationToken))?.Message;
 
     /// <summary>How many there are, by reason and topic; null when the cursor is none of ours.</summary>
-    public async Task<LetterCounts?> CountAsync(string? cursor, CancellationToken cancellationToken) =>
+    public async Task<DeadLetterCounts?> CountAsync(string? cursor, CancellationToken cancellationToken) =>
         await _letters.ReadAsync(cursor, MostCounted, cancellationToken) is { } list
-            ? new LetterCounts(
+            ? new DeadLetterCounts(
                 list.Items.Count,
                 [.. list.Items.GroupBy(letter => (Reason: FailureReasons.Of(letter.Error), letter.Topic))
-                    .Select(group => new LetterGroup(
+                    .Select(group => new DeadLetterGroup(
                         group.Key.Reason, group.Key.Topic, group.Count(), group.Min(letter => letter.ReceivedAt), group.Max(letter => letter.ReceivedAt)))
                     .OrderByDescending(group => group.Count).Take(MostGroups)],
                 list.Next)

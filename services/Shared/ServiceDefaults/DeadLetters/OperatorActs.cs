@@ -88,10 +88,11 @@ internal sealed class OperatorActs(Documents documents, TimeProvider time)
         cancellationToken);
 
     /// <param name="error">Null: it is done.</param>
-    public Task EndAsync(string id, string? error, CancellationToken cancellationToken, string? effect = null) =>
-        EndAsync(id, error is null ? 1 : 0, error is null ? 0 : 1, error, cancellationToken, effect);
+    /// <param name="effect">One of <see cref="ActEffects"/>.</param>
+    public Task EndAsync(string id, string? error, string? effect, CancellationToken cancellationToken) =>
+        EndAsync(id, error is null ? 1 : 0, error is null ? 0 : 1, error, effect, cancellationToken);
 
-    public Task<OperatorAct?> EndAsync(string id, int done, int failed, string? error, CancellationToken cancellationToken, string? effect = null) => _acts.ChangeAsync(
+    public Task<OperatorAct?> EndAsync(string id, int done, int failed, string? error, string? effect, CancellationToken cancellationToken) => _acts.ChangeAsync(
         id, act => act with { EndedAt = time.GetUtcNow(), Done = done, Failed = failed, Error = error, Effect = effect }, cancellationToken);
 
     /// <summary>Before its act begins: messages are large, so lists go without them.</summary>

@@ -147,9 +147,8 @@ internal sealed class RedriveJobs(
         {
             var present = job.Ids is null ? await UntilAnsweredAsync(() => letters.ReadPageAsync(last, cancellationToken), cancellationToken) : null;
             progress.Job = job = job with { Last = last, OnLast = present?.Select(letter => letter.Id).ToList() };
-            if (await SaveAsync(job, _instance, cancellationToken) is not { } begun)
+            if (!await SaveAsync(job, _instance, cancellationToken))
                 return;
-            progress.Job = job = begun;
         }
 
         for (var page = Math.Max(job.Page, first); page <= job.Last; page++)
@@ -170,16 +169,15 @@ internal sealed class RedriveJobs(
                     "Dead letter {DeadLetterId}, event {EventId}, was redriven by job {RedriveId}: {Outcome}", letter.Id, letter.EventId, job.Id, failure is null ? "handled" : "failed again");
                 if (time.GetElapsedTime(savedAt) < SaveEvery)
                     continue;
-                if (await SaveAsync(progress.Job, _instance, cancellationToken) is not { } saved)
+                if (!await SaveAsync(progress.Job, _instance, cancellationToken))
                     return;
-                progress.Job = saved;
                 savedAt = time.GetTimestamp();
             }
         }
 
         var done = progress.Job;
-        await UntilAnsweredAsync(() => acts.EndAsync(done.Id, done.Handled, done.Failed, done.Error, cancellationToken), cancellationToken);
-        if (await SaveAsync(done with { FinishedAt = time.GetUtcNow() }, _instance, cancellationToken) is not null)
+        await UntilAnsweredAsync(() => acts.EndAsync(done.Id, done.Handled, done.Failed, done.Error, effect: null, cancellationToken), cancellationToken);
+        if (await SaveAsync(done with { FinishedAt = time.GetUtcNow() }, _instance, cancellationToken))
         {
             logger.LogInformation(
                 "Dead letters were redriven: job {RedriveId}, {Handled} handled, {Failed} failed again", job.Id, done.Handled, done.Failed);
@@ -194,8 +192,8 @@ internal sealed class RedriveJobs(
         : letters.FindAsync([.. job.Ids.Chunk(PagedDocuments<DeadLetter>.IdsInPage).ElementAt((int)page)], cancellationToken);
 
     /// <param name="owner">This instance, or nobody from now on.</param>
-    /// <returns>Null when another instance has the job meanwhile.</returns>
-    private async Task<RedriveJob?> SaveAsync(RedriveJob progress, string owner, CancellationToken cancellationToken)
+    /// <returns>False when another instance has the job meanwhile.</returns>
+    private async Task<bool> SaveAsync(RedriveJob progress, string owner, CancellationToken cancellationToken)
     {
         var saved = await UntilAnsweredAsync(
             () => documents.ChangeAsync<RedriveJob>(
@@ -205,7 +203,7 @@ internal sealed class RedriveJobs(
                     : current,
                 cancellationToken),
             cancellationToken);
-        return saved?.Id == progress.Id && saved.Owner == owner ? saved : null;
+        return saved?.Id == progress.Id && saved.Owner == owner;
     }
 
     /// <summary>This instance stops: another may go on at once.</summary>

@@ -29,7 +29,7 @@ internal sealed class Redriving(
         await acts.BeginAsync(id, ActKinds.Redrive, letter, by, null, cancellationToken);
         var stopping = lifetime.ApplicationStopping;
         var failure = await FailureOfAsync(token => HandleAsync(letter, token), stopping);
-        await acts.EndAsync(id, Describe(failure), stopping);
+        await acts.EndAsync(id, Describe(failure), effect: null, stopping);
         await SettleAsync(letter, failure, stopping);
         return Describe(failure);
     }
@@ -44,7 +44,7 @@ internal sealed class Redriving(
         var failure = await FailureOfAsync(token => edited.Topic.RedriveAsync(edited.Event, CloudEvents.Text(edited.Original, "traceparent"), token), stopping);
         if (failure is null)
             await letters.ReplacedAsync(letter, edited.Event.Id, stopping);
-        await acts.EndAsync(actId, Describe(failure), stopping, failure is null ? ActEffects.Of(edited.Event.Outcome!) : null);
+        await acts.EndAsync(actId, Describe(failure), failure is null ? ActEffects.Of(edited.Event.Outcome!) : null, stopping);
         if (failure is null)
         {
             await letters.RemoveAsync(letter, FailureOutcomes.Handled, stopping);

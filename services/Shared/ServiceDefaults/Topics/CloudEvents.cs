@@ -65,10 +65,13 @@ internal static class CloudEvents
             throw new UnreadableEventException($"Expected a CloudEvent as a JSON object; got {cloudEvent.ValueKind}.");
 
         // Once through, since this runs for every event that every service gets: to look for each attribute by itself is to go through them a dozen times.
-        JsonElement source = default, stream = default, version = default, type = default, schema = default, time = default, correlation = default, causation = default, data = default;
+        JsonElement id = default, source = default, stream = default, version = default, type = default, schema = default, time = default, correlation = default, causation = default,
+            data = default, signature = default;
         foreach (var attribute in cloudEvent.EnumerateObject())
         {
-            if (attribute.NameEquals("source"u8))
+            if (attribute.NameEquals("id"u8))
+                id = attribute.Value;
+            else if (attribute.NameEquals("source"u8))
                 source = attribute.Value;
             else if (attribute.NameEquals("stream"u8))
                 stream = attribute.Value;
@@ -86,6 +89,8 @@ internal static class CloudEvents
                 causation = attribute.Value;
             else if (attribute.NameEquals("data"u8))
                 data = attribute.Value;
+            else if (attribute.NameEquals(EventSigning.Attribute))
+                signature = attribute.Value;
         }
 
         var from = Required(source, "source");
@@ -102,7 +107,7 @@ internal static class CloudEvents
             Text(causation),
             data.ValueKind != JsonValueKind.Undefined ? data : throw new UnreadableEventException("The CloudEvent has no 'data'."));
         if (signing.IsOn)
-            RequireSignature(cloudEvent, from, recorded, signing);
+            RequireSignature(Text(signature), id, from, recorded, signing);
         return recorded;
     }
 
@@ -114,13 +119,12 @@ internal static class CloudEvents
 
     private static string? Text(JsonElement value) => value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
-    private static void RequireSignature(JsonElement cloudEvent, string source, RecordedEvent recorded, EventSigning signing)
+    private static void RequireSignature(string? signature, JsonElement id, string source, RecordedEvent recorded, EventSigning signing)
     {
-        var signature = Text(cloudEvent, EventSigning.Attribute);
         if (signature is null)
             throw new UnreadableEventException(
                 $"The CloudEvent has no '{EventSigning.Attribute}': it is not from {source}, or {source} runs without {EventSigning.Setting}.");
-        if (!signing.IsGenuine(source, Text(cloudEvent, "id") is { Length: > 0 } id ? id : throw Missing("id", "a text"), recorded, signature))
+        if (!signing.IsGenuine(source, Required(id, "id"), recorded, signature))
             throw new UnreadableEventException(
                 $"The CloudEvent's '{EventSigning.Attribute}' is not of {source} over this event: it was made or changed by somebody else, "
                 + $"or {source} signs by a key that is not in {EventSigning.Setting} here.");

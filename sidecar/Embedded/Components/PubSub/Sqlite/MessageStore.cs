@@ -26,9 +26,7 @@ internal sealed class MessageStore : IDisposable
     private readonly SqliteConnection _writer;
     private readonly SqliteConnection _reader;
     private readonly Lock _reading = new();
-    private readonly SqliteStatement _begin;
-    private readonly SqliteStatement _commit;
-    private readonly SqliteStatement _rollBack;
+    private readonly WriterTransaction _transaction;
     private readonly SqliteStatement _insertMessage;
     private readonly SqliteStatement _upsertConsumer;
     private readonly SqliteStatement _removeMessages;
@@ -56,9 +54,7 @@ internal sealed class MessageStore : IDisposable
         if (maxPages > 0)
             Execute(_writer, $"PRAGMA max_page_count = {maxPages}");
         _reader = Open(path);
-        _begin = new(_writer, "BEGIN IMMEDIATE");
-        _commit = new(_writer, "COMMIT");
-        _rollBack = new(_writer, "ROLLBACK");
+        _transaction = new(_writer);
         _insertMessage = new(_writer, "INSERT INTO message (key, content_type, metadata, data) VALUES (?1, ?2, ?3, ?4)");
         _upsertConsumer = new(_writer, "INSERT OR REPLACE INTO consumer (name, topic, position, unfinished) VALUES (?1, ?2, ?3, ?4)");
         _removeMessages = new(_writer, "DELETE FROM message WHERE key BETWEEN ?1 AND ?2");
@@ -128,17 +124,12 @@ internal sealed class MessageStore : IDisposable
         if (untilOnDisk != _untilOnDisk)
             Execute(_writer, $"PRAGMA synchronous = {(untilOnDisk ? "FULL" : "NORMAL")}");
         _untilOnDisk = untilOnDisk;
-        _begin.Run();
+        _transaction.Begin();
     }
 
-    public void Commit() => _commit.Run();
+    public void Commit() => _transaction.Commit();
 
-    /// <summary>After some failures SQLite has rolled back by itself.</summary>
-    public void RollBackIfOpen()
-    {
-        if (SQLitePCL.raw.sqlite3_get_autocommit(_writer.Handle) == 0)
-            _rollBack.Run();
-    }
+    public void RollBackIfOpen() => _transaction.RollBackIfOpen();
 
     public void AddTopic(int number, string name) => RunOnce("INSERT INTO topic (number, name) VALUES (?1, ?2)", statement => statement.Bind(1, number).Bind(2, name));
 
@@ -181,9 +172,7 @@ internal sealed class MessageStore : IDisposable
             _reader.Dispose();
         }
 
-        _begin.Dispose();
-        _commit.Dispose();
-        _rollBack.Dispose();
+        _transaction.Dispose();
         _insertMessage.Dispose();
         _upsertConsumer.Dispose();
         _removeMessages.Dispose();

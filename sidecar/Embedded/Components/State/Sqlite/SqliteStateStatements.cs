@@ -9,9 +9,6 @@ internal sealed class SqliteStateStatements : IDisposable
 {
     private readonly SqliteConnection _connection;
     private readonly List<SqliteStatement> _all = [];
-    private readonly SqliteStatement _begin;
-    private readonly SqliteStatement _commit;
-    private readonly SqliteStatement _rollBack;
     private readonly SqliteStatement _openSavepoint;
     private readonly SqliteStatement _undoSavepoint;
     private readonly SqliteStatement _releaseSavepoint;
@@ -25,9 +22,7 @@ internal sealed class SqliteStateStatements : IDisposable
     public SqliteStateStatements(SqliteConnection connection, string table)
     {
         _connection = connection;
-        _begin = Prepare("BEGIN IMMEDIATE");
-        _commit = Prepare("COMMIT");
-        _rollBack = Prepare("ROLLBACK");
+        Transaction = new WriterTransaction(connection);
         _openSavepoint = Prepare("SAVEPOINT one");
         _undoSavepoint = Prepare("ROLLBACK TO one");
         _releaseSavepoint = Prepare("RELEASE one");
@@ -46,19 +41,10 @@ internal sealed class SqliteStateStatements : IDisposable
         _removeExpired = Prepare($"DELETE FROM \"{table}\" WHERE expires <= ?1");
     }
 
+    public WriterTransaction Transaction { get; }
+
     /// <summary>Unix milliseconds, set before a batch.</summary>
     public long Now { get; set; }
-
-    public void Begin() => _begin.Run();
-
-    public void Commit() => _commit.Run();
-
-    /// <summary>After some failures SQLite has rolled back by itself.</summary>
-    public void RollBackIfOpen()
-    {
-        if (SQLitePCL.raw.sqlite3_get_autocommit(_connection.Handle) == 0)
-            _rollBack.Run();
-    }
 
     public void OpenSavepoint() => _openSavepoint.Run();
 
@@ -81,7 +67,11 @@ internal sealed class SqliteStateStatements : IDisposable
 
     public void RemoveExpired() => _removeExpired.Bind(1, Now).Run();
 
-    public void Dispose() => _all.ForEach(statement => statement.Dispose());
+    public void Dispose()
+    {
+        Transaction.Dispose();
+        _all.ForEach(statement => statement.Dispose());
+    }
 
     private SqliteStatement Bind(SqliteStatement statement, StateUpsert upsert) =>
         statement.Bind(1, upsert.Key).Bind(2, upsert.Value.Span).Bind(3, Uuid.Next()).Bind(4, Expiry(upsert));

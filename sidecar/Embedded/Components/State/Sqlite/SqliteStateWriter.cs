@@ -76,18 +76,18 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
             if (!TryRun(undoesAlone: false))
             {
                 // A transaction that does not match is rare, and a savepoint for each of the others dear: SQLite then keeps what every page was.
-                _statements.RollBackIfOpen();
+                _statements.Transaction.RollBackIfOpen();
                 TryRun(undoesAlone: true);
             }
 
-            _statements.Commit();
+            _statements.Transaction.Commit();
         }
         catch (Exception e)
         {
             // What came before the failure in this commit is undone with it; when not even the beginning worked, nothing else will.
             failure = new StateStoreException(StateFailure.Other, e is SqliteException sqlite ? _database.Explain(sqlite) : e.Message, e);
             next = next == from ? batch.Count : next;
-            _statements.RollBackIfOpen();
+            _statements.Transaction.RollBackIfOpen();
         }
 
         for (var i = from; i < next; i++)
@@ -97,7 +97,7 @@ internal sealed class SqliteStateWriter : IAsyncDisposable
         bool TryRun(bool undoesAlone)
         {
             next = from;
-            _statements.Begin();
+            _statements.Transaction.Begin();
             for (var writes = 0; next < batch.Count && writes < MaxWritesPerCommit;)
             {
                 var work = batch[next++];
