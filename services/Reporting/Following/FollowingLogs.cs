@@ -46,8 +46,8 @@ internal sealed class FollowingLogs(
     TimeProvider time,
     ILogger<FollowingLogs> logger) : BackgroundService
 {
-    /// <summary>Why the logs could not be followed the last time, and when; null when they could.</summary>
-    public (string Reason, DateTimeOffset At)? Failure { get; private set; }
+    /// <summary>Why the logs could not be followed the last time; null when they could.</summary>
+    public FollowingFailure? Failure { get; private set; }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -68,7 +68,8 @@ internal sealed class FollowingLogs(
                 // Said once, not at every check; GET /projections shows it as long as it lasts.
                 if (Failure?.Reason != exception.Message)
                     logger.LogError(exception, "The event logs cannot be followed now; it is tried again every {CheckEvery}", options.Value.CheckEvery);
-                Failure = (exception.Message, time.GetUtcNow());
+                var now = time.GetUtcNow();
+                Failure = new(exception.Message, now, Failure?.Since ?? now, 1 + (Failure?.Attempts ?? 0));
             }
 
             metrics.Followed(isFailing: Failure is not null);

@@ -13,7 +13,10 @@ internal sealed record LaneView(string Publisher, string Topic, string Lane, lon
 
 internal sealed record VersionView(long Version, DateTimeOffset? Since, long Events, IReadOnlyList<LaneView> Lanes);
 
-internal sealed record FollowingFailure(string Reason, DateTimeOffset At);
+/// <param name="At">When the last reading failed.</param>
+/// <param name="Since">When the first one did of those that have failed one after the other.</param>
+/// <param name="Attempts">How many that are.</param>
+internal sealed record FollowingFailure(string Reason, DateTimeOffset At, DateTimeOffset Since, int Attempts);
 
 /// <param name="Building">The version that a rebuild fills; null when none is going on.</param>
 /// <param name="Failure">Why this instance cannot follow the event logs now.</param>
@@ -36,7 +39,7 @@ internal static class ProjectionEndpoints
         return TypedResults.Ok(new ProjectionsView(
             await ViewAsync(projections.Sales(state.Serving), state.Serving, state.ServingSince, cancellationToken),
             state.Building is { } building ? await ViewAsync(projections.Sales(building), building, state.BuildingSince, cancellationToken) : null,
-            following.Failure is { } failure ? new FollowingFailure(failure.Reason, failure.At) : null));
+            following.Failure));
     }
 
     private static async Task<Accepted> RebuildAsync(ProjectionVersions versions, Wakeup wakeUp, CancellationToken cancellationToken)
