@@ -18,7 +18,10 @@ public sealed class InventoryHost : IDisposable
     public InventoryHost(InventoryHost? other = null) => _service = new ServiceHost<Products>(
         services => services.AddSingleton<ApplyToStock>(provider => ApplyAsync(provider.GetRequiredService<EventStore>())),
         [new("EventStore:Instance", other is null ? "first" : "second")],
-        other?.Service.State);
+        other?.Service.State)
+    {
+        Documents = other?.Service.Documents ?? new(),
+    };
 
     public ServiceHost<Products> Service => _service;
 

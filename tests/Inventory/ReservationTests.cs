@@ -61,6 +61,24 @@ public sealed class ReservationTests : IDisposable
     }
 
     [Fact]
+    public async Task What_failed_here_and_another_instance_has_handled_is_passed_whoever_is_asked()
+    {
+        await _inventory.ListAsync("tea", 10);
+        using var other = new InventoryHost(_inventory);
+        var order = new OrderStream().Created(("tea", 3));
+        _inventory.BeforeCall = (_, _) => throw new InvalidOperationException("The shelf is locked.");
+        Assert.Equal(["RETRY"], await Service.DeliverAsync(order, 1));
+        Assert.Equal(("open", "open"), (await OutcomeAsync(Service), await OutcomeAsync(other.Service)));
+
+        Assert.Equal(["SUCCESS"], await other.Service.DeliverAsync(order, 1));
+
+        Assert.Equal(("passed", "passed"), (await OutcomeAsync(Service), await OutcomeAsync(other.Service)));
+
+        async Task<string?> OutcomeAsync(ServiceHost<Products> asked) =>
+            (await asked.GetAsync($"/dead-letters/failures?stream=order-{order.OrderId}&stream=reservation-{order.OrderId}")).Body.GetProperty("failures")[0].GetProperty("outcome").GetString();
+    }
+
+    [Fact]
     public async Task All_or_nothing_over_several_skus()
     {
         await _inventory.ListAsync("coffee", 5);

@@ -210,6 +210,11 @@ public sealed class EventStore
         return [.. stored.Select(e => e.Of(stream))];
     }
 
+    /// <summary>By source stream, the last version that any of these streams has taken: what is not newer changes nothing there any more.</summary>
+    public async Task<IReadOnlyDictionary<string, long>> ReadPositionsAsync(IReadOnlyList<string> streams, CancellationToken cancellationToken) =>
+        (await _streams.ReadTipsAsync(streams, cancellationToken)).SelectMany(at => at.Tip.Positions)
+            .GroupBy(position => position.Key).ToDictionary(source => source.Key, source => source.Max(position => position.Value));
+
     /// <summary>The lanes of this service's event log.</summary>
     public async Task<LogLanes> ReadLanesAsync(CancellationToken cancellationToken) => new(await _log.ListAsync(cancellationToken), Loss);
 

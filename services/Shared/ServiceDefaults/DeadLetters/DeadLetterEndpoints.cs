@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DaprOrders.EventSourcing;
 using DaprOrders.ServiceDefaults.Errors;
 using DaprOrders.ServiceDefaults.Topics;
 using Microsoft.AspNetCore.Builder;
@@ -23,7 +24,10 @@ internal sealed record DeadLetterEntry(
 
 /// <param name="Attempts">How often the handler failed.</param>
 /// <param name="Error">Of the last attempt, shortened.</param>
-/// <param name="Outcome">deadLetter, handled, givenUp; open: it comes again, or was handled by another instance than that which failed.</param>
+/// <param name="Outcome">
+/// deadLetter, handled, givenUp; passed: a stream of this service among those that were asked for has it, or a later one, by another instance or another way; open: it
+/// comes again, or nobody knows.
+/// </param>
 /// <param name="EndedAt">When it was handled or given up.</param>
 /// <param name="DeadLetterId">Of a dead letter; otherwise null.</param>
 internal sealed record FailureEntry(
@@ -122,6 +126,8 @@ internal static class DeadLetterEndpoints
     private const int MostVersions = 100;
     private const int LongestErrorInList = 300;
 
+    private static readonly Dictionary<string, long> NoPositions = [];
+
     /// <summary>An event's data may be written at length; what it comes to is looked at then.</summary>
     private const int LargestEdit = 8 * 1024 * 1024;
 
@@ -149,7 +155,7 @@ internal static class DeadLetterEndpoints
         letters.MapGet("/counts", CountAsync).AnswersProblems(400, 503)
             .WithSummary("How many there are, by reason and topic, when the first and the last came: of 2,000 in one answer, `cursor` is that of the following.");
         letters.MapGet("/failures", ListFailuresAsync).AnswersProblems(400, 503)
-            .WithSummary("What could not be handled at the first attempt of the events `from` to `to` (1 to 20) of up to 8 streams, within a week or as a dead letter, and what came of it.");
+            .WithSummary("What could not be handled at the first attempt of the events `from` to `to` (1 to 20) of up to 8 streams, within a week or as a dead letter, and what came of it. That another instance has handled it is seen where the stream of this service that takes it is among them.");
         letters.MapGet("/{id}", GetAsync).AnswersProblems(404, 503)
             .WithSummary("A message that was not handled, as it came.");
         letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409, 503)
@@ -193,7 +199,7 @@ internal static class DeadLetterEndpoints
         await store.CountAsync(cursor, cancellationToken) is { } counts ? TypedResults.Ok(counts) : WrongCursor();
 
     private static async Task<Results<Ok<FailureList>, ProblemHttpResult>> ListFailuresAsync(
-        DeadLetterStore store, FailureLog failures, string[] stream, long? from, long? to, CancellationToken cancellationToken)
+        DeadLetterStore store, FailureLog failures, [FromServices] EventStore? own, string[] stream, long? from, long? to, CancellationToken cancellationToken)
     {
         var errors = new FieldErrors()
             .Require(stream.Length is >= 1 and <= MostStreams, "stream", $"Expected 1 to {MostStreams} streams; got {stream.Length}.")
@@ -211,8 +217,11 @@ internal static class DeadLetterEndpoints
         var noted = failures.FindAsync([.. events.Select(e => e.Id)], cancellationToken);
         var letters = (await store.FindAsync([.. events.Select(e => DeadLetterStore.IdOf(e.Id))], cancellationToken)).ToDictionary(letter => letter.Id);
         var found = await noted;
+        // Only who failed notes that it was handled; where another one has done it, the position says so that it has left in its stream.
+        var isOpen = found.Values.Any(failure => failure.Outcome is null && !letters.ContainsKey(DeadLetterStore.IdOf(failure.EventId)));
+        var positions = isOpen && own is not null ? await own.ReadPositionsAsync([.. stream.Distinct().Where(StreamName.IsValid)], cancellationToken) : NoPositions;
         return TypedResults.Ok(new FailureList(
-            [.. events.Select(e => Entry(e.Stream, e.Version, e.Id, found.GetValueOrDefault(e.Id), letters.GetValueOrDefault(DeadLetterStore.IdOf(e.Id)))).OfType<FailureEntry>()]));
+            [.. events.Select(e => Entry(e.Stream, e.Version, e.Id, found.GetValueOrDefault(e.Id), letters.GetValueOrDefault(DeadLetterStore.IdOf(e.Id)), positions)).OfType<FailureEntry>()]));
     }
 
     private static async Task<Results<NoContent, ProblemHttpResult>> RedriveAsync(
@@ -374,7 +383,8 @@ internal static class DeadLetterEndpoints
         letter.LastAttemptAt,
         letter.Error);
 
-    private static FailureEntry? Entry(string stream, long version, string id, Failure? failure, DeadLetter? letter)
+    private static FailureEntry? Entry(
+        string stream, long version, string id, Failure? failure, DeadLetter? letter, IReadOnlyDictionary<string, long> positions)
     {
         if ((failure, letter) is (null, null))
             return null;
@@ -388,7 +398,7 @@ internal static class DeadLetterEndpoints
             failure?.FirstAt ?? letter!.ReceivedAt,
             letter?.LastAttemptAt ?? failure?.LastAt ?? letter!.ReceivedAt,
             error.Length <= LongestErrorInList ? error : $"{error[..LongestErrorInList]}…",
-            letter is null ? failure!.Outcome ?? "open" : "deadLetter",
+            letter is null ? failure!.Outcome ?? (positions.GetValueOrDefault(stream) >= version ? "passed" : "open") : "deadLetter",
             letter is null ? failure!.EndedAt : null,
             letter?.Id);
     }
