@@ -13,6 +13,30 @@ public sealed class DeadLetterTests : ConsolePages
     public void Reasons_are_compared_without_what_is_particular_to_one(string error, string reason) => Assert.Equal(reason, FailureReasons.Of(error));
 
     [Fact]
+    public void Of_very_many_groups_the_largest_are_drawn_and_how_many_there_are_is_said()
+    {
+        Play("inventory", "dead-letters?limit=500", Samples.Letters(
+        [
+            Samples.Letter("large-1", "order-1", "Zzz"), Samples.Letter("large-2", "order-2", "Zzz"),
+            .. Enumerable.Range(0, 150).Select(i => Samples.Letter($"l-{i}", "order-1", $"Reason {(char)('a' + i % 26)}{(char)('a' + i / 26)}")),
+        ]));
+
+        var page = Render<DeadLetterBoard>();
+
+        Assert.Equal(100, page.FindAll(".reason").Count);
+        Assert.Equal("Zzz", page.Find(".reason").TextContent);
+        Assert.Contains("The 100 largest of 151 groups", page.Markup, StringComparison.Ordinal);
+        Assert.Contains("152 messages", page.Find(".head").TextContent, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("order-0192a8f3", "/orders/0192a8f3")]
+    [InlineData("order-/elsewhere.example", null)]
+    [InlineData("payment-1?cursor=2", null)]
+    [InlineData("product-tea", null)]
+    public void A_message_leads_to_an_order_only_where_it_names_one(string stream, string? page) => Assert.Equal(page, Calling.DeadLetter.PageOf(stream));
+
+    [Fact]
     public void A_group_is_redriven_by_its_service_and_how_far_that_is_is_shown()
     {
         PlayThree();

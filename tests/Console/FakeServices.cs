@@ -28,6 +28,14 @@ public sealed class FakeServices : HttpMessageHandler
 
     public void AnswerLater(string app, string path, Task<HttpResponseMessage> answer) => _answers[$"GET {app}/{path}"] = () => answer;
 
+    /// <summary>A service that has gone away.</summary>
+    public FakeServices Without(string app)
+    {
+        foreach (var asked in _answers.Keys.Where(asked => asked.Split(' ')[1].Split('/')[0] == app))
+            _answers.TryRemove(asked, out _);
+        return this;
+    }
+
     /// <summary>A system at rest: nothing was ordered, and all are well.</summary>
     public static FakeServices AtRest()
     {

@@ -22,6 +22,18 @@ public sealed class LetterTests : ConsolePages
         Assert.Equal("/orders/1", page.Find(".facts a").GetAttribute("href"));
     }
 
+    [Theory]
+    [InlineData("a/redrive")]
+    [InlineData("a%2Fredrive")]
+    [InlineData("a?cursor=1")]
+    public void What_can_be_no_letter_s_id_is_said_to_be_none_and_asked_of_nobody(string id)
+    {
+        var page = Render<LetterView>(parameters => parameters.Add(p => p.App, "shipping").Add(p => p.Id, id));
+
+        Assert.Contains("There is no such dead letter", page.Find(".empty").TextContent, StringComparison.Ordinal);
+        Assert.Empty(Played.Asked);
+    }
+
     [Fact]
     public void What_it_should_have_said_is_written_and_sent_with_the_reason()
     {

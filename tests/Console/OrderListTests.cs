@@ -227,6 +227,34 @@ public sealed class OrderListTests : ConsolePages
         page.WaitForAssertion(() => Assert.EndsWith("/orders/o-1", Services.GetRequiredService<NavigationManager>().Uri, StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("o-1/events")]
+    [InlineData("ann@example.com")]
+    [InlineData("50%?")]
+    public void What_can_be_no_id_is_asked_of_nobody(string looked)
+    {
+        var page = Render<OrderList>();
+        Played.Asked.Clear();
+
+        page.Find("#search").Change(looked);
+        page.Find("form").Submit();
+
+        page.WaitForAssertion(() => Assert.Contains($"neither an order nor a customer “{looked}”", page.Find("[role=status]").TextContent, StringComparison.Ordinal));
+        Assert.DoesNotContain(Played.Asked, asked => asked.App == "ordering" || asked.Path.StartsWith("customers", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void While_Ordering_is_away_nobody_says_that_there_is_no_such_order()
+    {
+        Play("reporting", "customers/o-1/orders?limit=50", Samples.Page(null));
+        var page = Render<OrderList>();
+
+        page.Find("#search").Change("o-1");
+        page.Find("form").Submit();
+
+        page.WaitForAssertion(() => Assert.Contains("whether there is such an order is not known: ordering cannot be reached", page.Find("[role=status]").TextContent, StringComparison.Ordinal));
+    }
+
     [Fact]
     public void What_is_neither_order_nor_customer_is_said_and_the_list_stays()
     {

@@ -130,6 +130,59 @@ public sealed class OrderStoryTests : ConsolePages
     }
 
     [Fact]
+    public void While_Ordering_is_away_the_others_tell_what_they_know_of_the_order_and_nothing_can_be_cancelled()
+    {
+        PlayOrder("stockReserved");
+        Played.Without("ordering");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Contains("ordering cannot be reached", page.Find(".note.bad").TextContent, StringComparison.Ordinal);
+        Assert.Contains("StockReserved", page.Find("[aria-label='Events of the order']").TextContent, StringComparison.Ordinal);
+        Assert.DoesNotContain(page.FindAll("button"), button => button.TextContent.Contains("Cancel", StringComparison.Ordinal));
+        PlayOrder("stockReserved");
+        Time.Advance(TimeSpan.FromSeconds(5));
+        page.WaitForAssertion(() => Assert.Contains("OrderStockReserved", page.Markup, StringComparison.Ordinal));
+        Assert.Contains(page.FindAll("button"), button => button.TextContent.Contains("Cancel", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void When_Ordering_goes_away_what_it_has_told_stays()
+    {
+        PlayOrder("stockReserved");
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+        Played.Without("ordering");
+
+        Time.Advance(TimeSpan.FromSeconds(5));
+
+        page.WaitForAssertion(() => Assert.Contains("ordering cannot be reached", page.Find(".note.bad").TextContent, StringComparison.Ordinal));
+        Assert.Contains("OrderStockReserved", page.Find("[aria-label='Events of the order']").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_order_of_which_nobody_that_answers_knows_is_a_failure_and_not_an_empty_story()
+    {
+        Play("inventory", "event-log/streams/reservation-o-1?limit=200", "[]");
+
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
+
+        Assert.Contains("ordering cannot be reached", page.Find(".note.bad").TextContent, StringComparison.Ordinal);
+        Assert.Empty(page.FindAll("table"));
+    }
+
+    [Theory]
+    [InlineData("o-1/events")]
+    [InlineData("o-1?version=1")]
+    [InlineData("o%2F1")]
+    public void What_can_be_no_order_s_id_is_said_to_be_none_and_asked_of_nobody(string id)
+    {
+        var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, id));
+
+        Assert.Contains($"There is no order {id}", page.Find(".empty").TextContent, StringComparison.Ordinal);
+        Assert.DoesNotContain(Played.Asked, asked => asked.App == "ordering");
+    }
+
+    [Fact]
     public void What_the_others_do_after_its_end_appears_by_itself()
     {
         PlayOrder("cancelled");
@@ -246,6 +299,7 @@ public sealed class OrderStoryTests : ConsolePages
     [Theory]
     [InlineData("handled", "payments: handled after 2 attempts that failed", "warn")]
     [InlineData("open", "payments: 2 attempts failed", "bad")]
+    [InlineData("passed", "payments: 2 attempts failed, and it has gone on", "warn")]
     [InlineData("givenUp", "payments: given up after 2 attempts", "bad")]
     [InlineData("deadLetter", "payments: dead letter after 2 attempts", "bad")]
     public void How_often_an_event_was_tried_where_and_what_came_of_it_is_on_the_timeline(string outcome, string told, string mood)
@@ -263,11 +317,13 @@ public sealed class OrderStoryTests : ConsolePages
         Assert.Contains("Nobody answers.", page.Find("[aria-live=polite] .facts").TextContent, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void What_the_service_has_gone_on_from_was_handled_though_another_instance_failed()
+    [Theory]
+    [InlineData("open")]
+    [InlineData("passed")]
+    public void What_the_service_has_gone_on_from_was_handled_though_another_instance_failed(string outcome)
     {
         PlayOrder("stockReserved");
-        Play("inventory", Samples.FailuresOf("o-1"), Samples.Failures(Samples.Failed("order-o-1", 1, "Nobody answers.", "open", attempts: 1)));
+        Play("inventory", Samples.FailuresOf("o-1"), Samples.Failures(Samples.Failed("order-o-1", 1, "Nobody answers.", outcome, attempts: 1)));
 
         var page = Render<OrderStoryView>(parameters => parameters.Add(p => p.OrderId, "o-1"));
 

@@ -1,6 +1,9 @@
 using System.Net;
+using System.Reflection;
 using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Components;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.Routing.Template;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -13,7 +16,16 @@ public sealed partial class PagesTests : IDisposable
 
     private readonly List<IDisposable> _disposables = [];
 
-    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/dead-letters/shipping/removed", "/dead-letters/x/acts", "/dead-letters/shipping/acts", "/dead-letters/shipping/acts/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in"];
+    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/dead-letters/shipping/removed", "/dead-letters/x/acts", "/dead-letters/shipping/acts", "/dead-letters/shipping/acts/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in", "/no-role", "/trouble", "/nothing-here"];
+
+    [Fact]
+    public void Every_page_is_among_these()
+    {
+        var missing = typeof(ConsoleOptions).Assembly.GetTypes().SelectMany(type => type.GetCustomAttributes<RouteAttribute>()).Select(page => page.Template)
+            .Except(Pages.Select(page => TemplateOf(page.Data)));
+
+        Assert.Empty(missing);
+    }
 
     [Theory]
     [MemberData(nameof(Pages))]
@@ -41,6 +53,30 @@ public sealed partial class PagesTests : IDisposable
         using var answer = await http.GetAsync(page, TestContext.Current.CancellationToken);
 
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("ordering")]
+    [InlineData("inventory")]
+    [InlineData("payments")]
+    [InlineData("shipping")]
+    [InlineData("reporting")]
+    public async Task While_one_service_is_away_every_page_that_asks_it_says_so(string app)
+    {
+        var services = FakeServices.AtRest()
+            .Answer("ordering", "orders/o-1", Samples.Order("o-1", "created", 1))
+            .Answer("ordering", "orders/o-1?version=1", Samples.Order("o-1", "created", 1));
+        foreach (var (of, part) in OrderStory.StoryReader.Streams)
+            services.Answer(of, $"event-log/streams/{part}-o-1?limit=200", $"[{Samples.Event($"{part}-o-1", 1, "Happened", DateTimeOffset.UtcNow)}]");
+        using var http = Open(services.Without(app));
+
+        foreach (var page in Pages)
+        {
+            services.Asked.Clear();
+            var html = await http.GetStringAsync(page.Data, TestContext.Current.CancellationToken);
+
+            Assert.True(services.Asked.All(asked => asked.App != app) || html.Contains($"{app} cannot be reached", StringComparison.Ordinal), $"{page.Data} asks {app} and does not say that it is away.");
+        }
     }
 
     [Theory]
@@ -204,6 +240,11 @@ public sealed partial class PagesTests : IDisposable
     }
 
     public void Dispose() => _disposables.ForEach(disposable => disposable.Dispose());
+
+    /// <summary>The page's own address; of two that could be it, the one that says more.</summary>
+    private static string TemplateOf(string address) => typeof(ConsoleOptions).Assembly.GetTypes().SelectMany(type => type.GetCustomAttributes<RouteAttribute>()).Select(page => page.Template)
+        .Where(template => new TemplateMatcher(TemplateParser.Parse(template), []).TryMatch(address, []))
+        .MinBy(template => template.Count(letter => letter == '{')) ?? "";
 
     private static async Task SignInAsync(HttpClient http, string role)
     {

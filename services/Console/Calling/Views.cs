@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DaprOrders.ServiceDefaults.Errors;
 
 namespace DaprOrders.Console.Calling;
 
@@ -53,8 +54,8 @@ public sealed record DeadLetter(
     [JsonIgnore]
     public string? OrderPage => PageOf(Stream);
 
-    /// <summary>Streams of orders are named by their id; those of products are not.</summary>
-    public static string? PageOf(string? stream) => stream?.Split('-', 2) is ["order" or "reservation" or "payment" or "shipment", var order] ? $"/orders/{order}" : null;
+    /// <summary>Streams of orders are named by their id; those of products are not. What a message only says, which may be anybody's, leads nowhere.</summary>
+    public static string? PageOf(string? stream) => stream?.Split('-', 2) is ["order" or "reservation" or "payment" or "shipment", var order] && FieldErrors.IsId(order) ? $"/orders/{order}" : null;
 }
 
 public sealed record DeadLetterPage(IReadOnlyList<DeadLetter> DeadLetters, string? Cursor);
@@ -66,7 +67,7 @@ public sealed record DeadLetterCounts(int Letters, IReadOnlyList<DeadLetterGroup
 
 /// <summary>An event that a service could not handle at the first attempt.</summary>
 /// <param name="Attempts">Those that failed.</param>
-/// <param name="Outcome">deadLetter, handled, givenUp or open.</param>
+/// <param name="Outcome">deadLetter, handled, givenUp, passed (its service has gone on past it) or open.</param>
 /// <param name="DeadLetterId">Where it is one.</param>
 public sealed record FailedEvent(
     string EventId,
@@ -139,7 +140,10 @@ public sealed record ProjectionVersion(long Version, DateTimeOffset? Since, long
     public long? PositionIn(string publisher, string lane) => Lanes.FirstOrDefault(position => position.Publisher == publisher && position.Lane == lane)?.Position;
 }
 
-public sealed record ProjectionFailure(string Reason, DateTimeOffset At);
+/// <param name="At">Of the last reading that failed.</param>
+/// <param name="Since">When the first one failed; null where a service of an earlier version does not tell.</param>
+/// <param name="Attempts">How many have failed since, one after the other.</param>
+public sealed record ProjectionFailure(string Reason, DateTimeOffset At, DateTimeOffset? Since = null, int? Attempts = null);
 
 public sealed record Projections(ProjectionVersion Serving, ProjectionVersion? Building, ProjectionFailure? Failure);
 

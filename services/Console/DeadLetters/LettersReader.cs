@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using DaprOrders.Console.Calling;
+using DaprOrders.ServiceDefaults.Errors;
 
 namespace DaprOrders.Console.DeadLetters;
 
@@ -68,7 +69,7 @@ public sealed class LettersReader(ServicesClient services)
     /// <summary>The message itself, as it came.</summary>
     public async Task<Answer<DeadLetterDetails>> ReadMessageAsync(string app, string id, CancellationToken cancellationToken)
     {
-        var read = await GetAsync<DeadLetterDetails>(app, Uri.EscapeDataString(id), cancellationToken);
+        var read = await GetAsync<DeadLetterDetails>(app, id, "", cancellationToken);
         // The id comes from the address: "removed" or "counts" is none, and is answered with something else.
         return read is { IsHere: true, Value.Entry: null } ? new(null, new(app, HttpStatusCode.NotFound, $"“{id}” is no dead letter.")) : read;
     }
@@ -92,7 +93,7 @@ public sealed class LettersReader(ServicesClient services)
 
     /// <summary>What an operator did; of an edit, what was edited, and into what.</summary>
     public Task<Answer<ActDetails>> ReadActAsync(string app, string id, CancellationToken cancellationToken) =>
-        GetAsync<ActDetails>(app, $"acts/{Uri.EscapeDataString(id)}", cancellationToken);
+        GetAsync<ActDetails>(app, id, "acts/", cancellationToken);
 
     /// <summary>What operators did in one service, newest first.</summary>
     public Task<Answer<ActPage>> ReadActsAsync(string app, string? cursor, CancellationToken cancellationToken) =>
@@ -102,6 +103,12 @@ public sealed class LettersReader(ServicesClient services)
     public async Task<Failure?> DiscardAsync(string app, string id, string? reason, CancellationToken cancellationToken) =>
         (await services.SendAsync<Nothing>(
             HttpMethod.Post, app, $"dead-letters/{id}/discard", new { reason = string.IsNullOrWhiteSpace(reason) ? null : reason.Trim() }, cancellationToken)).Failure;
+
+    /// <summary>An id that is none would be asked for as something else: a sidecar reads a part of an address otherwise.</summary>
+    private Task<Answer<T>> GetAsync<T>(string app, string id, string within, CancellationToken cancellationToken)
+        where T : class => FieldErrors.IsId(id)
+            ? GetAsync<T>(app, $"{within}{id}", cancellationToken)
+            : Task.FromResult<Answer<T>>(new(null, new(app, HttpStatusCode.NotFound, $"“{id}” is no id.")));
 
     /// <summary>What a page's address names: the service, too, may be any word.</summary>
     private async Task<Answer<T>> GetAsync<T>(string app, string path, CancellationToken cancellationToken)

@@ -39,12 +39,13 @@ public sealed record StoryEvent(RecordedEvent Event, string Service, string Part
     public string? EditPage => EditId is { } edit ? $"/dead-letters/{Service}/acts/{edit[(edit.LastIndexOf('~') + 1)..]}" : null;
 }
 
+/// <param name="Now">Null while Ordering cannot be asked: the others tell of the order what they know.</param>
 /// <param name="States">The order after each version of its stream, as Ordering shows it; the first one is at 0.</param>
 /// <param name="Failed">What services could not handle of this order at the first attempt.</param>
 /// <param name="Failures">What could not be asked.</param>
 /// <param name="Awaited">The service that moves it on, where that says that it is not well.</param>
 public sealed record Story(
-    OrderNow Now,
+    OrderNow? Now,
     IReadOnlyList<StoryEvent> Events,
     IReadOnlyList<JsonElement> States,
     IReadOnlyList<StoryFailure> Failed,
@@ -55,7 +56,7 @@ public sealed record Story(
     [JsonIgnore]
     public IEnumerable<StoryFailure> Letters => Failed.Where(failed => failed.Event.DeadLetterId is not null);
 
-    public bool IsOver => OrderStatuses.IsOver(Now.Status);
+    public bool MayBeCancelled => Now is not null && !OrderStatuses.IsOver(Now.Status);
 
     public string? TraceId => Events.Select(e => e.Event.CorrelationId).OfType<string>().FirstOrDefault();
 
@@ -139,7 +140,7 @@ public sealed record AwaitedService(string Service, string Status, string Reason
 public sealed record StoryFailure(string Service, FailedEvent Event, bool IsFollowed = false)
 {
     [JsonIgnore]
-    public bool IsOver => Event.Outcome == "handled" || (Event.Outcome == "open" && IsFollowed);
+    public bool IsOver => Event.Outcome is "handled" or "passed" || (Event.Outcome == "open" && IsFollowed);
 
     /// <summary>How often, where, and what came of it.</summary>
     [JsonIgnore]
@@ -147,6 +148,8 @@ public sealed record StoryFailure(string Service, FailedEvent Event, bool IsFoll
     {
         { Outcome: "deadLetter" } => $"{Service}: dead letter after {Words.Count(Event.Attempts, "attempt")}",
         { Outcome: "givenUp" } => $"{Service}: given up after {Words.Count(Event.Attempts, "attempt")}",
+        // By another instance, or it was overtaken: whether something came of it, the streams say.
+        { Outcome: "passed" } when !IsFollowed => $"{Service}: {Words.Count(Event.Attempts, "attempt")} failed, and it has gone on",
         _ when IsOver => $"{Service}: handled after {Words.Count(Event.Attempts, "attempt")} that failed",
         _ => $"{Service}: {Words.Count(Event.Attempts, "attempt")} failed",
     };

@@ -1,5 +1,7 @@
+using System.Net;
 using System.Text.Json;
 using DaprOrders.Console.Calling;
+using DaprOrders.ServiceDefaults.Errors;
 
 namespace DaprOrders.Console.OrderStory;
 
@@ -19,6 +21,9 @@ public sealed class StoryReader(ServicesClient services)
 
     public async Task<Answer<Story>> ReadAsync(string orderId, CancellationToken cancellationToken)
     {
+        // A part of an address that a sidecar reads otherwise would ask for something else.
+        if (!FieldErrors.IsId(orderId))
+            return new(null, new(Apps.Ordering, HttpStatusCode.NotFound, $"“{orderId}” is no id of an order."));
         var id = Uri.EscapeDataString(orderId);
         var asked = services.GetAsync<OrderNow>(Apps.Ordering, $"orders/{id}", cancellationToken);
         var streams = Task.WhenAll(Streams.Select(async stream =>
@@ -29,14 +34,15 @@ public sealed class StoryReader(ServicesClient services)
         var read = await streams;
         var parked = await parking;
         var found = await failed;
-        if (!now.IsHere)
+        // There is none; or Ordering is away, and the others know nothing of it either.
+        if (!now.IsHere && (now.Failure.IsMissing || now.Failure.IsRefused || read.All(of => of.Read.Value is null or { Count: 0 })))
             return new(null, now.Failure);
         var longest = read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!).Select(e => e.Version).DefaultIfEmpty().Max();
         for (var from = 1 + EventsAskedFor; from <= longest; from += EventsAskedFor)
             found = [.. found, .. await ReadFailedAsync(id, from, cancellationToken)];
 
-        var awaited = ReadAwaitedAsync(now.Value.Status, cancellationToken);
-        var states = await Task.WhenAll(Enumerable.Range(1, (int)now.Value.Version).Select(version =>
+        var awaited = now.Value is { } order ? ReadAwaitedAsync(order.Status, cancellationToken) : Task.FromResult<AwaitedService?>(null);
+        var states = await Task.WhenAll(Enumerable.Range(1, (int)(now.Value?.Version ?? 0)).Select(version =>
             services.GetAsync<StateBox>(Apps.Ordering, $"orders/{id}?version={version}", cancellationToken)));
         IReadOnlyList<StoryFailure> failures = [.. found.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Failures.Select(e => new StoryFailure(of.App, e)))];
         var events = Story.Arrange(read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Select(e => (of.stream.Service, of.stream.Part, e))));
@@ -45,7 +51,7 @@ public sealed class StoryReader(ServicesClient services)
             Story.WithTroubles(events, failures, [.. parked.SelectMany(of => of.Value?.Events ?? [])]),
             [.. states.TakeWhile(state => state.IsHere).Select(state => state.Value!.ToJson())],
             failures,
-            [.. read.Select(of => of.Read.Failure).Concat(found.Select(of => of.Read.Failure)).Concat(parked.Select(of => of.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())],
+            [.. read.Select(of => of.Read.Failure).Prepend(now.Failure).Concat(found.Select(of => of.Read.Failure)).Concat(parked.Select(of => of.Failure)).OfType<Failure>().DistinctBy(failure => failure.ToString())],
             await awaited), null);
     }
 

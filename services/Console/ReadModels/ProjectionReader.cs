@@ -2,14 +2,16 @@ using DaprOrders.Console.Calling;
 
 namespace DaprOrders.Console.ReadModels;
 
-public sealed record LaneProgress(string Publisher, string? Topic, string Lane, long Head, long Serving, long? Building)
+/// <param name="Serving">Null: Reporting does not say.</param>
+public sealed record LaneProgress(string Publisher, string? Topic, string Lane, long Head, long? Serving, long? Building)
 {
-    public long Lag => Math.Max(0, Head - Serving);
+    public long? Lag => Serving is { } position ? Math.Max(0, Head - position) : null;
 }
 
 public sealed record ProjectionState(DateTimeOffset At, Projections? Projections, IReadOnlyList<LaneProgress> Lanes, IReadOnlyList<Failure> Failures)
 {
-    public long Lag => Lanes.Sum(lane => lane.Lag);
+    /// <summary>Of the logs that could be read.</summary>
+    public long Lag => Lanes.Sum(lane => lane.Lag ?? 0);
 
     /// <summary>How much of the logs a rebuild has read, 0 to 1; null when none goes on.</summary>
     public double? Built => Projections?.Building is null ? null : Lanes.Sum(lane => lane.Head) is var all and > 0 ? (double)Lanes.Sum(lane => Math.Min(lane.Head, lane.Building ?? 0)) / all : 1;
@@ -30,7 +32,7 @@ public sealed class ProjectionReader(ServicesClient services, TimeProvider time)
             time.GetUtcNow(),
             read.Value,
             [.. logs.Where(log => log.Lanes.IsHere).SelectMany(log => log.Lanes.Value!.All.Select(lane => new LaneProgress(
-                log.app, read.Value?.Serving.TopicOf(log.app), lane.Name, lane.Settled, read.Value?.Serving.PositionIn(log.app, lane.Name) ?? 0, read.Value?.Building?.PositionIn(log.app, lane.Name))))],
+                log.app, read.Value?.Serving.TopicOf(log.app), lane.Name, lane.Settled, read.Value is { } at ? at.Serving.PositionIn(log.app, lane.Name) ?? 0 : null, read.Value?.Building?.PositionIn(log.app, lane.Name))))],
             [.. logs.Select(log => log.Lanes.Failure).Append(read.Failure).OfType<Failure>()]);
     }
 
