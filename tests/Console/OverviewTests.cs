@@ -62,6 +62,14 @@ public sealed class OverviewTests : ConsolePages
     }
 
     [Fact]
+    public void That_Reporting_cannot_follow_the_logs_is_a_concern_with_since_when_and_why()
+    {
+        Play("reporting", "projections", """{"serving":{"version":1,"since":null,"events":0,"lanes":[]},"building":null,"failure":{"reason":"Nobody answers.","at":"2026-11-27T11:59:59Z","since":"2026-11-27T11:30:00Z","attempts":360}}""");
+
+        Assert.Contains("Reporting cannot follow the event logs since 30 min: Nobody answers.", Render<OverviewBoard>().Find(".verdict.bad").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_consumer_that_cannot_ask_a_publisher_does_not_lag_by_nothing()
     {
         Play("shipping", "catch-up", """{"publishers":[{"publisher":"ordering","topics":["orders"],"lanes":[]}]}""");

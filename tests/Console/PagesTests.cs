@@ -165,14 +165,19 @@ public sealed partial class PagesTests : IDisposable
         Assert.Equal(("ann", role), ((string)valid.Claims["sub"], (string)valid.Claims["role"]));
     }
 
-    [Fact]
-    public async Task A_form_that_is_not_from_here_signs_nobody_in()
+    [Theory]
+    [InlineData("/session")]
+    [InlineData("/session/end")]
+    [InlineData("/appearance")]
+    public async Task A_form_that_is_not_from_here_does_nothing(string path)
     {
         using var http = Open(FakeServices.AtRest(), SignedInBy());
+        await SignInAsync(http, "viewer");
 
-        using var answer = await http.PostAsync("/session", new FormUrlEncodedContent([new("name", "eve"), new("role", "operator")]), TestContext.Current.CancellationToken);
+        using var answer = await http.PostAsync(path, new FormUrlEncodedContent([new("name", "eve"), new("role", "operator"), new("appearance", "dark")]), TestContext.Current.CancellationToken);
 
         Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
+        Assert.Contains("<span class=\"quiet\">viewer</span>", await http.GetStringAsync("/stock", TestContext.Current.CancellationToken), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -25,6 +25,25 @@ public sealed class StockTests : ConsolePages
     }
 
     [Fact]
+    public void A_long_price_list_is_turned_over_and_back()
+    {
+        static string Of(string sku, string next) => $$"""{"products":[{"sku":"{{sku}}","name":"Tea","price":{"amount":9.50,"currency":"EUR"},"onHand":1,"reserved":0,"available":1}],"next":{{next}}}""";
+        Play("inventory", "products?limit=100", Of("a", "\"a\""));
+        Play("inventory", "products?limit=100&after=a", Of("b", "null"));
+        var page = Render<StockBoard>();
+        Assert.Equal(["Following products"], Paging());
+
+        page.Find(".paging button").Click();
+        page.WaitForAssertion(() => Assert.Equal("b", page.Find("tbody code").TextContent));
+        Assert.Equal(["First products"], Paging());
+
+        page.Find(".paging button").Click();
+        page.WaitForAssertion(() => Assert.Equal("a", page.Find("tbody code").TextContent));
+
+        IEnumerable<string> Paging() => page.FindAll(".paging button").Select(button => button.TextContent);
+    }
+
+    [Fact]
     public void Where_Reporting_does_not_tell_who_holds_it_that_is_said_and_the_stock_is_shown()
     {
         PlayTea();

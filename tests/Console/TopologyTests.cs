@@ -1,3 +1,4 @@
+using System.Net;
 using Bunit;
 using DaprOrders.Console.Topology;
 
@@ -43,6 +44,16 @@ public sealed class TopologyTests : ConsolePages
         Assert.Equal(2, picture.QuerySelectorAll("path.edge.busy").Length);
         Assert.Contains("4 events/s", picture.TextContent, StringComparison.Ordinal);
         Assert.Contains("2/s", picture.TextContent, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("catch-up")]
+    [InlineData("event-log")]
+    public void Of_a_service_that_says_all_but_how_far_logs_are_the_reason_is_said(string path)
+    {
+        Played.Answer("payments", path, """{"detail":"The store does not answer."}""", HttpStatusCode.ServiceUnavailable);
+
+        Assert.Equal("payments answered 503: The store does not answer.", Render<TopologyBoard>().Find(".note.bad").TextContent);
     }
 
     [Fact]

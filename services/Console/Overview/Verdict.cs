@@ -52,7 +52,7 @@ public sealed record Verdict(Mood Mood, string Text, IReadOnlyList<Concern> Conc
         foreach (var lag in logs.Where(lag => lag.Commits is null && state.Logs.Any(log => log.App == lag.Publisher && log.Lanes.IsHere)))
             concerns.Add(new($"How far {lag.Consumer} is behind {lag.Publisher} is not known", "/topology", Mood.Warn));
         if (state.Projections.Value?.Failure is { } cannot)
-            concerns.Add(new($"Reporting cannot follow the event logs: {cannot.Reason}", "/projections", Mood.Bad));
+            concerns.Add(new($"Reporting cannot follow the event logs since {Words.Duration(state.At - (cannot.Since ?? cannot.At), coarse: true)}: {cannot.Reason}", "/projections", Mood.Bad));
         if (state.Oldest is { } oldest && state.At - oldest.CreatedAt > Stuck)
             concerns.Add(new($"An order is {Words.Plain(oldest.Status)} since {Words.Duration(state.At - oldest.UpdatedAt, coarse: true)}", $"/orders/{oldest.OrderId}", Mood.Warn));
         foreach (var (status, count) in state.NotFound)

@@ -29,11 +29,12 @@ public sealed record Traffic(
     string Instance, CallCounts? Calls, string? Silent, IReadOnlyDictionary<string, long> Published, IReadOnlyDictionary<string, long> Delivered);
 
 /// <param name="Commits">Of all lanes of its log; null where it has none, or does not tell.</param>
-public sealed record Node(string App, Answer<Health> Health, Answer<Sidecar> Sidecar, Answer<Traffic> Traffic, long? Commits)
+/// <param name="NoLogs">Why it is not known whose logs it follows, or how far its own is.</param>
+public sealed record Node(string App, Answer<Health> Health, Answer<Sidecar> Sidecar, Answer<Traffic> Traffic, long? Commits, Failure? NoLogs = null)
 {
     /// <summary>Why something of it is not shown.</summary>
     [JsonIgnore]
-    public Failure? Failure => Health.Failure ?? Sidecar.Failure ?? Traffic.Failure;
+    public Failure? Failure => Health.Failure ?? Sidecar.Failure ?? Traffic.Failure ?? NoLogs;
 }
 
 /// <param name="Publisher">Null when nobody who takes it tells whose it is.</param>
@@ -56,9 +57,10 @@ public sealed class TopologyReader(ServicesClient services, TimeProvider time)
             var sidecar = services.GetAsync<Sidecar>(app, "sidecar", cancellationToken);
             var traffic = services.GetAsync<Traffic>(app, "traffic", cancellationToken);
             var health = services.GetHealthAsync(app, cancellationToken);
-            var catchUp = services.GetAsync<CatchUp>(app, "catch-up", cancellationToken);
+            var asked = services.GetAsync<CatchUp>(app, "catch-up", cancellationToken);
             var lanes = Apps.Publishers.Contains(app) ? await services.GetAsync<Lanes>(app, "event-log", cancellationToken) : default;
-            return (Node: new Node(app, await health, await sidecar, await traffic, lanes.Value?.All.Sum(lane => lane.Settled)), CatchUp: await catchUp);
+            var catchUp = await asked;
+            return (Node: new Node(app, await health, await sidecar, await traffic, lanes.Value?.All.Sum(lane => lane.Settled), catchUp.Failure ?? lanes.Failure), CatchUp: catchUp);
         }));
         var publishers = read.Where(app => app.CatchUp.IsHere).SelectMany(app => app.CatchUp.Value!.Publishers)
             .SelectMany(publisher => publisher.Topics.Select(topic => (topic, publisher.Publisher)))
