@@ -36,10 +36,15 @@ public sealed partial class PageCommandsTests
         console.Answer(200);
         Assert.Contains("<html", console.Output, StringComparison.Ordinal);
 
-        foreach (var audit in Block("README.md", "dotnet run --project sidecar -- audit").Concat(Block("docs/runbook.md", "dotnet run --project sidecar -- audit")))
+        string[] audits = [.. Block("README.md", "dotnet run --project sidecar -- audit"), .. Block("docs/runbook.md", "dotnet run --project sidecar -- audit")];
+        foreach (var audit in audits)
             Assert.Contains("holds", (await terminal.RunAsync(audit)).Succeeded(), StringComparison.Ordinal);
         foreach (var ready in Block("docs/runbook.md", "curl -s http://localhost:5101/healthz/ready"))
             Assert.Equal("healthy", $"{(await terminal.RunAsync(ready)).Answer(200)!["status"]}", ignoreCase: true);
+
+        await system.KillAsync();
+        foreach (var audit in audits)
+            Assert.Equal(2, (await terminal.RunAsync(audit)).ExitCode);
     }
 
     [Fact]
