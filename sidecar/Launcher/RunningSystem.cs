@@ -18,13 +18,14 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     private readonly TimeProvider _time;
     private readonly long _began;
     private readonly bool _failFast;
+    private readonly RestartPolicy _restart;
     private readonly CancellationTokenSource _stopping = new();
     private readonly List<AppSupervisor> _supervisors = [];
     private Guard? _guard;
     private EmbeddedDapr? _dapr;
 
-    private RunningSystem(LaunchPlan plan, ProcessRecord record, LaunchConsole console, TimeProvider time, long began, bool failFast) =>
-        (_plan, _record, _console, _time, _began, _failFast) = (plan, record, console, time, began, failFast);
+    private RunningSystem(LaunchPlan plan, ProcessRecord record, LaunchConsole console, TimeProvider time, long began, bool failFast, RestartPolicy restart) =>
+        (_plan, _record, _console, _time, _began, _failFast, _restart) = (plan, record, console, time, began, failFast, restart);
 
     /// <summary>Every app can take work, but for those that were given up.</summary>
     public Task Ready { get; private set; } = Task.CompletedTask;
@@ -46,6 +47,7 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     /// <param name="time">The clock.</param>
     /// <param name="began">When the start began, a timestamp of <paramref name="time"/>.</param>
     /// <param name="failFast">One app that cannot live fails the system (<see cref="Failed"/>); else that is told, and the others go on.</param>
+    /// <param name="restart">When an app that has died is started again, and when it cannot live.</param>
     /// <param name="cancellationToken">Gives the start up.</param>
     /// <exception cref="LaunchException">A port is taken or refused.</exception>
     /// <exception cref="ResourceException">A component cannot be started.</exception>
@@ -57,9 +59,10 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
         TimeProvider time,
         long began,
         bool failFast,
+        RestartPolicy restart,
         CancellationToken cancellationToken)
     {
-        var system = new RunningSystem(plan, record, console, time, began, failFast);
+        var system = new RunningSystem(plan, record, console, time, began, failFast, restart);
         try
         {
             await system.StartAsync(loggerFactory, cancellationToken);
@@ -151,7 +154,7 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
             AppSupervisor? supervisor = null;
             if (app.Command.Count > 0)
             {
-                supervisor = new AppSupervisor(app, EnvironmentOf(app, sidecar), this, _console, RestartPolicy.Default, _time)
+                supervisor = new AppSupervisor(app, EnvironmentOf(app, sidecar), this, _console, _restart, _time)
                 {
                     AfterRestart = async token =>
                     {

