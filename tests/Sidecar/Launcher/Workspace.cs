@@ -3,7 +3,6 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using DaprOrders.Sidecar.Launcher;
 using DaprOrders.Tests.Servers;
-using Microsoft.Extensions.Logging;
 
 namespace DaprOrders.Sidecar.Tests.Launcher;
 
@@ -86,7 +85,7 @@ internal sealed partial class Workspace : IDisposable
         var began = TimeProvider.System.GetTimestamp();
         _log = new SidecarLog(PathOf(".dapr/sidecar.log"), Console, TimeProvider.System, plan.RunFile.Apps);
         var system = await RunningSystem.StartAsync(
-            plan, record, Console, new LoggerFactory([_log]), TimeProvider.System, began, failFast, OnABusyMachine, TestContext.Current.CancellationToken);
+            plan, record, Console, _log, TimeProvider.System, began, failFast, OnABusyMachine, TestContext.Current.CancellationToken);
         return (system, record);
     }
 

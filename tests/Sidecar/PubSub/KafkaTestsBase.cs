@@ -13,7 +13,7 @@ public abstract class KafkaTestsBase : IAsyncLifetime
     private protected static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     /// <summary>A member of which the broker hears nothing for so long, on a busy machine, too, is out of its group, and what it has comes to others again.</summary>
-    private protected virtual string SessionTimeout => "60s";
+    private protected virtual string SessionTimeout => "10s";
 
     private protected KafkaServer Server { get; private set; } = null!;
 
