@@ -7,6 +7,7 @@ using EmbeddedSidecar.Resources;
 using Grpc.AspNetCore.Server.Model;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace EmbeddedSidecar;
@@ -86,6 +87,8 @@ public sealed class SidecarHost : IAsyncDisposable
         ListenOptions? http = null, grpc = null, metrics = null;
         var priorKnowledge = new PriorKnowledge(new KestrelServerLimits().KeepAliveTimeout);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(SidecarHost).Assembly.GetName().Name });
+        // Large requests come in pieces of 4 KB, and to wait for each without a buffer is a call of the system more.
+        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.WaitForDataBeforeAllocatingBuffer = false);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;

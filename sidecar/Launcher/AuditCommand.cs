@@ -11,6 +11,9 @@ internal sealed record AuditOptions(string? RunFile, TimeSpan Wait, IReadOnlyDic
 /// <summary>Audits the system that runs on the ports of a run file, or at addresses that are named, whoever started it: this launcher, <c>dapr run</c>, a cluster.</summary>
 internal static class AuditCommand
 {
+    /// <summary>Another than that of a system in which something does not hold, for scripts to tell them apart.</summary>
+    private const int CannotLook = 2;
+
     private const string PaymentProvider = "payment-provider";
 
     public static Task<int> RunAsync(AuditOptions options, LaunchConsole console, CancellationToken cancellationToken) =>
@@ -38,7 +41,7 @@ internal static class AuditCommand
             return report.Holds ? 0 : 1;
 
             Uri AddressOf(string appId) => options.Addresses.GetValueOrDefault(appId) ?? AddressIn(runFile.Value, appId);
-        }, cancellationToken);
+        }, cancellationToken, failed: CannotLook);
 
     /// <summary>Of options such as <c>ordering=http://localhost:15101</c>.</summary>
     public static Dictionary<string, Uri> ReadAddresses(ArgumentResult argument)

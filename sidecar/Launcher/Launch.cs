@@ -6,6 +6,9 @@ namespace DaprOrders.Sidecar.Launcher;
 /// <summary>A run from the command line: everything that can be wrong is looked for before anything is started.</summary>
 internal static class Launch
 {
+    /// <summary>As shells answer for a program that Ctrl-C ended: what was begun is not done.</summary>
+    public const int EndedBySignal = 130;
+
     private const string ConsoleApp = "console";
 
     /// <summary>Runs until Ctrl-C, SIGTERM, or with --fail-fast the failure of an app; answers the exit code.</summary>
@@ -20,7 +23,7 @@ internal static class Launch
                 await system.Failed.WaitAsync(cancellationToken);
             }, cancellationToken);
             return 0;
-        }, cancellationToken);
+        }, cancellationToken, ended: 0);
 
     /// <summary>Starts the system, waits until all of it is ready, runs <paramref name="use"/>, and ends it.</summary>
     public static async Task StartAndAsync(
@@ -61,7 +64,13 @@ internal static class Launch
     }
 
     /// <summary>Turns what can go wrong into words and an exit code.</summary>
-    public static async Task<int> GuardAsync(LaunchConsole console, Func<Task<int>> run, CancellationToken cancellationToken)
+    /// <param name="console">Where it is said.</param>
+    /// <param name="run">What is run, and answers the exit code.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <param name="failed">The exit code where it cannot be done.</param>
+    /// <param name="ended">The exit code where it was ended.</param>
+    public static async Task<int> GuardAsync(
+        LaunchConsole console, Func<Task<int>> run, CancellationToken cancellationToken, int failed = 1, int ended = EndedBySignal)
     {
         try
         {
@@ -72,16 +81,16 @@ internal static class Launch
             console.Error($"nothing was started: {(e.Errors.Count == 1 ? "there is a mistake" : $"there are {e.Errors.Count} mistakes")}");
             foreach (var error in e.Errors)
                 console.Line($"  {error}");
-            return 1;
+            return failed;
         }
         catch (Exception e) when (e is LaunchException or ShopException)
         {
             console.Error(e.Message);
-            return 1;
+            return failed;
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            return 0;
+            return ended;
         }
     }
 

@@ -12,6 +12,7 @@ using DaprOrders.ServiceDefaults.Topics;
 using DaprOrders.ServiceDefaults.Topology;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -29,6 +30,8 @@ public static class Registration
     public static WebApplicationBuilder AddProcessDefaults(this WebApplicationBuilder builder, string appId)
     {
         builder.Listen(appId);
+        // Deliveries come in pieces of 4 KB, and to wait for each without a buffer is a call of the system more.
+        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.WaitForDataBeforeAllocatingBuffer = false);
         builder.AddLogging(appId);
         builder.AddTelemetry(appId);
         builder.Services.TryAddSingleton(TimeProvider.System);

@@ -17,7 +17,7 @@ public sealed class AuditCommandTests : IDisposable
     {
         _workspace.WithApps(string.Concat(Apps.Select(app => $"- {{appID: {app}, appDirPath: one, appPort: {FreePort.Next()}}}\n")));
 
-        Assert.Equal(1, await RunAsync());
+        Assert.Equal(2, await RunAsync());
 
         Assert.Contains("There is no running system to audit", _workspace.Shown, StringComparison.Ordinal);
     }
@@ -27,7 +27,7 @@ public sealed class AuditCommandTests : IDisposable
     {
         _workspace.WithApps("- {appID: ordering, appDirPath: one, appPort: 5101}\n");
 
-        Assert.Equal(1, await RunAsync());
+        Assert.Equal(2, await RunAsync());
 
         Assert.Contains("The audit needs an app \"payment-provider\" with an appPort", _workspace.Shown, StringComparison.Ordinal);
     }
@@ -38,7 +38,7 @@ public sealed class AuditCommandTests : IDisposable
         _workspace.WithApps("- {appID: one, appDirPath: one, appPort: 5101}\n");
         var given = Apps.ToDictionary(app => app, _ => new Uri($"http://127.0.0.1:{FreePort.Next()}/"));
 
-        Assert.Equal(1, await RunAsync(given));
+        Assert.Equal(2, await RunAsync(given));
 
         Assert.Contains($"There is no running system to audit: GET {given["ordering"]}event-log was not answered", _workspace.Shown, StringComparison.Ordinal);
     }
@@ -48,11 +48,19 @@ public sealed class AuditCommandTests : IDisposable
     {
         _workspace.WithApps($"- {{appID: ordering, appDirPath: one, appPort: {FreePort.Next()}}}\n");
 
-        Assert.Equal(1, await RunAsync(hasLedger: false));
+        Assert.Equal(2, await RunAsync(hasLedger: false));
 
         Assert.Contains("There is no running system to audit", _workspace.Shown, StringComparison.Ordinal);
     }
 
-    private Task<int> RunAsync(Dictionary<string, Uri>? addresses = null, bool hasLedger = true) => AuditCommand.RunAsync(
-        new(_workspace.RunFile, TimeSpan.FromSeconds(1), addresses ?? [], hasLedger), _workspace.Console, TestContext.Current.CancellationToken);
+    [Fact]
+    public async Task One_that_is_ended_does_not_look_like_one_that_holds()
+    {
+        _workspace.WithApps(string.Concat(Apps.Select(app => $"- {{appID: {app}, appDirPath: one, appPort: {FreePort.Next()}}}\n")));
+
+        Assert.Equal(130, await RunAsync(cancellationToken: new CancellationToken(canceled: true)));
+    }
+
+    private Task<int> RunAsync(Dictionary<string, Uri>? addresses = null, bool hasLedger = true, CancellationToken? cancellationToken = null) => AuditCommand.RunAsync(
+        new(_workspace.RunFile, TimeSpan.FromSeconds(1), addresses ?? [], hasLedger), _workspace.Console, cancellationToken ?? TestContext.Current.CancellationToken);
 }

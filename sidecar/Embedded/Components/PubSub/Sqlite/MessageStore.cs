@@ -45,7 +45,7 @@ internal sealed class MessageStore : IDisposable
             PRAGMA fullfsync = ON;
             PRAGMA wal_autocheckpoint = 4000;
             PRAGMA journal_size_limit = 67108864;
-            PRAGMA cache_size = -32768;
+            PRAGMA cache_size = -4096;
             CREATE TABLE IF NOT EXISTS topic (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
             CREATE TABLE IF NOT EXISTS message (key INTEGER PRIMARY KEY, content_type TEXT, metadata TEXT, data BLOB NOT NULL);
             CREATE TABLE IF NOT EXISTS consumer (name TEXT NOT NULL, topic INTEGER NOT NULL, position INTEGER NOT NULL, unfinished BLOB NOT NULL,

@@ -48,7 +48,7 @@ internal sealed class SqliteStateDatabase(SqliteStateOptions options)
                 PRAGMA fullfsync = ON;
                 PRAGMA wal_autocheckpoint = 4000;
                 PRAGMA journal_size_limit = 67108864;
-                PRAGMA cache_size = -32768;
+                PRAGMA cache_size = -8192;
                 """);
             CreateTables(connection);
             return connection;
