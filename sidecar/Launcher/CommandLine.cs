@@ -77,7 +77,10 @@ internal static class CommandLine
         Arity = ArgumentArity.ZeroOrMore,
     };
 
-    public static Task<int> RunAsync(string[] arguments)
+    public static Task<int> RunAsync(string[] arguments) =>
+        Create().Parse(arguments).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = EndWithin });
+
+    internal static RootCommand Create()
     {
         var demo = new Command("demo", "Places orders of every kind, shows how each travelled, and ends");
         demo.SetAction((parsed, token) => WithSignalsAsync(t => DemoCommand.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
@@ -94,7 +97,7 @@ internal static class CommandLine
 
         var root = new RootCommand("Runs a Dapr multi-app run file with embedded sidecars: nothing to install, for development and tests") { RunFile, ResourcesPath, Reset, NoBuild, FailFast, Strict, demo, audit, streams };
         root.SetAction((parsed, token) => WithSignalsAsync(t => Launch.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
-        return root.Parse(arguments).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = EndWithin });
+        return root;
     }
 
     private static LaunchOptions OptionsOf(ParseResult parsed) => new()

@@ -29,6 +29,6 @@ public sealed partial class RunbookTests
     [Fact]
     public void There_are_some() => Assert.True(Commands.Count > 3);
 
-    [GeneratedRegex("```sh needs-system\n(.*?)```", RegexOptions.Singleline)]
+    [GeneratedRegex("```sh run=[^\n]*\n(.*?)```", RegexOptions.Singleline)]
     private static partial Regex Block();
 }

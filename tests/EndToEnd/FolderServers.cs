@@ -5,7 +5,7 @@ namespace DaprOrders.EndToEnd.Tests;
 /// <summary>The servers that a folder of components stands on, a test's own; none for components/local.</summary>
 internal sealed class FolderServers : IAsyncDisposable
 {
-    private const string ShippedPostgres = "host=localhost port=5432 user=postgres password=postgres dbname=daprorders sslmode=disable";
+    internal const string ShippedPostgres = "host=localhost port=5432 user=postgres password=postgres dbname=daprorders sslmode=disable";
 
     private readonly string _components;
 

@@ -19,6 +19,7 @@ internal sealed class Installation : IDisposable
 
     private readonly YamlStream _runFile = [];
     private readonly List<YamlMappingNode> _apps;
+    private readonly Dictionary<string, int> _portsHere = new(StringComparer.Ordinal);
     private string _components = "local";
 
     /// <param name="replicas">Of every service; there is one payment provider.</param>
@@ -43,7 +44,13 @@ internal sealed class Installation : IDisposable
         foreach (var app in _apps)
         {
             foreach (var field in app.Children.Keys.Cast<YamlScalarNode>().Where(field => field.Value!.EndsWith("Port", StringComparison.Ordinal)).ToList())
-                app.Children[field] = Number(FreePort.Next());
+            {
+                var port = FreePort.Next();
+                // Replicas come after the first.
+                _portsHere.TryAdd($"{app[field]}", port);
+                app.Children[field] = Number(port);
+            }
+
             app.Children["appDirPath"] = $"{RepositoryRoot}/{app["appDirPath"]}";
             app.Children["command"] = new YamlSequenceNode(
                 ((YamlSequenceNode)app["command"]).Select(part => (YamlNode)$"{part}".Replace("/release/", $"/{Configuration}/", StringComparison.Ordinal)));
@@ -86,6 +93,10 @@ internal sealed class Installation : IDisposable
 
     public int PortOf(string app, string field, int replica = 0) =>
         int.Parse($"{AppsOf(app).ElementAt(replica)[field]}", CultureInfo.InvariantCulture);
+
+    /// <summary>A text that names addresses as the shipped run file has them, with the ports that they have here.</summary>
+    public string WithPortsHere(string text) => System.Text.RegularExpressions.Regex.Replace(
+        text, @"(?<=//localhost:)\d+", shipped => _portsHere.TryGetValue(shipped.Value, out var port) ? port.ToString(CultureInfo.InvariantCulture) : shipped.Value);
 
     /// <summary>The folder in which an app is started, and its command.</summary>
     public (string Folder, IReadOnlyList<string> Command) ProgramOf(string app)

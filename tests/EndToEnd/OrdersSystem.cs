@@ -12,8 +12,8 @@ public sealed class OrdersSystem : IAsyncLifetime
     private static readonly TimeSpan StartWithin = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan RestWithin = TimeSpan.FromMinutes(5);
 
-    private static readonly string SigningKey = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
-    private static readonly string AppToken = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
+    private static readonly string SigningKey = NewSigningKey();
+    internal static readonly string AppToken = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
 
     private readonly Installation _installation;
     private readonly SystemUnderAudit _underAudit;
@@ -37,6 +37,8 @@ public sealed class OrdersSystem : IAsyncLifetime
         _underAudit = new(app => new Uri($"http://localhost:{installation.PortOf(app, "appPort")}/"), installation.PaymentProvider, SystemUnderAudit.Credentials(AppToken, bearerToken: null));
         _audit = new(_underAudit);
     }
+
+    internal static string NewSigningKey() => Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
 
     public Shop Shop { get; }
 

@@ -38,18 +38,21 @@ internal sealed class Pods : IAsyncDisposable
     private static readonly TimeSpan BetweenOrders = TimeSpan.FromMilliseconds(100);
 
     private readonly Installation _installation;
-    private readonly string _signingKey = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
+    private readonly string _signingKeys;
     private readonly string _appToken = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
     private readonly HttpClient _http = new();
     private readonly ConcurrentDictionary<string, int> _names = [];
     private readonly ConcurrentDictionary<Pod, bool> _running = [];
+    private readonly IReadOnlyDictionary<string, string> _environment;
     private readonly SystemUnderAudit _underAudit;
     private readonly SystemAudit _audit;
     private EmbeddedDapr _dapr = null!;
 
-    private Pods(Installation installation)
+    private Pods(Installation installation, IReadOnlyDictionary<string, string>? environment)
     {
         _installation = installation;
+        _environment = environment ?? new Dictionary<string, string>();
+        _signingKeys = $"{OrdersSystem.NewSigningKey()},{NextSigningKey}";
         Shop = new Shop(_ => new Uri($"http://localhost:{_dapr[Client].HttpPort}"), _installation.PaymentProvider);
         _underAudit = new(
             app => new Uri($"{Of(app)[0].Address}/"), _installation.PaymentProvider, SystemUnderAudit.Credentials(_appToken, bearerToken: null));
@@ -59,17 +62,26 @@ internal sealed class Pods : IAsyncDisposable
     /// <summary>Asks through a sidecar of its own, which is always there.</summary>
     public Shop Shop { get; }
 
+    /// <summary>Everybody accepts it, and nobody signs by it yet.</summary>
+    public string NextSigningKey { get; } = OrdersSystem.NewSigningKey();
+
     public IReadOnlyList<Pod> Of(string app) => [.. _running.Keys.Where(pod => pod.App == app).OrderBy(pod => pod.Name, StringComparer.Ordinal)];
 
-    public static Task<Pods> StartAsync(int replicas, IReadOnlyDictionary<string, string>? environmentOfOdd = null) =>
-        StartAsync(new Installation(), replicas, environmentOfOdd);
+    public static Task<Pods> StartAsync(
+        int replicas, IReadOnlyDictionary<string, string>? environmentOfOdd = null, IReadOnlyDictionary<string, string>? environment = null) =>
+        StartAsync(new Installation(), replicas, environmentOfOdd, environment);
 
     /// <param name="installation">Its broker and its store.</param>
     /// <param name="replicas">Of every service.</param>
     /// <param name="environmentOfOdd">Of every second replica.</param>
-    public static async Task<Pods> StartAsync(Installation installation, int replicas, IReadOnlyDictionary<string, string>? environmentOfOdd = null)
+    /// <param name="environment">Of all, those that come later among them.</param>
+    public static async Task<Pods> StartAsync(
+        Installation installation,
+        int replicas,
+        IReadOnlyDictionary<string, string>? environmentOfOdd = null,
+        IReadOnlyDictionary<string, string>? environment = null)
     {
-        var pods = new Pods(installation);
+        var pods = new Pods(installation, environment);
         try
         {
             pods._installation.Write();
@@ -122,10 +134,10 @@ internal sealed class Pods : IAsyncDisposable
         start.Environment["APP_API_TOKEN"] = _appToken;
         start.Environment["DAPR_HTTP_PORT"] = sidecar.HttpPort.ToString(CultureInfo.InvariantCulture);
         start.Environment["DAPR_GRPC_PORT"] = sidecar.GrpcPort.ToString(CultureInfo.InvariantCulture);
-        start.Environment["EVENTS_SIGNING_KEY"] = _signingKey;
+        start.Environment["EVENTS_SIGNING_KEY"] = _signingKeys;
         start.Environment["EventStore__Instance"] = name;
         start.Environment["PaymentProvider__JournalPath"] = $"{_installation.DataFolder}/payment-provider.journal";
-        foreach (var (setting, value) in environment ?? new Dictionary<string, string>())
+        foreach (var (setting, value) in _environment.Concat(environment ?? new Dictionary<string, string>()))
             start.Environment[setting] = value;
         var pod = new Pod(app, name, port, Process.Start(start)!, sidecar);
         _running[pod] = true;
@@ -240,9 +252,11 @@ internal sealed class Pods : IAsyncDisposable
     }
 
     /// <summary>Asks this pod and no other, as Reporting may.</summary>
-    public async Task<HttpResponseMessage> AskAsync(Pod pod, string path)
+    public Task<HttpResponseMessage> AskAsync(Pod pod, string path) => AskAsync(pod, HttpMethod.Get, path);
+
+    public async Task<HttpResponseMessage> AskAsync(Pod pod, HttpMethod method, string path)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, $"{pod.Address}/{path}");
+        using var request = new HttpRequestMessage(method, $"{pod.Address}/{path}");
         foreach (var (name, value) in SystemUnderAudit.Credentials(_appToken, bearerToken: null))
             request.Headers.Add(name, value);
         return await _http.SendAsync(request, TestContext.Current.CancellationToken);

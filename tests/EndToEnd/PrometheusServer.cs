@@ -10,7 +10,10 @@ namespace DaprOrders.EndToEnd.Tests;
 /// <summary>Prometheus with deploy/observability/prometheus.yaml, but for the ports, and every second.</summary>
 internal sealed partial class PrometheusServer : IAsyncDisposable
 {
-    private static readonly string? Program = ServerProgram.Find("prometheus");
+    /// <summary>As docs/observability.md has it.</summary>
+    private static readonly string[] Command = "prometheus --config.file=deploy/observability/prometheus.yaml".Split(' ');
+
+    private static readonly string? Program = ServerProgram.Find(Command[0]);
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("daprorders-prometheus-");
     private readonly HttpClient _http;
@@ -34,12 +37,11 @@ internal sealed partial class PrometheusServer : IAsyncDisposable
         config = Target().Replace(config, target =>
             $"localhost:{portOf(target.Groups["app"].Value, target.Groups["port"].Value[0] == '5' ? "appPort" : "metricsPort")}{target.Groups["rest"].Value}{target.Groups["app"].Value}");
         config = config.Replace("scrape_interval: 15s", "scrape_interval: 1s\n  evaluation_interval: 1s", StringComparison.Ordinal);
-        var file = Path.Combine(server._folder.FullName, "prometheus.yaml");
-        await File.WriteAllTextAsync(file, config, Cancellation);
+        await File.WriteAllTextAsync(Path.Combine(server._folder.FullName, "prometheus.yaml"), config, Cancellation);
         File.Copy(Path.Combine(shipped, "alerts.yaml"), Path.Combine(server._folder.FullName, "alerts.yaml"));
         server._process = await ServerProgram.StartAsync(
             Program!,
-            [$"--config.file={file}", $"--storage.tsdb.path={Path.Combine(server._folder.FullName, "data")}", $"--web.listen-address=127.0.0.1:{server._port}"],
+            [.. Command[1..].Select(word => word.Replace("deploy/observability", server._folder.FullName, StringComparison.Ordinal)), $"--storage.tsdb.path={Path.Combine(server._folder.FullName, "data")}", $"--web.listen-address=127.0.0.1:{server._port}"],
             "Server is ready to receive web requests", Cancellation);
         return server;
     }

@@ -35,7 +35,7 @@ public sealed class PaidOrders(EventStore store, IOptions<ShippingOptions> optio
     {
         if (decision.Events is not [ShipmentDispatched dispatched])
             return decision;
-        var withCarrier = dispatched with { Carrier = "post" };
+        var withCarrier = dispatched with { Tracking = dispatched.Tracking with { Carrier = "post" } };
         return options.Value.WritesPacked ? Decision<ShipmentEvent>.Of(new ShipmentPacked(dispatched.OrderId, 1), withCarrier) : withCarrier;
     }
 }

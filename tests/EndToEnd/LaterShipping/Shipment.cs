@@ -33,7 +33,7 @@ public abstract record Shipment
     {
         (NotAsked, ShipmentRequested) => new Requested(),
         (NotAsked or Requested, ShipmentPacked) => new Requested(),
-        (NotAsked or Requested, ShipmentDispatched e) => new Dispatched(e.TrackingNumber),
+        (NotAsked or Requested, ShipmentDispatched e) => new Dispatched(e.Tracking.Number),
         (NotAsked or Requested, ShipmentCancelled) => new Cancelled(),
         _ => throw new UnreachableException($"{happened.GetType().Name} cannot follow in the stream of a shipment that is {shipment.GetType().Name}."),
     };

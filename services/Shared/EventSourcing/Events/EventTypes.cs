@@ -19,6 +19,7 @@ public sealed class EventTypes
     private readonly Dictionary<Type, EventType> _byClrType = [];
     private readonly Dictionary<string, EventType> _byName = [];
     private readonly Dictionary<(string Name, int From), Func<JsonObject, JsonObject>> _upcasters = [];
+    private readonly Dictionary<string, (int SchemaVersion, Func<JsonObject, JsonObject> Downcast)> _writtenAs = [];
 
     /// <summary>Every registered type, for contract tests.</summary>
     public IReadOnlyCollection<EventType> All => _byName.Values;
@@ -50,8 +51,29 @@ public sealed class EventTypes
         return this;
     }
 
+    /// <summary>
+    /// Goes on writing an earlier schema version than the present one, which is only read: in the release before the one that writes it, while there is still
+    /// somebody who does not understand it (docs/upgrades.md).
+    /// </summary>
+    public EventTypes WriteAs(string name, int schemaVersion, Func<JsonObject, JsonObject> downcast)
+    {
+        _writtenAs.Add(name, (schemaVersion, downcast));
+        return this;
+    }
+
     /// <exception cref="UnknownEventException">The CLR type is not registered.</exception>
     public EventType Of(object payload) => Of(payload.GetType());
+
+    /// <summary>The payload as it is stored, and in which schema version that is.</summary>
+    /// <exception cref="UnknownEventException">The CLR type is not registered.</exception>
+    public (EventType Type, int SchemaVersion, JsonElement Data) Write(object payload)
+    {
+        var type = Of(payload);
+        var data = JsonSerializer.SerializeToElement(payload, type.ClrType, Json);
+        return _writtenAs.TryGetValue(type.Name, out var former)
+            ? (type, former.SchemaVersion, JsonSerializer.SerializeToElement(former.Downcast(JsonObject.Create(data)!)))
+            : (type, type.SchemaVersion, data);
+    }
 
     /// <exception cref="UnknownEventException">The CLR type is not registered.</exception>
     public string NameOf(Type clrType) => Of(clrType).Name;

@@ -227,8 +227,7 @@ internal sealed class StreamCommands(
         var stored = new List<StoredEvent>(events.Count);
         foreach (var caused in events)
         {
-            var type = types.Of(caused.Payload);
-            var data = JsonSerializer.SerializeToElement(caused.Payload, type.ClrType, EventTypes.Json);
+            var (type, schemaVersion, data) = types.Write(caused.Payload);
             if (SizeOf(data) > options.MaxEventBytes)
             {
                 throw new EventTooLargeException(
@@ -237,7 +236,7 @@ internal sealed class StreamCommands(
 
             var name = category.NameOf?.Invoke((TEvent)caused.Payload);
             stored.Add(new StoredEvent(
-                at.Tip.Version + stored.Count + 1, type.Name, type.SchemaVersion, now, caused.CorrelationId, caused.CausationId, commitId, data, name, caused.FoundBy,
+                at.Tip.Version + stored.Count + 1, type.Name, schemaVersion, now, caused.CorrelationId, caused.CausationId, commitId, data, name, caused.FoundBy,
                 caused.SpanId));
         }
 

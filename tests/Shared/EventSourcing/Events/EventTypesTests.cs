@@ -25,6 +25,24 @@ public sealed class EventTypesTests
         Assert.Equal(new Booked(5, "x"), types.Read(Recorded("Booked", 3, """{"amount":5,"text":"x"}""")));
     }
 
+    /// <summary>docs/upgrades.md: the release that reads a new version comes before the one that writes it.</summary>
+    [Fact]
+    public void A_release_that_still_writes_the_version_before_reads_both()
+    {
+        var before = new EventTypes().Add<Booked>();
+        var release = new EventTypes().Add<BookedIn>("Booked", schemaVersion: 2)
+            .Upcast("Booked", 1, json => new JsonObject { ["booking"] = json.DeepClone() })
+            .WriteAs("Booked", 1, json => json["booking"]!.DeepClone().AsObject());
+        var payload = new BookedIn(new(5, "x"));
+
+        var (_, version, data) = release.Write(payload);
+
+        Assert.Equal(1, version);
+        Assert.Equal(payload.Booking, before.Read(Recorded("Booked", version, data.GetRawText())));
+        Assert.Equal(payload, release.Read(Recorded("Booked", version, data.GetRawText())));
+        Assert.Equal(payload, release.Read(Recorded("Booked", 2, """{"booking":{"amount":5,"text":"x"}}""")));
+    }
+
     [Theory]
     [InlineData("Unheard", 1, "{}", "'Unheard' is not known")]
     [InlineData("Booked", 2, """{"amount":5,"text":""}""", "has schema version 2")]
@@ -44,4 +62,6 @@ public sealed class EventTypesTests
     {
         Assert.Throws<UnknownEventException>(() => new EventTypes().Of(new Booked(1, "")));
     }
+
+    private sealed record BookedIn(Booked Booking) : LedgerEvent;
 }
