@@ -50,8 +50,7 @@ internal static class Launch
             began = await BuildAsync(plan.RunFile, console, time, began, cancellationToken);
 
         using var log = new SidecarLog(Path.Combine(plan.DataFolder, "sidecar.log"), console, time, plan.RunFile.Apps);
-        using var loggerFactory = new LoggerFactory([log]);
-        await using var system = await RunningSystem.StartAsync(plan, record, console, loggerFactory, time, began, options.FailFast, cancellationToken);
+        await using var system = await RunningSystem.StartAsync(plan, record, console, log, time, began, options.FailFast, RestartPolicy.Default, cancellationToken);
         try
         {
             await await Task.WhenAny(system.Ready, system.Failed).WaitAsync(cancellationToken);

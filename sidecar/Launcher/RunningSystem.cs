@@ -9,6 +9,8 @@ namespace DaprOrders.Sidecar.Launcher;
 /// </summary>
 internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
 {
+    private const string AppProcessEntry = "appPID";
+
     private static readonly TimeSpan SidecarGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan AppGrace = TimeSpan.FromSeconds(5);
 
@@ -18,13 +20,14 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     private readonly TimeProvider _time;
     private readonly long _began;
     private readonly bool _failFast;
+    private readonly RestartPolicy _restart;
     private readonly CancellationTokenSource _stopping = new();
     private readonly List<AppSupervisor> _supervisors = [];
     private Guard? _guard;
     private EmbeddedDapr? _dapr;
 
-    private RunningSystem(LaunchPlan plan, ProcessRecord record, LaunchConsole console, TimeProvider time, long began, bool failFast) =>
-        (_plan, _record, _console, _time, _began, _failFast) = (plan, record, console, time, began, failFast);
+    private RunningSystem(LaunchPlan plan, ProcessRecord record, LaunchConsole console, TimeProvider time, long began, bool failFast, RestartPolicy restart) =>
+        (_plan, _record, _console, _time, _began, _failFast, _restart) = (plan, record, console, time, began, failFast, restart);
 
     /// <summary>Every app can take work, but for those that were given up.</summary>
     public Task Ready { get; private set; } = Task.CompletedTask;
@@ -42,10 +45,11 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
     /// <param name="plan">What to start.</param>
     /// <param name="record">Where the processes are written down.</param>
     /// <param name="console">Where each app's readiness and death is told.</param>
-    /// <param name="loggerFactory">The sidecars' log.</param>
+    /// <param name="log">The sidecars' log.</param>
     /// <param name="time">The clock.</param>
     /// <param name="began">When the start began, a timestamp of <paramref name="time"/>.</param>
     /// <param name="failFast">One app that cannot live fails the system (<see cref="Failed"/>); else that is told, and the others go on.</param>
+    /// <param name="restart">When an app that has died is started again, and when it cannot live.</param>
     /// <param name="cancellationToken">Gives the start up.</param>
     /// <exception cref="LaunchException">A port is taken or refused.</exception>
     /// <exception cref="ResourceException">A component cannot be started.</exception>
@@ -53,16 +57,17 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
         LaunchPlan plan,
         ProcessRecord record,
         LaunchConsole console,
-        ILoggerFactory loggerFactory,
+        SidecarLog log,
         TimeProvider time,
         long began,
         bool failFast,
+        RestartPolicy restart,
         CancellationToken cancellationToken)
     {
-        var system = new RunningSystem(plan, record, console, time, began, failFast);
+        var system = new RunningSystem(plan, record, console, time, began, failFast, restart);
         try
         {
-            await system.StartAsync(loggerFactory, cancellationToken);
+            await system.StartAsync(log, cancellationToken);
             return system;
         }
         catch
@@ -124,7 +129,7 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
         }
     }
 
-    private async Task StartAsync(ILoggerFactory loggerFactory, CancellationToken cancellationToken)
+    private async Task StartAsync(SidecarLog log, CancellationToken cancellationToken)
     {
         if (_plan.RunFile.Apps.Any(a => a.Command.Count > 0))
         {
@@ -134,7 +139,7 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
 
         try
         {
-            var options = new EmbeddedDaprOptions { Apps = _plan.Sidecars, JobsFile = Path.Combine(_plan.DataFolder, "jobs.db"), LoggerFactory = loggerFactory, Time = _time };
+            var options = new EmbeddedDaprOptions { Apps = _plan.Sidecars, JobsFile = Path.Combine(_plan.DataFolder, "jobs.db"), LoggerFactory = new LoggerFactory([log]), Time = _time };
             _dapr = await EmbeddedDapr.StartAsync(options, cancellationToken);
         }
         catch (Exception e) when (e is IOException or SocketException)
@@ -148,13 +153,17 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
         var lives = new List<Task>();
         foreach (var (app, sidecar) in _plan.RunFile.Apps.Zip(_dapr.Sidecars))
         {
+            var metadata = sidecar.Runtime.ExtendedMetadata;
+            foreach (var (name, value) in MetadataOf(app, log.FileOf(app.AppId)))
+                metadata[name] = value;
             AppSupervisor? supervisor = null;
             if (app.Command.Count > 0)
             {
-                supervisor = new AppSupervisor(app, EnvironmentOf(app, sidecar), this, _console, RestartPolicy.Default, _time)
+                supervisor = new AppSupervisor(app, EnvironmentOf(app, sidecar), this, _console, _restart, _time)
                 {
                     AfterRestart = async token =>
                     {
+                        metadata[AppProcessEntry] = NumberOf(supervisor!);
                         await AppReadiness.WaitForReturnAsync(app, sidecar.Runtime, token);
                         _console.Good("ready", $"{app.AppId} again");
                     },
@@ -162,6 +171,10 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
                 _supervisors.Add(supervisor);
                 // In the order of the file; one that cannot be started is told with those that die.
                 await Task.WhenAny(supervisor.Started);
+                if (supervisor.LogFile is { } appLog)
+                    metadata["appLogPath"] = appLog;
+                if (supervisor.Started.IsCompletedSuccessfully)
+                    metadata[AppProcessEntry] = NumberOf(supervisor);
                 lives.Add(supervisor.Running);
             }
 
@@ -221,6 +234,24 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
         }
 
         await Task.Delay(Timeout.Infinite);
+    }
+
+    private static string NumberOf(AppSupervisor supervisor) => supervisor.Process!.Id.ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>What <c>dapr run -f</c> writes into the metadata of a sidecar (cli cmd/run.go), but for what the process of the app and its log are.</summary>
+    private Dictionary<string, string> MetadataOf(RunApp app, string? sidecarLog)
+    {
+        var metadata = new Dictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["cliPID"] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture),
+            ["runTemplatePath"] = _plan.RunFile.Path,
+            ["runTemplateName"] = _plan.RunFile.Name ?? "",
+        };
+        if (sidecarLog is not null)
+            metadata["daprdLogPath"] = sidecarLog;
+        if (app.Command.Count > 0)
+            metadata["appCommand"] = string.Join(' ', app.Command);
+        return metadata;
     }
 
     /// <summary>As <c>dapr run</c> gives it (cli pkg/standalone/run.go), on top of this process's own.</summary>

@@ -41,6 +41,9 @@ internal sealed class SidecarLog : ILoggerProvider
         }
     }
 
+    /// <summary>Null when the sidecar of an app writes to the console only.</summary>
+    public string? FileOf(string appId) => _apps[SidecarRuntime.LogCategory(appId)].File?.Path;
+
     public ILogger CreateLogger(string categoryName) => _loggers.GetOrAdd(categoryName, name => new Logger(this, name, DestinationOf(name)));
 
     public void Dispose()

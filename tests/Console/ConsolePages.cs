@@ -29,6 +29,9 @@ public abstract class ConsolePages : BunitContext
 
     private string? _role;
 
+    /// <summary>A busy machine takes longer than the second that bUnit gives it.</summary>
+    static ConsolePages() => DefaultWaitTimeout = TimeSpan.FromMinutes(2);
+
     protected ConsolePages()
     {
         JSInterop.Mode = JSRuntimeMode.Loose;

@@ -297,7 +297,7 @@ public sealed class OrderListTests : ConsolePages
     private async Task LaterAsync(Action assertion, TimeSpan passes)
     {
         using var looks = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
-        for (var look = 0; look < 500; look++)
+        for (var look = 0; look < 5_000; look++)
         {
             Time.Advance(passes);
             try

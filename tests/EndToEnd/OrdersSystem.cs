@@ -9,8 +9,8 @@ namespace DaprOrders.EndToEnd.Tests;
 /// <summary>All services as processes of their own under the launcher, as a user starts them; driven over HTTP only.</summary>
 public sealed class OrdersSystem : IAsyncLifetime
 {
-    private static readonly TimeSpan StartWithin = TimeSpan.FromMinutes(2);
-    private static readonly TimeSpan RestWithin = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan StartWithin = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan RestWithin = TimeSpan.FromMinutes(5);
 
     private static readonly string SigningKey = NewSigningKey();
     internal static readonly string AppToken = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));

@@ -33,8 +33,8 @@ internal sealed class Pods : IAsyncDisposable
 
     /// <summary>As deploy/k8s gives it.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan ReadyWithin = TimeSpan.FromMinutes(2);
-    private static readonly TimeSpan RestWithin = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan ReadyWithin = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan RestWithin = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan BetweenOrders = TimeSpan.FromMilliseconds(100);
 
     private readonly Installation _installation;

@@ -10,7 +10,9 @@ public sealed class Shop(Func<string, Uri> daprOf, Uri paymentProvider) : IDispo
 {
     private static readonly string[] Services = ["ordering", "inventory", "payments", "shipping", "reporting"];
 
-    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(30) };
+    private const int MostAttempts = 120;
+
+    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromMinutes(2) };
 
     public static IReadOnlyList<string> Apps => Services;
 
@@ -38,8 +40,21 @@ public sealed class Shop(Func<string, Uri> daprOf, Uri paymentProvider) : IDispo
 
     public async Task<JsonNode> GetAsync(string app, string path)
     {
-        using var answer = await SendAsync(HttpMethod.Get, app, path);
+        using var answer = await PatientlyAsync(() => SendAsync(HttpMethod.Get, app, path));
         return await ReadAsync(answer, HttpStatusCode.OK);
+    }
+
+    /// <summary>Who is told to come again later (503 with Retry-After) does, as a client is to.</summary>
+    private static async Task<HttpResponseMessage> PatientlyAsync(Func<Task<HttpResponseMessage>> send)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var answer = await send();
+            if (answer.StatusCode != HttpStatusCode.ServiceUnavailable || answer.Headers.RetryAfter?.Delta is not { } later || attempt == MostAttempts)
+                return answer;
+            answer.Dispose();
+            await Task.Delay(later, TestContext.Current.CancellationToken);
+        }
     }
 
     /// <summary>A stream of server-sent events, line by line as they come through the caller's sidecar.</summary>
@@ -86,13 +101,14 @@ public sealed class Shop(Func<string, Uri> daprOf, Uri paymentProvider) : IDispo
     public async Task<string> StockAsync(int quantity, decimal price = 9.50m)
     {
         var sku = $"sku-{Guid.NewGuid():N}";
-        using var put = await SendAsync(
-            HttpMethod.Put, "inventory", $"products/{sku}", new { name = "Tea", price = new { amount = price, currency = "EUR" } });
-        await ReadAsync(put, HttpStatusCode.Created);
+        using var put = await PatientlyAsync(() => SendAsync(
+            HttpMethod.Put, "inventory", $"products/{sku}", new { name = "Tea", price = new { amount = price, currency = "EUR" } }));
+        await ReadAsync(put, HttpStatusCode.Created, HttpStatusCode.OK);
         if (quantity > 0)
         {
-            using var receipt = await SendAsync(
-                HttpMethod.Post, "inventory", $"products/{sku}/receipts", new { quantity }, ("Idempotency-Key", Guid.NewGuid().ToString("N")));
+            var key = Guid.NewGuid().ToString("N");
+            using var receipt = await PatientlyAsync(() => SendAsync(
+                HttpMethod.Post, "inventory", $"products/{sku}/receipts", new { quantity }, ("Idempotency-Key", key)));
             await ReadAsync(receipt, HttpStatusCode.OK);
         }
 
@@ -108,8 +124,8 @@ public sealed class Shop(Func<string, Uri> daprOf, Uri paymentProvider) : IDispo
     public async Task<string> OrderAsync(
         string sku, int quantity, string paymentMethod = "pm_card_ok", string customer = "c-1", string? idempotencyKey = null)
     {
-        (string, string)[] headers = idempotencyKey is null ? [] : [("Idempotency-Key", idempotencyKey)];
-        using var answer = await PlaceAsync(sku, quantity, paymentMethod, customer, headers);
+        var key = ("Idempotency-Key", idempotencyKey ?? Guid.NewGuid().ToString("N"));
+        using var answer = await PatientlyAsync(() => PlaceAsync(sku, quantity, paymentMethod, customer, key));
         return (await ReadAsync(answer, HttpStatusCode.Created, HttpStatusCode.OK))["orderId"]!.GetValue<string>();
     }
 

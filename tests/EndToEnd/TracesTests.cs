@@ -29,6 +29,8 @@ public sealed class TracesTests
             installation.Set(app, "OTEL_EXPORTER_OTLP_ENDPOINT", collector.Address);
             installation.Set(app, "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
             installation.Set(app, "OTEL_BSP_SCHEDULE_DELAY", "200");
+            // Every event comes by its topic, however late a busy machine brings it.
+            installation.Set(app, "CatchUp__Behind", "00:10:00");
         }
 
         await using var system = await OrdersSystem.StartAsync(installation);

@@ -6,7 +6,7 @@ namespace DaprOrders.EndToEnd.Tests;
 internal static class Until
 {
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(50);
-    private static readonly TimeSpan Bound = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Bound = TimeSpan.FromMinutes(3);
 
     public static async Task TrueAsync(Func<Task<bool>> condition, TimeSpan bound, Func<string> otherwise)
     {

@@ -286,7 +286,7 @@ public sealed class ReservationTests : IDisposable
             }
 
             // None is answered before all are asked.
-            await all.Task.WaitAsync(TimeSpan.FromSeconds(30));
+            await all.Task.WaitAsync(TimeSpan.FromMinutes(2));
         };
 
         var order = new OrderStream().Created([.. skus.Select(sku => (sku, 1))]);
@@ -310,7 +310,7 @@ public sealed class ReservationTests : IDisposable
             return Task.CompletedTask;
         };
         // The hundred lines get no answer before the neighbours have theirs.
-        _inventory.BeforeCall = (sku, _) => sku == "tea" ? Task.CompletedTask : neighbours.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        _inventory.BeforeCall = (sku, _) => sku == "tea" ? Task.CompletedTask : neighbours.Task.WaitAsync(TimeSpan.FromMinutes(2));
         _inventory.Batches.Clear();
 
         var large = new OrderStream().Created([.. skus.Select(sku => (sku, 1))]);

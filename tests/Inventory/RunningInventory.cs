@@ -1,10 +1,10 @@
 using System.Net;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using System.Text.Json;
 using DaprOrders.EventSourcing;
 using DaprOrders.Inventory.ManagingProducts;
 using DaprOrders.Tests;
+using DaprOrders.Tests.Servers;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.Extensions.DependencyInjection;
@@ -27,6 +27,8 @@ internal sealed class RunningInventory : IAsyncDisposable
         spec: {type: pubsub.in-memory, version: v1}
         """;
 
+    private const int MostAttempts = 120;
+
     private readonly EmbeddedDapr _dapr;
     private readonly List<Replica> _replicas = [];
 
@@ -38,7 +40,7 @@ internal sealed class RunningInventory : IAsyncDisposable
 
     public static async Task<RunningInventory> StartAsync(int replicas)
     {
-        int[] ports = [.. Enumerable.Range(0, replicas).Select(_ => FreePort())];
+        int[] ports = [.. Enumerable.Range(0, replicas).Select(_ => FreePort.Next())];
         var dapr = await EmbeddedDapr.StartAsync(
             new EmbeddedDaprOptions { Apps = [.. ports.Select(port => new SidecarOptions { AppId = "inventory", AppPort = port })], Resources = Resources },
             Cancellation);
@@ -52,18 +54,13 @@ internal sealed class RunningInventory : IAsyncDisposable
         return running;
     }
 
-    public async Task<JsonElement> GetAsync(string path)
-    {
-        using var answer = await Replicas[0].GetAsync(new Uri(path, UriKind.Relative), Cancellation);
-        answer.EnsureSuccessStatusCode();
-        return await answer.Content.ReadFromJsonAsync<JsonElement>(Cancellation);
-    }
+    public Task<JsonElement> GetAsync(string path) => AnswerAsync(() => Replicas[0].GetAsync(new Uri(path, UriKind.Relative), Cancellation));
 
-    public async Task SendAsync(HttpMethod method, string path, object body)
+    public Task SendAsync(HttpMethod method, string path, object body)
     {
-        using var request = new HttpRequestMessage(method, path) { Content = JsonContent.Create(body) };
-        using var answer = await Replicas[0].SendAsync(request, Cancellation);
-        answer.EnsureSuccessStatusCode();
+        var key = Guid.NewGuid().ToString("N");
+        return AnswerAsync(() => Replicas[0].SendAsync(
+            new(method, path) { Content = JsonContent.Create(body), Headers = { { "Idempotency-Key", key } } }, Cancellation));
     }
 
     /// <summary>Delivers events until none of them is asked for again, as a broker does.</summary>
@@ -71,9 +68,8 @@ internal sealed class RunningInventory : IAsyncDisposable
     {
         for (var open = events; open.Count > 0;)
         {
-            using var answer = await replica.PostAsJsonAsync("/events/orders", OrderStream.BulkDelivery(open), Cancellation);
-            answer.EnsureSuccessStatusCode();
-            var statuses = OrderStream.StatusesOf(await answer.Content.ReadFromJsonAsync<JsonElement>(Cancellation));
+            var delivery = OrderStream.BulkDelivery(open);
+            var statuses = OrderStream.StatusesOf(await AnswerAsync(() => replica.PostAsJsonAsync("/events/orders", delivery, Cancellation)));
             Assert.DoesNotContain("DROP", statuses);
             open = [.. open.Zip(statuses).Where(entry => entry.Second != "SUCCESS").Select(entry => entry.First)];
         }
@@ -86,11 +82,21 @@ internal sealed class RunningInventory : IAsyncDisposable
         await _dapr.DisposeAsync();
     }
 
-    private static int FreePort()
+    /// <summary>Who is told to come again later (503 with Retry-After) does, as a client is to.</summary>
+    private static async Task<JsonElement> AnswerAsync(Func<Task<HttpResponseMessage>> send)
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        for (var attempt = 1; ; attempt++)
+        {
+            using var answer = await send();
+            if (answer.StatusCode == HttpStatusCode.ServiceUnavailable && attempt < MostAttempts)
+            {
+                await Task.Delay(Assert.NotNull(answer.Headers.RetryAfter?.Delta), Cancellation);
+                continue;
+            }
+
+            answer.EnsureSuccessStatusCode();
+            return await answer.Content.ReadFromJsonAsync<JsonElement>(Cancellation);
+        }
     }
 
     private sealed class Replica : WebApplicationFactory<Products>

@@ -66,7 +66,7 @@ public static class Answers
     public static async Task UntilAsync(Func<Task<bool>> condition)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(TimeSpan.FromSeconds(30));
+        limit.CancelAfter(TimeSpan.FromMinutes(2));
         using var ticks = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
         while (!await condition())
         {

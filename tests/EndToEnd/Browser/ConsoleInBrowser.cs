@@ -18,6 +18,9 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
 {
     private const string Issuer = "dotnet-user-jwts";
 
+    /// <summary>In milliseconds: a busy machine takes longer than the five seconds that are given to it.</summary>
+    private const float Patience = 120_000;
+
     private static readonly string Folder = Path.Combine(
         typeof(ConsoleInBrowser).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "RepositoryRoot").Value!, "tests", "EndToEnd", "Browser");
 
@@ -90,8 +93,9 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
         if (Missing is not null)
             return;
         await _system.InitializeAsync();
-        await Until.TrueAsync(IsReadyAsync, TimeSpan.FromMinutes(1), () => $"The console did not become ready: {_system.Output}");
+        await Until.TrueAsync(IsReadyAsync, TimeSpan.FromMinutes(5), () => $"The console did not become ready: {_system.Output}");
         _playwright = await Playwright.CreateAsync();
+        Assertions.SetDefaultExpectTimeout(Patience);
         // Chromium refuses its sandbox to root.
         _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = Chromium, Args = Environment.UserName == "root" ? ["--no-sandbox"] : [] });
     }
@@ -108,6 +112,7 @@ public sealed class ConsoleInBrowser : IAsyncLifetime
             ReducedMotion = ReducedMotion.Reduce,
             ViewportSize = new() { Width = width, Height = 900 },
         });
+        context.SetDefaultTimeout(Patience);
         return new ConsoleVisit(context, await context.NewPageAsync(), address);
     }
 

@@ -144,7 +144,7 @@ public sealed class ServiceHost<TProgram> : WebApplicationFactory<TProgram>, IEv
 /// <summary>Waiting for a condition, not for a time.</summary>
 public static class Eventually
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(5);
 
     public static async Task IsAsync(Func<Task<bool>> condition)

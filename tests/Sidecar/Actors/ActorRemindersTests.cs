@@ -172,13 +172,13 @@ public sealed class ActorRemindersTests : IAsyncDisposable
     }
 
     private Task<string> NextAsync() => _fired.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask()
-        .WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        .WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken);
 
     /// <summary>Ends when it will not fire any more, and the store has noted that (disposing waits for it).</summary>
     private async Task GoneAsync(ActorReminders reminders)
     {
         using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(2));
         while (reminders.Find(Key("wake")) is not null)
             await poll.WaitForNextTickAsync(patience.Token);
         await EndAsync(reminders);

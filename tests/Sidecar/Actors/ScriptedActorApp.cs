@@ -38,7 +38,7 @@ internal sealed class ScriptedActorApp
 
     /// <summary>The next call, as "PUT /actors/Cart/1/method/go".</summary>
     public async Task<string> NextCallAsync() =>
-        await _calls.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        await _calls.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken);
 
     public bool WasCalled => _calls.Reader.TryPeek(out _);
 

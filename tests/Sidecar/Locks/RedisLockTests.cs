@@ -5,6 +5,7 @@ using DaprOrders.Sidecar.Tests.PubSub;
 using DaprOrders.Tests.Servers;
 using EmbeddedSidecar.Resources;
 using Grpc.Core;
+using StackExchange.Redis;
 
 namespace DaprOrders.Sidecar.Tests.Locks;
 
@@ -33,9 +34,11 @@ public sealed class RedisLockTests(StoreServers servers) : IClassFixture<StoreSe
         var client = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
 
         var owners = Enumerable.Range(0, 50).Select(i => $"owner{i}").ToList();
-        var tried = await Task.WhenAll(owners.Select(async owner => (owner, await TryAsync(client, owner, seconds: 1))));
+        var tried = await Task.WhenAll(owners.Select(async owner => (owner, await TryAsync(client, owner, seconds: 600))));
         var first = Assert.Single(tried, one => one.Item2).owner;
-        await BrokerTests.UntilAsync(() => TryAsync(client, "next", seconds: 60), TimeSpan.FromSeconds(20));
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(_redis.Address);
+        Assert.True(await connection.GetDatabase(_database).KeyExpireAsync("lock||one||r", TimeSpan.FromMilliseconds(1)));
+        await BrokerTests.UntilAsync(() => TryAsync(client, "next", seconds: 600), TimeSpan.FromMinutes(2));
 
         Assert.Equal(UnlockResponse.Types.Status.LockBelongsToOthers, await UnlockAsync(client, first));
         Assert.Equal(UnlockResponse.Types.Status.Success, await UnlockAsync(client, "next"));

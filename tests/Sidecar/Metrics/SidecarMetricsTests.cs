@@ -350,7 +350,7 @@ public sealed class SidecarMetricsTests
     private static async Task ShowsAsync(SidecarHost sidecar, params string[] lines)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-        limit.CancelAfter(TimeSpan.FromSeconds(30));
+        limit.CancelAfter(TimeSpan.FromMinutes(2));
         string[] missing;
         string told;
         do

@@ -6,7 +6,7 @@ namespace DaprOrders.Sidecar.Tests.PubSub;
 /// <summary>Collects what a component delivers; the test waits for a number of messages, never for a time.</summary>
 internal sealed class CollectingHandler(Func<string, DeliveryResult>? answer = null)
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
 
     private readonly Lock _lock = new();
     private readonly List<string> _received = [];

@@ -119,7 +119,7 @@ public sealed class JetStreamOutageTests : JetStreamTestsBase
         cable.Cut();
         gate.SetResult();
 
-        await broker.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(20), Cancellation);
+        await broker.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromMinutes(2), Cancellation);
     }
 
     [Theory]

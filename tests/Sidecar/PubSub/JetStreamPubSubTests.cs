@@ -162,21 +162,23 @@ public sealed class JetStreamPubSubTests : JetStreamTestsBase
     }
 
     [Fact]
-    public async Task With_an_ack_wait_it_comes_again_after_it()
+    public async Task With_an_ack_wait_it_comes_again_after_it_and_others_come_before()
     {
+        await using var patient = await OpenAsync("patient", ("ackWait", "1h"));
         await using var broker = await OpenAsync("one", ("ackWait", "1"));
-        var times = new List<DateTimeOffset>();
-        var handler = new CollectingHandler(_ =>
-        {
-            times.Add(DateTimeOffset.UtcNow);
-            return times.Count == 1 ? DeliveryResult.Failed : DeliveryResult.Done;
-        });
+        var failures = 1;
+        var (waiting, handler) = (new CollectingHandler(FailTheFirst), new CollectingHandler(text => failures-- > 0 ? DeliveryResult.Failed : DeliveryResult.Done));
+        await using var ofPatient = await patient.SubscribeAsync(Orders, waiting.Handle, Cancellation);
         await using var subscription = await broker.SubscribeAsync(Orders, handler.Handle, Cancellation);
 
-        await PublishAsync(broker, 1, 1);
+        await PublishAsync(broker, 1, 3);
 
-        await handler.WaitFor(2);
-        Assert.True(times[1] - times[0] > TimeSpan.FromSeconds(0.9), $"it came again after {times[1] - times[0]}");
+        Assert.Equal(["1", "2", "3"], await waiting.WaitFor(3));
+        await UntilAsync(async () => (await ConsumerAsync("patient")).NumAckPending == 1);
+        Assert.Equal(["1", "1", "2", "3"], (await handler.WaitFor(4)).Order());
+        Assert.Equal(3, waiting.Received.Count);
+
+        static DeliveryResult FailTheFirst(string text) => text == "1" ? DeliveryResult.Failed : DeliveryResult.Done;
     }
 
     [Fact]

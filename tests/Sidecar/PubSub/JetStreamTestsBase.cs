@@ -11,7 +11,7 @@ namespace DaprOrders.Sidecar.Tests.PubSub;
 /// <summary>A NATS server for each test, with a stream for the topic orders.</summary>
 public abstract class JetStreamTestsBase : IAsyncLifetime
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
 
     private NatsServer _server = null!;
     private NatsConnection _connection = null!;

@@ -8,6 +8,8 @@ namespace DaprOrders.Sidecar.Tests.PubSub;
 /// <summary>pubsub.kafka while its broker cannot be reached: what was confirmed comes, and subscriptions go on by themselves.</summary>
 public sealed class KafkaOutageTests : KafkaTestsBase
 {
+    private protected override string SessionTimeout => "2s";
+
     [Fact]
     public async Task A_broker_that_is_away_in_the_middle_loses_nothing_that_was_confirmed()
     {
@@ -93,7 +95,7 @@ public sealed class KafkaOutageTests : KafkaTestsBase
         Server.Cable.Cut();
         gate.SetResult();
 
-        await broker.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(20), Cancellation);
+        await broker.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromMinutes(2), Cancellation);
     }
 
     [Fact]
@@ -109,7 +111,7 @@ public sealed class KafkaOutageTests : KafkaTestsBase
         await Server.StartAgainAsync(Cancellation);
         // Its producer is one that this broker has never heard of.
         await BrokerTests.UntilAsync(
-            async () => (await broker.PublishManyAsync("orders", [new(Bytes("6"), null, null)], Cancellation))[0] is null, TimeSpan.FromSeconds(40));
+            async () => (await broker.PublishManyAsync("orders", [new(Bytes("6"), null, null)], Cancellation))[0] is null, TimeSpan.FromMinutes(2));
 
         await UntilAsync(() => handler.Received.Contains("6"));
     }

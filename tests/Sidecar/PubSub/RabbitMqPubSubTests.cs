@@ -232,8 +232,10 @@ public sealed class RabbitMqPubSubTests(StoreServers servers) : IClassFixture<St
 
         Assert.Equal(["4"], await later.WaitFor(1));
         Assert.Equal(["1", "2", "3"], handler.Received);
-        if (deadLetters)
-            Assert.Equal("1", Encoding.UTF8.GetString((await _channel.BasicGetAsync("dlq-one-orders", autoAck: true, Cancellation))!.Body.Span));
+        if (!deadLetters)
+            return;
+        await UntilAsync(async () => await WaitingAsync("dlq-one-orders") == 1);
+        Assert.Equal("1", Encoding.UTF8.GetString((await _channel.BasicGetAsync("dlq-one-orders", autoAck: true, Cancellation))!.Body.Span));
     }
 
     [Fact]
@@ -341,7 +343,7 @@ public sealed class RabbitMqPubSubTests(StoreServers servers) : IClassFixture<St
 
     internal static ComponentMetadata Metadata(params (string, string)[] fields) => BrokerTests.Metadata("pubsub.rabbitmq", fields);
 
-    internal static Task UntilAsync(Func<Task<bool>> holds) => BrokerTests.UntilAsync(holds, TimeSpan.FromSeconds(30));
+    internal static Task UntilAsync(Func<Task<bool>> holds) => BrokerTests.UntilAsync(holds, TimeSpan.FromMinutes(2));
 
     /// <summary>In the queue, in nobody's hand.</summary>
     private async Task<uint> WaitingAsync(string queue) => await _channel.MessageCountAsync(queue, Cancellation);

@@ -8,6 +8,9 @@ public sealed class AppCalls
 {
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(3);
 
+    /// <summary>What a busy machine may take longer than daprd's.</summary>
+    private static readonly TimeSpan Busy = TimeSpan.FromSeconds(30);
+
     private readonly Lock _lock = new();
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly List<Call> _calls = [];
@@ -37,12 +40,12 @@ public sealed class AppCalls
     /// Waits for <paramref name="count"/> calls, at most <paramref name="within"/> (for the whole of it when the count is 0), then
     /// <paramref name="quiet"/> more for calls that should not come, and takes down what came since the last time.
     /// </summary>
-    /// <param name="recorded">So many are waited for once more as long: with daprd the wait may have begun later, and a machine may be slow.</param>
+    /// <param name="recorded">So many are waited for much longer: with daprd the wait may have begun later, and a machine may be busy.</param>
     /// <param name="settle">False: what is still being handled is not waited for, and gets its answer written down when it comes.</param>
     public async Task<JsonArray> TakeAsync(int count, TimeSpan within, TimeSpan quiet, CancellationToken cancel, int recorded = 0, bool settle = true)
     {
         await WaitAsync(calls => count > 0 && calls.Count >= count, within, cancel);
-        await WaitAsync(calls => calls.Count >= recorded, within, cancel);
+        await WaitAsync(calls => calls.Count >= recorded, within + Busy, cancel);
         await WaitAsync(_ => false, quiet, cancel);
         // What is being handled is answered or hung up on within its delay; a recording tells which.
         if (settle)

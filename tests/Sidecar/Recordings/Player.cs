@@ -244,8 +244,9 @@ public sealed partial class Player : IAsyncDisposable
     /// </summary>
     private static JsonObject InGosWords(JsonObject end)
     {
-        if ((string?)end["status"] == "Unavailable")
-            end["message"] = "error reading from server: EOF";
+        // What a client makes of a connection that was cut depends on where it was cut.
+        if ((string?)end["status"] is "Unavailable" or "Internal" or "Canceled")
+            (end["status"], end["message"]) = ("Unavailable", "error reading from server: EOF");
         return end;
     }
 

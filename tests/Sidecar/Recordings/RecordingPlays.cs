@@ -67,7 +67,7 @@ public sealed class RecordingPlays : IAsyncLifetime
 
     public ValueTask InitializeAsync()
     {
-        _plays = Played.Where(id => MissingServer(id) is null).Select(Recording.Load).OrderByDescending(LastCall).ToDictionary(recording => recording.Id, PlayAsync);
+        _plays = Played.Where(id => MissingServer(id) is null).Select(Recording.Load).OrderByDescending(LastCall).ToDictionary(recording => recording.Id, PlayInTurnAsync);
         return ValueTask.CompletedTask;
     }
 
@@ -83,15 +83,12 @@ public sealed class RecordingPlays : IAsyncLifetime
         _places.Dispose();
     }
 
-    private async Task<Outcome> PlayAsync(Recording recording)
+    private async Task<Outcome> PlayInTurnAsync(Recording recording)
     {
         await _places.WaitAsync();
         try
         {
-            var outcome = await PlayOnceAsync(recording);
-            while (MayBeLate(recording, outcome) && outcome.Before.Count + 1 < MostPlays && !_end.IsCancellationRequested)
-                outcome = await PlayOnceAsync(recording) with { Before = [.. outcome.Before, outcome] };
-            return outcome;
+            return await PlayAsync(Expectations.Expected(recording), _servers, _end.Token);
         }
         finally
         {
@@ -103,11 +100,20 @@ public sealed class RecordingPlays : IAsyncLifetime
     internal static bool MayBeLate(Recording recording, Outcome outcome) =>
         !outcome.IsAlike && !(outcome.HasOtherCalls && recording.Components().Any(component => component.Kind == "pubsub"));
 
-    private async Task<Outcome> PlayOnceAsync(Recording recording)
+    /// <param name="servers">For components that need one.</param>
+    internal static async Task<Outcome> PlayAsync(Recording recording, StoreServers? servers, CancellationToken cancel)
+    {
+        var outcome = await PlayOnceAsync(recording, servers, cancel);
+        while (MayBeLate(recording, outcome) && outcome.Before.Count + 1 < MostPlays && !cancel.IsCancellationRequested)
+            outcome = await PlayOnceAsync(recording, servers, cancel) with { Before = [.. outcome.Before, outcome] };
+        return outcome;
+    }
+
+    private static async Task<Outcome> PlayOnceAsync(Recording recording, StoreServers? servers, CancellationToken cancel)
     {
         try
         {
-            return new Outcome(await Player.PlayAsync(Expectations.Expected(recording), _servers, _end.Token), null);
+            return new Outcome(await Player.PlayAsync(recording, servers, cancel), null);
         }
         catch (Exception failure)
         {

@@ -81,7 +81,7 @@ public sealed class HostileAnswersTests
             await using var start = await StartAppAsync("start", Probes, answer);
             await using var work = await StartAppAsync("worker", Work, answer);
             await using var dapr = await EmbeddedDapr.StartAsync(new EmbeddedDaprOptions { Apps = [Options(start), Options(work)] }, Cancellation);
-            await dapr.Ready.WaitAsync(TimeSpan.FromSeconds(60), Cancellation);
+            await dapr.Ready.WaitAsync(TimeSpan.FromMinutes(3), Cancellation);
             await UseAsync(dapr, work.Calls);
             foreach (var sidecar in dapr.Sidecars)
                 Assert.Equal(HttpStatusCode.NoContent, await StatusAsync(sidecar, HttpMethod.Get, "/v1.0/healthz"));
@@ -133,11 +133,10 @@ public sealed class HostileAnswersTests
         {
             Assert.Equal(HttpStatusCode.NoContent, await StatusAsync(sidecar, HttpMethod.Post, $"/v1.0/publish/pubsub/{topic}", "{}"));
             var delivered = await calls.TakeAsync(1, TimeSpan.FromSeconds(5), TimeSpan.Zero, Cancellation);
-            if (delivered.Count > 0)
-            {
-                Assert.Equal([$"POST /{topic}"], delivered.Select(call => (string)call!["call"]!));
+            // One of an attempt before may come late.
+            Assert.All(delivered, call => Assert.Contains((string)call!["call"]!, new[] { "POST /one", "POST /many" }));
+            if (delivered.Any(call => (string)call!["call"]! == $"POST /{topic}"))
                 return;
-            }
         }
 
         Assert.Fail($"Topic {topic} brings nothing any more.");

@@ -9,13 +9,14 @@ using DaprOrders.Tests.Servers;
 using EmbeddedSidecar.Resources;
 using Google.Protobuf;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Time.Testing;
 
 namespace DaprOrders.Sidecar.Tests.State;
 
 /// <summary>The transactional outbox where the recordings are silent: what was committed is published, and nothing else.</summary>
 public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServers>, IAsyncDisposable
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
 
     private static readonly SubscriptionResource Orders =
         new("orders", "pubsub", "orders", [new("", "/orders")], null, new Dictionary<string, string>(), null, [], default);
@@ -101,21 +102,25 @@ public sealed class OutboxTests(StoreServers servers) : IClassFixture<StoreServe
         }
     }
 
-    /// <summary>daprd looks eleven seconds for the marker of each refused one.</summary>
+    /// <summary>daprd looks eleven seconds for the marker of each refused one. Here the clock stands still: who waits by it waits for ever.</summary>
     [Fact]
     public async Task A_refused_transaction_publishes_nothing_and_holds_up_nobody()
     {
         await using var app = await TestApp.StartAsync(TakeAsync);
-        await using var dapr = await Sidecars.StartAsync(Options(app.Port, SqliteStore("store"), Sidecars.Component("pubsub", "pubsub.in-memory")));
+        await using var dapr = await EmbeddedDapr.StartAsync(
+            new()
+            {
+                Apps = [Options(app.Port, SqliteStore("store"), Sidecars.Component("pubsub", "pubsub.in-memory"))],
+                Time = new FakeTimeProvider(DateTimeOffset.UtcNow),
+            },
+            Cancellation);
         await dapr["one"].Ready;
 
         for (var i = 0; i < 20; i++)
             Assert.Equal(HttpStatusCode.InternalServerError, await TransactAsync(dapr, "store", Upsert("a", "1", etag: "stale")));
         Assert.Equal(HttpStatusCode.NoContent, await TransactAsync(dapr, "store", Upsert("a", "2")));
 
-        var began = TimeProvider.System.GetTimestamp();
         Assert.Equal(["2"], await ArrivedAsync(1));
-        Assert.True(TimeProvider.System.GetElapsedTime(began) < Limit / 2, "The events of refused transactions were waited for.");
     }
 
     /// <summary>daprd subscribes each store to the topic, and an event that the wrong one gets is lost.</summary>

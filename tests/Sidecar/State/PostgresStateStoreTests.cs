@@ -23,7 +23,7 @@ public abstract class PostgresStateStoreTests(StoreServers servers) : StateStore
         var lasting = (await store.GetAsync("b", Cancellation))!;
         Assert.InRange(lasting.ExpiresAt!.Value, DateTimeOffset.UtcNow.AddSeconds(500), DateTimeOffset.UtcNow.AddSeconds(1500));
 
-        await BrokerTests.UntilAsync(async () => await store.GetAsync("a", Cancellation) is null, TimeSpan.FromSeconds(20));
+        await BrokerTests.UntilAsync(async () => await store.GetAsync("a", Cancellation) is null, TimeSpan.FromMinutes(2));
 
         // In version 1 it is the tag of both, which were written together.
         Assert.Equal(StateFailure.ETagMismatch, (await WriteAsync(store, Upsert("a", "2", lasting.ETag)))!.Failure);

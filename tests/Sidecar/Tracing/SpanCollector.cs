@@ -23,9 +23,9 @@ internal sealed class SpanCollector : IAsyncDisposable
 
     public TracingSettings Zipkin => new(1, Zipkin: new Uri($"http://{Authority}/api/v2/spans"));
 
-    public TracingSettings OtelHttp => new(1, Otel: new(new Uri($"http://{Authority}/v1/traces"), IsHttp: true, [("x-tenant", "a b,c")], TimeSpan.FromSeconds(5)));
+    public TracingSettings OtelHttp => new(1, Otel: new(new Uri($"http://{Authority}/v1/traces"), IsHttp: true, [("x-tenant", "a b,c")], TimeSpan.FromSeconds(60)));
 
-    public TracingSettings OtelGrpc => new(1, Otel: new(new Uri($"http://{Authority}"), IsHttp: false, [("x-tenant", "a b,c")], TimeSpan.FromSeconds(5)));
+    public TracingSettings OtelGrpc => new(1, Otel: new(new Uri($"http://{Authority}"), IsHttp: false, [("x-tenant", "a b,c")], TimeSpan.FromSeconds(60)));
 
     public static async Task<SpanCollector> StartAsync(bool overGrpc = false)
     {

@@ -31,7 +31,7 @@ internal sealed class JobDelivery(SidecarRuntime runtime) : ISidecarPart
         if (runtime.App is null || !runtime.Options.PlacementEnabled)
             return Task.CompletedTask;
         _stopping = new();
-        runtime.Shared.Jobs.Join(JobsApi.Owner(runtime), CallAsync);
+        runtime.Shared.Jobs.Join(JobsApi.Owner(runtime.Options), CallAsync);
         return Task.CompletedTask;
     }
 

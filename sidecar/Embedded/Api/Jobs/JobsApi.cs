@@ -7,13 +7,13 @@ using Microsoft.Data.Sqlite;
 namespace EmbeddedSidecar.Api.Jobs;
 
 /// <summary>The jobs of one application, alike over HTTP and gRPC (dapr pkg/api/universal/jobs.go).</summary>
-internal sealed partial class JobsApi(SidecarRuntime runtime)
+internal sealed partial class JobsApi(SidecarOptions options, JobScheduler scheduler, ILogger logger)
 {
-    public static JobOwner Owner(SidecarRuntime runtime) => new(runtime.Options.Namespace, runtime.Options.AppId);
+    private JobOwner Mine { get; } = Owner(options);
 
-    private JobOwner Mine => Owner(runtime);
+    public static JobOwner Owner(SidecarOptions options) => new(options.Namespace, options.AppId);
 
-    private JobScheduler Scheduler => runtime.Shared.Jobs;
+    public static JobsApi Of(SidecarRuntime runtime) => new(runtime.Options, runtime.Shared.Jobs, runtime.Logger);
 
     public void Schedule(Job? job, bool overwrite)
     {
@@ -28,7 +28,7 @@ internal sealed partial class JobsApi(SidecarRuntime runtime)
             CheckName(job.Name);
             try
             {
-                Scheduler.Schedule(new(Mine, job.Name), job, overwrite);
+                scheduler.Schedule(new(Mine, job.Name), job, overwrite);
             }
             catch (FormatException e)
             {
@@ -47,7 +47,7 @@ internal sealed partial class JobsApi(SidecarRuntime runtime)
         var job = Try(JobErrors.Get, () =>
         {
             CheckName(name);
-            return Scheduler.Find(new(Mine, name));
+            return scheduler.Find(new(Mine, name));
         });
         return job ?? throw JobErrors.Get(Mine, $"rpc error: code = NotFound desc = job not found: {name}");
     }
@@ -58,18 +58,18 @@ internal sealed partial class JobsApi(SidecarRuntime runtime)
         Try(JobErrors.Delete, () =>
         {
             CheckName(name);
-            Scheduler.Delete(new(Mine, name));
+            scheduler.Delete(new(Mine, name));
         });
     }
 
-    public IEnumerable<Job> List() => Try(JobErrors.List, () => Scheduler.List(Mine, "").Select(record => record.Job));
+    public IEnumerable<Job> List() => Try(JobErrors.List, () => scheduler.List(Mine, "").Select(record => record.Job));
 
     /// <summary>All of them, where the prefix is empty.</summary>
     public void DeleteByPrefix(string prefix) => Try(JobErrors.Delete, () =>
     {
         CheckName(prefix + "a");
-        foreach (var record in Scheduler.List(Mine, prefix))
-            Scheduler.Delete(record.Key);
+        foreach (var record in scheduler.List(Mine, prefix))
+            scheduler.Delete(record.Key);
     });
 
     private void Try(Func<JobOwner, string, ApiException> refusal, Action act) => Try(refusal, () =>
@@ -80,7 +80,7 @@ internal sealed partial class JobsApi(SidecarRuntime runtime)
 
     private T Try<T>(Func<JobOwner, string, ApiException> refusal, Func<T> act)
     {
-        if (!runtime.Options.PlacementEnabled)
+        if (!options.PlacementEnabled)
             throw refusal(Mine, "scheduler clients are disabled");
         try
         {
@@ -92,7 +92,7 @@ internal sealed partial class JobsApi(SidecarRuntime runtime)
         }
         catch (Exception e) when (e is IOException or SqliteException)
         {
-            runtime.Logger.LogError(e, "The jobs of {AppId} cannot be kept", runtime.Options.AppId);
+            logger.LogError(e, "The jobs of {AppId} cannot be kept", options.AppId);
             throw refusal(Mine, Unknown(e.Message));
         }
     }

@@ -40,6 +40,6 @@ internal static class JobsGrpc
         void Add<TRequest, TResponse>(string name, Func<JobsApi, TRequest, TResponse> answer)
             where TRequest : class, IMessage<TRequest>, new()
             where TResponse : class, IMessage<TResponse>, new() =>
-            methods.Unary<TRequest, TResponse>(name, (runtime, request, _) => Task.FromResult(answer(new(runtime), request)));
+            methods.Unary<TRequest, TResponse>(name, (runtime, request, _) => Task.FromResult(answer(JobsApi.Of(runtime), request)));
     }
 }

@@ -4,6 +4,7 @@ using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Jobs;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
@@ -24,11 +25,11 @@ internal static class JobsHttp
 
     public static void MapJobs(this IEndpointRouteBuilder routes, SidecarRuntime runtime)
     {
-        var api = new JobsApi(runtime);
+        var api = JobsApi.Of(runtime);
         foreach (var version in new[] { "v1.0", "v1.0-alpha1" })
         {
             var pattern = $"/{version}/jobs/{{{NameParameter}}}";
-            routes.MapPost(pattern, context => ScheduleAsync(context, runtime, api));
+            routes.MapPost(pattern, context => ScheduleAsync(context, JobsApi.Owner(runtime.Options), api));
             routes.MapGet(pattern, context => GetAsync(context, api));
             routes.MapDelete(pattern, context =>
             {
@@ -39,7 +40,7 @@ internal static class JobsHttp
         }
     }
 
-    private static async Task ScheduleAsync(HttpContext context, SidecarRuntime runtime, JobsApi api)
+    private static async Task ScheduleAsync(HttpContext context, JobOwner owner, JobsApi api)
     {
         var body = await RequestBody.ReadAsync(context);
         var job = new Job();
@@ -55,7 +56,7 @@ internal static class JobsHttp
         }
 
         if (job.Name.Length > 0)
-            throw JobErrors.NameInBody(JobsApi.Owner(runtime));
+            throw JobErrors.NameInBody(owner);
         job.Name = Name(context).Trim();
         api.Schedule(job, overwrite);
         ApiErrors.NoContent(context);

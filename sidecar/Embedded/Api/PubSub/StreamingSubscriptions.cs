@@ -90,7 +90,7 @@ internal sealed class StreamingSubscriptions(SidecarRuntime runtime)
         IServerStreamWriter<SubscribeTopicEventsResponseAlpha1> responses,
         CancellationToken clientGone)
     {
-        var stream = new StreamTarget(runtime, responses, component.Name, subscription.Topic);
+        var stream = new StreamTarget(() => runtime.Loaded.Tracing, responses, component.Name, subscription.Topic);
         // Not before the subscription has begun to end: what is in hand then has not failed, and is neither acknowledged nor a dead letter.
         using var gone = new CancellationTokenSource();
         var subscribed = new LastingSubscription<PubSubComponent>((broker, cancellationToken) =>

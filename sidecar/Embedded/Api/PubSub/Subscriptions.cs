@@ -238,8 +238,8 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
     {
         var topic = component.TopicOf(subscription);
         IBatchTarget target = app.Grpc is { } grpc
-            ? new GrpcTarget(runtime, grpc, component.Name, subscription.Topic)
-            : new HttpTarget(runtime, app, component.Name, subscription.Topic);
+            ? new GrpcTarget(() => runtime.Loaded.Tracing, runtime.Logger, grpc, component.Name, subscription.Topic)
+            : new HttpTarget(() => runtime.Loaded.Tracing, app, component.Name, subscription.Topic);
         if (subscription.Bulk is not { Enabled: true } bulk)
         {
             var delivery = new TopicDelivery(runtime, target, component, subscription, stopping);

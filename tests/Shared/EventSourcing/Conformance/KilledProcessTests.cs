@@ -8,7 +8,7 @@ public sealed class KilledProcessTests(StoreServers servers) : IClassFixture<Sto
 {
     private const int AcknowledgedBeforeTheKill = 150;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
 
     public static TheoryData<string> Stores => StoreUnderTest.All;
 

@@ -38,7 +38,7 @@ public sealed class StoreAwayTests(StoreServers servers) : IClassFixture<StoreSe
         await using var cable = new Cable(await servers.PortOfAsync(store));
         await using var under = await StoreUnderTest.OpenAsync(store, servers, Cancel, cable);
         await using var service = await StartServiceAsync(under);
-        using var http = new HttpClient { BaseAddress = new Uri(service.Urls.First()), Timeout = TimeSpan.FromMinutes(1) };
+        using var http = new HttpClient { BaseAddress = new Uri(service.Urls.First()), Timeout = TimeSpan.FromMinutes(3) };
         await UntilCreatedAsync(http, "before");
 
         if (isCut)
@@ -110,7 +110,7 @@ public sealed class StoreAwayTests(StoreServers servers) : IClassFixture<StoreSe
     private static async Task UntilCreatedAsync(HttpClient http, string id)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
-        limit.CancelAfter(TimeSpan.FromMinutes(1));
+        limit.CancelAfter(TimeSpan.FromMinutes(3));
         while (await AnswerOf(http.PostAsync($"/ledgers/{id}", null, Cancel)) is not (HttpStatusCode.Created, _))
             limit.Token.ThrowIfCancellationRequested();
     }

@@ -11,7 +11,7 @@ public sealed class StoreConformanceTests(StoreServers servers) : IClassFixture<
 {
     private const int LongStream = 10_000;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     private static readonly CommandContext New = new(LikelyNew: true);
 

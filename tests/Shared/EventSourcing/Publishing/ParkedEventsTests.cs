@@ -172,7 +172,7 @@ public sealed class ParkedEventsTests
     private static async Task UntilAsync(Func<bool> condition)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
-        limit.CancelAfter(TimeSpan.FromSeconds(30));
+        limit.CancelAfter(TimeSpan.FromMinutes(2));
         using var ticks = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
         while (!condition())
         {

@@ -144,7 +144,7 @@ internal sealed class CalmStore : IStateApi, IEventPublisher, IPublisherStreams,
     /// <summary>What is committed is published then, unless the broker refuses it.</summary>
     public async ValueTask DisposeAsync()
     {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(2));
         await Store.StopAsync(patience.Token);
     }
 

@@ -136,7 +136,7 @@ public sealed class StoreWentBackTests
     private static async Task<T> UntilAsync<T>(Func<Task<T>> ask, Func<T, bool> isSo)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
-        limit.CancelAfter(TimeSpan.FromMinutes(1));
+        limit.CancelAfter(TimeSpan.FromMinutes(3));
         while (true)
         {
             var answer = await ask();

@@ -53,7 +53,7 @@ static int RunCase(string mode)
         case "exit1":
             return 1;
         case "late":
-            Thread.Sleep(TimeSpan.FromMinutes(1));
+            Thread.Sleep(TimeSpan.FromMinutes(10));
             break;
         case "say":
             Console.WriteLine("hello-from-app");

@@ -1,17 +1,18 @@
 using Dapr.AppCallback.Autogen.Grpc.v1;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Tracing;
 using Google.Protobuf;
 using Grpc.Core;
 
 namespace EmbeddedSidecar.Api.PubSub.Targets;
 
 /// <summary>An application that takes events by gRPC: OnTopicEvent, and OnBulkTopicEvent for batches (pkg/runtime/subscription/postman/grpc).</summary>
-internal sealed class GrpcTarget(SidecarRuntime runtime, CallInvoker app, string pubsub, string topic) : IBatchTarget
+internal sealed class GrpcTarget(Func<SidecarTracing?> tracing, ILogger logger, CallInvoker app, string pubsub, string topic) : IBatchTarget
 {
     public async Task<EventAnswer> DeliverAsync(string path, DeliveredEvent delivered, CancellationToken cancellationToken)
     {
-        using var span = runtime.Loaded.Tracing?.StartDelivery(topic, delivered.Header.TraceParent);
+        using var span = tracing()?.StartDelivery(topic, delivered.Header.TraceParent);
         var headers = Headers(span?.TraceParent ?? Continue(delivered.Header.TraceParent));
         foreach (var (name, value) in delivered.Message.Metadata ?? new Dictionary<string, string>())
         {
@@ -27,7 +28,7 @@ internal sealed class GrpcTarget(SidecarRuntime runtime, CallInvoker app, string
         }
         catch (RpcException error) when (error.StatusCode == StatusCode.Unimplemented)
         {
-            runtime.Logger.LogWarning("Event {EventId} of topic {Topic} is dropped without a dead letter, as daprd does: {Reason}", delivered.Header.Id, topic, error.Status.Detail);
+            logger.LogWarning("Event {EventId} of topic {Topic} is dropped without a dead letter, as daprd does: {Reason}", delivered.Header.Id, topic, error.Status.Detail);
             span?.Fail(error.Status.Detail);
             return EventAnswer.Success;
         }
@@ -63,7 +64,7 @@ internal sealed class GrpcTarget(SidecarRuntime runtime, CallInvoker app, string
 
     private async Task<TopicEventBulkResponse> CallAsync(TopicEventBulkRequest request, IReadOnlyList<BatchEntry> traced, CancellationToken cancellationToken)
     {
-        using var spans = DeliverySpans.Start(runtime.Loaded.Tracing, topic, traced);
+        using var spans = DeliverySpans.Start(tracing(), topic, traced);
         var traces = spans?.TraceParents.ToList() ?? [.. traced.Select(entry => Continue(entry.Header.TraceParent)).OfType<string>()];
         var headers = Headers(traces.FirstOrDefault());
         foreach (var trace in traces.Skip(1))

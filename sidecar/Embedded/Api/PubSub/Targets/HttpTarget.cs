@@ -8,11 +8,16 @@ using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Resiliency;
+using EmbeddedSidecar.Tracing;
 
 namespace EmbeddedSidecar.Api.PubSub.Targets;
 
 /// <summary>An application that takes events by HTTP: a POST to the route of each, or of a batch (pkg/runtime/subscription/postman/http).</summary>
-internal sealed class HttpTarget(SidecarRuntime runtime, AppChannel app, string pubsub, string topic) : IBatchTarget
+/// <param name="tracing">As of now; null where nobody takes spans.</param>
+/// <param name="app">Who takes them.</param>
+/// <param name="pubsub">The name of the broker's component.</param>
+/// <param name="topic">Of the events.</param>
+internal sealed class HttpTarget(Func<SidecarTracing?> tracing, AppChannel app, string pubsub, string topic) : IBatchTarget
 {
     private static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
@@ -27,7 +32,7 @@ internal sealed class HttpTarget(SidecarRuntime runtime, AppChannel app, string 
 
     public async Task<EventAnswer> DeliverAsync(string path, DeliveredEvent delivered, CancellationToken cancellationToken)
     {
-        using var span = runtime.Loaded.Tracing?.StartDelivery(topic, delivered.Header.TraceParent);
+        using var span = tracing()?.StartDelivery(topic, delivered.Header.TraceParent);
         var traceParent = span?.TraceParent ?? Continue(delivered.Header.TraceParent);
         using var answer = await PostAsync(path, CloudEvent, delivered.CloudEvent, delivered.Message.Metadata, traceParent, cancellationToken);
         span?.Answered((int)answer.StatusCode);
@@ -43,7 +48,7 @@ internal sealed class HttpTarget(SidecarRuntime runtime, AppChannel app, string 
 
     public async Task<Dictionary<string, AppVerdict>?> DeliverManyAsync(string path, IReadOnlyList<BatchEntry> entries, bool isRaw, CancellationToken cancellationToken)
     {
-        using var spans = DeliverySpans.Start(runtime.Loaded.Tracing, topic, entries);
+        using var spans = DeliverySpans.Start(tracing(), topic, entries);
         var traceParent = spans?.TraceParents.First() ?? Continue(entries.FirstOrDefault(entry => !string.IsNullOrEmpty(entry.Header.TraceParent)).Header.TraceParent);
         using var answer = await PostAsync(path, Json, Envelope(entries, isRaw), null, traceParent, cancellationToken);
         spans?.Answered((int)answer.StatusCode);

@@ -1,5 +1,5 @@
 using Dapr.Client.Autogen.Grpc.v1;
-using EmbeddedSidecar.Hosting;
+using EmbeddedSidecar.Tracing;
 using Grpc.Core;
 using Status = Dapr.AppCallback.Autogen.Grpc.v1.TopicEventResponse.Types.TopicEventResponseStatus;
 
@@ -7,7 +7,7 @@ namespace EmbeddedSidecar.Api.PubSub.Targets;
 
 /// <summary>A client that took a subscription as a stream: each event is written to it, and it answers by the event's id, in any order (pkg/runtime/pubsub/streamer).</summary>
 internal sealed class StreamTarget(
-    SidecarRuntime runtime, IServerStreamWriter<SubscribeTopicEventsResponseAlpha1> responses, string pubsub, string topic) : IEventTarget
+    Func<SidecarTracing?> tracing, IServerStreamWriter<SubscribeTopicEventsResponseAlpha1> responses, string pubsub, string topic) : IEventTarget
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<string, List<TaskCompletionSource<Status>>> _unanswered = [];
@@ -35,7 +35,7 @@ internal sealed class StreamTarget(
 
     public async Task<EventAnswer> DeliverAsync(string path, DeliveredEvent delivered, CancellationToken cancellationToken)
     {
-        using var span = runtime.Loaded.Tracing?.StartDelivery(topic, delivered.Header.TraceParent);
+        using var span = tracing()?.StartDelivery(topic, delivered.Header.TraceParent);
         var request = GrpcEvents.ToRequest(delivered.CloudEvent, pubsub, topic, path);
         var answer = new TaskCompletionSource<Status>(TaskCreationOptions.RunContinuationsAsynchronously);
         Await(request.Id, answer);
