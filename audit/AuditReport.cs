@@ -17,6 +17,8 @@ public sealed record AuditReport(IReadOnlyList<AuditCheck> Checks, TimeSpan Took
 
     private const int MostShown = 10;
 
+    private const int MostOfOne = 2000;
+
     public bool Holds => Checks.All(check => check.Holds);
 
     /// <summary>A table, and below it what is wrong.</summary>
@@ -35,13 +37,17 @@ public sealed record AuditReport(IReadOnlyList<AuditCheck> Checks, TimeSpan Took
         {
             text.AppendLine().AppendLine(CultureInfo.InvariantCulture, $"{check.Invariant}:");
             foreach (var violation in check.Violations.Take(MostShown))
-                text.AppendLine(CultureInfo.InvariantCulture, $"  {violation}");
+                text.AppendLine(CultureInfo.InvariantCulture, $"  {Shown(violation)}");
             if (check.Violations.Count > MostShown)
                 text.AppendLine(CultureInfo.InvariantCulture, $"  and {check.Violations.Count - MostShown} more");
         }
 
         return text.ToString();
     }
+
+    /// <summary>It may quote what anybody has published: nothing that a terminal would obey, and no screens of it.</summary>
+    private static string Shown(string violation) => string.Concat(
+        (violation.Length > MostOfOne ? violation[..MostOfOne] + " ..." : violation).Select(one => char.IsControl(one) ? $"\\u{(int)one:x4}" : one.ToString()));
 }
 
 /// <summary>What whoever asks for the audit knows by itself.</summary>

@@ -207,6 +207,18 @@ public sealed class SystemAuditTests
 
     private static Uri Of(ScriptedSystem system, string service) => new(system.Root, $"{service}/");
 
+    [Fact]
+    public void What_a_message_says_cannot_command_the_terminal_nor_fill_it()
+    {
+        var report = new AuditReport([new("No service has dead letters", "5 services", [$"payments has the dead letter \u001b[31m{new string('x', 10_000)}"])], TimeSpan.Zero);
+
+        var shown = $"{report}";
+
+        Assert.Contains(@"letter \u001b[31mxxx", shown, StringComparison.Ordinal);
+        Assert.DoesNotContain(shown, one => char.IsControl(one) && one is not ('\r' or '\n'));
+        Assert.InRange(shown.Length, 1, 3_000);
+    }
+
     private static async Task<AuditReport> AuditAsync(ScriptedSystem system, TimeSpan wait = default, AuditKnowledge? knowledge = null)
     {
         using var addresses = system.Addresses();
