@@ -46,8 +46,12 @@ public sealed record AuditReport(IReadOnlyList<AuditCheck> Checks, TimeSpan Took
     }
 
     /// <summary>It may quote what anybody has published: nothing that a terminal would obey, and no screens of it.</summary>
-    private static string Shown(string violation) => string.Concat(
-        (violation.Length > MostOfOne ? violation[..MostOfOne] + " ..." : violation).Select(one => char.IsControl(one) ? $"\\u{(int)one:x4}" : one.ToString()));
+    private static string Shown(string violation)
+    {
+        var shown = string.Concat(violation.Select(one =>
+            char.IsControl(one) || char.GetUnicodeCategory(one) is UnicodeCategory.Format ? $"\\u{(int)one:x4}" : one.ToString()));
+        return shown.Length > MostOfOne ? $"{shown[..MostOfOne]} ..." : shown;
+    }
 }
 
 /// <summary>What whoever asks for the audit knows by itself.</summary>

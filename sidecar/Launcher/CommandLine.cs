@@ -85,7 +85,7 @@ internal static class CommandLine
         var demo = new Command("demo", "Places orders of every kind, shows how each travelled, and ends");
         demo.SetAction((parsed, token) => WithSignalsAsync(t => DemoCommand.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
 
-        var audit = new Command("audit", "Checks that a running system has lost nothing, charged nobody twice and sold nothing that was not there; exit code 1 if it has, 2 if it cannot be asked") { Wait, Addresses, NoLedger };
+        var audit = new Command("audit", "Checks that a running system has lost nothing, charged nobody twice and sold nothing that was not there; exit code 1 if it has, 2 if nothing runs there") { Wait, Addresses, NoLedger };
         audit.SetAction((parsed, token) => WithSignalsAsync(
             t => AuditCommand.RunAsync(
                 new(parsed.GetValue(RunFile), TimeSpan.FromSeconds(parsed.GetValue(Wait)), parsed.GetValue(Addresses)!, !parsed.GetValue(NoLedger)), new LaunchConsole(), t),

@@ -15,6 +15,8 @@ public static partial class Words
     /// <param name="coarse">One unit alone: 3 min instead of 3 min 12 s.</param>
     public static string Duration(TimeSpan time, bool coarse = false) => time switch
     {
+        // Between the clocks of two machines.
+        { Ticks: < 0 } => "0 ms",
         { TotalMilliseconds: < 1000 } => Invariant($"{time.TotalMilliseconds:0} ms"),
         { TotalSeconds: < 10 } when !coarse => Invariant($"{time.TotalSeconds:0.0} s"),
         { TotalSeconds: < 60 } => Invariant($"{Math.Floor(time.TotalSeconds):0} s"),
