@@ -8,10 +8,8 @@ namespace DaprOrders.Bench.Orders;
 /// <summary>The whole flow under a steady load: what is shipped, how long an order takes, and what it costs.</summary>
 internal static class FlowCommand
 {
-
     private static readonly double[] Parts = [0.75, 0.5, 0.25];
     private static readonly TimeSpan EchoTime = TimeSpan.FromSeconds(3);
-
 
     private static readonly Option<double[]> Rates = new("--rate")
     {

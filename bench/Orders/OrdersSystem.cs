@@ -20,6 +20,8 @@ internal sealed class OrdersSystem(Uri ordering, Uri inventory, Uri reporting) :
     /// <summary>Of the services, in dapr.yaml.</summary>
     public static IReadOnlyList<(string App, int Port)> Services { get; } = [("ordering", 5101), ("inventory", 5102), ("payments", 5103), ("shipping", 5104), ("reporting", 5105)];
 
+    public static IReadOnlyList<string> Apps { get; } = [.. Services.Select(service => service.App)];
+
     public static OrdersSystem At(string host) => new(AddressOf(host, "ordering"), AddressOf(host, "inventory"), AddressOf(host, "reporting"));
 
     public static Uri AddressOf(string host, string app) => new($"http://{host}:{Services.Single(service => service.App == app).Port}");

@@ -12,7 +12,6 @@ internal static class PagesCommand
     private const int FirstOnes = 3;
     private const int LettersInCall = 100;
 
-    private static readonly Option<string> Host = new("--host") { Description = "Where the console and Reporting listen, at their ports of dapr.yaml", DefaultValueFactory = _ => "localhost" };
     private static readonly Option<int> Requests = new("--requests") { Description = $"Requests of each page, one at a time, after {FirstOnes} that do not count", DefaultValueFactory = _ => 21 };
 
     private static readonly Option<int> Letters = new("--letters")
@@ -23,11 +22,11 @@ internal static class PagesCommand
 
     public static Command Create()
     {
-        var command = new Command("pages", "Asks for every page of the console") { Host, Requests, Letters };
+        var command = new Command("pages", "Asks for every page of the console") { LoadOptions.Host, Requests, Letters };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false });
-            using var system = OrdersSystem.At(parsed.GetValue(Host)!);
+            using var system = OrdersSystem.At(parsed.GetValue(LoadOptions.Host)!);
             var orders = (await system.SummaryAsync(cancellationToken) ?? throw new InvalidOperationException("Reporting does not answer at its port of dapr.yaml.")).Orders;
             var letters = parsed.GetValue(Letters);
             if (letters > 0)
@@ -35,7 +34,7 @@ internal static class PagesCommand
             var rows = new List<string[]>();
             foreach (var path in (string[])["/", "/orders", "/orders?status=shipped", await NewestOrderAsync(), "/dead-letters", .. await OldestLetterAsync(), "/dead-letters/ordering/acts", .. await NewestActAsync(), "/stock", "/projections", "/topology", "/try-it"])
             {
-                var page = new Uri($"http://{parsed.GetValue(Host)}:{ConsolePort}{path}");
+                var page = new Uri($"http://{parsed.GetValue(LoadOptions.Host)}:{ConsolePort}{path}");
                 var (times, size) = (new Samples(), 0);
                 for (var request = 0; request < FirstOnes + parsed.GetValue(Requests); request++)
                 {
@@ -55,7 +54,7 @@ internal static class PagesCommand
             // As a sidecar does with what no attempt could deliver: the events of one batch in one call.
             async Task MakeLettersAsync(int count)
             {
-                var ordering = OrdersSystem.AddressOf(parsed.GetValue(Host)!, "ordering");
+                var ordering = OrdersSystem.AddressOf(parsed.GetValue(LoadOptions.Host)!, "ordering");
                 var ids = Enumerable.Range(0, count + 1).Select(_ => Guid.CreateVersion7().ToString("N")).ToList();
                 foreach (var batch in ids.Chunk(LettersInCall))
                 {
@@ -78,14 +77,14 @@ internal static class PagesCommand
             }
 
             async Task<string?> FirstAsync(string app, string path, string list) => (await http.GetFromJsonAsync<JsonElement>(
-                new Uri(OrdersSystem.AddressOf(parsed.GetValue(Host)!, app), path), cancellationToken)).GetProperty(list).EnumerateArray().FirstOrDefault() is { ValueKind: JsonValueKind.Object } first
+                new Uri(OrdersSystem.AddressOf(parsed.GetValue(LoadOptions.Host)!, app), path), cancellationToken)).GetProperty(list).EnumerateArray().FirstOrDefault() is { ValueKind: JsonValueKind.Object } first
                 ? first.GetProperty("id").GetString()
                 : null;
 
             // A system without any has no such page.
             async Task<string[]> OldestLetterAsync()
             {
-                foreach (var (app, _) in OrdersSystem.Services)
+                foreach (var app in OrdersSystem.Apps)
                 {
                     if (await FirstAsync(app, "dead-letters?limit=1", "deadLetters") is { } letter)
                         return [$"/dead-letters/{app}/{letter}"];
@@ -97,7 +96,7 @@ internal static class PagesCommand
 
             async Task<string[]> NewestActAsync()
             {
-                foreach (var (app, _) in OrdersSystem.Services)
+                foreach (var app in OrdersSystem.Apps)
                 {
                     if (await FirstAsync(app, "dead-letters/acts?limit=1", "acts") is { } act)
                         return [$"/dead-letters/{app}/acts/{act}"];
@@ -109,7 +108,7 @@ internal static class PagesCommand
 
             async Task<string> NewestOrderAsync()
             {
-                var list = await http.GetFromJsonAsync<JsonElement>(new Uri(OrdersSystem.AddressOf(parsed.GetValue(Host)!, "reporting"), "orders?limit=1"), cancellationToken);
+                var list = await http.GetFromJsonAsync<JsonElement>(new Uri(OrdersSystem.AddressOf(parsed.GetValue(LoadOptions.Host)!, "reporting"), "orders?limit=1"), cancellationToken);
                 return $"/orders/{list.GetProperty("orders")[0].GetProperty("orderId")}";
             }
         });

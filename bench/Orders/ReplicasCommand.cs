@@ -12,7 +12,6 @@ internal static class ReplicasCommand
 {
     private const string All = "all";
 
-    private static readonly string[] Services = ["ordering", "inventory", "payments", "shipping", "reporting"];
     private static readonly string[] HotSku = ["bench-hot"];
     private static readonly TimeSpan SettleWithin = TimeSpan.FromMinutes(1);
     private static readonly Dictionary<string, string> NoSettings = [];
@@ -20,7 +19,7 @@ internal static class ReplicasCommand
     private static readonly Option<string[]> Doubled = new("--service")
     {
         Description = "The one that has two replicas, or all; may be repeated. Without it each in turn, and then all",
-        DefaultValueFactory = _ => [.. Services, All],
+        DefaultValueFactory = _ => [.. OrdersSystem.Apps, All],
     };
 
     private static readonly Option<string> Components = new("--components") { Description = "A folder of components/; its servers must run", DefaultValueFactory = _ => "local" };
@@ -30,7 +29,7 @@ internal static class ReplicasCommand
 
     public static Command Create()
     {
-        Doubled.AcceptOnlyFromAmong([.. Services, All]);
+        Doubled.AcceptOnlyFromAmong([.. OrdersSystem.Apps, All]);
         var command = new Command("replicas", "Starts the system with one and with two replicas of each service: orders shipped, a hot SKU, lanes") { Doubled, Components, Seconds, WarmUp, Rate };
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -42,7 +41,7 @@ internal static class ReplicasCommand
                 pairs.Add(await measure.PairAsync(doubled, cancellationToken));
             ShowFlow(pairs);
             ShowHotSku(pairs);
-            if (pairs.Any(pair => pair.Doubled == Services[0]))
+            if (pairs.Any(pair => pair.Doubled == OrdersSystem.Apps[0]))
                 ShowLanes(await measure.LanesAsync(cancellationToken));
             return pairs.TrueForAll(pair => pair.One.IsAtRest && pair.Two.IsAtRest) ? 0 : 1;
         });
@@ -136,7 +135,7 @@ internal static class ReplicasCommand
         {
             var hot = doubled == "inventory";
             var one = await MeasureAsync(_ => 1, hot, cancellationToken);
-            return new Pair(doubled, one, await MeasureAsync(app => Services.Contains(app) && doubled is All || app == doubled ? 2 : 1, hot, cancellationToken));
+            return new Pair(doubled, one, await MeasureAsync(app => OrdersSystem.Apps.Contains(app) && doubled is All || app == doubled ? 2 : 1, hot, cancellationToken));
         }
 
         /// <summary>One, two, and one again, on the data of one system, which has the products.</summary>

@@ -11,8 +11,6 @@ namespace DaprOrders.Bench.Orders;
 /// </summary>
 internal static class TracingCommand
 {
-
-    private static readonly string[] Services = [.. OrdersSystem.Services.Select(service => service.App)];
     private static readonly string[] Skus = LoadOptions.SkuNames();
     private static readonly TimeSpan SettleWithin = TimeSpan.FromMinutes(2);
 
@@ -63,14 +61,14 @@ internal static class TracingCommand
         return new(run, [.. after.Zip(before, (now, then) => (now - then) * 1000 / run.Ended)], ((receiver?.Bytes ?? 0) - received) / 1024.0 / run.Ended);
 
         // The services' own word: whatever else runs on the machine is not in it.
-        Task<double[]> ProcessorAsync() => Task.WhenAll(Services.Select(app => started.CounterAsync(app, "dotnet_process_cpu_time_seconds_total", cancellationToken)));
+        Task<double[]> ProcessorAsync() => Task.WhenAll(OrdersSystem.Apps.Select(app => started.CounterAsync(app, "dotnet_process_cpu_time_seconds_total", cancellationToken)));
     }
 
     private static void Show(List<(Measured Without, Measured With)> pairs)
     {
         Report.Line(string.Create(CultureInfo.InvariantCulture, $"{pairs[0].With.Run.Offered} orders a second. Processor time of the services for each order, ms; spans that the receiver got, KB an order."));
         Report.Table(
-            ["pair", "tracing", "all", ": without", .. Services, "KB"],
+            ["pair", "tracing", "all", ": without", .. OrdersSystem.Apps, "KB"],
             pairs.SelectMany((pair, number) => new[] { Row(number, "without", pair.Without, pair.Without), Row(number, "with", pair.With, pair.Without) }));
         Report.Line(string.Create(CultureInfo.InvariantCulture, $"With to without, over all pairs: {pairs.Sum(pair => pair.With.All) / pairs.Sum(pair => pair.Without.All):0.00} x"));
     }

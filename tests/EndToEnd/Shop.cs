@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
+using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.EndToEnd.Tests;
 
@@ -9,8 +10,6 @@ namespace DaprOrders.EndToEnd.Tests;
 public sealed class Shop(Func<string, Uri> daprOf, Uri paymentProvider) : IDisposable
 {
     private static readonly string[] Services = ["ordering", "inventory", "payments", "shipping", "reporting"];
-
-    private const int MostAttempts = 120;
 
     private readonly HttpClient _http = new() { Timeout = TimeSpan.FromMinutes(2) };
 
@@ -44,18 +43,7 @@ public sealed class Shop(Func<string, Uri> daprOf, Uri paymentProvider) : IDispo
         return await ReadAsync(answer, HttpStatusCode.OK);
     }
 
-    /// <summary>Who is told to come again later (503 with Retry-After) does, as a client is to.</summary>
-    private static async Task<HttpResponseMessage> PatientlyAsync(Func<Task<HttpResponseMessage>> send)
-    {
-        for (var attempt = 1; ; attempt++)
-        {
-            var answer = await send();
-            if (answer.StatusCode != HttpStatusCode.ServiceUnavailable || answer.Headers.RetryAfter?.Delta is not { } later || attempt == MostAttempts)
-                return answer;
-            answer.Dispose();
-            await Task.Delay(later, TestContext.Current.CancellationToken);
-        }
-    }
+    private static Task<HttpResponseMessage> PatientlyAsync(Func<Task<HttpResponseMessage>> send) => Patience.SendAsync(send, TestContext.Current.CancellationToken);
 
     /// <summary>A stream of server-sent events, line by line as they come through the caller's sidecar.</summary>
     public async IAsyncEnumerable<string> LinesAsync(

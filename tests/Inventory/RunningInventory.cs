@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
 using DaprOrders.EventSourcing;
@@ -26,8 +25,6 @@ internal sealed class RunningInventory : IAsyncDisposable
         metadata: {name: pubsub}
         spec: {type: pubsub.in-memory, version: v1}
         """;
-
-    private const int MostAttempts = 120;
 
     private readonly EmbeddedDapr _dapr;
     private readonly List<Replica> _replicas = [];
@@ -82,21 +79,11 @@ internal sealed class RunningInventory : IAsyncDisposable
         await _dapr.DisposeAsync();
     }
 
-    /// <summary>Who is told to come again later (503 with Retry-After) does, as a client is to.</summary>
     private static async Task<JsonElement> AnswerAsync(Func<Task<HttpResponseMessage>> send)
     {
-        for (var attempt = 1; ; attempt++)
-        {
-            using var answer = await send();
-            if (answer.StatusCode == HttpStatusCode.ServiceUnavailable && attempt < MostAttempts)
-            {
-                await Task.Delay(Assert.NotNull(answer.Headers.RetryAfter?.Delta), Cancellation);
-                continue;
-            }
-
-            answer.EnsureSuccessStatusCode();
-            return await answer.Content.ReadFromJsonAsync<JsonElement>(Cancellation);
-        }
+        using var answer = await Patience.SendAsync(send, Cancellation);
+        answer.EnsureSuccessStatusCode();
+        return await answer.Content.ReadFromJsonAsync<JsonElement>(Cancellation);
     }
 
     private sealed class Replica : WebApplicationFactory<Products>

@@ -13,7 +13,7 @@ public sealed record LettersOfApp(IReadOnlyList<DeadLetter> Letters, bool IsAll)
 /// <param name="IsAll">False: a service has more than were read.</param>
 public sealed record LetterList(IReadOnlyList<LetterGroup> Groups, IReadOnlyList<ActOf> Acts, IReadOnlyList<Failure> Failures, bool IsAll)
 {
-    private const int MostGroups = 50;
+    private const int MostBroughtAlong = 50;
     private const int MostActs = 10;
 
     public int Count => Groups.Sum(group => group.Count);
@@ -21,7 +21,7 @@ public sealed record LetterList(IReadOnlyList<LetterGroup> Groups, IReadOnlyList
     /// <summary>What a page brings along, and its circuit can take: the messages themselves are read there.</summary>
     public LetterList WithoutLetters() => this with
     {
-        Groups = [.. Groups.Take(MostGroups).Select(group => group with { Letters = [] })],
+        Groups = [.. Groups.Take(MostBroughtAlong).Select(group => group with { Letters = [] })],
         Acts = [.. Acts.Take(MostActs)],
     };
 }
@@ -69,7 +69,7 @@ public sealed class LettersReader(ServicesClient services)
     /// <summary>The message itself, as it came.</summary>
     public async Task<Answer<DeadLetterDetails>> ReadMessageAsync(string app, string id, CancellationToken cancellationToken)
     {
-        var read = await GetAsync<DeadLetterDetails>(app, id, "", cancellationToken);
+        var read = await GetByIdAsync<DeadLetterDetails>(app, "", id, cancellationToken);
         // The id comes from the address: "removed" or "counts" is none, and is answered with something else.
         return read is { IsHere: true, Value.Entry: null } ? new(null, new(app, HttpStatusCode.NotFound, $"“{id}” is no dead letter.")) : read;
     }
@@ -93,7 +93,7 @@ public sealed class LettersReader(ServicesClient services)
 
     /// <summary>What an operator did; of an edit, what was edited, and into what.</summary>
     public Task<Answer<ActDetails>> ReadActAsync(string app, string id, CancellationToken cancellationToken) =>
-        GetAsync<ActDetails>(app, id, "acts/", cancellationToken);
+        GetByIdAsync<ActDetails>(app, "acts/", id, cancellationToken);
 
     /// <summary>What operators did in one service, newest first.</summary>
     public Task<Answer<ActPage>> ReadActsAsync(string app, string? cursor, CancellationToken cancellationToken) =>
@@ -105,7 +105,7 @@ public sealed class LettersReader(ServicesClient services)
             HttpMethod.Post, app, $"dead-letters/{id}/discard", new { reason = string.IsNullOrWhiteSpace(reason) ? null : reason.Trim() }, cancellationToken)).Failure;
 
     /// <summary>An id that is none would be asked for as something else: a sidecar reads a part of an address otherwise.</summary>
-    private Task<Answer<T>> GetAsync<T>(string app, string id, string within, CancellationToken cancellationToken)
+    private Task<Answer<T>> GetByIdAsync<T>(string app, string within, string id, CancellationToken cancellationToken)
         where T : class => FieldErrors.IsId(id)
             ? GetAsync<T>(app, $"{within}{id}", cancellationToken)
             : Task.FromResult<Answer<T>>(new(null, new(app, HttpStatusCode.NotFound, $"“{id}” is no id.")));

@@ -24,11 +24,10 @@ public sealed class StoryReader(ServicesClient services)
         // A part of an address that a sidecar reads otherwise would ask for something else.
         if (!FieldErrors.IsId(orderId))
             return new(null, new(Apps.Ordering, HttpStatusCode.NotFound, $"“{orderId}” is no id of an order."));
-        var id = Uri.EscapeDataString(orderId);
-        var asked = services.GetAsync<OrderNow>(Apps.Ordering, $"orders/{id}", cancellationToken);
+        var asked = services.GetAsync<OrderNow>(Apps.Ordering, $"orders/{orderId}", cancellationToken);
         var streams = Task.WhenAll(Streams.Select(async stream =>
-            (stream, Read: await services.GetAsync<IReadOnlyList<RecordedEvent>>(stream.Service, $"event-log/streams/{stream.Part}-{id}?limit={MostEvents}", cancellationToken))));
-        var failed = ReadFailedAsync(id, 1, cancellationToken);
+            (stream, Read: await services.GetAsync<IReadOnlyList<RecordedEvent>>(stream.Service, $"event-log/streams/{stream.Part}-{orderId}?limit={MostEvents}", cancellationToken))));
+        var failed = ReadFailedAsync(orderId, 1, cancellationToken);
         var parking = Task.WhenAll(Apps.Publishers.Select(app => services.GetAsync<ParkedEvents>(app, "event-log/parked", cancellationToken)));
         var now = await asked;
         var read = await streams;
@@ -39,11 +38,11 @@ public sealed class StoryReader(ServicesClient services)
             return new(null, now.Failure);
         var longest = read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!).Select(e => e.Version).DefaultIfEmpty().Max();
         for (var from = 1 + EventsAskedFor; from <= longest; from += EventsAskedFor)
-            found = [.. found, .. await ReadFailedAsync(id, from, cancellationToken)];
+            found = [.. found, .. await ReadFailedAsync(orderId, from, cancellationToken)];
 
         var awaited = now.Value is { } order ? ReadAwaitedAsync(order.Status, cancellationToken) : Task.FromResult<AwaitedService?>(null);
         var states = await Task.WhenAll(Enumerable.Range(1, (int)(now.Value?.Version ?? 0)).Select(version =>
-            services.GetAsync<StateBox>(Apps.Ordering, $"orders/{id}?version={version}", cancellationToken)));
+            services.GetAsync<StateBox>(Apps.Ordering, $"orders/{orderId}?version={version}", cancellationToken)));
         IReadOnlyList<StoryFailure> failures = [.. found.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Failures.Select(e => new StoryFailure(of.App, e)))];
         var events = Story.Arrange(read.Where(of => of.Read.IsHere).SelectMany(of => of.Read.Value!.Select(e => (of.stream.Service, of.stream.Part, e))));
         return new(new Story(

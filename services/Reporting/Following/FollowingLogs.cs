@@ -31,10 +31,7 @@ internal sealed class ReportingOptions
     /// <summary>How long who asks for an order's updates waits for an order that is not known yet.</summary>
     public TimeSpan AwaitOrder { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>
-    /// Reading shall take no more than a tenth of the time: where the machine is slow an order's events come slowly, too, and are still one reading or two.
-    /// Of the last two readings the shorter one counts: the first one of all runs code that was not compiled yet.
-    /// </summary>
+    /// <summary>Reading shall take no more than a tenth of the time: where the machine is slow an order's events come slowly, too, and are still one reading or two.</summary>
     public TimeSpan GatherAfter(TimeSpan reading) => TimeSpan.FromTicks(Math.Clamp(10 * reading.Ticks, GatherFor.Ticks, 8 * GatherFor.Ticks));
 }
 
@@ -79,6 +76,7 @@ internal sealed class FollowingLogs(
             metrics.Followed(isFailing: Failure is not null);
             if (isThrough)
             {
+                // The shorter one of the last two counts: the first of all runs code that was not compiled yet.
                 var reading = time.GetElapsedTime(started);
                 var gatherFor = options.Value.GatherAfter(reading < before ? reading : before);
                 before = reading;

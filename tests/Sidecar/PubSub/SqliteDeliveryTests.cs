@@ -43,7 +43,8 @@ public sealed class SqliteDeliveryTests : SqliteBroker
         await AdvanceUntil(handler, 13, time);
 
         // None of them before another had made room for it, and none failed.
-        Assert.DoesNotContain(handler.Received[5], new[] { "6", "7", "8" });
+        var room = 0;
+        Assert.All(handler.Received.Skip(5), one => Assert.True((room += one is "6" or "7" or "8" ? -1 : 1) >= 0, string.Join(' ', handler.Received)));
         Assert.Equal(["1", "1", "2", "2", "3", "3", "4", "4", "5", "5", "6", "7", "8"], handler.Received.Order());
     }
 

@@ -33,7 +33,7 @@ public sealed partial class Player : IAsyncDisposable
 
     /// <summary>What is being handled when a sidecar, or the play, ends is in the recording as it then went.</summary>
     private bool _endsNext;
-    private bool _killed;
+    private readonly HashSet<string> _cut = [];
 
     private readonly HttpClient _http = new(new SocketsHttpHandler
     {
@@ -200,7 +200,7 @@ public sealed partial class Player : IAsyncDisposable
         if (step["open"] is not null)
             return await OpenAsync(app, step, cancel);
         if (step["ended"] is { } ended)
-            return _killed ? InGosWords(await _streams.EndedAsync((string)ended!, cancel)) : await _streams.EndedAsync((string)ended!, cancel);
+            return await EndedAsync((string)ended!, cancel);
         if (step["grpc"] is { } grpc)
             return await GrpcAsync(app, (string)grpc!, step, cancel);
         if (step["raw"] is { } raw)
@@ -242,10 +242,11 @@ public sealed partial class Player : IAsyncDisposable
     /// A sidecar that is killed says nothing: what a stream's end then says are the client's own words, or, since nothing in a process can die alone,
     /// those of a sidecar that stops and waits for nothing. The words of Go's client are in the recordings.
     /// </summary>
-    private static JsonObject InGosWords(JsonObject end)
+    private async Task<JsonObject> EndedAsync(string stream, CancellationToken cancel)
     {
+        var end = await _streams.EndedAsync(stream, cancel);
         // What a client makes of a connection that was cut depends on where it was cut.
-        if ((string?)end["status"] is "Unavailable" or "Internal" or "Canceled")
+        if (_cut.Contains(stream) && (string?)end["status"] is "Unavailable" or "Internal" or "Canceled")
             (end["status"], end["message"]) = ("Unavailable", "error reading from server: EOF");
         return end;
     }
@@ -408,7 +409,7 @@ public sealed partial class Player : IAsyncDisposable
 
     private async Task KillAsync(string app, CancellationToken cancel)
     {
-        _killed = true;
+        _cut.UnionWith(_streams.Open);
         await _runtime.KillAsync(app, cancel);
         await StartSidecarAsync(app, cancel);
     }

@@ -10,6 +10,9 @@ public sealed class RecordingStreams(AppCalls calls, RecordedForm form) : IAsync
 {
     private readonly Dictionary<string, OpenStream> _open = [];
 
+    /// <summary>The names of those that have not ended.</summary>
+    public IEnumerable<string> Open => _open.Where(stream => !stream.Value.HasEnded).Select(stream => stream.Key);
+
     /// <summary>Opens a stream; what is got is its first message, or why there is none; and that message as it came.</summary>
     public async Task<(JsonObject Got, JsonNode? First)> OpenAsync(CallInvoker invoker, string method, JsonObject step, CancellationToken cancel)
     {
@@ -60,6 +63,8 @@ public sealed class RecordingStreams(AppCalls calls, RecordedForm form) : IAsync
                 return (GrpcCalls.Refusal(refused, form), null);
             }
         }
+
+        public bool HasEnded => _ended.Task.IsCompleted;
 
         public async Task CloseAsync()
         {
