@@ -42,8 +42,11 @@ public sealed class SystemUnderAudit(
         return headers;
     }
 
-    /// <exception cref="AuditException">Ordering does not answer: nothing runs there.</exception>
-    public Task RequireAnswersAsync(CancellationToken cancellationToken) => GetAsync(Ordering, "event-log", cancellationToken);
+    /// <exception cref="AuditException">One of those that are to be asked does not answer.</exception>
+    public Task RequireAnswersAsync(CancellationToken cancellationToken) => Task.WhenAll([
+        .. Services.Select(service => GetAsync(service, service == Reporting ? "summary" : "event-log", cancellationToken)),
+        .. HasLedger ? [ReadLedgerAfterAsync(0, cancellationToken)] : Array.Empty<Task>(),
+    ]);
 
     /// <exception cref="AuditException">No answer, or another than 200, several times in a row.</exception>
     internal Task<JsonElement> GetAsync(string service, string path, CancellationToken cancellationToken) =>
@@ -57,13 +60,16 @@ public sealed class SystemUnderAudit(
         var entries = new List<JsonElement>();
         for (var after = 0L; ;)
         {
-            var page = await GetAsync(new Uri(paymentProvider!, $"ledger?limit=1000&after={after}"), Nothing, cancellationToken);
+            var page = await ReadLedgerAfterAsync(after, cancellationToken);
             if (page.GetProperty("entries").GetArrayLength() == 0)
                 return entries;
             entries.AddRange(page.GetProperty("entries").EnumerateArray());
             after = page.GetProperty("next").GetInt64();
         }
     }
+
+    private Task<JsonElement> ReadLedgerAfterAsync(long after, CancellationToken cancellationToken) =>
+        GetAsync(new Uri(paymentProvider!, $"ledger?limit=1000&after={after}"), Nothing, cancellationToken);
 
     /// <summary>A list that is read page by page: as long as a page names the next one in <paramref name="cursor"/>.</summary>
     internal async Task<IReadOnlyList<JsonElement>> ReadPagesAsync(

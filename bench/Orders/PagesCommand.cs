@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json;
 using DaprOrders.Bench.Measuring;
+using DaprOrders.EventSourcing;
 
 namespace DaprOrders.Bench.Orders;
 
@@ -71,8 +72,7 @@ internal static class PagesCommand
                     taken.EnsureSuccessStatusCode();
                 }
 
-                var first = await FirstAsync("ordering", "dead-letters?limit=1", "deadLetters");
-                using var discarded = await http.PostAsJsonAsync(new Uri(ordering, $"dead-letters/{first}/discard"), new { reason = "for the measurement of pages" }, cancellationToken);
+                using var discarded = await http.PostAsJsonAsync(new Uri(ordering, $"dead-letters/{HashedId.Of(EventIdOf(ids[0]))}/discard"), new { reason = "for the measurement of pages" }, cancellationToken);
                 discarded.EnsureSuccessStatusCode();
             }
 
@@ -115,11 +115,13 @@ internal static class PagesCommand
         return command;
     }
 
+    private static string EventIdOf(string id) => $"payment-{id}:2";
+
     /// <summary>A payment of an order, whose amount is a word.</summary>
     private static object Unreadable(string id) => new
     {
         specversion = "1.0",
-        id = $"payment-{id}:2",
+        id = EventIdOf(id),
         source = "payments",
         type = "PaymentAuthorized",
         topic = "payments",

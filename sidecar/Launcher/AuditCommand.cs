@@ -28,7 +28,7 @@ internal static class AuditCommand
             }
             catch (AuditException e)
             {
-                throw new LaunchException($"There is no running system to audit: {e.Message} Start one first: dotnet run --project sidecar", e);
+                throw new LaunchException($"There is no system that could be audited, or not all of it: {e.Message} dotnet run --project sidecar starts one.", e);
             }
 
             var report = await new SystemAudit(system).RunAsync(options.Wait, AuditKnowledge.None, cancellationToken);

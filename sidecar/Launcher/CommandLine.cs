@@ -9,6 +9,9 @@ internal static class CommandLine
     /// <summary>How long the end may take after Ctrl-C; then this process goes, and its guard ends what is left.</summary>
     private static readonly TimeSpan EndWithin = TimeSpan.FromSeconds(10);
 
+    /// <summary>As most programs answer for options that they do not know; 1 would be a finding of an audit.</summary>
+    private const int WrongUse = 2;
+
     private static readonly Option<string?> RunFile = new("--run-file", "-f")
     {
         Description = "Runs another multi-app run file, or the dapr.yaml of a folder, as it is written. Default: this repository's dapr.yaml",
@@ -77,15 +80,19 @@ internal static class CommandLine
         Arity = ArgumentArity.ZeroOrMore,
     };
 
-    public static Task<int> RunAsync(string[] arguments) =>
-        Create().Parse(arguments).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = EndWithin });
+    public static async Task<int> RunAsync(string[] arguments)
+    {
+        var parsed = Create().Parse(arguments);
+        var code = await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = EndWithin });
+        return parsed.Errors.Count == 0 ? code : WrongUse;
+    }
 
     internal static RootCommand Create()
     {
         var demo = new Command("demo", "Places orders of every kind, shows how each travelled, and ends");
         demo.SetAction((parsed, token) => WithSignalsAsync(t => DemoCommand.RunAsync(OptionsOf(parsed), new LaunchConsole(), t), token));
 
-        var audit = new Command("audit", "Checks that a running system has lost nothing, charged nobody twice and sold nothing that was not there; exit code 1 if it has, 2 if nothing runs there") { Wait, Addresses, NoLedger };
+        var audit = new Command("audit", "Checks that a running system has lost nothing, charged nobody twice and sold nothing that was not there; exit code 1 if it has, 2 if it cannot be asked") { Wait, Addresses, NoLedger };
         audit.SetAction((parsed, token) => WithSignalsAsync(
             t => AuditCommand.RunAsync(
                 new(parsed.GetValue(RunFile), TimeSpan.FromSeconds(parsed.GetValue(Wait)), parsed.GetValue(Addresses)!, !parsed.GetValue(NoLedger)), new LaunchConsole(), t),

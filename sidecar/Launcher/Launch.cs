@@ -63,12 +63,7 @@ internal static class Launch
         }
     }
 
-    /// <summary>Turns what can go wrong into words and an exit code.</summary>
-    /// <param name="console">Where it is said.</param>
-    /// <param name="run">What is run, and answers the exit code.</param>
-    /// <param name="cancellationToken">Ends it.</param>
-    /// <param name="failed">The exit code where it cannot be done.</param>
-    /// <param name="ended">The exit code where it was ended.</param>
+    /// <summary>Turns what can go wrong into words and an exit code: <paramref name="failed"/>, or <paramref name="ended"/> where it was cancelled.</summary>
     public static async Task<int> GuardAsync(
         LaunchConsole console, Func<Task<int>> run, CancellationToken cancellationToken, int failed = 1, int ended = EndedBySignal)
     {

@@ -179,6 +179,26 @@ public sealed class SystemAuditTests
         Assert.Contains("was not answered", Broken(report, "The event logs can be read and come to rest")[0], StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("ordering")]
+    [InlineData("inventory")]
+    [InlineData("payments")]
+    [InlineData("shipping")]
+    [InlineData("reporting")]
+    [InlineData("provider")]
+    public async Task Where_one_is_away_there_is_nothing_to_audit(string away)
+    {
+        await using var system = await ScriptedSystem.StartAsync();
+        Uri AddressOf(string app) => app == away ? new Uri("http://127.0.0.1:9/") : Of(system, app);
+        using (var whole = system.Addresses())
+            await whole.RequireAnswersAsync(Cancellation);
+        using var addresses = new SystemUnderAudit(AddressOf, AddressOf("provider"));
+
+        var error = await Assert.ThrowsAsync<AuditException>(() => addresses.RequireAnswersAsync(Cancellation));
+
+        Assert.Contains("GET http://127.0.0.1:9/", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task It_says_to_the_services_who_it_is_and_to_the_provider_nothing()
     {

@@ -16,7 +16,7 @@ public sealed partial class PagesTests : IDisposable
 
     private readonly List<IDisposable> _disposables = [];
 
-    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/dead-letters/shipping/removed", "/dead-letters/x/acts", "/dead-letters/shipping/acts", "/dead-letters/shipping/acts/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in", "/no-role", "/trouble", "/nothing-here"];
+    public static TheoryData<string> Pages => ["/", "/orders", "/orders/o-1", "/dead-letters", "/dead-letters/shipping/a", "/dead-letters/shipping/acts", "/dead-letters/shipping/acts/a", "/stock", "/projections", "/topology", "/try-it", "/sign-in", "/no-role", "/trouble", "/nothing-here"];
 
     [Fact]
     public void Every_page_is_among_these()
@@ -53,6 +53,25 @@ public sealed partial class PagesTests : IDisposable
         using var answer = await http.GetAsync(page, TestContext.Current.CancellationToken);
 
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("/orders/o-1", "There is no order")]
+    [InlineData("/dead-letters/shipping/a", "There is no such dead letter any more")]
+    [InlineData("/dead-letters/x/acts", "There is no service")]
+    [InlineData("/dead-letters/shipping/acts/a", "There is no such act on record")]
+    [InlineData("/no-such-page", "There is no such page")]
+    public async Task What_is_not_there_is_told_to_programs_too(string page, string told)
+    {
+        var services = FakeServices.AtRest().Answer("shipping", "dead-letters/a", "{}", HttpStatusCode.NotFound).Answer("shipping", "dead-letters/acts/a", "{}", HttpStatusCode.NotFound);
+        foreach (var (of, part) in OrderStory.StoryReader.Streams)
+            services.Answer(of, $"event-log/streams/{part}-o-1?limit=200", "[]");
+        using var http = Open(services.Answer("ordering", "orders/o-1", "{}", HttpStatusCode.NotFound));
+
+        using var answer = await http.GetAsync(page, TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
+        Assert.Contains(told, await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
     }
 
     [Theory]

@@ -53,10 +53,20 @@ public sealed class EventTypes
 
     /// <summary>
     /// Goes on writing an earlier schema version than the present one, which is only read: in the release before the one that writes it, while there is still
-    /// somebody who does not understand it (docs/upgrades.md).
+    /// somebody who does not understand it (docs/upgrades.md). The type and its upcasters are registered before it.
     /// </summary>
+    /// <exception cref="ArgumentException">It could not be read here again.</exception>
     public EventTypes WriteAs(string name, int schemaVersion, Func<JsonObject, JsonObject> downcast)
     {
+        var present = _byName.TryGetValue(name, out var type) ? type.SchemaVersion : throw new ArgumentException($"Expected a registered event type; got '{name}'.", nameof(name));
+        if (schemaVersion < 1 || schemaVersion >= present)
+            throw new ArgumentException($"Expected an earlier schema version of '{name}' than {present}; got {schemaVersion}.", nameof(schemaVersion));
+        for (var version = schemaVersion; version < present; version++)
+        {
+            if (!_upcasters.ContainsKey((name, version)))
+                throw new ArgumentException($"'{name}' as it is written, schema version {schemaVersion}, could not be read here: there is no upcaster from {version}.", nameof(schemaVersion));
+        }
+
         _writtenAs.Add(name, (schemaVersion, downcast));
         return this;
     }

@@ -10,7 +10,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace DaprOrders.ServiceDefaults.DeadLetters;
 
-/// <param name="Attempts">How often the handler failed, redrives included; 0 when the event never reached it.</param>
+/// <param name="Attempts">How often the handler failed, redrives included; 0 when no handler was asked, since no try could help.</param>
 internal sealed record DeadLetterEntry(
     string Id,
     string? EventId,
@@ -275,9 +275,9 @@ internal static class DeadLetterEndpoints
             : Problems.NotFound("no-redrive", "All dead letters together were never redriven here. POST /dead-letters/redrive begins it.");
 
     private static async Task<Results<NoContent, ProblemHttpResult>> DiscardAsync(
-        HttpContext context, DeadLetterStore store, RemovedLetters removed, OperatorActs acts, TopicRegistry topics, string id, Discard discard, CancellationToken cancellationToken)
+        HttpContext context, DeadLetterStore store, RemovedLetters removed, OperatorActs acts, TopicRegistry topics, string id, Discard? discard, CancellationToken cancellationToken)
     {
-        var (errors, reason) = (new FieldErrors(), discard.Reason);
+        var (errors, reason) = (new FieldErrors(), discard?.Reason);
         if (reason is not null)
             errors.RequireText(reason, "reason", LongestReason);
         if (errors.Any)

@@ -9,7 +9,7 @@ namespace DaprOrders.ServiceDefaults.DeadLetters;
 /// <summary>A message that was not handled, with what is known about why. The message itself is kept beside it: lists go without.</summary>
 /// <param name="Id">Derived from the event's id (or from the message, where it has none): 32 hex digits, safe in paths.</param>
 /// <param name="Topic">Where it was published first; null when the message does not say.</param>
-/// <param name="Attempts">How often the handler failed, redrives included; 0 when the event never reached it.</param>
+/// <param name="Attempts">How often the handler failed, redrives included; 0 when no handler was asked, since no try could help.</param>
 /// <param name="Page">The index page that lists it.</param>
 /// <param name="Message">Only where an earlier version kept it: <see cref="DeadLetterStore.FindMessageAsync"/> has it of all.</param>
 internal sealed record DeadLetter(

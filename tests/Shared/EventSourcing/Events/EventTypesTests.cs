@@ -44,6 +44,21 @@ public sealed class EventTypesTests
     }
 
     [Theory]
+    [InlineData("Unheard", 1, "a registered event type; got 'Unheard'")]
+    [InlineData("Booked", 0, "an earlier schema version of 'Booked' than 3; got 0")]
+    [InlineData("Booked", 3, "an earlier schema version of 'Booked' than 3; got 3")]
+    [InlineData("Booked", 1, "no upcaster from 1")]
+    public void What_would_be_written_and_could_not_be_read_is_refused_when_it_is_registered(string type, int version, string expected)
+    {
+        var types = new EventTypes().Add<Booked>(schemaVersion: 3).Upcast("Booked", 2, json => json);
+
+        var error = Assert.Throws<ArgumentException>(() => types.WriteAs(type, version, json => json));
+
+        Assert.Contains(expected, error.Message, StringComparison.Ordinal);
+        types.WriteAs("Booked", 2, json => json);
+    }
+
+    [Theory]
     [InlineData("Unheard", 1, "{}", "'Unheard' is not known")]
     [InlineData("Booked", 2, """{"amount":5,"text":""}""", "has schema version 2")]
     [InlineData("Booked", 1, """{"amount":5}""", "does not fit")]
