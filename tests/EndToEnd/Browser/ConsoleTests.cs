@@ -271,6 +271,7 @@ public sealed partial class ConsoleTests(ConsoleInBrowser console) : IClassFixtu
             Assert.Empty(await ConsoleInBrowser.ViolationsAsync(visit.Page));
             Assert.Empty(visit.Complaints);
             Assert.Empty(visit.AskedElsewhere);
+            await Expect(visit.Page.Locator("#blazor-error-ui")).ToBeHiddenAsync();
         }
     }
 
