@@ -127,6 +127,20 @@ public abstract class StateApiContract : IAsyncLifetime
         Assert.Equal("", await GetAsync("ttl"));
     }
 
+    /// <summary>components-contrib looks for it by this spelling alone.</summary>
+    [Fact]
+    public async Task A_time_to_live_that_is_spelled_otherwise_is_none()
+    {
+        await PostAsync("/v1.0/state/store", """[{"key":"a","value":1,"metadata":{"ttlInSeconds":"1000"}},{"key":"b","value":1,"metadata":{"TTLInSeconds":"1000"}}]""");
+
+        using var known = await _http.GetAsync(new Uri("/v1.0/state/store/a", UriKind.Relative), Cancellation);
+        using var unknown = await _http.GetAsync(new Uri("/v1.0/state/store/b", UriKind.Relative), Cancellation);
+
+        Assert.True(known.Headers.Contains("metadata.ttlExpireTime"));
+        Assert.Equal(HttpStatusCode.OK, unknown.StatusCode);
+        Assert.False(unknown.Headers.Contains("metadata.ttlExpireTime"));
+    }
+
     [Theory]
     [InlineData("""[{"key":"a","value":2,"etag":1}]""")]
     [InlineData("""[{"key":7,"value":2}]""")]

@@ -78,17 +78,7 @@ internal static class StateItems
 
     public static string Format(DateTimeOffset expiry) => expiry.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 
-    private static int? Ttl(IStateStore store, IDictionary<string, string>? metadata)
-    {
-        if (metadata is { Count: > 0 })
-        {
-            foreach (var (name, value) in metadata)
-            {
-                if (name.Equals(StateTtl.MetadataName, StringComparison.OrdinalIgnoreCase) && value.Length > 0)
-                    return store.ReadTtl(value);
-            }
-        }
-
-        return null;
-    }
+    // By this spelling alone, as the stores look for it.
+    private static int? Ttl(IStateStore store, IDictionary<string, string>? metadata) =>
+        metadata is { Count: > 0 } && metadata.FirstOrDefault(field => field.Key == StateTtl.MetadataName).Value is { Length: > 0 } text ? store.ReadTtl(text) : null;
 }

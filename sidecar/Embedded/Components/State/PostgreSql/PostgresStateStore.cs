@@ -9,7 +9,11 @@ internal sealed class PostgresStateStore : IStateStore
 {
     private const string NothingChanged = "no item was updated";
 
+    private const int GetsAtOnce = 2;
+    private const int KeysInGet = 64;
+
     private readonly NpgsqlDataSource _database;
+    private readonly GatheredGets _gets;
     private readonly PostgresStateTable _table;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -19,6 +23,7 @@ internal sealed class PostgresStateStore : IStateStore
     private PostgresStateStore(NpgsqlDataSource database, PostgresStateTable table, TimeSpan cleanupInterval, ComponentContext context)
     {
         (_database, _table, _time, _logger) = (database, table, context.Time, context.Logger);
+        _gets = new GatheredGets(keys => GetManyAsync(keys, CancellationToken.None), GetsAtOnce, KeysInGet);
         _cleaning = cleanupInterval > TimeSpan.Zero ? CleanAsync(cleanupInterval, _closing.Token) : Task.CompletedTask;
     }
 
@@ -32,7 +37,7 @@ internal sealed class PostgresStateStore : IStateStore
 
     public int ReadTtl(string text) => StateTtl.ReadStrictly(text);
 
-    public async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) => (await GetManyAsync([key], cancellationToken))[0];
+    public Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) => _gets.GetAsync(key, cancellationToken);
 
     public async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
     {
@@ -111,7 +116,10 @@ internal sealed class PostgresStateStore : IStateStore
         return command;
     }
 
-    /// <summary>A single operation needs no BEGIN. The others go in the order of their keys, so that two transactions cannot wait for each other.</summary>
+    /// <summary>
+    /// A single operation needs no BEGIN, nor do several without a condition: a batch is all or nothing by itself. The others go in the order of their keys, so
+    /// that two transactions cannot wait for each other.
+    /// </summary>
     public async Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
         if (writes.Count == 1)
@@ -126,6 +134,15 @@ internal sealed class PostgresStateStore : IStateStore
             throw refused;
         try
         {
+            if (ordered.All(write => write is StateUpsert { ETag: null or "", FirstWrite: false } or StateDelete { ETag: null or "" }))
+            {
+                await using var unconditional = _database.CreateBatch();
+                foreach (var write in ordered)
+                    unconditional.BatchCommands.Add(CommandOf(write));
+                await unconditional.ExecuteNonQueryAsync(cancellationToken);
+                return;
+            }
+
             await using var connection = await _database.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             await using var batch = new NpgsqlBatch(connection, transaction);

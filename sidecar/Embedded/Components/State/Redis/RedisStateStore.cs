@@ -37,10 +37,7 @@ internal sealed class RedisStateStore : IStateStore
 
     public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
 
-    public int ReadTtl(string text) =>
-        int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seconds)
-            ? seconds
-            : throw new StateStoreException(StateFailure.Other, $"failed to parse ttl from metadata: strconv.ParseInt: parsing \"{text}\": invalid syntax");
+    public int ReadTtl(string text) => StateTtl.ReadLoosely(text, "failed to parse ttl from metadata: strconv.ParseInt: ");
 
     public async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken)
     {

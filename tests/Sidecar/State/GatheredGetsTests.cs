@@ -1,0 +1,67 @@
+using System.Text;
+using EmbeddedSidecar.Components.State;
+
+namespace DaprOrders.Sidecar.Tests.State;
+
+/// <summary>Reads that come at once share a call, and nothing else: neither failures nor patience.</summary>
+public sealed class GatheredGetsTests
+{
+    private readonly List<string[]> _calls = [];
+    private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task One_that_comes_alone_goes_at_once_and_those_that_come_meanwhile_go_together()
+    {
+        var gets = new GatheredGets(ReadAsync, callsAtOnce: 1, keysInCall: 3);
+        List<Task<StateEntry?>> asked = [gets.GetAsync("a", Cancellation)];
+        Assert.Equal(["a"], Assert.Single(_calls));
+        asked.AddRange("bcade".Select(key => gets.GetAsync($"{key}", Cancellation)));
+
+        _opened.SetResult();
+        var entries = await Task.WhenAll(asked);
+
+        Assert.Equal(["a", "b", "c", "a", "d", null], entries.Select(entry => entry is null ? null : Encoding.UTF8.GetString(entry.Value.Span)));
+        Assert.Equal(["a", "b c a", "d e"], _calls.Select(keys => string.Join(' ', keys)));
+    }
+
+    [Fact]
+    public async Task A_key_that_the_store_refuses_is_refused_alone()
+    {
+        var gets = new GatheredGets(ReadAsync, callsAtOnce: 1, keysInCall: 10);
+        var (first, bad, good) = (gets.GetAsync("a", Cancellation), gets.GetAsync("bad", Cancellation), gets.GetAsync("b", Cancellation));
+
+        _opened.SetResult();
+
+        Assert.NotNull(await first);
+        Assert.NotNull(await good);
+        Assert.Equal("bad key", (await Assert.ThrowsAsync<StateStoreException>(() => bad)).Message);
+    }
+
+    [Fact]
+    public async Task Who_does_not_wait_any_more_takes_nobody_along()
+    {
+        var gets = new GatheredGets(ReadAsync, callsAtOnce: 1, keysInCall: 10);
+        var first = gets.GetAsync("a", Cancellation);
+        using var gone = new CancellationTokenSource();
+        var (left, stays) = (gets.GetAsync("b", gone.Token), gets.GetAsync("c", Cancellation));
+
+        await gone.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
+        _opened.SetResult();
+
+        Assert.NotNull(await first);
+        Assert.NotNull(await stays);
+    }
+
+    /// <summary>Everything but "e" is there, as its own name.</summary>
+    private async Task<IReadOnlyList<StateEntry?>> ReadAsync(IReadOnlyList<string> keys)
+    {
+        _calls.Add([.. keys]);
+        await _opened.Task;
+        if (keys.Contains("bad"))
+            throw new StateStoreException(StateFailure.Other, "bad key");
+        return [.. keys.Select(key => key == "e" ? null : new StateEntry(Encoding.UTF8.GetBytes(key), "1", null))];
+    }
+}
