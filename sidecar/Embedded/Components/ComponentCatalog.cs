@@ -111,7 +111,7 @@ internal sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvide
         ComponentMetadata metadata,
         CancellationToken cancellationToken)
     {
-        var identity = Identity(resource, metadata);
+        var identity = Identity(type, resource, metadata);
         await _creating.WaitAsync(cancellationToken);
         try
         {
@@ -155,10 +155,11 @@ internal sealed class ComponentCatalog(ILoggerFactory loggerFactory, TimeProvide
     }
 
     /// <summary>The file counts, not the line: what is written above a component does not change it.</summary>
-    private static string Identity(ComponentResource resource, ComponentMetadata metadata)
+    private static string Identity(ComponentType type, ComponentResource resource, ComponentMetadata metadata)
     {
         var identity = new StringBuilder().AppendJoin('\n', resource.Name, resource.Type, resource.Version, resource.Location.File);
-        foreach (var value in metadata.Values.OrderBy(value => value.Name, StringComparer.OrdinalIgnoreCase))
+        var made = metadata.Values.Where(value => !type.OfEachSidecar.Contains(value.Name, StringComparer.OrdinalIgnoreCase));
+        foreach (var value in made.OrderBy(value => value.Name, StringComparer.OrdinalIgnoreCase))
             identity.Append('\n').Append(value.Name).Append('=').Append(value.Value);
 
         return identity.ToString();

@@ -31,6 +31,9 @@ internal sealed partial class ComponentMetadata
 
     public IReadOnlyCollection<MetadataValue> Values => _values.Values;
 
+    public bool IsSame(ComponentMetadata other) =>
+        Values.Select(value => (value.Name, value.Value)).ToHashSet().SetEquals(other.Values.Select(value => (value.Name, value.Value)));
+
     public bool TryGet(string name, [NotNullWhen(true)] out string? value)
     {
         value = _values.TryGetValue(name, out var found) ? found.Value : null;

@@ -20,6 +20,9 @@ internal sealed record ComponentType(string Name, string Version, IReadOnlyList<
     /// <summary>Those of the fields whose values are paths of files: the factory gets them absolute (<see cref="FilePaths"/>).</summary>
     public IReadOnlyList<string> Paths { get; init; } = [];
 
+    /// <summary>Those of the fields that the instance is not made of, since each sidecar reads them for itself: where only these differ, it is the same one.</summary>
+    public IReadOnlyList<string> OfEachSidecar { get; init; } = [];
+
     /// <summary>Those of the fields that say where the server is: whoever cannot reach it is told by the first of them that is given.</summary>
     public IReadOnlyList<string> ServerFields { get; init; } = [];
 }

@@ -45,8 +45,8 @@ internal sealed class LoadedResources
         var (options, metrics) = (runtime.Options, runtime.Metrics);
         (Declared, Configuration) = (declared, configuration);
         _instances = components.ToDictionary(component => component.Name, component => component.Instance);
-        Components = [.. components.Select(one => IsKept(one.Name) ? before!.Components.First(kept => kept.Name == one.Name) : Shown(one))];
-        foreach (var made in components.Where(one => !IsKept(one.Name)))
+        Components = [.. components.Select(one => IsKept(one) ? before!.Components.First(kept => kept.Name == one.Name) : Shown(one))];
+        foreach (var made in components.Where(one => !IsKept(one)))
             metrics.ComponentLoaded(made.Type);
         Resiliency = before?.Resiliency ?? new ResiliencyPolicies(declared.Resiliencies, runtime.Time);
         ApiAccess = before?.ApiAccess ?? new ApiAccess(configuration);
@@ -66,14 +66,16 @@ internal sealed class LoadedResources
         LockStores = Each<RedisLockStore, LockStoreComponent>(kept => kept.LockStores, one => new(one, options, Outbound(one, ComponentKind.Lock)));
         Tracing = before is null ? SidecarTracing.For(configuration.Tracing, options.AppId, runtime.Logger) : before.Tracing;
 
-        bool IsKept(string name) => ReferenceEquals(before?._instances.GetValueOrDefault(name), _instances[name]);
+        // One instance may have got other scopes or another consumer id.
+        bool IsKept(LoadedComponent one) => ReferenceEquals(before?._instances.GetValueOrDefault(one.Name), _instances[one.Name])
+            && before!.Components.First(kept => kept.Name == one.Name).Metadata.IsSame(one.Metadata);
 
         LoadedComponent Shown(LoadedComponent one) => runtime.Shared.BeforeCall is { } show ? one.Watched(options.AppId, show) : one;
 
         Polly.ResiliencePipeline? Outbound(LoadedComponent one, ComponentKind kind) => Resiliency.ForComponentOutbound(one.Name, kind);
 
         Dictionary<string, T> Each<TInstance, T>(Func<LoadedResources, IReadOnlyDictionary<string, T>> kept, Func<LoadedComponent, T> make) => Components
-            .Where(one => one.Instance is TInstance).ToDictionary(one => one.Name, one => IsKept(one.Name) ? kept(before!)[one.Name] : make(one));
+            .Where(one => one.Instance is TInstance).ToDictionary(one => one.Name, one => IsKept(one) ? kept(before!)[one.Name] : make(one));
     }
 
     public ResourceSet Declared { get; }

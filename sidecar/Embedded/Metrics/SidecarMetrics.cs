@@ -21,7 +21,7 @@ internal sealed class SidecarMetrics
         1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 40, 50, 65, 80, 100, 130, 160, 200, 250, 300, 400, 500, 650, 800, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000,
     ];
 
-    // Of paths there may be as many as callers invent; daprd keeps them all.
+    // Of paths and verbs there may be as many as callers invent; daprd keeps them all.
     private const int MostLabels = 200;
 
     private readonly string _appId;
@@ -117,7 +117,7 @@ internal sealed class SidecarMetrics
         _grpcServer.WithLabels(_appId, fullName, status == StatusCode.Cancelled ? "Canceled" : status.ToString()).Inc();
 
     internal void HttpServed(HttpContext context) => _httpServer.WithLabels(
-        _appId, context.Request.Method, PathLabel(context.Request.Path.Value!), Number(context.Response.StatusCode)).Inc();
+        _appId, Bounded(context.Request.Method), PathLabel(context.Request.Path.Value!), Number(context.Response.StatusCode)).Inc();
 
     internal void AppCalled(HttpRequestMessage request, int status)
     {
@@ -125,7 +125,7 @@ internal sealed class SidecarMetrics
         if (path == _probePath)
             _healthProbes.WithLabels(_appId, Number(status)).Inc();
         else
-            _httpClient.WithLabels(_appId, request.Method.Method, PathLabel(path), Number(status)).Inc();
+            _httpClient.WithLabels(_appId, Bounded(request.Method.Method), PathLabel(path), Number(status)).Inc();
     }
 
     /// <param name="operation">As daprd calls it: get, bulk_get, set, delete, bulk_delete, transaction.</param>

@@ -47,37 +47,44 @@ internal sealed class ResourceWatch(Func<CancellationToken, Task<bool>> changed,
 
     private async Task WatchAsync(CancellationToken cancellationToken)
     {
-        try
+        while (!cancellationToken.IsCancellationRequested)
         {
-            while (true)
+            try
             {
                 await _hint.WaitAsync(BetweenLooks, cancellationToken);
-                var now = Look();
-                if (IsSame(now, _seen))
-                    continue;
-                for (var before = now; ; before = now)
-                {
-                    await Task.Delay(Quiet, cancellationToken);
-                    now = Look();
-                    if (IsSame(now, before))
-                        break;
-                }
-
-                if (await changed(cancellationToken))
-                    _seen = now;
+                await LookForChangesAsync(cancellationToken);
             }
-        }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // Nobody watches any more.
-        }
-        catch (Exception e)
-        {
-            logger.LogError(e, "The files of resources are no longer watched: {Reason}", e.Message);
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                // Nobody watches any more.
+            }
+            catch (Exception e)
+            {
+                logger.LogError(e, "Changes of resources could not be looked for or taken, and are tried again: {Reason}", e.Message);
+            }
         }
     }
 
-    private ImmutableDictionary<string, (DateTime Written, long Length)> Look() => _paths.SelectMany(LookAt).ToImmutableDictionary();
+    private async Task LookForChangesAsync(CancellationToken cancellationToken)
+    {
+        var now = Look();
+        if (IsSame(now, _seen))
+            return;
+        for (var before = now; ; before = now)
+        {
+            await Task.Delay(Quiet, cancellationToken);
+            now = Look();
+            if (IsSame(now, before))
+                break;
+        }
+
+        if (await changed(cancellationToken))
+            _seen = now;
+    }
+
+    /// <summary>A file that two paths lead to may be written between the two looks at it: the later one counts.</summary>
+    private ImmutableDictionary<string, (DateTime Written, long Length)> Look() =>
+        ImmutableDictionary<string, (DateTime, long)>.Empty.SetItems(_paths.SelectMany(LookAt));
 
     private static IEnumerable<KeyValuePair<string, (DateTime Written, long Length)>> LookAt(string path)
     {

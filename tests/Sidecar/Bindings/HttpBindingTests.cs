@@ -71,6 +71,27 @@ public sealed class HttpBindingTests
     }
 
     [Fact]
+    public async Task An_answer_that_ends_early_is_an_error_of_the_binding()
+    {
+        await using var server = await TestApp.StartAsync(async context =>
+        {
+            context.Response.ContentLength = 100;
+            await context.Response.WriteAsync("0123456789", Cancellation);
+            await context.Response.Body.FlushAsync(Cancellation);
+            context.Abort();
+        });
+        await using var dapr = await StartAsync($"http://127.0.0.1:{server.Port}");
+        using var http = Sidecars.Http(dapr["one"]);
+
+        using var answer = await http.PostAsJsonAsync(new Uri("/v1.0/bindings/out", UriKind.Relative), new { operation = "get" }, Cancellation);
+
+        Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
+        var error = JsonNode.Parse(await answer.Content.ReadAsStringAsync(Cancellation))!;
+        Assert.Equal("ERR_INVOKE_OUTPUT_BINDING", (string)error["errorCode"]!);
+        Assert.StartsWith("error invoking output binding out: ", (string)error["message"]!, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Who_watches_the_sidecars_sees_a_call_before_it_is_made_and_may_let_it_fail()
     {
         await using var server = await TestApp.StartAsync(StatusCodes.Status200OK);

@@ -38,6 +38,20 @@ public sealed class ComponentCatalogTests : IAsyncDisposable
         Assert.Equal(["one.db", "two.db"], _folder.GetFiles("*.db").Select(file => file.Name).Order());
     }
 
+    [Theory]
+    [InlineData("pubsub.in-memory")]
+    [InlineData("pubsub.sqlite")]
+    public async Task A_broker_of_this_process_is_one_for_all_applications_whatever_consumer_ids_they_have(string type)
+    {
+        var broker = Sidecars.Component("pubsub", type, ("connectionString", Path.Combine(_folder.FullName, "pubsub.db")), ("consumerID", "{appID}"));
+
+        var one = Assert.Single(await LoadAsync("one", broker));
+        var two = Assert.Single(await LoadAsync("two", broker));
+
+        Assert.Same(one.Instance, two.Instance);
+        Assert.Equal(("one", "two"), (one.Metadata.Text("consumerID"), two.Metadata.Text("consumerID")));
+    }
+
     [Fact]
     public async Task A_relative_path_starts_at_the_folder_of_the_application()
     {

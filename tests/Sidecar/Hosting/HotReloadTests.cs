@@ -224,7 +224,7 @@ public sealed class HotReloadTests : IDisposable
         await stream.RequestStream.WriteAsync(new() { InitialRequest = new() { PubsubName = "pubsub", Topic = "orders" } }, Cancellation);
         Assert.True(await stream.ResponseStream.MoveNext(Cancellation));
 
-        await ChangeAsync(dapr, "one", () => _folder.With("pubsub.yaml", Component("pubsub", "pubsub.in-memory", ("consumerID", "other"))));
+        await ChangeAsync(dapr, "one", () => _folder.With("pubsub.yaml", Component("pubsub", "pubsub.in-memory", ("unknown", "so it is made anew"))));
         var next = stream.ResponseStream.MoveNext(Cancellation);
         await UntilAsync(async () =>
         {
@@ -234,6 +234,31 @@ public sealed class HotReloadTests : IDisposable
 
         Assert.True(await next);
         Assert.Equal("orders", stream.ResponseStream.Current.EventMessage.Topic);
+    }
+
+    [Theory]
+    [InlineData("pubsub.in-memory")]
+    [InlineData("pubsub.sqlite")]
+    public async Task A_broker_whose_scopes_are_changed_obeys_them_and_keeps_its_messages(string type)
+    {
+        _folder.With("pubsub.yaml", Component("pubsub", type, Fields("one=")));
+        await using var dapr = await StartAsync("one");
+        using var client = Sidecars.Http(dapr["one"]);
+        var broker = Assert.Single(dapr["one"].Runtime.Loaded.Instances);
+        Assert.Equal(HttpStatusCode.Forbidden, await PublishAsync());
+
+        await ChangeAsync(dapr, "one", () => _folder.With("pubsub.yaml", Component("pubsub", type, Fields("one=orders"))));
+
+        Assert.Equal(HttpStatusCode.NoContent, await PublishAsync());
+        Assert.Same(broker, Assert.Single(dapr["one"].Runtime.Loaded.Instances));
+
+        (string, string)[] Fields(string scopes) => [("connectionString", Database("pubsub.db")), ("publishingScopes", scopes)];
+
+        async Task<HttpStatusCode> PublishAsync()
+        {
+            using var answer = await client.PostAsJsonAsync("/v1.0/publish/pubsub/orders", 1, Cancellation);
+            return answer.StatusCode;
+        }
     }
 
     [Fact]

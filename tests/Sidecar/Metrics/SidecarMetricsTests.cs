@@ -237,6 +237,25 @@ public sealed class SidecarMetricsTests
     }
 
     [Fact]
+    public async Task Verbs_that_callers_invent_do_not_fill_the_memory()
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { MetricsPort = 0 });
+        using var http = Sidecars.Http(dapr["one"]);
+        for (var n = 0; n < 300; n++)
+        {
+            using var request = new HttpRequestMessage(new HttpMethod($"INVENTED-{n}"), "/v1.0/metadata");
+            using (await http.SendAsync(request, Cancellation))
+            {
+            }
+        }
+
+        await ShowsAsync(
+            dapr["one"],
+            """dapr_http_server_request_count{app_id="one",method="INVENTED-0",path="/v1.0/metadata",status="404"} 1""",
+            """dapr_http_server_request_count{app_id="one",method="",path="/v1.0/metadata",status="404"} """);
+    }
+
+    [Fact]
     public async Task Components_secrets_and_what_came_to_actors_are_counted()
     {
         await using var app = await TestApp.StartAsync(context =>

@@ -1,7 +1,11 @@
 using System.Collections.Concurrent;
 using System.Text;
+using DaprOrders.Sidecar.Tests.Hosting;
 using DaprOrders.Tests.Servers;
 using EmbeddedSidecar.Components.PubSub;
+using EmbeddedSidecar.Resources;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Time.Testing;
 
 namespace DaprOrders.Sidecar.Tests.PubSub;
 
@@ -92,6 +96,36 @@ public sealed class RabbitMqOutageTests(RabbitMqOutageTests.OwnServer own) : ICl
         Assert.Equal(["1", "1", "2"], await handler.WaitFor(3));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_sidecar_that_waits_for_a_broker_that_went_before_its_application_was_ready_can_be_stopped(bool isBulk)
+    {
+        await using var cable = new Cable(_server.Port);
+        await using var app = await TestApp.StartAsync(context =>
+        {
+            cable.Cut();
+            context.Response.StatusCode = StatusCodes.Status404NotFound;
+            return Task.CompletedTask;
+        });
+        var log = new WrittenLog();
+        var subscription = new SubscriptionResource(
+            "s", "pubsub", "orders", [new RouteRule("", "/orders")], null, new Dictionary<string, string>(), isBulk ? new(true, 10, 1000) : null, [], default);
+        var component = Sidecars.Component("pubsub", "pubsub.rabbitmq", ("connectionString", _server.ConnectionString(_server.NewVirtualHost(), cable.Port)));
+        var dapr = await EmbeddedDapr.StartAsync(
+            new()
+            {
+                Apps = [new() { AppId = "one", AppPort = app.Port, Resources = new ResourceSet([component], [subscription], [], []) }],
+                LoggerFactory = log,
+                // Stands still: what it waits for has no end by itself.
+                Time = new FakeTimeProvider(),
+            },
+            Cancellation);
+        await log.WaitFor("Topic orders cannot be subscribed for one");
+
+        await dapr.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromMinutes(2), Cancellation);
+    }
+
     private static TopicSubscription Subscription(int topic) => RabbitMqPubSubTests.Subscription("one", $"topic{topic}");
 
     private static async Task SubscribeAsync(IPubSub broker, int topic, ConcurrentDictionary<int, bool> received) => await broker.SubscribeAsync(
@@ -123,7 +157,7 @@ public sealed class RabbitMqOutageTests(RabbitMqOutageTests.OwnServer own) : ICl
     /// <summary>For these tests alone, which stop it and run one after another.</summary>
     public sealed class OwnServer : IAsyncDisposable
     {
-        private const int Tests = 4;
+        private const int Tests = 6;
 
         private RabbitMqServer? _server;
 

@@ -27,6 +27,7 @@ internal sealed class GatheredBatches : IAsyncDisposable
         _running = RunAsync(stopping);
     }
 
+    /// <summary>The subscribing ends with <paramref name="cancellationToken"/>, what handles a batch with <paramref name="stopping"/>.</summary>
     public static async Task<IAsyncDisposable> SubscribeAsync(
         IPubSub broker,
         TopicSubscription subscription,
@@ -34,16 +35,26 @@ internal sealed class GatheredBatches : IAsyncDisposable
         TimeSpan maxWait,
         TimeProvider time,
         Func<IMessageBatch, CancellationToken, Task> handler,
-        CancellationToken stopping)
+        CancellationToken stopping,
+        CancellationToken cancellationToken)
     {
         var batches = new GatheredBatches(maxMessages, broker.AtOnce, maxWait, time, handler, stopping);
-        batches._subscription = await broker.SubscribeAsync(subscription, batches.AddAsync, stopping);
-        return batches;
+        try
+        {
+            batches._subscription = await broker.SubscribeAsync(subscription, batches.AddAsync, cancellationToken);
+            return batches;
+        }
+        catch
+        {
+            await batches.DisposeAsync();
+            throw;
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
-        await _subscription!.DisposeAsync();
+        if (_subscription is not null)
+            await _subscription.DisposeAsync();
         _messages.Writer.Complete();
         await _running;
     }

@@ -250,6 +250,7 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         return component.Broker is IBulkPubSub broker
             ? await broker.SubscribeManyAsync(topic, bulk.MaxMessagesCount, (batch, _) => batches.DeliverAsync(batch, stopping), cancellationToken)
             : await GatheredBatches.SubscribeAsync(
-                component.Broker, topic, bulk.MaxMessagesCount, TimeSpan.FromMilliseconds(bulk.MaxAwaitDurationMs), runtime.Time, batches.DeliverAsync, stopping);
+                component.Broker, topic, bulk.MaxMessagesCount, TimeSpan.FromMilliseconds(bulk.MaxAwaitDurationMs), runtime.Time, batches.DeliverAsync,
+                stopping, cancellationToken);
     }
 }

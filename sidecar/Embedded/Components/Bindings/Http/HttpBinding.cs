@@ -49,6 +49,11 @@ internal sealed class HttpBinding(HttpBindingOptions options) : IOutputBinding
         {
             throw new BindingException(GoNetworkError.Of(method, address, e), e);
         }
+        catch (IOException e)
+        {
+            // Of the body, where Go's words name no address.
+            throw new BindingException(e is HttpIOException { HttpRequestError: HttpRequestError.ResponseEnded } ? "unexpected EOF" : e.Message, e);
+        }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
             throw Refused(method, address, "context deadline exceeded", e);

@@ -21,7 +21,10 @@ internal sealed class InMemoryPubSub(ILogger logger) : IPubSub
         "pubsub.in-memory",
         "v1",
         PubSubFields.Common,
-        (_, context, _) => Task.FromResult<IAsyncDisposable>(new InMemoryPubSub(context.Logger)));
+        (_, context, _) => Task.FromResult<IAsyncDisposable>(new InMemoryPubSub(context.Logger)))
+    {
+        OfEachSidecar = PubSubFields.Common,
+    };
 
     public IReadOnlyList<string> Capabilities { get; } = ["SUBSCRIBE_WILDCARDS"];
 

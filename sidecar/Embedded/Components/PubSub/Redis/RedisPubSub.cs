@@ -57,30 +57,24 @@ internal sealed class RedisPubSub : IPubSub
         string topic, IReadOnlyList<BrokerMessage> messages, CancellationToken cancellationToken) =>
         await Task.WhenAll(messages.Select(message => TryAddAsync(topic, message, cancellationToken)));
 
-    /// <summary>Tries until the server is there.</summary>
+    /// <summary>Waits until it was tried once. What failed is tried on, and a group that comes later has all the same what its stream holds.</summary>
     public async Task<IAsyncDisposable> SubscribeAsync(
         TopicSubscription subscription,
         Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> handler,
         CancellationToken cancellationToken)
     {
-        while (true)
+        var workers = _workers.GetOrAdd(subscription.ConsumerId, _ => new SemaphoreSlim(_options.Concurrency));
+        var topic = new RedisTopic(subscription, _database, _configuration, workers, handler, _options, _context, _stopping.Token);
+        _topics.Add(topic);
+        try
         {
-            try
-            {
-                await RedisTopic.CreateGroupAsync(_database, subscription).WaitAsync(cancellationToken);
-                var reading = await ConnectionMultiplexer.ConnectAsync(RedisTopic.ForReading(_configuration));
-                var workers = _workers.GetOrAdd(subscription.ConsumerId, _ => new SemaphoreSlim(_options.Concurrency));
-                var topic = new RedisTopic(subscription, _database, reading, workers, handler, _options, _context, _stopping.Token);
-                _topics.Add(topic);
-                return topic;
-            }
-            catch (RedisException error)
-            {
-                _context.Logger.LogError(
-                    "Topic {Topic} cannot be subscribed for {Consumer}; tried again in {Seconds} s: {Reason}",
-                    subscription.Topic, subscription.ConsumerId, RedisTopic.AfterFailure.TotalSeconds, error.Message);
-                await Task.Delay(RedisTopic.AfterFailure, _context.Time, cancellationToken);
-            }
+            await topic.Tried.WaitAsync(cancellationToken);
+            return topic;
+        }
+        catch (OperationCanceledException)
+        {
+            await topic.DisposeAsync();
+            throw;
         }
     }
 

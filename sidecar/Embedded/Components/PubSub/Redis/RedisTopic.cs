@@ -26,23 +26,25 @@ internal sealed class RedisTopic : BrokerSubscription
     /// <summary>An answer that comes later than this after its time counts as none, though the server has handed its messages out.</summary>
     private static readonly TimeSpan LatestAnswer = TimeSpan.FromSeconds(3);
 
-    public static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(1);
 
     private readonly TopicSubscription _subscription;
     private readonly IDatabase _database;
-    private readonly ConnectionMultiplexer _reading;
+    private readonly ConfigurationOptions _configuration;
     private readonly SemaphoreSlim _workers;
     private readonly Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> _handler;
     private readonly RedisPubSubOptions _options;
     private readonly ComponentContext _context;
     private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _loops;
     private readonly HashSet<string> _held = [];
+    private ConnectionMultiplexer? _reading;
 
     public RedisTopic(
         TopicSubscription subscription,
         IDatabase database,
-        ConnectionMultiplexer reading,
+        ConfigurationOptions configuration,
         SemaphoreSlim workers,
         Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> handler,
         RedisPubSubOptions options,
@@ -50,32 +52,43 @@ internal sealed class RedisTopic : BrokerSubscription
         CancellationToken stopping)
         : base(stopping)
     {
-        (_subscription, _database, _reading, _workers, _handler) = (subscription, database, reading, workers, handler);
+        (_subscription, _database, _configuration, _workers, _handler) = (subscription, database, configuration, workers, handler);
         (_options, _context) = (options, context);
-        _loops = Task.WhenAll(
-            Task.Run(() => UntilEndAsync(TakeNewAsync), CancellationToken.None),
-            Task.Run(() => _options.Redelivers ? UntilEndAsync(TakeUnacknowledgedAsync) : Task.CompletedTask, CancellationToken.None));
+        _loops = Task.Run(FollowAsync, CancellationToken.None);
     }
+
+    /// <summary>It was tried once; what failed is tried again.</summary>
+    public Task Tried => _tried.Task;
 
     private RedisKey Stream => _subscription.Topic;
 
     /// <summary>Group and consumer have one name, as daprd's: its replicas share what is not acknowledged.</summary>
     private RedisValue Group => _subscription.ConsumerId;
 
-    public static ConfigurationOptions ForReading(ConfigurationOptions configuration)
+    protected override Task TakesNoMoreAsync() => _loops;
+
+    protected override ValueTask CloseAsync() => _reading?.DisposeAsync() ?? ValueTask.CompletedTask;
+
+    private async Task FollowAsync()
     {
-        var reading = configuration.Clone();
-        reading.AsyncTimeout = (int)Math.Min(int.MaxValue, Math.Max(configuration.AsyncTimeout, LatestAnswer.TotalMilliseconds) + Poll.TotalMilliseconds);
-        // The answer's shape is then the one that is read below.
-        reading.Protocol = RedisProtocol.Resp2;
-        return reading;
+        while (_reading is null && !IsEnding)
+            await TryAsync(BeginAsync);
+        _tried.TrySetResult();
+        await Task.WhenAll(UntilEndAsync(TakeNewAsync), _options.Redelivers ? UntilEndAsync(TakeUnacknowledgedAsync) : Task.CompletedTask);
     }
 
-    public static async Task CreateGroupAsync(IDatabase database, TopicSubscription subscription)
+    private async Task BeginAsync()
+    {
+        // One that gives no answer must not hold up the end.
+        await CreateGroupAsync().WaitAsync(Ended);
+        _reading = await ConnectionMultiplexer.ConnectAsync(ForReading());
+    }
+
+    private async Task CreateGroupAsync()
     {
         try
         {
-            await database.StreamCreateConsumerGroupAsync(subscription.Topic, subscription.ConsumerId, StreamPosition.Beginning, createStream: true);
+            await _database.StreamCreateConsumerGroupAsync(Stream, Group, StreamPosition.Beginning, createStream: true);
         }
         catch (RedisServerException error) when (error.Message.StartsWith(GroupExists, StringComparison.Ordinal))
         {
@@ -83,29 +96,38 @@ internal sealed class RedisTopic : BrokerSubscription
         }
     }
 
-    protected override Task TakesNoMoreAsync() => _loops;
-
-    protected override ValueTask CloseAsync() => _reading.DisposeAsync();
+    private ConfigurationOptions ForReading()
+    {
+        var reading = _configuration.Clone();
+        reading.AsyncTimeout = (int)Math.Min(int.MaxValue, Math.Max(reading.AsyncTimeout, LatestAnswer.TotalMilliseconds) + Poll.TotalMilliseconds);
+        // The answer's shape is then the one that is read below.
+        reading.Protocol = RedisProtocol.Resp2;
+        return reading;
+    }
 
     private async Task UntilEndAsync(Func<Task> take)
     {
         while (!IsEnding)
+            await TryAsync(take);
+    }
+
+    private async Task TryAsync(Func<Task> work)
+    {
+        try
         {
-            try
-            {
-                await take();
-            }
-            catch (OperationCanceledException) when (IsEnding || Stopping.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception error)
-            {
-                _context.Logger.LogError(
-                    "Topic {Topic} of {Consumer} cannot be read from Redis; tried again in {Seconds} s: {Reason}",
-                    _subscription.Topic, _subscription.ConsumerId, AfterFailure.TotalSeconds, error.Message);
-                await Task.Delay(AfterFailure, _context.Time, Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            }
+            await work();
+        }
+        catch (OperationCanceledException) when (IsEnding || Stopping.IsCancellationRequested)
+        {
+            // The end.
+        }
+        catch (Exception error)
+        {
+            _context.Logger.LogError(
+                "Topic {Topic} cannot be {What} at Redis for {Consumer}; tried again in {Seconds} s: {Reason}",
+                _subscription.Topic, _reading is null ? "subscribed" : "read", _subscription.ConsumerId, AfterFailure.TotalSeconds, error.Message);
+            _tried.TrySetResult();
+            await Task.Delay(AfterFailure, _context.Time, Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
@@ -115,7 +137,7 @@ internal sealed class RedisTopic : BrokerSubscription
         try
         {
             // Not cancelled: what the server hands out meanwhile is ours.
-            answer = await _reading.GetDatabase().ExecuteAsync(
+            answer = await _reading!.GetDatabase().ExecuteAsync(
                 "XREADGROUP", "GROUP", Group, Group, "COUNT", _options.QueueDepth, "BLOCK", (int)Poll.TotalMilliseconds, "STREAMS", Stream, ">");
         }
         catch (RedisServerException error) when (error.Message.StartsWith(NoGroup, StringComparison.Ordinal))
@@ -123,7 +145,7 @@ internal sealed class RedisTopic : BrokerSubscription
             _context.Logger.LogWarning(
                 "The group of {Consumer} is gone from topic {Topic}, by a loss of data or by somebody's hand: it is made again, from the beginning of what is there",
                 _subscription.ConsumerId, _subscription.Topic);
-            await CreateGroupAsync(_database, _subscription);
+            await CreateGroupAsync();
             return;
         }
 

@@ -198,7 +198,7 @@ internal sealed class MessageStore : IDisposable
         catch (IOException error)
         {
             throw new InvalidOperationException(
-                $"The database {path} of pubsub.sqlite is in use by another process, or by a second component of this one. Only one may use it: end the other, or give this one another file.", error);
+                $"The database {path} of pubsub.sqlite is in use by another process, or by a second component of this one; that may be this component as it was before its file changed. Only one may use it: end the other, give this one another file, or start the sidecars again.", error);
         }
     }
 

@@ -48,6 +48,7 @@ internal sealed class SqlitePubSub : IBulkPubSub
         [.. PubSubFields.Common, "connectionString", "concurrency", "redeliverInterval", "forgetConsumers"],
         (metadata, context, _) => Task.FromResult<IAsyncDisposable>(new SqlitePubSub(SqlitePubSubOptions.Read(metadata), context.Logger, context.Time)))
     {
+        OfEachSidecar = PubSubFields.Common,
         Paths = ["connectionString"],
     };
 
