@@ -171,6 +171,21 @@ public sealed class OrderListTests : ConsolePages
         AngleSharp.Dom.IElement Customer(string id) => page.FindAll("td button").Single(button => button.TextContent == id);
     }
 
+    [Fact]
+    public void The_status_that_is_chosen_already_shows_the_orders_of_all_customers_again()
+    {
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-2", "created", Now, customer: "c-2"), Samples.Listed("o-1", "created", Now, customer: "c-1")));
+        Play("reporting", "customers/c-1/orders?limit=50", Samples.Page(null, Samples.Listed("o-1", "created", Now, customer: "c-1")));
+        var page = Render<OrderList>();
+        page.FindAll("td button").Single(button => button.TextContent == "c-1").Click();
+        page.WaitForAssertion(() => Assert.Equal(["o-1"], Rows(page)));
+
+        page.FindAll(".pill").Single(pill => pill.TextContent == "all").Click();
+
+        page.WaitForAssertion(() => Assert.Equal(["o-2", "o-1"], Rows(page)));
+        Assert.Empty(page.FindAll(".note"));
+    }
+
     [Theory]
     [InlineData(".")]
     [InlineData("..")]
