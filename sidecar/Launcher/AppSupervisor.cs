@@ -31,7 +31,7 @@ internal sealed class AppSupervisor : IAsyncDisposable
     {
         (_app, _environment, _watch, _console, _restart, _time) = (app, environment, watch, console, restart, time);
         _log = new AppLog(app, console, time);
-        Running = RunAsync();
+        Running = RunAndTellOfStartAsync();
     }
 
     /// <summary>Ends when the supervisor is stopped or the app has done its work; fails with a <see cref="LaunchException"/> when the app cannot live.</summary>
@@ -68,6 +68,21 @@ internal sealed class AppSupervisor : IAsyncDisposable
         await StopAsync(TimeSpan.Zero);
         _log.Dispose();
         _stopping.Dispose();
+    }
+
+    /// <summary>Whoever waits for the first process learns that none will come, whatever the reason.</summary>
+    private async Task RunAndTellOfStartAsync()
+    {
+        try
+        {
+            await RunAsync();
+            _started.TrySetCanceled();
+        }
+        catch (Exception e)
+        {
+            _started.TrySetException(e);
+            throw;
+        }
     }
 
     private async Task RunAsync()
@@ -117,34 +132,21 @@ internal sealed class AppSupervisor : IAsyncDisposable
     {
         _log.StartOver();
         var began = _time.GetTimestamp();
-        AppProcess process;
-        try
-        {
-            process = AppProcess.Start(_app, _environment, _log);
-        }
-        catch (LaunchException e)
-        {
-            _started.TrySetException(e);
-            throw;
-        }
-
-        using (process)
-        {
-            _process = process;
-            _watch.Started(_app.AppId, process.Mark);
-            _starts++;
-            _started.TrySetResult();
-            using var ended = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
-            var ready = _starts > 1 ? TellWhenReadyAsync(ended.Token) : Task.CompletedTask;
-            // Stopped between the decision to start and now: nobody else will end it.
-            if (_stopping.IsCancellationRequested)
-                await process.StopAsync(TimeSpan.Zero);
-            var exitCode = await process.Exited;
-            _watch.Ended(process.Mark);
-            await ended.CancelAsync();
-            await ready;
-            return (exitCode, _time.GetElapsedTime(began));
-        }
+        using var process = AppProcess.Start(_app, _environment, _log);
+        _process = process;
+        _watch.Started(_app.AppId, process.Mark);
+        _starts++;
+        _started.TrySetResult();
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
+        var ready = _starts > 1 ? TellWhenReadyAsync(ended.Token) : Task.CompletedTask;
+        // Stopped between the decision to start and now: nobody else will end it.
+        if (_stopping.IsCancellationRequested)
+            await process.StopAsync(TimeSpan.Zero);
+        var exitCode = await process.Exited;
+        _watch.Ended(process.Mark);
+        await ended.CancelAsync();
+        await ready;
+        return (exitCode, _time.GetElapsedTime(began));
     }
 
     private async Task TellWhenReadyAsync(CancellationToken cancellationToken)

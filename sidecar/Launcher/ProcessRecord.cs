@@ -95,7 +95,8 @@ internal sealed class ProcessRecord : IDisposable
 
     public void Dispose()
     {
-        if (_wrote && _entries.Count == 0)
+        // With its folder it may have been deleted while it was in use.
+        if (_wrote && _entries.Count == 0 && File.Exists(_file))
             File.Delete(_file);
         _lock.Dispose();
     }

@@ -11,7 +11,18 @@ internal sealed record ProcessMark(int Id, DateTime StartedUtc)
     /// <summary>The start time is reckoned from the clock and the time since boot, by each reader anew.</summary>
     private static readonly TimeSpan Tolerance = TimeSpan.FromSeconds(2);
 
-    public static ProcessMark Of(Process process) => new(process.Id, process.StartTime.ToUniversalTime());
+    /// <summary>Of a process that has ended already, before anybody could ask it when it began: a mark that no process bears.</summary>
+    public static ProcessMark Of(Process process)
+    {
+        try
+        {
+            return new(process.Id, process.StartTime.ToUniversalTime());
+        }
+        catch (Exception e) when (e is InvalidOperationException or Win32Exception)
+        {
+            return new(process.Id, default);
+        }
+    }
 
     /// <summary>The process, if it still runs and is the one that was marked.</summary>
     public Process? Find()

@@ -170,7 +170,7 @@ internal sealed class RunningSystem : IAsyncDisposable, IProcessWatch
                 };
                 _supervisors.Add(supervisor);
                 // In the order of the file; one that cannot be started is told with those that die.
-                await Task.WhenAny(supervisor.Started);
+                await Task.WhenAny(supervisor.Started).WaitAsync(cancellationToken);
                 if (supervisor.LogFile is { } appLog)
                     metadata["appLogPath"] = appLog;
                 if (supervisor.Started.IsCompletedSuccessfully)

@@ -13,6 +13,13 @@ document.addEventListener('click', async event => {
   }
 });
 
+// Who signs out leaves no page of this browser open: each asks anew, once the session has ended, and comes to the sign-in.
+const sessions = new BroadcastChannel('sessions');
+document.addEventListener('submit', event => {
+  if (event.target.matches('[data-ends-session]')) sessions.postMessage('ended');
+});
+sessions.addEventListener('message', () => setTimeout(() => location.reload(), 1000));
+
 const units = [[86400, 'd', 172800], [3600, 'h', 3600], [60, 'min', 60], [1, 's', 1]];
 
 setInterval(() => {

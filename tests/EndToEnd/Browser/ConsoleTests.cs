@@ -356,6 +356,21 @@ public sealed partial class ConsoleTests(ConsoleInBrowser console) : IClassFixtu
     }
 
     [Fact]
+    public async Task Whoever_signs_out_leaves_no_page_of_the_browser_open()
+    {
+        ConsoleInBrowser.Require();
+        await using var visit = await console.VisitAsync();
+        await visit.SignInAsync("operator");
+        await visit.OpenAsync("/stock");
+        var elsewhere = await visit.Page.Context.NewPageAsync();
+        await elsewhere.GotoAsync("/orders");
+
+        await elsewhere.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+
+        await visit.Page.WaitForURLAsync("**/sign-in*");
+    }
+
+    [Fact]
     public async Task Whoever_signs_in_at_the_provider_without_a_role_is_told_so_and_all_pages_on_the_way_can_be_used_by_everybody()
     {
         ConsoleInBrowser.Require();

@@ -84,6 +84,31 @@ public sealed class LauncherProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task A_process_that_has_ended_before_anybody_looked_has_a_mark_and_nobody_is_ended_for_it()
+    {
+        using var brief = Process.Start(new ProcessStartInfo("dotnet", ["--version"]) { RedirectStandardOutput = true })!;
+        await brief.WaitForExitAsync(TestContext.Current.CancellationToken);
+
+        var mark = ProcessMark.Of(brief);
+
+        Assert.Equal(brief.Id, mark.Id);
+        Assert.False((mark with { Id = Environment.ProcessId }).Kill());
+    }
+
+    [Fact]
+    public void A_data_folder_that_is_deleted_while_it_is_in_use_is_no_error_at_the_end()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "There a folder cannot be deleted while a file in it is open.");
+        using var self = Process.GetCurrentProcess();
+        var record = ProcessRecord.TryOpen(_workspace.PathOf(".dapr"))!;
+        record.Add("one", ProcessMark.Of(self));
+        Directory.Delete(_workspace.PathOf(".dapr"), recursive: true);
+        record.Remove(ProcessMark.Of(self));
+
+        record.Dispose();
+    }
+
+    [Fact]
     public async Task A_second_launcher_of_the_same_run_file_is_refused()
     {
         _workspace.WithApps($"- {{appDirPath: one, command: [{Workspace.TinyApp}, wait]}}\n");

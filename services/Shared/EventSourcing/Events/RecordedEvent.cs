@@ -22,7 +22,7 @@ public sealed record RecordedEvent(
     DateTimeOffset OccurredAt,
     string? CorrelationId,
     string? CausationId,
-    JsonElement Data,
+    [property: JsonConverter(typeof(RawJsonConverter))] JsonElement Data,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? FoundBy = null,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? SpanId = null)
 {

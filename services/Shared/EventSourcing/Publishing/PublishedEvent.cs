@@ -47,7 +47,7 @@ internal sealed class PublishedEvent(string publisher, RecordedEvent recorded, s
         }
 
         json.WritePropertyName("data");
-        recorded.Data.WriteTo(json);
+        RawJsonConverter.Write(json, recorded.Data);
         json.WriteEndObject();
     }
 

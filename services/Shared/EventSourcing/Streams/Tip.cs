@@ -53,7 +53,7 @@ internal sealed record Tip
 internal sealed record Snapshot(
     [property: JsonPropertyName("v")] long Version,
     [property: JsonPropertyName("n")] int Shape,
-    [property: JsonPropertyName("d")] JsonElement State,
+    [property: JsonPropertyName("d"), JsonConverter(typeof(RawJsonConverter))] JsonElement State,
     [property: JsonPropertyName("t")] DateTimeOffset? UpdatedAt);
 
 /// <summary>Older events of a stream, key <c>stream|{id}|page|{n}</c>; written once, never changed.</summary>
@@ -76,7 +76,7 @@ internal sealed record StoredEvent(
     [property: JsonPropertyName("r")] string? CorrelationId,
     [property: JsonPropertyName("u")] string? CausationId,
     [property: JsonPropertyName("c")] string CommitId,
-    [property: JsonPropertyName("d")] JsonElement Data,
+    [property: JsonPropertyName("d"), JsonConverter(typeof(RawJsonConverter))] JsonElement Data,
     [property: JsonPropertyName("k")] string? Name = null,
     [property: JsonPropertyName("f")] string? FoundBy = null,
     [property: JsonPropertyName("s")] string? SpanId = null)

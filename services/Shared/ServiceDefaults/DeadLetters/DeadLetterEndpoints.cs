@@ -159,9 +159,9 @@ internal static class DeadLetterEndpoints
         letters.MapGet("/{id}", GetAsync).AnswersProblems(404, 503)
             .WithSummary("A message that was not handled, as it came.");
         letters.MapPost("/{id}/redrive", RedriveAsync).AnswersProblems(404, 409, 503)
-            .WithSummary("Handles a message once more: 204, it is done and no dead letter any more; 409, it failed again.");
+            .WithSummary("Handles a message once more: 204, it is done and no dead letter any more; 409, it failed again, or another act about it is under way.");
         letters.MapPost("/{id}/edited-redrive", RedriveEditedAsync).WithMetadata(new RequestSizeLimitAttribute(LargestEdit)).AnswersProblems(400, 404, 409, 413, 415, 503)
-            .WithSummary("Handles a message with other data, as a new message whose cause it is: 200, it is no dead letter any more; 409, it failed, and the dead letter stays as it was.");
+            .WithSummary("Handles a message with other data, as a new message whose cause it is: 200, it is no dead letter any more; 409, it failed, and the dead letter stays as it was, or another act about it is under way.");
         letters.MapPost("/redrive", RedriveAllAsync).AnswersProblems(409, 503)
             .WithSummary("Begins to handle all of them once more, unless that is under way; those that fail again stay. GET tells how far it is. 409: one for some of them is under way.");
         letters.MapPost("/redrive/selected", RedriveSelectedAsync).AnswersProblems(400, 409, 413, 415, 503)
@@ -172,8 +172,8 @@ internal static class DeadLetterEndpoints
             .WithSummary("What operators did about dead letters, newest first, the latest ten thousand acts; `cursor` is that of the following page.");
         letters.MapGet("/acts/{id}", GetActAsync).AnswersProblems(404, 503)
             .WithSummary("One of them; of an edit, the message as it came and as it was handled.");
-        letters.MapPost("/{id}/discard", DiscardAsync).AnswersProblems(400, 404, 413, 415, 503)
-            .WithSummary("Gives a message up. That it was, and `reason`, stays on record.");
+        letters.MapPost("/{id}/discard", DiscardAsync).AnswersProblems(400, 404, 409, 413, 415, 503)
+            .WithSummary("Gives a message up. That it was, and `reason`, stays on record. 409: another act about it is under way.");
         letters.MapGet("/removed", ListRemovedAsync).AnswersProblems(400, 503)
             .WithSummary("The record of the messages that were given up, oldest first; `cursor` is that of the following page.");
     }
@@ -224,11 +224,22 @@ internal static class DeadLetterEndpoints
             [.. events.Select(e => Entry(e.Stream, e.Version, e.Id, found.GetValueOrDefault(e.Id), letters.GetValueOrDefault(DeadLetterStore.IdOf(e.Id)), positions)).OfType<FailureEntry>()]));
     }
 
-    private static async Task<Results<NoContent, ProblemHttpResult>> RedriveAsync(
-        HttpContext context, DeadLetterStore store, Redriving redriving, string id, CancellationToken cancellationToken)
+    /// <summary>The letter, taken for one act; or why not.</summary>
+    private static async Task<(DeadLetter? Letter, ProblemHttpResult? Refusal)> TakeAsync(DeadLetterStore store, string id, string actId, CancellationToken cancellationToken)
     {
-        if (await FindAsync(store, id, cancellationToken) is not { } letter)
-            return NotFound(id);
+        if (!FieldErrors.IsId(id) || await store.TakeAsync(id, actId, cancellationToken) is not { } letter)
+            return (null, NotFound(id));
+        return letter.Taken is { } taken && taken.By != actId
+            ? (null, Problems.Conflict("letter-taken", $"Another act about this dead letter is under way, until {taken.Until:O} at most: GET /dead-letters/acts/{taken.By} or, of a job, /dead-letters/redrive. See what comes of it."))
+            : (letter, null);
+    }
+
+    private static async Task<Results<NoContent, ProblemHttpResult>> RedriveAsync(
+        HttpContext context, DeadLetterStore store, Redriving redriving, OperatorActs acts, string id, CancellationToken cancellationToken)
+    {
+        var (letter, refusal) = await TakeAsync(store, id, acts.NewId(), cancellationToken);
+        if (letter is null)
+            return refusal!;
 
         return await redriving.TryAsync(letter, NameOf(context), cancellationToken) is { } failure
             ? Problems.Conflict("redrive-failed", $"The event failed again and stays a dead letter. {failure}")
@@ -250,8 +261,11 @@ internal static class DeadLetterEndpoints
         var (edited, refusal) = edits.Edit(letter, message, edit.Data, actId, NameOf(context));
         if (edited is null)
             return refusal!;
+        (var mine, refusal) = await TakeAsync(store, id, actId, cancellationToken);
+        if (mine is null)
+            return refusal!;
 
-        return await redriving.TryAsync(letter, actId, edited, NameOf(context), edit.Reason, cancellationToken) is { } failure
+        return await redriving.TryAsync(mine, actId, edited, NameOf(context), edit.Reason, cancellationToken) is { } failure
             ? Problems.Conflict("edit-failed", $"The edited message failed, and the dead letter stays as it was. {failure}")
             : TypedResults.Ok(new EditedRedriveResult(actId, ActEffects.Of(edited.Event.Outcome!) ?? "handled"));
     }
@@ -282,10 +296,11 @@ internal static class DeadLetterEndpoints
             errors.RequireText(reason, "reason", LongestReason);
         if (errors.Any)
             return errors.ToProblem();
-        if (await FindAsync(store, id, cancellationToken) is not { } letter)
-            return NotFound(id);
-
         var actId = acts.NewId();
+        var (letter, refusal) = await TakeAsync(store, id, actId, cancellationToken);
+        if (letter is null)
+            return refusal!;
+
         await acts.BeginAsync(actId, ActKinds.Discard, letter, NameOf(context), reason, cancellationToken);
         await removed.AddAsync(letter, NameOf(context), reason, cancellationToken);
         // One that only names an event says nothing of what became of that.

@@ -11,6 +11,7 @@ namespace DaprOrders.ServiceDefaults.DeadLetters;
 /// <param name="Topic">Where it was published first; null when the message does not say.</param>
 /// <param name="Attempts">How often the handler failed, redrives included; 0 when no handler was asked, since no try could help.</param>
 /// <param name="Page">The index page that lists it.</param>
+/// <param name="Taken">By an act that may be under way.</param>
 /// <param name="Message">Only where an earlier version kept it: <see cref="DeadLetterStore.FindMessageAsync"/> has it of all.</param>
 internal sealed record DeadLetter(
     string Id,
@@ -23,7 +24,12 @@ internal sealed record DeadLetter(
     DateTimeOffset? LastAttemptAt,
     string Error,
     long Page,
+    LetterTaken? Taken = null,
     JsonElement? Message = null) : IPaged;
+
+/// <param name="By">The act, or the job, that is about the letter alone.</param>
+/// <param name="Until">It has ended then, or has died.</param>
+internal sealed record LetterTaken(string By, DateTimeOffset Until);
 
 /// <param name="Topic">Null when the messages do not say.</param>
 /// <param name="First">When the first of them came.</param>
@@ -43,6 +49,9 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
     internal const int MostCounted = 2000;
 
     private const int MostGroups = 100;
+
+    /// <summary>Longer than a handler may take.</summary>
+    private static readonly TimeSpan LongestTaken = TimeSpan.FromMinutes(1);
 
     private static readonly Meter Meter = new("DaprOrders.DeadLetters");
     private static readonly Counter<long> Kept = Meter.CreateCounter<long>("dead_letters.kept", "{letter}", "Messages that became dead letters here, by topic.");
@@ -114,10 +123,21 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
 
     public Task<IReadOnlyList<DeadLetter>> ReadPageAsync(long page, CancellationToken cancellationToken) => _letters.ReadPageAsync(page, cancellationToken);
 
+    /// <summary>Takes a letter for one act, so that what is on record of two is not both true and false: handled, and given up.</summary>
+    /// <returns>Null: there is no such letter. Where it is taken by another act, that stands in it.</returns>
+    public Task<DeadLetter?> TakeAsync(string id, string by, CancellationToken cancellationToken) => _letters.ChangeAsync(
+        id,
+        letter => letter.Taken is { } taken && taken.By != by && taken.Until > time.GetUtcNow() ? letter : letter with { Taken = new(by, time.GetUtcNow() + LongestTaken) },
+        cancellationToken);
+
+    /// <summary>What took it has ended, and it stays.</summary>
+    public Task LetGoAsync(DeadLetter letter, CancellationToken cancellationToken) =>
+        _letters.ChangeAsync(letter.Id, present => present.Taken?.By == letter.Taken?.By ? present with { Taken = null } : present, cancellationToken);
+
     /// <summary>Notes one more failed attempt; null when the letter was removed meanwhile.</summary>
     public Task<DeadLetter?> FailedAgainAsync(string id, Exception exception, CancellationToken cancellationToken) => _letters.ChangeAsync(
         id,
-        letter => letter with { Attempts = letter.Attempts + 1, LastAttemptAt = time.GetUtcNow(), Error = FailureLog.Describe(exception) },
+        letter => letter with { Attempts = letter.Attempts + 1, LastAttemptAt = time.GetUtcNow(), Error = FailureLog.Describe(exception), Taken = null },
         cancellationToken);
 
     /// <summary>Removes the letters of events that were handled after all, if there are any; while there are no letters this is two reads.</summary>
@@ -175,7 +195,8 @@ internal sealed class DeadLetterStore(Documents documents, FailureLog failures, 
                     attempts,
                     lastAt,
                     error,
-                    page);
+                    page,
+                    current?.Taken);
             },
             cancellationToken);
         if (isNew)

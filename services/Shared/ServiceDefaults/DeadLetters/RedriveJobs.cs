@@ -160,7 +160,7 @@ internal sealed class RedriveJobs(
                 if (tried.Contains(letter.Id) || (page == job.Last && job.OnLast?.Contains(letter.Id) == false))
                     continue;
 
-                var failure = await UntilAnsweredAsync(() => redriving.TryAsync(letter, cancellationToken), cancellationToken);
+                var failure = await UntilAnsweredAsync(() => redriving.TryAsync(letter.Id, job.Id, cancellationToken), cancellationToken);
                 tried.Add(letter.Id);
                 progress.Job = failure is null
                     ? progress.Job with { Page = page, Tried = tried, Handled = progress.Job.Handled + 1 }

@@ -11,21 +11,26 @@ internal sealed class Redriving(
     /// <summary>A handler that hangs is a failure too.</summary>
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(30);
 
-    /// <summary>One of many; that they are redriven is on record.</summary>
+    /// <summary>One of many; that they are redriven, by which job, is on record.</summary>
     /// <returns>Null when it was handled, and is no dead letter any more; otherwise why not.</returns>
     /// <exception cref="Dapr.DaprException">The store does not say or take what became of it.</exception>
-    public async Task<string?> TryAsync(DeadLetter letter, CancellationToken cancellationToken)
+    public async Task<string?> TryAsync(string letterId, string jobId, CancellationToken cancellationToken)
     {
+        // Another instance may have handled it meanwhile.
+        if (await letters.TakeAsync(letterId, jobId, cancellationToken) is not { } letter)
+            return null;
+        if (letter.Taken!.By != jobId)
+            return $"The act {letter.Taken.By} is under way about it.";
         var failure = await FailureOfAsync(token => HandleAsync(letter, token), cancellationToken);
         await SettleAsync(letter, failure, cancellationToken);
         return Describe(failure);
     }
 
-    /// <summary>By itself, with an entry in the record.</summary>
-    /// <inheritdoc cref="TryAsync(DeadLetter, CancellationToken)"/>
+    /// <summary>One that was taken by itself, with an entry in the record.</summary>
+    /// <inheritdoc cref="TryAsync(string, string, CancellationToken)"/>
     public async Task<string?> TryAsync(DeadLetter letter, string? by, CancellationToken cancellationToken)
     {
-        var id = acts.NewId();
+        var id = letter.Taken!.By;
         await acts.BeginAsync(id, ActKinds.Redrive, letter, by, null, cancellationToken);
         var stopping = lifetime.ApplicationStopping;
         var failure = await FailureOfAsync(token => HandleAsync(letter, token), stopping);
@@ -35,7 +40,7 @@ internal sealed class Redriving(
     }
 
     /// <summary>As an operator has edited it. When that fails, the letter stays as it was: of the original it says nothing.</summary>
-    /// <inheritdoc cref="TryAsync(DeadLetter, CancellationToken)"/>
+    /// <inheritdoc cref="TryAsync(string, string, CancellationToken)"/>
     public async Task<string?> TryAsync(DeadLetter letter, string actId, EditedLetter edited, string? by, string reason, CancellationToken cancellationToken)
     {
         await acts.KeepEditAsync(actId, new EditedMessage(edited.Original, edited.Message), cancellationToken);
@@ -45,13 +50,15 @@ internal sealed class Redriving(
         if (failure is null)
             await letters.ReplacedAsync(letter, edited.Event.Id, stopping);
         await acts.EndAsync(actId, Describe(failure), failure is null ? ActEffects.Of(edited.Event.Outcome!) : null, stopping);
-        if (failure is null)
+        if (failure is not null)
         {
-            await letters.RemoveAsync(letter, FailureOutcomes.Handled, stopping);
-            logger.LogWarning("Dead letter {DeadLetterId}, event {EventId}, was handled as an operator had edited it, as {EditedEventId}", letter.Id, letter.EventId, edited.Event.Id);
+            await letters.LetGoAsync(letter, stopping);
+            return Describe(failure);
         }
 
-        return Describe(failure);
+        await letters.RemoveAsync(letter, FailureOutcomes.Handled, stopping);
+        logger.LogWarning("Dead letter {DeadLetterId}, event {EventId}, was handled as an operator had edited it, as {EditedEventId}", letter.Id, letter.EventId, edited.Event.Id);
+        return null;
     }
 
     private async Task SettleAsync(DeadLetter letter, Exception? failure, CancellationToken cancellationToken)

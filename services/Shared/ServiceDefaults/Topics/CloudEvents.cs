@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -12,18 +13,45 @@ internal readonly record struct DeliveredEvent(string EntryId, JsonElement Cloud
 /// <summary>What a sidecar posts to a subscription's route: one CloudEvent, or a bulk envelope of many.</summary>
 internal sealed record Delivery(bool IsBulk, IReadOnlyList<DeliveredEvent> Events)
 {
+    private const int FewestBytes = 4 * 1024;
+    private const int MostBytesAtFirst = 1024 * 1024;
+
     /// <summary>Reads a body; one that is no JSON becomes one event that is a JSON string, so that it can be kept and shown.</summary>
-    public static async Task<Delivery> ReadAsync(Stream body, CancellationToken cancellationToken)
+    public static async Task<Delivery> ReadAsync(Stream body, long? length, CancellationToken cancellationToken)
     {
-        // Copied once, not pooled: payloads live on in documents and batches.
-        using var buffer = new MemoryStream();
-        await body.CopyToAsync(buffer, cancellationToken);
-        var root = Parse(buffer.GetBuffer().AsSpan(0, (int)buffer.Length));
+        var root = await ParseAsync(body, length, cancellationToken);
         return root.ValueKind == JsonValueKind.Object
             && root.TryGetProperty("entries", out var entries)
             && entries.ValueKind == JsonValueKind.Array
             ? new Delivery(true, [.. entries.EnumerateArray().Select(Entry)])
             : new Delivery(false, [new DeliveredEvent("", root)]);
+    }
+
+    // What is read is pooled: a batch of a hundred events would be a large object each time. Payloads live on in the copy that is parsed.
+    private static async Task<JsonElement> ParseAsync(Stream body, long? length, CancellationToken cancellationToken)
+    {
+        // One byte more than is told: the end is read into it.
+        var (bytes, count) = (ArrayPool<byte>.Shared.Rent((int)Math.Clamp((length ?? 0) + 1, FewestBytes, MostBytesAtFirst)), 0);
+        try
+        {
+            for (int read; (read = await body.ReadAsync(bytes.AsMemory(count), cancellationToken)) > 0;)
+            {
+                count += read;
+                if (count == bytes.Length)
+                {
+                    var larger = ArrayPool<byte>.Shared.Rent(2 * count);
+                    bytes.CopyTo(larger, 0);
+                    ArrayPool<byte>.Shared.Return(bytes);
+                    bytes = larger;
+                }
+            }
+
+            return Parse(bytes.AsSpan(0, count));
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
+        }
     }
 
     private static JsonElement Parse(ReadOnlySpan<byte> body)

@@ -103,7 +103,7 @@ public static class TopicEndpoints
     internal static async Task ReceiveAsync(
         HttpContext context, Func<IReadOnlyList<JsonElement>, CancellationToken, Task<IReadOnlyList<DeliveryStatus>>> deliver)
     {
-        var delivery = await Delivery.ReadAsync(context.Request.Body, context.RequestAborted);
+        var delivery = await Delivery.ReadAsync(context.Request.Body, context.Request.ContentLength, context.RequestAborted);
         var statuses = await deliver([.. delivery.Events.Select(delivered => delivered.CloudEvent)], context.RequestAborted);
 
         context.Response.ContentType = "application/json";

@@ -69,6 +69,54 @@ public sealed class OperatorActTests
 
         var act = Assert.Single((await host.GetAsync("/dead-letters/acts")).GetProperty("acts").EnumerateArray());
         Assert.Equal(("begun", JsonValueKind.Null, "a:1"), (Text(act, "result"), act.GetProperty("endedAt").ValueKind, Text(act, "eventId")));
+        // It may still be at work, for all that anybody can tell.
+        Assert.Equal(HttpStatusCode.Conflict, (await host.Http.PostAsync($"{Letter}/redrive", null, Cancellation)).StatusCode);
+        host.Time.Advance(TimeSpan.FromMinutes(1));
+        Assert.Equal(HttpStatusCode.NoContent, (await host.Http.PostAsync($"{Letter}/redrive", null, Cancellation)).StatusCode);
+    }
+
+    /// <summary>Else it would be on record as handled, and as given up.</summary>
+    [Theory]
+    [InlineData("redrive", HttpStatusCode.NoContent)]
+    [InlineData("edited-redrive", HttpStatusCode.OK)]
+    public async Task While_one_act_about_a_letter_is_under_way_there_is_no_other(string first, HttpStatusCode expected)
+    {
+        var (asked, answered) = (new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) =>
+        {
+            asked.SetResult();
+            return answered.Task;
+        }));
+        await host.DeliverDeadAsync(CloudEvent("a", 1));
+        var handling = ActAsync(first);
+        await asked.Task.WaitAsync(Cancellation);
+
+        foreach (var other in new[] { "redrive", "edited-redrive", "discard" })
+        {
+            using var refused = await ActAsync(other);
+            Assert.Equal(HttpStatusCode.Conflict, refused.StatusCode);
+            Assert.Equal("urn:daprorders:letter-taken", Text(await JsonAsync(refused), "type"));
+        }
+
+        answered.SetResult();
+        Assert.Equal(expected, (await handling).StatusCode);
+        Assert.Equal("handled", Text(Assert.Single((await host.GetAsync("/dead-letters/acts")).GetProperty("acts").EnumerateArray()), "result"));
+        Assert.Equal(HttpStatusCode.NotFound, (await ActAsync("discard")).StatusCode);
+
+        Task<HttpResponseMessage> ActAsync(string act) => act == "redrive"
+            ? host.Http.PostAsync($"{Letter}/redrive", null, Cancellation)
+            : host.Http.PostAsJsonAsync($"{Letter}/{act}", new { data = new { id = "a", to = "Bob" }, reason = "r" }, Cancellation);
+    }
+
+    [Fact]
+    public async Task An_act_that_failed_leaves_the_letter_to_the_next()
+    {
+        var failures = 2;
+        await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => failures-- > 0 ? throw new InvalidOperationException("not yet") : Task.CompletedTask));
+        await host.DeliverDeadAsync(CloudEvent("a", 1));
+
+        Assert.Equal(HttpStatusCode.Conflict, (await host.Http.PostAsJsonAsync($"{Letter}/edited-redrive", new { data = new { id = "a", to = "Bob" }, reason = "r" }, Cancellation)).StatusCode);
+        Assert.Equal(HttpStatusCode.Conflict, (await host.Http.PostAsync($"{Letter}/redrive", null, Cancellation)).StatusCode);
         Assert.Equal(HttpStatusCode.NoContent, (await host.Http.PostAsync($"{Letter}/redrive", null, Cancellation)).StatusCode);
     }
 
@@ -77,7 +125,7 @@ public sealed class OperatorActTests
     {
         var handled = 0;
         await using var host = await StartAsync(app => app.MapTopic("letters", "post", (_, _) => Task.FromResult(handled++)));
-        await host.DeliverDeadAsync(CloudEvent("a", 1));
+        await host.DeliverDeadAsync(CloudEvent("a", 1), CloudEvent("b", 1), CloudEvent("c", 1));
         host.State.BeforeSave = keys =>
         {
             if (keys.Any(key => key.StartsWith("dead-letters|act", StringComparison.Ordinal)))
@@ -86,12 +134,12 @@ public sealed class OperatorActTests
 
         var answers = await Task.WhenAll(
             host.Http.PostAsync($"{Letter}/redrive", null, Cancellation),
-            host.Http.PostAsJsonAsync($"{Letter}/edited-redrive", new { data = new { id = "a", to = "Bob" }, reason = "r" }, Cancellation),
-            host.Http.PostAsJsonAsync($"{Letter}/discard", new { }, Cancellation));
+            host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf("b:1")}/edited-redrive", new { data = new { id = "b", to = "Bob" }, reason = "r" }, Cancellation),
+            host.Http.PostAsJsonAsync($"/dead-letters/{DeadLetterStore.IdOf("c:1")}/discard", new { }, Cancellation));
 
         Assert.All(answers, answer => Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode));
         Assert.Equal(0, handled);
-        await host.GetAsync(Letter);
+        Assert.Equal(3, (await host.GetAsync("/dead-letters")).GetProperty("deadLetters").GetArrayLength());
     }
 
     [Fact]
