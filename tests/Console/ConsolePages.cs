@@ -40,7 +40,7 @@ public abstract class ConsolePages : BunitContext
         Services.AddOptions<ConsoleOptions>();
         Services.AddLogging(logging => logging.AddProvider(new WarningsKept(Warnings)));
         foreach (var name in new[] { ServicesClient.Calls, ServicesClient.Acts, ServicesClient.Updates })
-            Services.AddHttpClient(name).AddHttpMessageHandler(() => new InvocationHandler()).ConfigurePrimaryHttpMessageHandler(() => Played);
+            Services.AddHttpClient(name, http => http.Timeout = Timeout.InfiniteTimeSpan).AddHttpMessageHandler(() => new InvocationHandler()).ConfigurePrimaryHttpMessageHandler(() => Played);
         Services.AddSingleton<IHostEnvironment>(new Surroundings());
         Services.AddScoped<ServicesClient>().AddScoped<Visitor>().AddScoped<OrderUpdates>().AddScoped<OverviewReader>().AddScoped<StoryReader>()
             .AddScoped<LettersReader>().AddScoped<StockReader>().AddScoped<ProjectionReader>().AddScoped<TopologyReader>().AddScoped<Trying>();

@@ -73,7 +73,7 @@ public sealed class FakeServices : HttpMessageHandler
         var (app, path) = Split(request.RequestUri!);
         Asked.Enqueue(new(request.Method, app, path, request.Content is null ? null : await request.Content.ReadAsStringAsync(cancellationToken), request.Headers.Authorization?.ToString()));
         return _answers.TryGetValue($"{request.Method} {app}/{path}", out var answer)
-            ? await answer()
+            ? await answer().WaitAsync(cancellationToken)
             : new HttpResponseMessage(HttpStatusCode.InternalServerError)
             {
                 Content = new StringContent($$"""{"errorCode":"ERR_DIRECT_INVOKE","message":"fail to invoke, id: {{app}}"}""", Encoding.UTF8, "application/json"),

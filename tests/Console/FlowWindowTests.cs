@@ -56,6 +56,46 @@ public sealed class FlowWindowTests
     }
 
     [Fact]
+    public void Given_more_new_orders_than_are_read_then_those_from_before_the_hole_are_not_said_to_be_all()
+    {
+        var window = new FlowWindow();
+        window.Take([Order("a2", "shipped", 50), Order("a1", "shipped", 100)], isAll: false, Now);
+        window.Take([Order("b4", "shipped", 1), Order("b3", "shipped", 2)], isAll: false, Now);
+        window.Take([Order("b2", "shipped", 3), Order("b1", "shipped", 4)], isAll: false, Now, isBehind: true);
+
+        Assert.Equal(Now.AddSeconds(-4), window.KnownFrom);
+        Assert.Null(window.Read(Now).PlacedPerSecond);
+        Assert.Equal(4, window.Read(Now).Buckets.Sum(bucket => bucket.Placed));
+    }
+
+    [Fact]
+    public void Given_a_page_that_reaches_what_was_read_last_time_then_what_was_known_still_is()
+    {
+        var window = new FlowWindow();
+        window.Take([Order("a2", "shipped", 50), Order("a1", "shipped", 100)], isAll: false, Now);
+        window.Take([Order("b2", "shipped", 1), Order("b1", "shipped", 2)], isAll: false, Now);
+        window.Take([Order("a3", "shipped", 40), Order("a2", "shipped", 50)], isAll: false, Now, isBehind: true);
+
+        Assert.Equal(Now.AddSeconds(-100), window.KnownFrom);
+    }
+
+    [Fact]
+    public void Once_the_whole_window_is_known_it_stays_so_as_long_as_readings_join()
+    {
+        var window = new FlowWindow();
+        window.Take([Order("a2", "shipped", 10), Order("a1", "shipped", 20)], isAll: false, Now);
+        var later = Now + FlowWindow.Length;
+        window.Take([Order("a4", "shipped", 5 - FlowWindow.Length.TotalSeconds), Order("a2", "shipped", 10)], isAll: false, later);
+        Assert.Null(window.KnownFrom);
+
+        window.Take([Order("a5", "shipped", 1 - FlowWindow.Length.TotalSeconds), Order("a4", "shipped", 5 - FlowWindow.Length.TotalSeconds)], isAll: false, later);
+        Assert.Null(window.KnownFrom);
+
+        window.Take([Order("c", "shipped", -FlowWindow.Length.TotalSeconds)], isAll: false, later);
+        Assert.NotNull(window.KnownFrom);
+    }
+
+    [Fact]
     public void In_a_backlog_what_depends_on_orders_that_are_not_read_again_is_not_known()
     {
         var window = new FlowWindow();

@@ -171,6 +171,21 @@ public sealed class OrderListTests : ConsolePages
         AngleSharp.Dom.IElement Customer(string id) => page.FindAll("td button").Single(button => button.TextContent == id);
     }
 
+    [Fact]
+    public void The_status_that_is_chosen_already_shows_the_orders_of_all_customers_again()
+    {
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-2", "created", Now, customer: "c-2"), Samples.Listed("o-1", "created", Now, customer: "c-1")));
+        Play("reporting", "customers/c-1/orders?limit=50", Samples.Page(null, Samples.Listed("o-1", "created", Now, customer: "c-1")));
+        var page = Render<OrderList>();
+        page.FindAll("td button").Single(button => button.TextContent == "c-1").Click();
+        page.WaitForAssertion(() => Assert.Equal(["o-1"], Rows(page)));
+
+        page.FindAll(".pill").Single(pill => pill.TextContent == "all").Click();
+
+        page.WaitForAssertion(() => Assert.Equal(["o-2", "o-1"], Rows(page)));
+        Assert.Empty(page.FindAll(".note"));
+    }
+
     [Theory]
     [InlineData(".")]
     [InlineData("..")]
@@ -197,6 +212,37 @@ public sealed class OrderListTests : ConsolePages
             Time.Advance(TimeSpan.FromSeconds(2));
             Assert.Contains("shipped", page.Find("tbody tr").TextContent, StringComparison.Ordinal);
         });
+    }
+
+    [Fact]
+    public async Task Given_a_Reporting_that_answers_nothing_at_all_the_list_is_read_again()
+    {
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-1", "created", Now)));
+        Played.AnswerLater("reporting", "updates", new TaskCompletionSource<HttpResponseMessage>().Task);
+        var page = Render<OrderList>();
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-1", "shipped", Now, version: 4)));
+
+        await LaterAsync(() => Assert.Contains("shipped", page.Find("tbody tr").TextContent, StringComparison.Ordinal), TimeSpan.FromSeconds(1));
+    }
+
+    [Fact]
+    public async Task Given_updates_that_show_no_sign_of_life_any_more_they_are_begun_anew_and_the_list_is_read()
+    {
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-1", "created", Now)));
+        var updates = new LiveUpdates();
+        Played.Answer("reporting", "updates", updates.Open);
+        var page = Render<OrderList>();
+        for (var sign = 0; sign < 4; sign++)
+        {
+            await updates.ShowLifeAsync().WaitAsync(DefaultWaitTimeout, Xunit.TestContext.Current.CancellationToken);
+            Time.Advance(TimeSpan.FromSeconds(30));
+        }
+
+        await updates.ShowLifeAsync().WaitAsync(DefaultWaitTimeout, Xunit.TestContext.Current.CancellationToken);
+        Assert.Single(Played.Asked, asked => asked.Path == "updates");
+        Play("reporting", First, Samples.Page(null, Samples.Listed("o-1", "shipped", Now, version: 4)));
+
+        await LaterAsync(() => Assert.Contains("shipped", page.Find("tbody tr").TextContent, StringComparison.Ordinal), TimeSpan.FromSeconds(1));
     }
 
     [Fact]
@@ -322,13 +368,18 @@ public sealed class OrderListTests : ConsolePages
     /// <summary>An answer that goes on.</summary>
     private sealed class LiveUpdates
     {
-        private readonly System.IO.Pipelines.Pipe _pipe = new();
+        // What is written waits until it was read.
+        private readonly System.IO.Pipelines.Pipe _pipe = new(new(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
         private int _position;
 
         public HttpResponseMessage Open() =>
-            new(HttpStatusCode.OK) { Content = new StreamContent(_pipe.Reader.AsStream()) { Headers = { ContentType = new("text/event-stream") } } };
+            new(HttpStatusCode.OK) { Content = new StreamContent(_pipe.Reader.AsStream(leaveOpen: true)) { Headers = { ContentType = new("text/event-stream") } } };
+
+        public Task ShowLifeAsync() => WriteAsync(": alive\n\n");
 
         public void Send(string json) =>
-            _pipe.Writer.WriteAsync(Encoding.UTF8.GetBytes($": alive\n\nid: {++_position}\nevent: order\ndata: {json}\n\n")).AsTask().GetAwaiter().GetResult();
+            WriteAsync($": alive\n\nid: {++_position}\nevent: order\ndata: {json}\n\n").GetAwaiter().GetResult();
+
+        private async Task WriteAsync(string text) => await _pipe.Writer.WriteAsync(Encoding.UTF8.GetBytes(text));
     }
 }

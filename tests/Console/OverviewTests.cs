@@ -70,6 +70,24 @@ public sealed class OverviewTests : ConsolePages
     }
 
     [Fact]
+    public void Reporting_is_said_to_be_behind_where_the_alert_says_so()
+    {
+        Play("ordering", "event-log", """{"lanes":[{"name":"one","settled":1001,"isClosed":false}],"loss":null}""");
+
+        Assert.Contains("reporting is 1,001 commits behind ordering", Render<OverviewBoard>().Find(".verdict.warn").TextContent, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("leftBehind", 3, "Lane one of payments is left behind by payments-1, with 3 commits unpublished")]
+    [InlineData("held", 501, "Lane one of payments has 501 commits unpublished")]
+    public void What_is_not_published_is_a_concern(string state, int unpublished, string concern)
+    {
+        Play("payments", "event-log", $$"""{"lanes":[{"name":"one","settled":4,"isClosed":false,"owner":"payments-1","state":"{{state}}","unpublished":{{unpublished}}}],"loss":null}""");
+
+        Assert.Contains(concern, Render<OverviewBoard>().Find(".verdict.warn").TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_consumer_that_cannot_ask_a_publisher_does_not_lag_by_nothing()
     {
         Play("shipping", "catch-up", """{"publishers":[{"publisher":"ordering","topics":["orders"],"lanes":[]}]}""");

@@ -102,7 +102,9 @@ public sealed partial class PagesTests : IDisposable
     [InlineData("/")]
     [InlineData("/dead-letters")]
     [InlineData("/orders")]
+    [InlineData("/orders/o-1")]
     [InlineData("/stock")]
+    [InlineData("/projections")]
     [InlineData("/topology")]
     public async Task What_a_page_brings_along_is_small_however_much_there_is(string page)
     {
@@ -123,6 +125,21 @@ public sealed partial class PagesTests : IDisposable
             services.Answer("reporting", $"orders?status={status}&limit=200", Samples.Page(null, [.. Enumerable.Range(1, 200).Select(i =>
                 Samples.Listed($"o-{status}-{i}", status, DateTimeOffset.UtcNow).Replace(line, string.Join(",", Enumerable.Repeat(line, 10)), StringComparison.Ordinal))]));
         }
+
+        var lines = string.Join(",", Enumerable.Range(1, 100).Select(i => $$$"""{"sku":"tea-{{{i}}}","name":"{{{new string('τ', 60)}}}","quantity":2,"unitPrice":{"amount":9.50,"currency":"EUR"}}"""));
+        var order = Samples.Order("o-1", "paid", 3).Replace(line, lines, StringComparison.Ordinal);
+        services.Answer("ordering", "orders/o-1", order);
+        for (var version = 1; version <= 3; version++)
+            services.Answer("ordering", $"orders/o-1?version={version}", order);
+        foreach (var (of, part) in OrderStory.StoryReader.Streams)
+            services.Answer(of, $"event-log/streams/{part}-o-1?limit=200", $"[{Samples.Event($"{part}-o-1", 1, "Happened", DateTimeOffset.UtcNow, data: $$"""{"lines":[{{lines}}]}""")}]");
+
+        var names = Enumerable.Range(1, 20).Select(i => $"lane-{i}").ToList();
+        foreach (var app in Calling.Apps.Publishers)
+            services.Answer(app, "event-log", $$"""{"lanes":[{{string.Join(",", names.Select(lane => $$"""{"name":"{{lane}}","settled":100000,"isClosed":false}"""))}}],"loss":null}""");
+        var followed = $$"""{"version":1,"since":null,"events":100000,"lanes":[{{string.Join(",", Calling.Apps.Publishers.SelectMany(app => names.Select(lane =>
+            $$"""{"publisher":"{{app}}","topic":"orders","lane":"{{lane}}","position":100000,"events":100000}""")))}}]}""";
+        services.Answer("reporting", "projections", $$"""{"serving":{{followed}},"building":{{followed}},"failure":null}""");
 
         var subscription = """{"pubsubName":"pubsub","topic":"orders","deadLetterTopic":"orders-dead","rules":[{"path":"/events/orders"}]}""";
         services.Answer("shipping", "sidecar", $$"""{"id":"shipping","runtimeVersion":"1.18.1","components":[],"subscriptions":[{{string.Join(",", Enumerable.Repeat(subscription, 2000))}}]}""");

@@ -51,6 +51,10 @@ internal sealed partial class Page
     public IEnumerable<(int Line, string Target)> Links =>
         Prose.SelectMany(line => Link().Matches(Code().Replace(line.Text, "")).Select(match => (line.Number, match.Groups[1].Value)));
 
+    /// <summary>What the text quotes, without what is within code.</summary>
+    public IEnumerable<(int Line, string Text)> Quotes =>
+        Prose.SelectMany(line => Quote().Matches(Code().Replace(line.Text, "")).Select(match => (line.Number, match.Groups[1].Value)));
+
     public IEnumerable<(int Number, string Text)> Prose =>
         _lines.Select((text, i) => (Number: i + 1, Text: text)).Where(line => !Blocks.Any(block => line.Number >= block.From && line.Number <= block.To));
 
@@ -93,6 +97,9 @@ internal sealed partial class Page
 
     [GeneratedRegex(@"[^\p{L}\p{N} _-]")]
     private static partial Regex NotInAnchor();
+
+    [GeneratedRegex("\"([^\"]*)\"")]
+    private static partial Regex Quote();
 
     [GeneratedRegex("`[^`]*`")]
     private static partial Regex Code();

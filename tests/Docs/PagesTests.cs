@@ -29,6 +29,17 @@ public sealed partial class PagesTests
         });
     }
 
+    /// <summary>Somebody looks for them in the logs at night.</summary>
+    [Fact]
+    public void What_the_runbook_quotes_of_logs_is_what_a_service_writes()
+    {
+        var sources = string.Concat(Directory.EnumerateFiles(Path.Combine(Page.Root, "services"), "*.cs", SearchOption.AllDirectories).Select(File.ReadAllText));
+        var quotes = PageOf("docs/runbook.md").Quotes.ToList();
+
+        Assert.NotEmpty(quotes);
+        Assert.All(quotes, quote => Assert.True(sources.Contains(quote.Text, StringComparison.Ordinal), $"docs/runbook.md:{quote.Line}: no service writes \"{quote.Text}\"."));
+    }
+
     [Theory]
     [MemberData(nameof(Pages))]
     public void Every_link_to_elsewhere_is_by_https(string name) =>

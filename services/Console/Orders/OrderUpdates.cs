@@ -11,11 +11,15 @@ public sealed record OrderUpdate(string OrderId, string Status, string? Customer
 
 /// <summary>
 /// Reporting's live updates. Null among them: read again, something may have been missed; also when they begin, since they tell what comes from then
-/// on. Where Reporting has none, or cannot be reached now, there is nothing but that every two seconds.
+/// on. Where Reporting has none, or cannot be reached now, there is nothing but that every two seconds, and the time that it was waited for.
 /// </summary>
 public sealed class OrderUpdates(ServicesClient services, TimeProvider time, ILogger<OrderUpdates> logger)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan BeginsWithin = TimeSpan.FromSeconds(5);
+
+    /// <summary>Reporting shows every 15 s that it lives.</summary>
+    private static readonly TimeSpan Silence = TimeSpan.FromSeconds(40);
 
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
 
@@ -30,7 +34,7 @@ public sealed class OrderUpdates(ServicesClient services, TimeProvider time, ILo
             {
                 yield return null;
                 await using var body = await answer!.Content.ReadAsStreamAsync(cancellationToken);
-                var events = SseParser.Create(body).EnumerateAsync(cancellationToken).GetAsyncEnumerator(cancellationToken);
+                var events = SseParser.Create(new UntilSilent(body, Silence, time)).EnumerateAsync(cancellationToken).GetAsyncEnumerator(cancellationToken);
                 while (await TryMoveAsync(events, cancellationToken))
                 {
                     position = events.Current.EventId ?? position;
@@ -63,9 +67,11 @@ public sealed class OrderUpdates(ServicesClient services, TimeProvider time, ILo
 
     private async Task<HttpResponseMessage?> TryOpenAsync(string? position, CancellationToken cancellationToken)
     {
+        using var late = new CancellationTokenSource(BeginsWithin, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
         {
-            return await services.OpenAsync(Apps.Reporting, "updates", position, cancellationToken);
+            return await services.OpenAsync(Apps.Reporting, "updates", position, either.Token);
         }
         catch (Exception e) when (e is HttpRequestException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
         {

@@ -26,26 +26,43 @@ public sealed class FlowWindow
 
     private readonly Dictionary<string, ListedOrder> _orders = [];
 
+    /// <summary>The orders that are taken now, and those that were last time: where the two do not meet, orders are missing in between.</summary>
+    private (HashSet<string> Now, HashSet<string> Before) _taken = ([], []);
+
+    /// <summary>From when on every order is known, now and last time.</summary>
+    private (DateTimeOffset Now, DateTimeOffset Before) _known;
+
     /// <summary>Null: every order of the window is known. Else what happened before is not.</summary>
-    public DateTimeOffset? KnownFrom { get; private set; }
+    public DateTimeOffset? KnownFrom => _known.Now == default ? null : _known.Now;
 
     /// <summary>False: older orders than those that were taken last are under way, too.</summary>
     public bool IsCaughtUp { get; private set; } = true;
 
+    private IEnumerable<ListedOrder> Counted => _orders.Values.Where(order => order.CreatedAt >= _known.Now);
+
     /// <summary>Takes a page of the newest orders, or the one behind it.</summary>
     /// <param name="isAll">There are no older ones.</param>
-    public void Take(IReadOnlyCollection<ListedOrder> newest, bool isAll, DateTimeOffset now)
+    /// <param name="isBehind">It goes on where the page that was taken last ended.</param>
+    public void Take(IReadOnlyCollection<ListedOrder> newest, bool isAll, DateTimeOffset now, bool isBehind = false)
     {
+        if (!isBehind)
+            (_taken, _known) = (([], _taken.Now), (DateTimeOffset.MaxValue, _known.Now));
         foreach (var order in newest)
+        {
             _orders[order.OrderId] = order;
+            _taken.Now.Add(order.OrderId);
+        }
+
         foreach (var gone in _orders.Values.Where(order => order.UpdatedAt < now - Length).ToList())
             _orders.Remove(gone.OrderId);
         var oldest = newest.Count == 0 ? now : newest.Min(order => order.CreatedAt);
         var reachesBack = isAll || oldest <= now - Length;
+        var joins = newest.Any(order => _taken.Before.Contains(order.OrderId));
+        var from = new[] { _known.Now, oldest, joins ? _known.Before : oldest }.Min();
+        _known.Now = reachesBack || from <= now - Length ? default : from;
         // In a backlog the orders that are read again, the newest, are all open; what becomes of those before them is not seen.
         var furthest = newest.Count == 0 ? now : newest.Max(order => order.CreatedAt);
-        IsCaughtUp = reachesBack || _orders.Values.Count(order => order.CreatedAt <= furthest && EndOf(order) is null) * StuckAmong <= newest.Count;
-        KnownFrom = reachesBack || KnownFrom <= now - Length ? null : KnownFrom is { } known && known < oldest ? known : oldest;
+        IsCaughtUp = reachesBack || Counted.Count(order => order.CreatedAt <= furthest && EndOf(order) is null) * StuckAmong <= newest.Count;
     }
 
     public Flow Read(DateTimeOffset now)
@@ -60,7 +77,7 @@ public sealed class FlowWindow
     {
         var first = now.UtcTicks / BucketLength.Ticks - Buckets + 1;
         var counts = new (int Placed, int Shipped, int Cancelled)[Buckets];
-        foreach (var order in _orders.Values)
+        foreach (var order in Counted)
         {
             if (At(order.CreatedAt) is { } placed)
                 counts[placed].Placed++;
@@ -79,15 +96,15 @@ public sealed class FlowWindow
     }
 
     /// <summary>A second's share of the last minute.</summary>
-    private double PlacedPerSecond(DateTimeOffset now) => _orders.Values.Count(order => order.CreatedAt > now - Now) / Now.TotalSeconds;
+    private double PlacedPerSecond(DateTimeOffset now) => Counted.Count(order => order.CreatedAt > now - Now) / Now.TotalSeconds;
 
     private double ShippedPerSecond(DateTimeOffset now) =>
-        _orders.Values.Count(order => order.Status == OrderStatuses.Shipped && EndOf(order) > now - Now) / Now.TotalSeconds;
+        Counted.Count(order => order.Status == OrderStatuses.Shipped && EndOf(order) > now - Now) / Now.TotalSeconds;
 
     /// <summary>From the POST until it was shipped: what so many of a hundred orders did not exceed. Null: none was shipped.</summary>
     private TimeSpan? ToShipped(int percent)
     {
-        var times = _orders.Values.Where(order => order.Status == OrderStatuses.Shipped).Select(order => EndOf(order)!.Value - order.CreatedAt).Order().ToList();
+        var times = Counted.Where(order => order.Status == OrderStatuses.Shipped).Select(order => EndOf(order)!.Value - order.CreatedAt).Order().ToList();
         return times.Count == 0 ? null : times[(int)Math.Ceiling(times.Count * percent / 100.0) - 1];
     }
 

@@ -141,7 +141,7 @@ public sealed class OverviewReader(ServicesClient services, TimeProvider time)
             if (!read.IsHere)
                 return read.Failure;
             var now = time.GetUtcNow();
-            flow.Take(read.Value.Orders, read.Value.Cursor is null, now);
+            flow.Take(read.Value.Orders, read.Value.Cursor is null, now, isBehind: page > 0);
             cursor = read.Value.Cursor;
             if (cursor is null || flow is { KnownFrom: null, IsCaughtUp: true } || read.Value.Orders.Count == 0)
                 break;

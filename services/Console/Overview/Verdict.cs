@@ -23,6 +23,12 @@ public sealed record Verdict(Mood Mood, string Text, IReadOnlyList<Concern> Conc
     /// <summary>Consumers look at the logs some seconds behind: of a few orders so much is always open.</summary>
     private const long UsualLag = 2_000;
 
+    /// <summary>As the alert ProjectionsAreBehind has it.</summary>
+    private const long UsualLagOfReporting = 1_000;
+
+    /// <summary>A lane commits less than a hundred times a second, and is published as it commits: so many wait for a broker that is slow.</summary>
+    private const long UsuallyUnpublished = 500;
+
     public static Verdict Of(OverviewState state)
     {
         var concerns = new List<Concern>();
@@ -45,8 +51,17 @@ public sealed record Verdict(Mood Mood, string Text, IReadOnlyList<Concern> Conc
             concerns.Add(new($"{Words.Count(parked, "event is", "events are")} parked: the broker refuses them", null, Mood.Warn));
         foreach (var log in state.Logs.Where(log => log.Lanes.Value?.Loss is not null))
             concerns.Add(new($"The state store of {log.App} went back in time", null, Mood.Bad));
+        foreach (var (app, lane) in state.Logs.SelectMany(log => (log.Lanes.Value?.All ?? []).Select(lane => (log.App, lane))))
+        {
+            var waits = $"{Words.Count(lane.Unpublished ?? 0, "commit")} unpublished";
+            if (lane.State == "leftBehind")
+                concerns.Add(new($"Lane {lane.Name} of {app} is left behind by {lane.Owner}, with {waits}", null, Mood.Warn));
+            else if (lane.Unpublished > UsuallyUnpublished)
+                concerns.Add(new($"Lane {lane.Name} of {app} has {waits}", null, Mood.Warn));
+        }
+
         var logs = state.Lags.DistinctBy(lag => (lag.Consumer, lag.Publisher)).ToList();
-        foreach (var lag in logs.Where(lag => lag.Commits > UsualLag))
+        foreach (var lag in logs.Where(lag => lag.Commits > (lag.Consumer == Apps.Reporting ? UsualLagOfReporting : UsualLag)))
             concerns.Add(new($"{lag.Consumer} is {Words.Count(lag.Commits!.Value, "commit")} behind {lag.Publisher}", "/projections", Mood.Warn));
         // Where the log itself could not be read, that is said already.
         foreach (var lag in logs.Where(lag => lag.Commits is null && state.Logs.Any(log => log.App == lag.Publisher && log.Lanes.IsHere)))

@@ -31,20 +31,10 @@ public sealed class Trying(ServicesClient services, IOptions<ConsoleOptions> opt
     /// <summary>What is ordered here is put on the price list, and in stock, if it is not.</summary>
     public async Task<Failure?> StockAsync(CancellationToken cancellationToken)
     {
-        var tea = await services.GetAsync<Product>(Apps.Inventory, $"products/{Tea}", cancellationToken);
-        if (tea is { Failure: { IsMissing: false } unable })
+        var rarity = await ListAsync(Rarity, "Tea of 1921", 990m, cancellationToken);
+        var tea = await ListAsync(Tea, "White tea", 12.40m, cancellationToken);
+        if ((rarity.Failure ?? tea.Failure) is { } unable)
             return unable;
-        if (!tea.IsHere)
-        {
-            foreach (var (sku, name, amount) in new[] { (Tea, "White tea", 12.40m), (Rarity, "Tea of 1921", 990m) })
-            {
-                var listed = await services.SendAsync<Product>(
-                    HttpMethod.Put, Apps.Inventory, $"products/{sku}", new { name, price = new { amount, currency = "EUR" } }, cancellationToken);
-                if (!listed.IsHere)
-                    return listed.Failure;
-            }
-        }
-
         if (tea.Value?.Available >= Pieces / 10)
             return null;
         return (await services.SendAsync<Product>(HttpMethod.Post, Apps.Inventory, $"products/{Tea}/receipts", new { quantity = Pieces }, cancellationToken)).Failure;
@@ -53,4 +43,12 @@ public sealed class Trying(ServicesClient services, IOptions<ConsoleOptions> opt
     public Task<Answer<PlacedOrder>> PlaceAsync(Kind kind, CancellationToken cancellationToken) => services.SendAsync<PlacedOrder>(
         HttpMethod.Post, Apps.Ordering, "orders",
         new { customerId = Customer, paymentMethod = kind.PaymentMethod, lines = new[] { new { sku = kind.Sku, quantity = 1 } } }, cancellationToken);
+
+    private async Task<Answer<Product>> ListAsync(string sku, string name, decimal amount, CancellationToken cancellationToken)
+    {
+        var listed = await services.GetAsync<Product>(Apps.Inventory, $"products/{sku}", cancellationToken);
+        return listed is { Failure.IsMissing: true }
+            ? await services.SendAsync<Product>(HttpMethod.Put, Apps.Inventory, $"products/{sku}", new { name, price = new { amount, currency = "EUR" } }, cancellationToken)
+            : listed;
+    }
 }

@@ -63,17 +63,25 @@ internal sealed class LaneOwnership(
     /// <summary>Adopts lanes that were left behind, and looks whether the store went back in time, until stopped.</summary>
     public async Task AdoptAsync(CancellationToken stop)
     {
+        var isBlind = false;
         while (true)
         {
             try
             {
                 await LookAsync(stop);
+                isBlind = false;
             }
             catch (Exception exception) when (!stop.IsCancellationRequested)
             {
                 // While this instance cannot look, the owners may not be able to write either.
                 _watched.Clear();
-                logger.LogDebug(exception, "Lanes left behind could not be looked for.");
+                // Said once, not at every look.
+                if (!isBlind)
+                {
+                    logger.LogWarning(exception, "Lanes left behind could not be looked for; it is tried again every {Pause}.", options.Lease / 3);
+                }
+
+                isBlind = true;
             }
 
             await RecoverAsync(stop);

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+
 namespace DaprOrders.EventSourcing.Tests.Simulation;
 
 /// <summary>Back-pressure: while the state store is away nothing is acknowledged, the queue is bounded, and afterwards work goes on.</summary>
@@ -35,6 +37,31 @@ public sealed class StoreDownTests
                 await CommandAsync(instance, "after");
             },
             maxSteps: 100_000);
+    }
+
+    [Fact]
+    public void Given_a_store_that_is_down_then_it_is_told_once_that_nobody_looks_for_lanes_left_behind_and_once_more_the_next_time()
+    {
+        var world = new World(1);
+        var logged = new Logged(LogLevel.Warning);
+        world.Run(
+            async () =>
+            {
+                var faults = new Faults();
+                var instance = new SimulatedInstance(world, new SimulatedStore(StoreClass.Sqlite), faults, [], "one", TimeSpan.Zero, api => api, logger: logged);
+                instance.Start();
+                for (var outage = 1; outage <= 2; outage++)
+                {
+                    await CommandAsync(instance, $"before-{outage}");
+                    faults.FailBefore = 1;
+                    await world.DelayAsync(60_000);
+                    faults.End();
+                    await world.DelayAsync(60_000);
+
+                    Assert.Equal(outage, logged.Messages.Count(message => message.StartsWith("Lanes left behind could not be looked for", StringComparison.Ordinal)));
+                }
+            },
+            maxSteps: 1_000_000);
     }
 
     private static Task<Handled<Marks>> CommandAsync(SimulatedInstance instance, string name) => instance.Store.HandleAsync(
