@@ -112,6 +112,15 @@ public sealed class FlowWindowTests
     }
 
     [Fact]
+    public void What_a_clock_that_is_minutes_ahead_has_stamped_is_not_of_the_last_minute()
+    {
+        var window = new FlowWindow();
+        window.Take([Order("ahead", "shipped", -7 * 60), Order("a", "shipped", 30), Order("b", "shipped", -1)], isAll: true, Now);
+
+        Assert.Equal((2 / 60.0, 2 / 60.0), (window.Read(Now).PlacedPerSecond, window.Read(Now).ShippedPerSecond));
+    }
+
+    [Fact]
     public void Of_a_minute_that_was_not_read_to_its_beginning_no_rate_is_known()
     {
         var window = new FlowWindow();

@@ -24,6 +24,8 @@ public sealed class FlowWindow
 
     private static readonly TimeSpan Now = TimeSpan.FromMinutes(1);
 
+    private static readonly TimeSpan UsualSkew = TimeSpan.FromSeconds(5);
+
     private readonly Dictionary<string, ListedOrder> _orders = [];
 
     /// <summary>The orders that are taken now, and those that were last time: where the two do not meet, orders are missing in between.</summary>
@@ -96,10 +98,13 @@ public sealed class FlowWindow
     }
 
     /// <summary>A second's share of the last minute.</summary>
-    private double PlacedPerSecond(DateTimeOffset now) => Counted.Count(order => order.CreatedAt > now - Now) / Now.TotalSeconds;
+    private double PlacedPerSecond(DateTimeOffset now) => Counted.Count(order => IsOfLastMinute(order.CreatedAt, now)) / Now.TotalSeconds;
 
     private double ShippedPerSecond(DateTimeOffset now) =>
-        Counted.Count(order => order.Status == OrderStatuses.Shipped && EndOf(order) > now - Now) / Now.TotalSeconds;
+        Counted.Count(order => order.Status == OrderStatuses.Shipped && EndOf(order) is { } end && IsOfLastMinute(end, now)) / Now.TotalSeconds;
+
+    /// <summary>What a replica whose clock is minutes ahead has stamped is not of now.</summary>
+    private static bool IsOfLastMinute(DateTimeOffset at, DateTimeOffset now) => at > now - Now && at < now + UsualSkew;
 
     /// <summary>From the POST until it was shipped: what so many of a hundred orders did not exceed. Null: none was shipped.</summary>
     private TimeSpan? ToShipped(int percent)
