@@ -12,7 +12,7 @@ public static class OpenApiDocument
         "GET /dead-letters/counts: 200 400 503",
         "GET /dead-letters/failures: 200 400 503",
         "GET /dead-letters/{id}: 200 404 503",
-        "POST /dead-letters/{id}/discard: 204 400 404 413 415 503",
+        "POST /dead-letters/{id}/discard: 204 400 404 409 413 415 503",
         "POST /dead-letters/{id}/redrive: 204 404 409 503",
         "POST /dead-letters/{id}/edited-redrive: 200 400 404 409 413 415 503",
         "POST /dead-letters/redrive: 202 409 503",
