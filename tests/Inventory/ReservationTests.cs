@@ -405,7 +405,10 @@ public sealed class ReservationTests : IDisposable
         {
             if (await _inventory.ReservationAsync(order) == "reserved" && random.Next(2) == 0)
             {
-                await Service.DeliverAsync(order.StockReserved().Paid().Shipped(), 4, 4, 3);
+                order.StockReserved().Paid().Shipped();
+                await Service.DeliverAsync(order, 4, 4, 3);
+                // What failed, beside itself or on a busy machine, is delivered again.
+                Assert.Equal(["SUCCESS"], await Service.DeliverAsync(order, 4));
             }
         }
 
