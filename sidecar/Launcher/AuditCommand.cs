@@ -28,7 +28,7 @@ internal static class AuditCommand
             }
             catch (AuditException e)
             {
-                throw new LaunchException($"There is no system that could be audited, or not all of it: {e.Message} dotnet run --project sidecar starts one.", e);
+                throw new LaunchException($"The system cannot be audited: {e.Message} Where it does not run, dotnet run --project sidecar starts it; where it asks who asks, AUDIT_BEARER_TOKEN is an operator's token.", e);
             }
 
             var report = await new SystemAudit(system).RunAsync(options.Wait, AuditKnowledge.None, cancellationToken);

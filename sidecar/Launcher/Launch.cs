@@ -149,7 +149,7 @@ internal static class Launch
             console.Line($"  {app.AppId,-18} http://localhost:{app.DaprHttpPort}/v1.0/invoke/{app.AppId}/method/{description}");
         }
 
-        console.Line($"  logs               {{app}}/.dapr/logs, {Path.Combine(plan.DataFolder, "sidecar.log")}");
+        console.Line($"  logs               .dapr/logs in the folder of each app, {Path.Combine(plan.DataFolder, "sidecar.log")}");
         if (plan.IsOwnRunFile && plan.RunFile.DaprAddress("ordering") is { } ordering)
         {
             console.Line();

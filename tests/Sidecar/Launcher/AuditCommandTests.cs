@@ -19,7 +19,7 @@ public sealed class AuditCommandTests : IDisposable
 
         Assert.Equal(2, await RunAsync());
 
-        Assert.Contains("There is no system that could be audited", _workspace.Shown, StringComparison.Ordinal);
+        Assert.Contains("The system cannot be audited", _workspace.Shown, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -40,7 +40,7 @@ public sealed class AuditCommandTests : IDisposable
 
         Assert.Equal(2, await RunAsync(given));
 
-        Assert.Contains(given.Values, address => _workspace.Shown.Contains($"There is no system that could be audited, or not all of it: GET {address}", StringComparison.Ordinal));
+        Assert.Contains(given.Values, address => _workspace.Shown.Contains($"The system cannot be audited: GET {address}", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -50,7 +50,7 @@ public sealed class AuditCommandTests : IDisposable
 
         Assert.Equal(2, await RunAsync(hasLedger: false));
 
-        Assert.Contains("There is no system that could be audited", _workspace.Shown, StringComparison.Ordinal);
+        Assert.Contains("The system cannot be audited", _workspace.Shown, StringComparison.Ordinal);
     }
 
     [Fact]
