@@ -14,7 +14,7 @@ public sealed class GatheredGetsTests
     [Fact]
     public async Task One_that_comes_alone_goes_at_once_and_those_that_come_meanwhile_go_together()
     {
-        var gets = new GatheredGets(ReadAsync, callsAtOnce: 1, keysInCall: 3);
+        var gets = new GatheredGets(ReadAsync, e => e is StateStoreException, callsAtOnce: 1, keysInCall: 3);
         List<Task<StateEntry?>> asked = [gets.GetAsync("a", Cancellation)];
         Assert.Equal(["a"], Assert.Single(_calls));
         asked.AddRange("bcade".Select(key => gets.GetAsync($"{key}", Cancellation)));
@@ -29,7 +29,7 @@ public sealed class GatheredGetsTests
     [Fact]
     public async Task A_key_that_the_store_refuses_is_refused_alone()
     {
-        var gets = new GatheredGets(ReadAsync, callsAtOnce: 1, keysInCall: 10);
+        var gets = new GatheredGets(ReadAsync, e => e is StateStoreException, callsAtOnce: 1, keysInCall: 10);
         var (first, bad, good) = (gets.GetAsync("a", Cancellation), gets.GetAsync("bad", Cancellation), gets.GetAsync("b", Cancellation));
 
         _opened.SetResult();
@@ -40,9 +40,24 @@ public sealed class GatheredGetsTests
     }
 
     [Fact]
+    public async Task A_store_that_is_away_is_not_asked_again_for_each_key()
+    {
+        var gets = new GatheredGets(ReadAsync, e => e is StateStoreException, callsAtOnce: 1, keysInCall: 10);
+        var first = gets.GetAsync("a", Cancellation);
+        Task<StateEntry?>[] failing = [gets.GetAsync("away", Cancellation), gets.GetAsync("b", Cancellation)];
+
+        _opened.SetResult();
+
+        Assert.NotNull(await first);
+        foreach (var get in failing)
+            await Assert.ThrowsAsync<IOException>(() => get);
+        Assert.Equal(2, _calls.Count);
+    }
+
+    [Fact]
     public async Task Who_does_not_wait_any_more_takes_nobody_along()
     {
-        var gets = new GatheredGets(ReadAsync, callsAtOnce: 1, keysInCall: 10);
+        var gets = new GatheredGets(ReadAsync, e => e is StateStoreException, callsAtOnce: 1, keysInCall: 10);
         var first = gets.GetAsync("a", Cancellation);
         using var gone = new CancellationTokenSource();
         var (left, stays) = (gets.GetAsync("b", gone.Token), gets.GetAsync("c", Cancellation));
@@ -62,6 +77,8 @@ public sealed class GatheredGetsTests
         await _opened.Task;
         if (keys.Contains("bad"))
             throw new StateStoreException(StateFailure.Other, "bad key");
+        if (keys.Contains("away"))
+            throw new IOException("The store is away.");
         return [.. keys.Select(key => key == "e" ? null : new StateEntry(Encoding.UTF8.GetBytes(key), "1", null))];
     }
 }

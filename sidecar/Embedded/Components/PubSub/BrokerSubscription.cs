@@ -5,6 +5,7 @@ internal abstract class BrokerSubscription : IAsyncDisposable
 {
     private readonly CancellationTokenSource _ending;
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _lock = new();
 
     /// <summary>The subscription itself counts as one.</summary>
@@ -31,11 +32,29 @@ internal abstract class BrokerSubscription : IAsyncDisposable
     /// <summary>The subscription has ended, and has nothing in hand.</summary>
     protected Task Idle => _idle.Task;
 
+    /// <summary>Itself, once <see cref="Tried"/>; it ends where nobody waits so long.</summary>
+    public async Task<IAsyncDisposable> OnceTriedAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _tried.Task.WaitAsync(cancellationToken);
+            return this;
+        }
+        catch (OperationCanceledException)
+        {
+            await DisposeAsync();
+            throw;
+        }
+    }
+
     public ValueTask DisposeAsync()
     {
         lock (_lock)
             return new(_disposed ??= EndAsync());
     }
+
+    /// <summary>It has begun, or has failed to once and is tried again.</summary>
+    protected void Tried() => _tried.TrySetResult();
 
     protected void Enter() => Interlocked.Increment(ref _inHand);
 

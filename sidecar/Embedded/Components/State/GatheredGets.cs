@@ -3,7 +3,8 @@ namespace EmbeddedSidecar.Components.State;
 /// <summary>
 /// Reads of single keys that come while others are under way go out together, in one statement of the server. One that comes alone goes at once.
 /// </summary>
-internal sealed class GatheredGets(Func<IReadOnlyList<string>, Task<IReadOnlyList<StateEntry?>>> read, int callsAtOnce, int keysInCall)
+/// <param name="isOfOneKey">Whether a failure may be that of one key: then each is asked for alone. What fails for all is not asked again for each.</param>
+internal sealed class GatheredGets(Func<IReadOnlyList<string>, Task<IReadOnlyList<StateEntry?>>> read, Func<Exception, bool> isOfOneKey, int callsAtOnce, int keysInCall)
 {
     private readonly Lock _lock = new();
     private readonly Queue<Get> _waiting = new();
@@ -33,29 +34,26 @@ internal sealed class GatheredGets(Func<IReadOnlyList<string>, Task<IReadOnlyLis
     private async Task CallAsync()
     {
         while (Take() is { Count: > 0 } gets)
-        {
-            if (await TryAnswerAsync(gets) || gets.Count == 1)
-                continue;
-            // A key that the server cannot take is no failure of the others.
-            foreach (var get in gets)
-                await TryAnswerAsync([get]);
-        }
+            await AnswerAsync(gets);
     }
 
-    private async Task<bool> TryAnswerAsync(List<Get> gets)
+    private async Task AnswerAsync(List<Get> gets)
     {
         try
         {
             var entries = await read([.. gets.Select(get => get.Key)]);
             for (var i = 0; i < gets.Count; i++)
                 gets[i].Answer.SetResult(entries[i]);
-            return true;
+        }
+        catch (Exception e) when (gets.Count > 1 && isOfOneKey(e))
+        {
+            foreach (var get in gets)
+                await AnswerAsync([get]);
         }
         catch (Exception e)
         {
-            if (gets is [var alone])
-                alone.Answer.SetException(e);
-            return false;
+            foreach (var get in gets)
+                get.Answer.SetException(e);
         }
     }
 

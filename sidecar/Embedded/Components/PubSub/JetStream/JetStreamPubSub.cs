@@ -131,21 +131,12 @@ internal sealed partial class JetStreamPubSub : IBulkPubSub
         }
     }
 
-    private async Task<IAsyncDisposable> SubscribeAsync(
+    private Task<IAsyncDisposable> SubscribeAsync(
         TopicSubscription subscription, int maxMessages, int atOnce, Func<IMessageBatch, CancellationToken, Task> handler, CancellationToken cancellationToken)
     {
         var topic = new JetStreamTopic(subscription, maxMessages, atOnce, handler, _jetStream, _options, _context, () => _reopened.Task, _stopping.Token);
         _topics.Add(topic);
-        try
-        {
-            await topic.Tried.WaitAsync(cancellationToken);
-            return topic;
-        }
-        catch (OperationCanceledException)
-        {
-            await topic.DisposeAsync();
-            throw;
-        }
+        return topic.OnceTriedAsync(cancellationToken);
     }
 
     /// <summary>Null, or why it may not be there.</summary>

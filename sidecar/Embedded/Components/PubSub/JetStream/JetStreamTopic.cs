@@ -32,7 +32,6 @@ internal sealed class JetStreamTopic : BrokerSubscription
     private readonly Func<Task> _reopened;
     private readonly Channel<NatsJSMsg<byte[]>> _arrived = Channel.CreateBounded<NatsJSMsg<byte[]>>(new BoundedChannelOptions(MostArrived) { SingleReader = true });
     private readonly Lock _lock = new();
-    private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _loops;
 
     /// <summary>By their sequence in the stream: in hand here, and how often they were delivered; delivered, and not acknowledged yet.</summary>
@@ -58,9 +57,6 @@ internal sealed class JetStreamTopic : BrokerSubscription
         _loops = Task.WhenAll(Task.Run(FollowUntilEndAsync, CancellationToken.None), Task.Run(HandOverAsync, CancellationToken.None));
     }
 
-    /// <summary>It was tried once; what failed is tried again.</summary>
-    public Task Tried => _tried.Task;
-
     protected override Task TakesNoMoreAsync() => _loops;
 
     protected override ValueTask CloseAsync() => ValueTask.CompletedTask;
@@ -84,13 +80,13 @@ internal sealed class JetStreamTopic : BrokerSubscription
                 _context.Logger.LogError(
                     "Topic {Topic} cannot be subscribed at JetStream for {Consumer}; tried again in {Seconds} s: {Reason}",
                     _subscription.Topic, _subscription.ConsumerId, wait.TotalSeconds, error.Message);
-                _tried.TrySetResult();
+                Tried();
                 await Task.Delay(wait, _context.Time, Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 wait = wait * 2 < LookForConsumerEvery ? wait * 2 : LookForConsumerEvery;
             }
         }
 
-        _tried.TrySetResult();
+        Tried();
         _arrived.Writer.Complete();
     }
 
@@ -103,7 +99,7 @@ internal sealed class JetStreamTopic : BrokerSubscription
         {
             var consumer = await JetStreamConsumer.OpenAsync(_jetStream, _options, _subscription.Topic, ResumeFrom(), ListenAsync, Ended);
             Begin(consumer);
-            _tried.TrySetResult();
+            Tried();
             await UntilGoneAsync(consumer);
             _context.Logger.LogWarning(
                 "The consumer {Consumer} of topic {Topic} is gone from stream {Stream}, by a restart of the server or by somebody's hand: it is looked for, or made again",

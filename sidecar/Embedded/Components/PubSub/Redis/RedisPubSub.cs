@@ -58,7 +58,7 @@ internal sealed class RedisPubSub : IPubSub
         await Task.WhenAll(messages.Select(message => TryAddAsync(topic, message, cancellationToken)));
 
     /// <summary>Waits until it was tried once. What failed is tried on, and a group that comes later has all the same what its stream holds.</summary>
-    public async Task<IAsyncDisposable> SubscribeAsync(
+    public Task<IAsyncDisposable> SubscribeAsync(
         TopicSubscription subscription,
         Func<BrokerMessage, CancellationToken, Task<DeliveryResult>> handler,
         CancellationToken cancellationToken)
@@ -66,16 +66,7 @@ internal sealed class RedisPubSub : IPubSub
         var workers = _workers.GetOrAdd(subscription.ConsumerId, _ => new SemaphoreSlim(_options.Concurrency));
         var topic = new RedisTopic(subscription, _database, _configuration, workers, handler, _options, _context, _stopping.Token);
         _topics.Add(topic);
-        try
-        {
-            await topic.Tried.WaitAsync(cancellationToken);
-            return topic;
-        }
-        catch (OperationCanceledException)
-        {
-            await topic.DisposeAsync();
-            throw;
-        }
+        return topic.OnceTriedAsync(cancellationToken);
     }
 
     public async ValueTask DisposeAsync()

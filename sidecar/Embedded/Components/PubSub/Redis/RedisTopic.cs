@@ -36,7 +36,6 @@ internal sealed class RedisTopic : BrokerSubscription
     private readonly RedisPubSubOptions _options;
     private readonly ComponentContext _context;
     private readonly Lock _lock = new();
-    private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _loops;
     private readonly HashSet<string> _held = [];
     private ConnectionMultiplexer? _reading;
@@ -57,9 +56,6 @@ internal sealed class RedisTopic : BrokerSubscription
         _loops = Task.Run(FollowAsync, CancellationToken.None);
     }
 
-    /// <summary>It was tried once; what failed is tried again.</summary>
-    public Task Tried => _tried.Task;
-
     private RedisKey Stream => _subscription.Topic;
 
     /// <summary>Group and consumer have one name, as daprd's: its replicas share what is not acknowledged.</summary>
@@ -73,7 +69,7 @@ internal sealed class RedisTopic : BrokerSubscription
     {
         while (_reading is null && !IsEnding)
             await TryAsync(BeginAsync);
-        _tried.TrySetResult();
+        Tried();
         await Task.WhenAll(UntilEndAsync(TakeNewAsync), _options.Redelivers ? UntilEndAsync(TakeUnacknowledgedAsync) : Task.CompletedTask);
     }
 
@@ -126,7 +122,7 @@ internal sealed class RedisTopic : BrokerSubscription
             _context.Logger.LogError(
                 "Topic {Topic} cannot be {What} at Redis for {Consumer}; tried again in {Seconds} s: {Reason}",
                 _subscription.Topic, _reading is null ? "subscribed" : "read", _subscription.ConsumerId, AfterFailure.TotalSeconds, error.Message);
-            _tried.TrySetResult();
+            Tried();
             await Task.Delay(AfterFailure, _context.Time, Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }

@@ -23,7 +23,7 @@ internal sealed class PostgresStateStore : IStateStore
     private PostgresStateStore(NpgsqlDataSource database, PostgresStateTable table, TimeSpan cleanupInterval, ComponentContext context)
     {
         (_database, _table, _time, _logger) = (database, table, context.Time, context.Logger);
-        _gets = new GatheredGets(keys => GetManyAsync(keys, CancellationToken.None), GetsAtOnce, KeysInGet);
+        _gets = new GatheredGets(keys => GetManyAsync(keys, CancellationToken.None), e => e.InnerException is PostgresException refused && IsOfStatement(refused), GetsAtOnce, KeysInGet);
         _cleaning = cleanupInterval > TimeSpan.Zero ? CleanAsync(cleanupInterval, _closing.Token) : Task.CompletedTask;
     }
 
@@ -70,7 +70,7 @@ internal sealed class PostgresStateStore : IStateStore
         {
             return await WriteTogetherAsync(writes, cancellationToken);
         }
-        catch (PostgresException e) when (e.InvariantSeverity == "ERROR")
+        catch (PostgresException e) when (IsOfStatement(e))
         {
             // One that the server cannot take undoes the others, which have nothing to do with it. What ends a connection leaves open what was done.
             var results = new StateStoreException?[writes.Count];
@@ -134,22 +134,16 @@ internal sealed class PostgresStateStore : IStateStore
             throw refused;
         try
         {
-            if (ordered.All(write => write is StateUpsert { ETag: null or "", FirstWrite: false } or StateDelete { ETag: null or "" }))
-            {
-                await using var unconditional = _database.CreateBatch();
-                foreach (var write in ordered)
-                    unconditional.BatchCommands.Add(CommandOf(write));
-                await unconditional.ExecuteNonQueryAsync(cancellationToken);
-                return;
-            }
-
             await using var connection = await _database.OpenConnectionAsync(cancellationToken);
-            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var isUnconditional = ordered.All(write => write is { ETag: null or "", FirstWrite: false });
+            await using var transaction = isUnconditional ? null : await connection.BeginTransactionAsync(cancellationToken);
             await using var batch = new NpgsqlBatch(connection, transaction);
             foreach (var write in ordered)
                 batch.BatchCommands.Add(CommandOf(write));
 
             await batch.ExecuteNonQueryAsync(cancellationToken);
+            if (transaction is null)
+                return;
             for (var i = 0; i < ordered.Length; i++)
             {
                 // Left without a commit, the transaction is rolled back.
@@ -259,6 +253,9 @@ internal sealed class PostgresStateStore : IStateStore
         : write.ETag is { Length: > 0 } ? StateStoreException.Mismatch()
         : write is StateUpsert ? new StateStoreException(StateFailure.Other, NothingChanged)
         : null;
+
+    /// <summary>The server refuses what it was asked, and is there for the next.</summary>
+    private static bool IsOfStatement(PostgresException e) => e.InvariantSeverity == "ERROR";
 
     private static StateStoreException Failure(NpgsqlException e) => new(StateFailure.Other, Text(e), e);
 
