@@ -23,5 +23,6 @@ internal static class CommandLine
         CallsCommand.Create(),
         PagesCommand.Create(),
         SidecarCommand.Create(),
+        EmbeddedCommand.Create(),
     };
 }

@@ -1,12 +1,13 @@
 using System.Diagnostics;
 using System.Text;
-using Dapr.Client;
+using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Bench.Measuring;
+using Google.Protobuf;
 
 namespace DaprOrders.Bench.Sidecars;
 
 /// <summary>Closed loops of 64 callers, or of 4 where a call carries 64 items; values and events of 1 KiB; state and events by gRPC, calls by HTTP.</summary>
-internal sealed class SidecarBench(TimeSpan time, int rounds, string only, string? daprd)
+internal sealed class SidecarBench(TimeSpan warmUp, TimeSpan time, int rounds, string only, string? daprd)
 {
     private const int Callers = 64;
     private const int BulkCallers = 4;
@@ -16,8 +17,8 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string only, strin
     private const string Store = "statestore";
     private const string Broker = "pubsub";
 
-    private static readonly string Text = new('x', 1022);
-    private static readonly byte[] Value = Encoding.UTF8.GetBytes($"\"{Text}\"");
+    private static readonly byte[] Value = Encoding.UTF8.GetBytes($"\"{new string('x', 1022)}\"");
+    private static readonly ByteString Bytes = ByteString.CopyFrom(Value);
     private static readonly TimeSpan ReadyWithin = TimeSpan.FromSeconds(60);
 
     public async Task MeasureAsync(IReadOnlyList<BenchComponent> stores, IReadOnlyList<BenchComponent> brokers, CancellationToken cancellationToken)
@@ -31,56 +32,61 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string only, strin
         foreach (var broker in brokers)
             await AddAsync(rows, BenchComponent.InMemoryState, broker, BrokerLoads, cancellationToken);
         await AddAsync(rows, BenchComponent.InMemoryState, BenchComponent.InMemoryPubSub, CallLoads, cancellationToken);
-        Report.Table(["component", "what", "embedded /s", "daprd /s", "embedded : daprd"], rows);
+        Report.Table(["component", "what", "embedded /s", "daprd /s", "embedded : daprd", "embedded µs", "daprd µs"], rows);
     }
 
     private static IReadOnlyList<(string What, Load Run)> StateLoads(Subject subject)
     {
-        var dapr = subject.Dapr;
+        var calls = subject.Calls;
         return
         [
-            ("single saves, 64 callers", new(Callers, 1, (key, stop) => dapr.SaveByteStateAsync(Store, Key(key), Value, cancellationToken: stop))),
-            ("bulk saves of 64, 4 callers, items", new(BulkCallers, Items, (key, stop) => dapr.SaveBulkStateAsync(
-                Store, [.. KeysFrom(key).Select(k => new SaveStateItem<string>(k, Text, null!))], stop))),
-            ("transactions of 2, 64 callers", new(Callers, 1, (key, stop) => dapr.ExecuteStateTransactionAsync(Store, Operations(key, 2), cancellationToken: stop))),
-            ("transactions of 64, 4 callers, items", new(BulkCallers, Items, (key, stop) => dapr.ExecuteStateTransactionAsync(Store, Operations(key, Items), cancellationToken: stop))),
-            ("gets, 64 callers", new(Callers, 1, (key, stop) => dapr.GetByteStateAsync(Store, Key(key), cancellationToken: stop))),
-            ("bulk gets of 64, 4 callers, items", new(BulkCallers, Items, (key, stop) => dapr.GetBulkStateAsync(Store, [.. KeysFrom(key)], parallelism: 10, cancellationToken: stop))),
+            ("single saves, 64 callers", new(Callers, 1, calls.Of("SaveState", Each(1).Select(Save)))),
+            ("bulk saves of 64, 4 callers, items", new(BulkCallers, Items, calls.Of("SaveState", Each(Items).Select(Save)))),
+            ("transactions of 2, 64 callers", new(Callers, 1, calls.Of("ExecuteStateTransaction", Each(2).Select(Transaction)))),
+            ("transactions of 64, 4 callers, items", new(BulkCallers, Items, calls.Of("ExecuteStateTransaction", Each(Items).Select(Transaction)))),
+            ("gets, 64 callers", new(Callers, 1, calls.Of(
+                "GetState", Each(1).Select(keys => new GetStateRequest { StoreName = Store, Key = keys.Single() }), atLeast: Value.Length))),
+            ("bulk gets of 64, 4 callers, items", new(BulkCallers, Items, calls.Of(
+                "GetBulkState", Each(Items).Select(keys => new GetBulkStateRequest { StoreName = Store, Keys = { keys }, Parallelism = 10 }), atLeast: Items * Value.Length))),
         ];
     }
 
     private static IReadOnlyList<(string What, Load Run)> BrokerLoads(Subject subject)
     {
-        var dapr = subject.Dapr;
+        Func<int, CancellationToken, Task> Publish(string topic, int events) => subject.Calls.Of("BulkPublishEvent", [new BulkPublishRequest
+        {
+            PubsubName = Broker,
+            Topic = topic,
+            Entries = { Enumerable.Range(0, events).Select(number => new BulkPublishRequestEntry { EntryId = $"{number}", Event = Bytes, ContentType = "application/json" }) },
+        }]);
+
         return
         [
-            ("publish, 64 callers", new(Callers, 1, (_, stop) => dapr.PublishByteEventAsync(Broker, "unheard", Value, "application/json", cancellationToken: stop))),
-            ("bulk publish of 64, 4 callers, events", new(BulkCallers, Items, (_, stop) => dapr.BulkPublishEventAsync(Broker, "unheard", Events, cancellationToken: stop))),
-            ("published in bulk and delivered one by one, events", new(BulkCallers, Items, (_, stop) => dapr.BulkPublishEventAsync(Broker, CalledApplication.OneByOne, Events, cancellationToken: stop))
-            {
-                Arrived = () => subject.App.Events,
-            }),
-            ("published and delivered in bulk, events", new(BulkCallers, Items, (_, stop) => dapr.BulkPublishEventAsync(Broker, CalledApplication.InBulk, Events, cancellationToken: stop))
-            {
-                Arrived = () => subject.App.Events,
-            }),
+            ("publish, 64 callers", new(Callers, 1, subject.Calls.Of(
+                "PublishEvent", [new PublishEventRequest { PubsubName = Broker, Topic = "unheard", Data = Bytes, DataContentType = "application/json" }]))),
+            ("bulk publish of 64, 4 callers, events", new(BulkCallers, Items, Publish("unheard", Items))),
+            ("published in bulk and delivered one by one, events", new(BulkCallers, Items, Publish(CalledApplication.OneByOne, Items)) { Arrived = () => subject.App.Events }),
+            ("published and delivered in bulk, events", new(BulkCallers, Items, Publish(CalledApplication.InBulk, Items)) { Arrived = () => subject.App.Events }),
         ];
     }
 
     private static IReadOnlyList<(string What, Load Run)> CallLoads(Subject subject) =>
     [
-        ("invocations, 64 callers", new(Callers, 1, (_, stop) => subject.PostAsync($"v1.0/invoke/{ISidecarsUnderLoad.Callee}/method/echo", stop))),
+        ("invocations, 64 callers", new(Callers, 1, (_, stop) => subject.PostAsync($"v1.0/invoke/{SidecarsUnderLoad.Callee}/method/echo", stop))),
         ("actor calls, 64 callers", new(Callers, 1, (key, stop) => subject.PostAsync($"v1.0/actors/{CalledApplication.ActorType}/{key % Callers}/method/count", stop))),
     ];
 
-    private static IReadOnlyList<string> Events { get; } = [.. Enumerable.Repeat(Text, Items)];
+    /// <summary>All keys in their order, so many at a time.</summary>
+    private static IEnumerable<string[]> Each(int count) => Enumerable.Range(0, Keys).Select(number => $"key-{number}").Chunk(count);
 
-    private static string Key(int number) => $"key-{number % Keys}";
+    private static SaveStateRequest Save(string[] keys) =>
+        new() { StoreName = Store, States = { keys.Select(key => new StateItem { Key = key, Value = Bytes }) } };
 
-    private static IEnumerable<string> KeysFrom(int number) => Enumerable.Range(number * Items, Items).Select(Key);
-
-    private static IReadOnlyList<StateTransactionRequest> Operations(int number, int count) =>
-        [.. Enumerable.Range(number * count, count).Select(key => new StateTransactionRequest(Key(key), Value, StateOperationType.Upsert))];
+    private static ExecuteStateTransactionRequest Transaction(string[] keys) => new()
+    {
+        StoreName = Store,
+        Operations = { keys.Select(key => new TransactionalStateOperation { OperationType = "upsert", Request = new StateItem { Key = key, Value = Bytes } }) },
+    };
 
     private async Task AddAsync(
         List<IReadOnlyList<string>> rows,
@@ -90,7 +96,7 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string only, strin
         CancellationToken cancellationToken)
     {
         var measured = loads == StateLoads ? store : loads == BrokerLoads ? broker : null;
-        var (embedded, theirs) = (new Dictionary<string, Samples>(), new Dictionary<string, Samples>());
+        var (embedded, theirs) = (new Dictionary<string, Figures>(), new Dictionary<string, Figures>());
         for (var round = 0; round < rounds; round++)
         {
             foreach (var (isDaprd, figures) in new[] { (false, embedded), (true, theirs) })
@@ -100,18 +106,38 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string only, strin
                 await using var subject = await Subject.StartAsync(isDaprd ? daprd : null, store, broker, cancellationToken);
                 foreach (var (what, load) in loads(subject).Where(one => one.What.Contains(only, StringComparison.OrdinalIgnoreCase)))
                 {
-                    if (!figures.TryGetValue(what, out var samples))
-                        figures[what] = samples = new Samples();
-                    samples.Add(await load.RateAsync(time, cancellationToken));
-                    Console.Error.WriteLine($"{measured?.Type} {what}{(isDaprd ? " (daprd)" : "")}: {Report.Figure(samples.Median)}/s");
+                    if (!figures.TryGetValue(what, out var found))
+                        figures[what] = found = new Figures();
+                    await load.RunAsync(warmUp, cancellationToken);
+                    await found.AddAsync(subject, () => load.RunAsync(time, cancellationToken));
+                    Console.Error.WriteLine($"{measured?.Type} {what}{(isDaprd ? " (daprd)" : "")}: {Report.Figure(found.Rate.Median)}/s, {Report.Figure(found.Processor.Median)} µs");
                 }
             }
         }
 
-        foreach (var (what, samples) in embedded)
+        foreach (var (what, figures) in embedded)
         {
-            var other = theirs.TryGetValue(what, out var found) ? found.Median : double.NaN;
-            rows.Add([measured?.Type ?? "", what, Report.Figure(samples.Median), Report.Figure(other), double.IsNaN(other) ? "–" : Report.Ratio(samples.Median, other)]);
+            var other = theirs.GetValueOrDefault(what) ?? new Figures();
+            rows.Add([
+                measured?.Type ?? "", what, Report.Figure(figures.Rate.Median), Report.Figure(other.Rate.Median),
+                other.Rate.Count == 0 ? "–" : Report.Ratio(figures.Rate.Median, other.Rate.Median),
+                Report.Figure(figures.Processor.Median), Report.Figure(other.Processor.Median)]);
+        }
+    }
+
+    /// <summary>Of each round: items a second, and the sidecars' processor time for an item, in microseconds.</summary>
+    private sealed record Figures
+    {
+        public Samples Rate { get; } = new();
+
+        public Samples Processor { get; } = new();
+
+        public async Task AddAsync(Subject subject, Func<Task<long>> round)
+        {
+            var (before, began) = (subject.Processor, Stopwatch.GetTimestamp());
+            var items = await round();
+            Rate.Add(items / Stopwatch.GetElapsedTime(began).TotalSeconds);
+            Processor.Add((subject.Processor - before).TotalMicroseconds / items);
         }
     }
 
@@ -121,16 +147,8 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string only, strin
         /// <summary>Where what is sent arrives elsewhere: how much has. The time then ends with the last arrival.</summary>
         public Func<long>? Arrived { get; init; }
 
-        /// <summary>Items a second; a fifth of the time before it warms up.</summary>
-        public async Task<double> RateAsync(TimeSpan time, CancellationToken cancellationToken)
-        {
-            await RunAsync(time / 5, cancellationToken);
-            var before = Stopwatch.GetTimestamp();
-            var items = await RunAsync(time, cancellationToken);
-            return items / Stopwatch.GetElapsedTime(before).TotalSeconds;
-        }
-
-        private async Task<long> RunAsync(TimeSpan time, CancellationToken cancellationToken)
+        /// <returns>How many items there were.</returns>
+        public async Task<long> RunAsync(TimeSpan time, CancellationToken cancellationToken)
         {
             var began = Stopwatch.GetTimestamp();
             var arrivedBefore = Arrived?.Invoke() ?? 0;
@@ -165,20 +183,22 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string only, strin
     /// <summary>Sidecars with their application and the clients that call them.</summary>
     private sealed class Subject : IAsyncDisposable
     {
-        private readonly ISidecarsUnderLoad _sidecars;
+        private readonly SidecarsUnderLoad _sidecars;
         private readonly DirectoryInfo _folder;
         private readonly HttpClient _http;
 
-        private Subject(ISidecarsUnderLoad sidecars, CalledApplication app, DirectoryInfo folder)
+        private Subject(SidecarsUnderLoad sidecars, CalledApplication app, DirectoryInfo folder)
         {
             (_sidecars, App, _folder) = (sidecars, app, folder);
-            Dapr = new DaprClientBuilder().UseHttpEndpoint(sidecars.CallerHttp).UseGrpcEndpoint(sidecars.CallerGrpc).Build();
+            Calls = new RawCalls(sidecars.CallerGrpc);
             _http = new HttpClient { BaseAddress = new Uri(sidecars.CallerHttp) };
         }
 
-        public DaprClient Dapr { get; }
+        public RawCalls Calls { get; }
 
         public CalledApplication App { get; }
+
+        public TimeSpan Processor => _sidecars.Processor;
 
         public static async Task<Subject> StartAsync(string? daprd, BenchComponent store, BenchComponent broker, CancellationToken cancellationToken)
         {
@@ -193,9 +213,9 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string only, strin
             }
 
             var app = await CalledApplication.StartAsync(cancellationToken);
-            ISidecarsUnderLoad sidecars = daprd is null
-                ? await EmbeddedUnderLoad.StartAsync(resources, app.Port, cancellationToken)
-                : await DaprdUnderLoad.StartAsync(daprd, resources, folder.FullName, app.Port, cancellationToken);
+            var sidecars = daprd is null
+                ? await SidecarsUnderLoad.StartEmbeddedAsync(resources, app.Port, cancellationToken)
+                : await SidecarsUnderLoad.StartDaprdAsync(daprd, resources, folder.FullName, app.Port, cancellationToken);
             var subject = new Subject(sidecars, app, folder);
             try
             {
@@ -219,7 +239,7 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string only, strin
 
         public async ValueTask DisposeAsync()
         {
-            Dapr.Dispose();
+            Calls.Dispose();
             _http.Dispose();
             await _sidecars.DisposeAsync();
             await App.DisposeAsync();
@@ -233,7 +253,7 @@ internal sealed class SidecarBench(TimeSpan time, int rounds, string only, strin
             limit.CancelAfter(ReadyWithin);
             await UntilAsync(() => _http.GetAsync(new Uri($"{_sidecars.CalleeHttp}/v1.0/healthz"), limit.Token), limit.Token);
             await UntilAsync(
-                () => _http.PostAsync(new Uri($"v1.0/invoke/{ISidecarsUnderLoad.Callee}/method/echo", UriKind.Relative), null, limit.Token), limit.Token);
+                () => _http.PostAsync(new Uri($"v1.0/invoke/{SidecarsUnderLoad.Callee}/method/echo", UriKind.Relative), null, limit.Token), limit.Token);
             await UntilAsync(
                 () => _http.PostAsync(new Uri($"v1.0/actors/{CalledApplication.ActorType}/0/method/count", UriKind.Relative), null, limit.Token), limit.Token);
         }

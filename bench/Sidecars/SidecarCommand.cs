@@ -11,6 +11,8 @@ internal static class SidecarCommand
 {
     private static readonly Option<double> Seconds = new("--seconds") { Description = "Length of a round", DefaultValueFactory = _ => 3 };
 
+    private static readonly Option<double> WarmUp = new("--warm-up") { Description = "Seconds of the same before each round", DefaultValueFactory = _ => 2 };
+
     private static readonly Option<int> Rounds = new("--rounds") { Description = "Rounds, of which the median counts", DefaultValueFactory = _ => 3 };
 
     private static readonly Option<FileInfo[]> State = new("--state")
@@ -29,12 +31,14 @@ internal static class SidecarCommand
     {
         var command = new Command("sidecar", "State, publishing, delivery, invocation and actors through a sidecar, each a second; beside a daprd where DAPR_RUNTIME names one")
         {
-            Seconds, Rounds, State, PubSub, Only,
+            Seconds, WarmUp, Rounds, State, PubSub, Only,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             Report.Machine();
-            var bench = new SidecarBench(TimeSpan.FromSeconds(parsed.GetValue(Seconds)), parsed.GetValue(Rounds), parsed.GetValue(Only)!, Environment.GetEnvironmentVariable("DAPR_RUNTIME"));
+            var bench = new SidecarBench(
+                TimeSpan.FromSeconds(parsed.GetValue(WarmUp)), TimeSpan.FromSeconds(parsed.GetValue(Seconds)), parsed.GetValue(Rounds), parsed.GetValue(Only)!,
+                Environment.GetEnvironmentVariable("DAPR_RUNTIME"));
             await bench.MeasureAsync(
                 [BenchComponent.InMemoryState, BenchComponent.SqliteState, .. (parsed.GetValue(State) ?? []).Select(BenchComponent.Read)],
                 [BenchComponent.InMemoryPubSub, BenchComponent.SqlitePubSub, .. (parsed.GetValue(PubSub) ?? []).Select(BenchComponent.Read)],
