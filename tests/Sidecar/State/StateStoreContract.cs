@@ -233,5 +233,34 @@ public abstract class StateStoreContract
 
     internal abstract Task<IStateStore> OpenAsync();
 
+    internal static async Task AssertOwnResultsOfManyCallersAsync(IStateStore store)
+    {
+        await store.WriteAsync([Upsert("taken", "0")], Cancellation);
+
+        var results = await Task.WhenAll(Enumerable.Range(0, 300).Select(number => (number % 3) switch
+        {
+            0 => WriteAsync(store, Create("taken", "1")),
+            1 => WriteAsync(store, Create($"key-{number}", "1")),
+            _ => TransactAsync(store, [Upsert($"key-{number}", "1"), Create("taken", "1")]),
+        }));
+
+        Assert.All(results.Index(), result => Assert.Equal(result.Index % 3 != 1, result.Item is not null));
+        var kept = await store.GetManyAsync([.. Enumerable.Range(0, 300).Select(number => $"key-{number}")], Cancellation);
+        Assert.All(kept.Index(), entry => Assert.Equal(entry.Index % 3 == 1, entry.Item is not null));
+    }
+
+    private static async Task<StateStoreException?> TransactAsync(IStateStore store, IReadOnlyList<StateWrite> writes)
+    {
+        try
+        {
+            await store.TransactAsync(writes, Cancellation);
+            return null;
+        }
+        catch (StateStoreException e)
+        {
+            return e;
+        }
+    }
+
     private static StateUpsert Upsert(string key, byte[] value) => new(key, value, null, false, null);
 }
