@@ -8,6 +8,9 @@ public sealed record SidecarOptions
 {
     internal const string DefaultAppChannelAddress = "127.0.0.1";
 
+    /// <summary>Where no namespace is set, which takes the resources of every one.</summary>
+    internal const string DefaultNamespace = "default";
+
     public required string AppId { get; init; }
 
     /// <summary>0 when the application takes no calls.</summary>
@@ -37,7 +40,7 @@ public sealed record SidecarOptions
     /// <summary>Where the counts are told in Prometheus' format, under daprd's names; 0 picks a free port, null tells them nowhere.</summary>
     public int? MetricsPort { get; init; }
 
-    public string Namespace { get; init; } = "default";
+    public string Namespace { get; init; } = DefaultNamespace;
 
     /// <summary>Where relative paths in components start: what the working directory is to a daprd. Null: that of this process.</summary>
     public string? Folder { get; init; }

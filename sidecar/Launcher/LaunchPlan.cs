@@ -58,9 +58,10 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
             if (app.ConfigFilePath is { } file && configurations.Add(file))
                 ResourceLoader.LoadConfiguration(file, errors);
 
-            errors.AddRange(set.Components.Where(c => c.Scopes.Include(app.AppId)).SelectMany(ComponentTypes.Check));
+            var sidecar = OptionsOf(app);
+            errors.AddRange(ResourceChecks.For(set, app.AppId, sidecar.Namespace, errors).Components.SelectMany(ComponentTypes.Check));
             errors.AddRange(ResourceChecks.CheckSubscriptions(set, app.AppId));
-            sidecars.Add(OptionsOf(app));
+            sidecars.Add(sidecar);
         }
 
         ResourceException.ThrowIfAny(errors, options.Strict);

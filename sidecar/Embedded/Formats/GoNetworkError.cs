@@ -13,7 +13,6 @@ internal static class GoNetworkError
 
     public static string Of(HttpMethod method, Uri address, HttpRequestException error)
     {
-        var verb = CultureInfo.InvariantCulture.TextInfo.ToTitleCase(method.Method.ToLowerInvariant());
         var reason = error switch
         {
             { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionRefused } } =>
@@ -25,6 +24,15 @@ internal static class GoNetworkError
             { HttpRequestError: HttpRequestError.InvalidResponse } => $"net/http: HTTP/1.x transport connection broken: {error.Message}",
             _ => error.Message,
         };
-        return $"{verb} \"{WithoutPassword(address)}\": {reason}";
+        return $"{Verb(method)} \"{WithoutPassword(address)}\": {reason}";
     }
+
+    /// <summary>Of an address that does not begin with http:// or https://.</summary>
+    public static string OfScheme(HttpMethod method, string address)
+    {
+        var scheme = address.IndexOfAny([':', '/', '.']) is >= 0 and var end && address[end] == ':' ? address[..end] : "";
+        return $"{Verb(method)} \"{address}\": unsupported protocol scheme {GoText.Quote(scheme)}";
+    }
+
+    private static string Verb(HttpMethod method) => CultureInfo.InvariantCulture.TextInfo.ToTitleCase(method.Method.ToLowerInvariant());
 }
