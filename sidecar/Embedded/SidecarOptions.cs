@@ -8,6 +8,8 @@ public sealed record SidecarOptions
 {
     internal const string DefaultAppChannelAddress = "127.0.0.1";
 
+    private readonly string _namespace = "";
+
     public required string AppId { get; init; }
 
     /// <summary>0 when the application takes no calls.</summary>
@@ -37,7 +39,14 @@ public sealed record SidecarOptions
     /// <summary>Where the counts are told in Prometheus' format, under daprd's names; 0 picks a free port, null tells them nowhere.</summary>
     public int? MetricsPort { get; init; }
 
-    public string Namespace { get; init; } = "default";
+    /// <summary>NAMESPACE. Where it is not given it is <c>default</c>, but for the keys of a state store (keyPrefix namespace), which then are without one.</summary>
+    public string Namespace
+    {
+        get => IsNamespaceGiven ? _namespace : "default";
+        init => _namespace = value;
+    }
+
+    internal bool IsNamespaceGiven => _namespace.Length > 0;
 
     /// <summary>Where relative paths in components start: what the working directory is to a daprd. Null: that of this process.</summary>
     public string? Folder { get; init; }

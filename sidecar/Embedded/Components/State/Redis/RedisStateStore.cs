@@ -37,6 +37,8 @@ internal sealed class RedisStateStore : IStateStore
 
     public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
 
+    public bool RefusesUnknownOptions(bool ofDelete, bool inTransaction) => !inTransaction;
+
     public int ReadTtl(string text) => StateTtl.ReadLoosely(text, "failed to parse ttl from metadata: strconv.ParseInt: ");
 
     public async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken)
@@ -44,6 +46,10 @@ internal sealed class RedisStateStore : IStateStore
         try
         {
             return Entry(await _database.HashGetAsync(key, Fields).WaitAsync(cancellationToken));
+        }
+        catch (RedisServerException e) when (e.Message.StartsWith("WRONGTYPE", StringComparison.Ordinal))
+        {
+            return await GetPlainAsync(key, cancellationToken);
         }
         catch (Exception e) when (IsOfRedis(e))
         {
@@ -100,6 +106,20 @@ internal sealed class RedisStateStore : IStateStore
     private static StateEntry? Entry(RedisValue[] fields) =>
         fields[0].IsNull ? null : new StateEntry((byte[])fields[0]!, fields[1].ToString(), ExpiresAt: null);
 
+    /// <summary>A text that somebody else has set.</summary>
+    private async Task<StateEntry?> GetPlainAsync(string key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var value = await _database.StringGetAsync(key).WaitAsync(cancellationToken);
+            return value.IsNull ? null : new StateEntry((byte[])value!, ETag: "", ExpiresAt: null);
+        }
+        catch (Exception e) when (IsOfRedis(e))
+        {
+            throw new StateStoreException(StateFailure.Other, e.Message, e);
+        }
+    }
+
     private async Task<StateStoreException?> WriteAsync(StateWrite write, CancellationToken cancellationToken)
     {
         if (MalformedTag(write) is { } malformed)
@@ -123,7 +143,7 @@ internal sealed class RedisStateStore : IStateStore
         ? _database.ScriptEvaluateAsync(RedisScripts.Set, [upsert.Key], [Tag(upsert), Data(upsert), upsert.FirstWrite ? "1" : "0", Ttl(upsert)])
         : _database.ScriptEvaluateAsync(RedisScripts.Delete, [write.Key], [Tag(write)]);
 
-    private static RedisValue Tag(StateWrite write) => write.ETag is { Length: > 0 } etag ? etag : NoTag;
+    private static RedisValue Tag(StateWrite write) => write is { ETag: { Length: > 0 } etag } and not StateUpsert { LastWrite: true } ? etag : NoTag;
 
     private static RedisValue Data(StateUpsert upsert) => upsert.Value.IsEmpty ? RedisValue.EmptyString : upsert.Value;
 
@@ -131,7 +151,7 @@ internal sealed class RedisStateStore : IStateStore
 
     /// <summary>A delete compares the tag as it is.</summary>
     private static StateStoreException? MalformedTag(StateWrite write) =>
-        write is StateUpsert { ETag: { Length: > 0 } etag } && !long.TryParse(etag, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _)
+        write is StateUpsert { ETag: { Length: > 0 } etag, LastWrite: false } && !long.TryParse(etag, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _)
             ? new StateStoreException(StateFailure.ETagInvalid, $"invalid etag value: strconv.Atoi: parsing \"{etag}\": invalid syntax")
             : null;
 
