@@ -8,6 +8,9 @@ public sealed class SqliteStateStoreTests : StateStoreContract, IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("state-");
 
+    /// <summary>components-contrib, state/sqlite: a delete looks at the tag alone, and an expired row is there until it is cleaned.</summary>
+    internal override StateFailure? DeleteOfExpired => null;
+
     private string File => Path.Combine(_folder.FullName, "new", "folder", "state.db");
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;

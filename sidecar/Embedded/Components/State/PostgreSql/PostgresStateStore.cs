@@ -43,7 +43,9 @@ internal sealed class PostgresStateStore : IStateStore
 
     public IReadOnlyList<string> Capabilities => _table.Capabilities;
 
-    public bool ReadsOptionsOfDeletes => false;
+    public bool AnswersKeysOnce => true;
+
+    public bool RefusesUnknownOptions(bool ofDelete, bool inTransaction) => !ofDelete;
 
     public int ReadTtl(string text) => StateTtl.ReadStrictly(text);
 

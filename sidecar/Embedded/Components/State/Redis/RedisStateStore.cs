@@ -39,15 +39,17 @@ internal sealed class RedisStateStore : IStateStore
 
     public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
 
+    public bool RefusesUnknownOptions(bool ofDelete, bool inTransaction) => !inTransaction;
+
     public int ReadTtl(string text) => StateTtl.ReadLoosely(text, "failed to parse ttl from metadata: strconv.ParseInt: ");
 
     public Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) =>
-        EntryAsync(_pipeline.SendAsync(redis => redis.HashGetAsync(key, Fields), cancellationToken));
+        EntryAsync(key, _pipeline.SendAsync(redis => redis.HashGetAsync(key, Fields), cancellationToken));
 
     public async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
     {
         var batch = _database.CreateBatch();
-        Task<StateEntry?>[] entries = [.. keys.Select(key => EntryAsync(batch.HashGetAsync(key, Fields)))];
+        Task<StateEntry?>[] entries = [.. keys.Select(key => EntryAsync(key, batch.HashGetAsync(key, Fields)))];
         batch.Execute();
         return await Task.WhenAll(entries).WaitAsync(cancellationToken);
     }
@@ -81,6 +83,10 @@ internal sealed class RedisStateStore : IStateStore
         {
             await _pipeline.SendAsync(redis => redis.ScriptEvaluateAsync(RedisScripts.Transact, keys, values), cancellationToken);
         }
+        catch (RedisServerException e) when (e.Message.StartsWith("WRONGTYPE", StringComparison.Ordinal))
+        {
+            return await GetPlainAsync(key);
+        }
         catch (Exception e) when (IsOfRedis(e))
         {
             throw new StateStoreException(StateFailure.Other, e.Message, e);
@@ -97,12 +103,30 @@ internal sealed class RedisStateStore : IStateStore
         return new RedisStateStore(await RedisConnection.OpenAsync(metadata), ttlSeconds);
     }
 
-    private static async Task<StateEntry?> EntryAsync(Task<RedisValue[]> read)
+    private async Task<StateEntry?> EntryAsync(string key, Task<RedisValue[]> read)
     {
         try
         {
             var fields = await read;
             return fields[0].IsNull ? null : new StateEntry((byte[])fields[0]!, fields[1].ToString(), ExpiresAt: null);
+        }
+        catch (RedisServerException e) when (e.Message.StartsWith("WRONGTYPE", StringComparison.Ordinal))
+        {
+            return await GetPlainAsync(key);
+        }
+        catch (Exception e) when (IsOfRedis(e))
+        {
+            throw new StateStoreException(StateFailure.Other, e.Message, e);
+        }
+    }
+
+    /// <summary>A text that somebody else has set.</summary>
+    private async Task<StateEntry?> GetPlainAsync(string key)
+    {
+        try
+        {
+            var value = await _database.StringGetAsync(key);
+            return value.IsNull ? null : new StateEntry((byte[])value!, ETag: "", ExpiresAt: null);
         }
         catch (Exception e) when (IsOfRedis(e))
         {
@@ -133,7 +157,7 @@ internal sealed class RedisStateStore : IStateStore
         ? redis.ScriptEvaluateAsync(RedisScripts.Set, [upsert.Key], [Tag(upsert), Data(upsert), upsert.FirstWrite ? "1" : "0", Ttl(upsert)])
         : redis.ScriptEvaluateAsync(RedisScripts.Delete, [write.Key], [Tag(write)]);
 
-    private static RedisValue Tag(StateWrite write) => write.ETag is { Length: > 0 } etag ? etag : NoTag;
+    private static RedisValue Tag(StateWrite write) => write is { ETag: { Length: > 0 } etag } and not StateUpsert { LastWrite: true } ? etag : NoTag;
 
     private static RedisValue Data(StateUpsert upsert) => upsert.Value.IsEmpty ? RedisValue.EmptyString : upsert.Value;
 
@@ -141,7 +165,7 @@ internal sealed class RedisStateStore : IStateStore
 
     /// <summary>A delete compares the tag as it is.</summary>
     private static StateStoreException? MalformedTag(StateWrite write) =>
-        write is StateUpsert { ETag: { Length: > 0 } etag } && !long.TryParse(etag, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _)
+        write is StateUpsert { ETag: { Length: > 0 } etag, LastWrite: false } && !long.TryParse(etag, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _)
             ? new StateStoreException(StateFailure.ETagInvalid, $"invalid etag value: strconv.Atoi: parsing \"{etag}\": invalid syntax")
             : null;
 
