@@ -1,5 +1,6 @@
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
+using DaprOrders.Sidecar.Tests.PubSub;
 using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.Sidecar.Tests.Quickstarts;
