@@ -118,7 +118,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,
         ListenAddress = app.ListenAddress,
         DisableH2c = ComponentMetadata.IsTruthy(Environment.GetEnvironmentVariable("DAPR_HTTP_DISABLE_H2C") ?? ""),
-        Namespace = Environment.GetEnvironmentVariable("NAMESPACE") is { Length: > 0 } name ? name : "default",
+        Namespace = Environment.GetEnvironmentVariable("NAMESPACE") ?? "",
         Folder = app.AppDirPath,
         ResourcesPaths = app.ResourcesPaths,
         ConfigPath = app.ConfigFilePath,

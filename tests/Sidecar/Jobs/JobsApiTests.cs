@@ -43,6 +43,21 @@ public sealed class JobsApiTests
         Assert.Contains("job name is invalid", await answer.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
     }
 
+    /// <summary>pkg/api/universal/jobs.go: one bar is enough.</summary>
+    [Theory]
+    [InlineData("a%7Cb")]
+    [InlineData("a%7C%7Cb")]
+    public async Task A_name_with_a_bar_counts_as_none(string name)
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one"));
+        using var http = Sidecars.Http(dapr["one"]);
+
+        using var answer = await http.PostAsJsonAsync(new Uri($"/v1.0/jobs/{name}", UriKind.Relative), new { dueTime = "1h" }, Cancellation);
+
+        Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
+        Assert.Contains("Name is empty", await answer.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("""{"dueTime": "1h", "repeats": 1.5}""", "invalid value for uint32 field repeats: 1.5")]
     [InlineData("{\"dueTime\": \"1h\",\n \"overwrite\": \"yes\"}", "(line 2:15): invalid value for bool field overwrite: \\\"yes\\\"")]

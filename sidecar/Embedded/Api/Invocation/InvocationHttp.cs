@@ -129,7 +129,11 @@ internal static class InvocationHttp
             (request.Method, request.RequestUri) = (VerbOf(context.Request), address);
             ForwardedHeaders.CopyRequest(context.Request.Headers, request);
             if (request.Content is not null && context.Request.ContentLength is { } length)
+            {
                 request.Content.Headers.ContentLength = length;
+                request.Options.Set(UnflushedContent.Wanted, true);
+            }
+
             request.Headers.Remove("traceparent");
             request.Headers.TryAddWithoutValidation("traceparent", passedOn);
             foreach (var (name, value) in route.AddedHeaders)
