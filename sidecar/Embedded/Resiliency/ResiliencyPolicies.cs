@@ -35,10 +35,24 @@ internal sealed class ResiliencyPolicies
     /// <summary>Of an app, where its target says nothing (pkg/resiliency, defaultEndpointCacheSize).</summary>
     private const int BreakersKeptOfApp = 100;
 
+    private const int FewestOfBuiltIn = 3;
+
+    private const string ActorNotFoundRetries = "DaprBuiltInActorNotFoundRetries";
+
+    /// <summary>daprd's own, which a target may name without a policy of that name in any file.</summary>
+    public static IReadOnlyDictionary<string, RetryPolicy> BuiltIn { get; } = new Dictionary<string, RetryPolicy>(StringComparer.Ordinal)
+    {
+        ["DaprBuiltInServiceRetries"] = BuiltInConstant(maxRetries: 3),
+        ["DaprBuiltInActorRetries"] = BuiltInConstant(maxRetries: 3),
+        ["DaprBuiltInActorReminderRetries"] = new(RetryPolicyKind.Exponential, TimeSpan.Zero, TimeSpan.FromSeconds(60), MaxRetries: 0, [], []),
+        ["DaprBuiltInInitializationRetries"] = new(RetryPolicyKind.Exponential, TimeSpan.Zero, TimeSpan.FromSeconds(1), MaxRetries: 3, [], []),
+        [ActorNotFoundRetries] = BuiltInConstant(maxRetries: 5),
+    };
+
     private static readonly ResiliencePropertyKey<DateTimeOffset> FirstFailure = new("first failure");
 
     private readonly Dictionary<string, TimeSpan> _timeouts = [];
-    private readonly Dictionary<string, RetryPolicy> _retries = [];
+    private readonly Dictionary<string, RetryPolicy> _retries = new(BuiltIn);
     private readonly Dictionary<string, (CircuitBreakerPolicy Policy, CelExpression Trip)> _breakers = [];
     private readonly Dictionary<string, PolicyNames> _apps = [];
     private readonly Dictionary<string, PolicyNames> _actors = [];
@@ -60,7 +74,8 @@ internal sealed class ResiliencyPolicies
         foreach (var resource in resources)
         {
             Merge(_timeouts, resource.Timeouts);
-            Merge(_retries, resource.Retries);
+            foreach (var (name, policy) in resource.Retries.Where(one => one.Key != ActorNotFoundRetries))
+                _retries[name] = BuiltIn.ContainsKey(name) && policy.MaxRetries < FewestOfBuiltIn ? policy with { MaxRetries = FewestOfBuiltIn } : policy;
             Merge(_apps, resource.Apps);
             Merge(_actors, resource.Actors);
             Merge(_components, resource.Components);
@@ -110,16 +125,12 @@ internal sealed class ResiliencyPolicies
         _ => ActorNames(type) is { } names ? Build($"actor[{type}]", names with { Retry = null }, breaker: null) : null);
 
     /// <summary>
-    /// One of daprd's own retries, such as <c>DaprBuiltInServiceRetries</c>: a policy of that name in a file replaces it, with no fewer
-    /// than three retries.
+    /// One of daprd's own retries, such as <c>DaprBuiltInServiceRetries</c>: a policy of that name in a file replaces it, with three retries where it
+    /// has fewer, or is without end.
     /// </summary>
-    public ResiliencePipeline ForBuiltIn(string name, RetryPolicy standard) => _pipelines.GetOrAdd(("built in", name), _ =>
-    {
-        var policy = _retries.GetValueOrDefault(name, standard);
-        var builder = new ResiliencePipelineBuilder { TimeProvider = _time };
-        AddRetry(builder, name, policy.MaxRetries < 3 ? policy with { MaxRetries = 3 } : policy);
-        return builder.Build();
-    })!;
+    public ResiliencePipeline ForBuiltIn(string name) => _pipelines.GetOrAdd(("built in", name), _ => Build(name, new(null, name, null), breaker: null))!;
+
+    private static RetryPolicy BuiltInConstant(int maxRetries) => new(RetryPolicyKind.Constant, TimeSpan.FromSeconds(1), TimeSpan.Zero, maxRetries, [], []);
 
     private static void Merge<T>(Dictionary<string, T> all, IReadOnlyDictionary<string, T> more)
     {

@@ -215,11 +215,27 @@ public sealed class ResiliencyPoliciesTests
         var policies = new ResiliencyPolicies([Resource(retries: Retries(("DaprBuiltInServiceRetries", Constant(maxRetries))))], _time);
         var attempts = 0;
 
-        await Assert.ThrowsAsync<AttemptFailedException>(async () => await policies.ForBuiltIn("DaprBuiltInServiceRetries", Constant(7)).ExecuteAsync(
+        await Assert.ThrowsAsync<AttemptFailedException>(async () => await policies.ForBuiltIn("DaprBuiltInServiceRetries").ExecuteAsync(
             _ => throw new AttemptFailedException("always", isFinal: ++attempts == 20),
             Cancellation));
 
         Assert.Equal(4, attempts);
+    }
+
+    [Fact]
+    public async Task A_target_may_name_a_built_in_retry_without_a_policy_in_any_file()
+    {
+        var policies = new ResiliencyPolicies(
+            [Resource(apps: new Dictionary<string, PolicyNames> { ["orders"] = new(null, "DaprBuiltInServiceRetries", null) })], _time);
+
+        var counting = CountAttempts(policies, () => throw new InvalidOperationException("always"));
+        while (!counting.IsCompleted)
+        {
+            _time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Delay(1, Cancellation);
+        }
+
+        Assert.Equal(4, await counting);
     }
 
     [Theory]
