@@ -14,17 +14,25 @@ internal static class GoNetworkError
     public static string Of(HttpMethod method, Uri address, HttpRequestException error)
     {
         var verb = CultureInfo.InvariantCulture.TextInfo.ToTitleCase(method.Method.ToLowerInvariant());
-        var reason = error switch
-        {
-            { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionRefused } } =>
-                $"dial tcp {address.Authority}: connect: connection refused",
-            { HttpRequestError: HttpRequestError.NameResolutionError } => $"dial tcp: lookup {address.Host}: no such host",
-            { HttpRequestError: HttpRequestError.ResponseEnded } => "EOF",
-            { InnerException: IOException { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionReset } } } =>
-                $"read tcp {address.Authority}: read: connection reset by peer",
-            { HttpRequestError: HttpRequestError.InvalidResponse } => $"net/http: HTTP/1.x transport connection broken: {error.Message}",
-            _ => error.Message,
-        };
-        return $"{verb} \"{WithoutPassword(address)}\": {reason}";
+        return $"{verb} \"{WithoutPassword(address)}\": {Reason(address, error)}";
     }
+
+    /// <summary>The same of a call of gRPC.</summary>
+    public static string OfGrpc(Uri address, HttpRequestException error)
+    {
+        var doing = error.InnerException is SocketException ? "transport: Error while dialing" : "error reading from server";
+        return $"connection error: desc = {GoText.Quote($"{doing}: {Reason(address, error)}")}";
+    }
+
+    private static string Reason(Uri address, HttpRequestException error) => error switch
+    {
+        { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionRefused } } =>
+            $"dial tcp {address.Authority}: connect: connection refused",
+        { HttpRequestError: HttpRequestError.NameResolutionError } => $"dial tcp: lookup {address.Host}: no such host",
+        { HttpRequestError: HttpRequestError.ResponseEnded } => "EOF",
+        { InnerException: IOException { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionReset } } } =>
+            $"read tcp {address.Authority}: read: connection reset by peer",
+        { HttpRequestError: HttpRequestError.InvalidResponse } => $"net/http: HTTP/1.x transport connection broken: {error.Message}",
+        _ => error.Message,
+    };
 }

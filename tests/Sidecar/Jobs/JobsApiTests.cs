@@ -44,6 +44,20 @@ public sealed class JobsApiTests
     }
 
     [Theory]
+    [InlineData("a%7Cb")]
+    [InlineData("a%7C%7Cb")]
+    public async Task A_name_with_a_bar_is_none_when_a_job_is_scheduled(string name)
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one"));
+        using var http = Sidecars.Http(dapr["one"]);
+
+        using var answer = await http.PostAsJsonAsync(new Uri($"/v1.0/jobs/{name}", UriKind.Relative), new { dueTime = "1h" }, Cancellation);
+
+        Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
+        Assert.Contains("Name is empty", await answer.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("""{"dueTime": "1h", "repeats": 1.5}""", "invalid value for uint32 field repeats: 1.5")]
     [InlineData("{\"dueTime\": \"1h\",\n \"overwrite\": \"yes\"}", "(line 2:15): invalid value for bool field overwrite: \\\"yes\\\"")]
     [InlineData("[]", "syntax error (line 1:1): unexpected token [")]
