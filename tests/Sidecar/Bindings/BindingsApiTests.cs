@@ -66,7 +66,9 @@ public sealed class BindingsApiTests : IDisposable
         await Task.WhenAny(call.ResponseAsync);
 
         Assert.Equal(code, call.GetStatus().StatusCode);
-        Assert.Equal($"{status}", (await call.ResponseHeadersAsync).GetValue("metadata.statuscode"));
+        var headers = await call.ResponseHeadersAsync;
+        Assert.Equal($"{status}", headers.GetValue("metadata.statuscode"));
+        Assert.NotNull(headers.GetValueBytes("grpc-trace-bin"));
     }
 
     [Theory]

@@ -1,6 +1,6 @@
 using EmbeddedSidecar.Actors;
-using EmbeddedSidecar.Api.Jobs;
 using EmbeddedSidecar.Api.Invocation;
+using EmbeddedSidecar.Api.Jobs;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Hosting;
 

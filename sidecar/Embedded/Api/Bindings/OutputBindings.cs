@@ -74,6 +74,8 @@ internal static class OutputBindings
         Grpc.Core.Metadata Headers(IReadOnlyDictionary<string, string> ofAnswer)
         {
             Grpc.Core.Metadata headers = [];
+            if (runtime.Loaded.Configuration.Tracing.IsOn && AppCallbacks.Traced(TraceParent.Of(call.GetHttpContext())).Get("grpc-trace-bin") is { } trace)
+                headers.Add(trace);
             foreach (var (field, value) in ofAnswer)
             {
                 var name = $"metadata.{field.ToLowerInvariant()}";

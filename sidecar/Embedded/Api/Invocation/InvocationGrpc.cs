@@ -55,7 +55,7 @@ internal static class InvocationGrpc
         }
 
         var headers = context.Request.Headers;
-        var isTraced = runtime.Loaded.Configuration.Tracing.SamplingRate != 0;
+        var isTraced = runtime.Loaded.Configuration.Tracing.IsOn;
         if ((headers["dapr-callee-app-id"] is [{ Length: > 0 } callee, ..] ? callee : headers["dapr-app-id"].ToString()) is not { Length: > 0 } id)
         {
             await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, isTraced
