@@ -25,7 +25,7 @@ internal static class SidecarCommand
         Description = "Component files of further brokers, each with a component named pubsub; pubsub.in-memory, and here pubsub.sqlite, are always measured",
     };
 
-    private static readonly Option<string> Only = new("--only") { Description = "Measures what has this text in its name, for instance \"bulk gets\"", DefaultValueFactory = _ => "" };
+    private static readonly Option<string> Only = new("--only") { Description = "Measures what has these words in its name, the component's included, for instance \"redis bulk gets\"", DefaultValueFactory = _ => "" };
 
     public static Command Create()
     {

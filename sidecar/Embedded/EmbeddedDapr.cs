@@ -119,7 +119,10 @@ public sealed class EmbeddedDapr : IAsyncDisposable
         {
             _watch.Add([.. _options.ResourcesPaths, .. app.ResourcesPaths, .. app.ConfigPath is { } file ? [file] : Array.Empty<string>()]);
             var (resources, configuration) = Read(app, files);
-            _told.UnionWith(resources.Warnings);
+            // Of folders of its own whoever names them has heard.
+            if (app.ResourcesPaths.Count > 0)
+                _told.UnionWith(resources.Warnings);
+            TellNew(resources.Warnings, _logger);
             var sidecar = await SidecarHost.StartAsync(app, resources, configuration, _shared, cancellationToken);
             _sidecars.Add(sidecar);
             return sidecar;
@@ -157,7 +160,7 @@ public sealed class EmbeddedDapr : IAsyncDisposable
     private ResourceSet ReadShared(ReadOnce files) => files.Load(_options.ResourcesPaths).With(ResourceLoader.Read(_options.Resources ?? ""));
 
     private (ResourceSet Resources, ConfigurationResource Configuration) Read(SidecarOptions app, ReadOnce files) => (
-        ReadShared(files).With(files.Load(app.ResourcesPaths)).With(app.Resources),
+        ReadShared(files).With(files.Load(app.ResourcesPaths)).With(app.Resources).For(app),
         app.ConfigPath is { } file ? ResourceLoader.LoadConfiguration(file) : app.Configuration);
 
     private void TellNew(IEnumerable<ResourceError> warnings, ILogger logger)

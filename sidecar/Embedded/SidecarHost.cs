@@ -64,9 +64,8 @@ public sealed class SidecarHost : IAsyncDisposable
     /// <exception cref="ResourceException">A mistake in a resource.</exception>
     /// <exception cref="IOException">A port is taken.</exception>
     internal static async Task<SidecarHost> StartAsync(
-        SidecarOptions options, ResourceSet resources, ConfigurationResource configuration, SharedParts shared, CancellationToken cancellationToken)
+        SidecarOptions options, ResourceSet declared, ConfigurationResource configuration, SharedParts shared, CancellationToken cancellationToken)
     {
-        var declared = resources.For(options.AppId);
         var components = await LoadAsync(options, shared, declared, cancellationToken);
         var runtime = new SidecarRuntime(options, shared, declared, configuration, components);
         try
@@ -184,10 +183,9 @@ public sealed class SidecarHost : IAsyncDisposable
     /// <returns>What was exchanged, and the end of going over to it; null where nothing changed, or where the sidecar stops.</returns>
     /// <exception cref="ResourceException">A mistake in a resource; the sidecar goes on with what it had.</exception>
     internal async Task<(LoadedResources Before, Task Following)?> TakeAsync(
-        ResourceSet resources, ConfigurationResource configuration, CancellationToken cancellationToken)
+        ResourceSet declared, ConfigurationResource configuration, CancellationToken cancellationToken)
     {
         var before = Runtime.Loaded;
-        var declared = resources.For(AppId);
         var startsAgain = !ResourceComparison.Same(before.Configuration, configuration)
             || !ResourceComparison.Same(before.Declared.Resiliencies, declared.Resiliencies)
             || !ResourceComparison.Same(before.Declared.HttpEndpoints, declared.HttpEndpoints);

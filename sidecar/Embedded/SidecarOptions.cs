@@ -8,6 +8,11 @@ public sealed record SidecarOptions
 {
     internal const string DefaultAppChannelAddress = "127.0.0.1";
 
+    /// <summary>Where no namespace is set, which takes the resources of every one.</summary>
+    internal const string DefaultNamespace = "default";
+
+    private readonly string _namespace = "";
+
     public required string AppId { get; init; }
 
     /// <summary>0 when the application takes no calls.</summary>
@@ -37,7 +42,14 @@ public sealed record SidecarOptions
     /// <summary>Where the counts are told in Prometheus' format, under daprd's names; 0 picks a free port, null tells them nowhere.</summary>
     public int? MetricsPort { get; init; }
 
-    public string Namespace { get; init; } = "default";
+    /// <summary>NAMESPACE. Where it is not given it is <c>default</c>, but for the keys of a state store (keyPrefix namespace), which then are without one.</summary>
+    public string Namespace
+    {
+        get => IsNamespaceGiven ? _namespace : DefaultNamespace;
+        init => _namespace = value;
+    }
+
+    internal bool IsNamespaceGiven => _namespace.Length > 0;
 
     /// <summary>Where relative paths in components start: what the working directory is to a daprd. Null: that of this process.</summary>
     public string? Folder { get; init; }

@@ -58,9 +58,10 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
             if (app.ConfigFilePath is { } file && configurations.Add(file))
                 ResourceLoader.LoadConfiguration(file, errors);
 
-            errors.AddRange(set.Components.Where(c => c.Scopes.Include(app.AppId)).SelectMany(ComponentTypes.Check));
+            var sidecar = OptionsOf(app);
+            errors.AddRange(ResourceChecks.For(set, app.AppId, sidecar.Namespace, errors).Components.SelectMany(ComponentTypes.Check));
             errors.AddRange(ResourceChecks.CheckSubscriptions(set, app.AppId));
-            sidecars.Add(OptionsOf(app));
+            sidecars.Add(sidecar);
         }
 
         ResourceException.ThrowIfAny(errors, options.Strict);
@@ -117,7 +118,7 @@ internal sealed record LaunchPlan(RunFile RunFile, IReadOnlyList<SidecarOptions>
         MetricsPort = app.MetricsPort > 0 ? app.MetricsPort : null,
         ListenAddress = app.ListenAddress,
         DisableH2c = ComponentMetadata.IsTruthy(Environment.GetEnvironmentVariable("DAPR_HTTP_DISABLE_H2C") ?? ""),
-        Namespace = Environment.GetEnvironmentVariable("NAMESPACE") is { Length: > 0 } name ? name : "default",
+        Namespace = Environment.GetEnvironmentVariable("NAMESPACE") ?? "",
         Folder = app.AppDirPath,
         ResourcesPaths = app.ResourcesPaths,
         ConfigPath = app.ConfigFilePath,

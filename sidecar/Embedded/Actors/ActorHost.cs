@@ -27,6 +27,9 @@ internal sealed class ActorHost(
 {
     private const string ReentrancyHeader = "Dapr-Reentrancy-Id";
 
+    /// <summary>By which an SDK says that the actor's method failed, in an answer of 200; who called it reads it there.</summary>
+    private const string ErrorHeader = "X-DaprErrorResponseHeader";
+
     /// <summary>How long an application may take over a deactivation: until then the actor's next call waits, and so does the end of the sidecar.</summary>
     private static readonly TimeSpan DeactivationLimit = TimeSpan.FromSeconds(30);
 
@@ -156,6 +159,8 @@ internal sealed class ActorHost(
         {
             response = await send(request, cancellationToken);
             var body = await AppChannel.ReadAsync(response, cancellationToken);
+            if (response.StatusCode == HttpStatusCode.OK && call.Headers is null && response.Headers.Contains(ErrorHeader))
+                throw new ActorCallException(ActorFailure.App, $"error from actor service: the answer has the header {ErrorHeader}");
             if (response.StatusCode == HttpStatusCode.OK)
             {
                 var reply = new ActorReply(response, body);

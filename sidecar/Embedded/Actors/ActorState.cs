@@ -1,4 +1,3 @@
-using System.Text.Json;
 using EmbeddedSidecar.Api;
 using EmbeddedSidecar.Api.State;
 using EmbeddedSidecar.Components.State;
@@ -7,12 +6,14 @@ using Grpc.Core;
 
 namespace EmbeddedSidecar.Actors;
 
-/// <summary>One write of an actor's transaction as a client sent it; <c>Value</c> as it is to be stored.</summary>
+/// <summary>One write of an actor's transaction as a client sent it; <c>Value</c> as it is to be stored; <c>Problem</c> says why it cannot be read.</summary>
 internal sealed record ActorStateOperation(
     string Operation, string Key, ReadOnlyMemory<byte> Value, string? ETag, IReadOnlyDictionary<string, string> Metadata)
 {
     /// <summary>As <see cref="StateUpsert.IsJson"/>.</summary>
     public bool IsJson { get; init; }
+
+    public string? Problem { get; init; }
 }
 
 /// <summary>The state of the actors of one application, in the store marked actorStateStore (dapr pkg/actors/state).</summary>
@@ -49,7 +50,7 @@ internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> is
             throw new ApiException(400, StatusCode.Internal, "ERR_ACTOR_INSTANCE_MISSING", "actor instance is missing");
 
         var prefix = Prefix(actor);
-        var writes = operations.Select(operation => ToWrite(prefix, operation)).ToArray();
+        var writes = operations.Select(operation => ToWrite(store.Store, prefix, operation)).ToArray();
         if (writes.Length == 0)
             return;
         try
@@ -68,12 +69,14 @@ internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> is
         }
     }
 
-    private StateWrite ToWrite(string prefix, ActorStateOperation operation)
+    private StateWrite ToWrite(IStateStore store, string prefix, ActorStateOperation operation)
     {
+        if (operation.Problem is { } problem)
+            throw Refused(problem);
         switch (operation.Operation)
         {
             case "upsert" when operation.Key.Length > 0:
-                return new StateUpsert(prefix + operation.Key, operation.Value, operation.ETag, FirstWrite: false, Ttl(operation.Metadata))
+                return new StateUpsert(prefix + operation.Key, operation.Value, operation.ETag, FirstWrite: false, Ttl(store, operation.Metadata))
                 {
                     IsJson = operation.IsJson,
                 };
@@ -88,15 +91,20 @@ internal sealed class ActorState(SidecarRuntime runtime, Func<ActorKey, bool> is
         }
     }
 
-    private int? Ttl(IReadOnlyDictionary<string, string> metadata)
+    private int? Ttl(IStateStore store, IReadOnlyDictionary<string, string> metadata)
     {
         if (!metadata.TryGetValue("ttlInSeconds", out var text))
             return null;
         if (!IsTtlEnabled)
             throw Refused("ttlInSeconds is not supported without the \"ActorStateTTL\" feature enabled");
-        return int.TryParse(text, out var seconds)
-            ? seconds
-            : throw Refused($"error parsing value for ttlInSeconds: strconv.ParseInt: parsing {JsonSerializer.Serialize(text)}: invalid syntax");
+        try
+        {
+            return text.Length > 0 ? store.ReadTtl(text) : null;
+        }
+        catch (StateStoreException e)
+        {
+            throw Refused(e.Message);
+        }
     }
 
     private static ApiException Refused(string reason) =>

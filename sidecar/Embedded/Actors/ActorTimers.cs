@@ -58,7 +58,8 @@ internal sealed class ActorTimers(Func<ActorCall, CancellationToken, Task<ActorR
     {
         try
         {
-            for (var schedule = first; schedule is not null; schedule = schedule.AfterFiring())
+            // At its end it fires no more, which a reminder does.
+            for (var schedule = first; schedule is not null && !(schedule.Next >= schedule.Expires); schedule = schedule.AfterFiring())
             {
                 await time.WaitUntilAsync(schedule.Next, running.Removed.Token);
                 await FireAsync(running.Timer);

@@ -61,7 +61,7 @@ internal sealed class SidecarActors : ISidecarPart
     }
 
     private void Tell(string mistake) =>
-        _runtime.Logger.LogError("GET /dapr/config of {AppId}: {Mistake}. The default is used", _runtime.Options.AppId, mistake);
+        _runtime.Logger.LogError("GET /dapr/config of {AppId}: {Mistake}", _runtime.Options.AppId, mistake);
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {

@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using EmbeddedSidecar.Formats;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
@@ -33,34 +32,11 @@ internal static class ProtoJsonBody
         }
     }
 
-    /// <summary>The first thing that is wrong, by its line and column; null where none of the fields is to blame.</summary>
-    private static string? Problem(ReadOnlySpan<byte> body, MessageDescriptor type)
-    {
-        try
-        {
-            var reader = new Utf8JsonReader(body, GoJson.ReaderOptions);
-            reader.Read();
-            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-            {
-                var name = GoJson.Text(ref reader);
-                reader.Read();
-                var start = (int)reader.TokenStartIndex;
-                reader.Skip();
-                var value = Encoding.UTF8.GetString(body[start..(int)reader.BytesConsumed]);
-                var field = type.Fields.InDeclarationOrder().FirstOrDefault(one => one.JsonName == name || one.Name == name);
-                if (field is not null && !IsOf(type, field, value))
-                    return $"({Position(body[..start])}): invalid value for {field.FieldType.ToString().ToLowerInvariant()} field {name}: {value}";
-            }
-
-            return null;
-        }
-        catch (JsonException e)
-        {
-            return GoJsonSyntax.Describe(body) is "unexpected EOF"
-                ? "unexpected EOF"
-                : $"syntax error (line {e.LineNumber + 1}:{e.BytePositionInLine + 1}): {GoJsonSyntax.Describe(body) ?? "unexpected token"}";
-        }
-    }
+    /// <summary>The first thing that is wrong, by its line and column; the fields of these messages are all scalars.</summary>
+    private static string? Problem(ReadOnlySpan<byte> body, MessageDescriptor type) => ProtoJsonSyntax.Describe(body, (name, value) =>
+        type.Fields.InDeclarationOrder().FirstOrDefault(one => one.JsonName == name || one.Name == name) is { } field && !IsOf(type, field, value)
+            ? $"invalid value for {field.FieldType.ToString().ToLowerInvariant()} field {field.JsonName}: {value}"
+            : null);
 
     private static bool IsOf(MessageDescriptor type, FieldDescriptor field, string value)
     {
@@ -74,6 +50,4 @@ internal static class ProtoJsonBody
             return false;
         }
     }
-
-    private static string Position(ReadOnlySpan<byte> before) => $"line {before.Count((byte)'\n') + 1}:{before.Length - before.LastIndexOf((byte)'\n')}";
 }

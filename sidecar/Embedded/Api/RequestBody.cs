@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using System.Text.Json;
 using EmbeddedSidecar.Formats;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.WebUtilities;
 
 namespace EmbeddedSidecar.Api;
 
@@ -68,21 +69,22 @@ internal static class RequestBody
         return limit;
     }
 
-    /// <summary>The metadata.k=v parameters of the query, their names without the prefix.</summary>
+    /// <summary>The metadata.k=v parameters of the query, their names without the prefix. Names are exact, and of one that comes again the first counts.</summary>
     public static Dictionary<string, string> QueryMetadata(HttpContext context)
     {
         const string Prefix = "metadata.";
         var metadata = new Dictionary<string, string>();
-        foreach (var (name, values) in context.Request.Query)
+        foreach (var parameter in new QueryStringEnumerable(context.Request.QueryString.Value))
         {
-            if (name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase))
-                metadata[name[Prefix.Length..]] = values.ToString();
+            var name = parameter.DecodeName().Span;
+            if (name.StartsWith(Prefix, StringComparison.Ordinal))
+                metadata.TryAdd(name[Prefix.Length..].ToString(), parameter.DecodeValue().ToString());
         }
 
         return metadata;
     }
 
-    /// <summary>Parses a body; daprd's texts for what cannot be parsed are those of Go.</summary>
+    /// <summary>Parses the first JSON value of a body, behind which Go's decoder does not look; daprd's texts for what cannot be parsed are Go's.</summary>
     /// <exception cref="JsonException">With the text that Go's decoder gives; also for what is nested too deep.</exception>
     public static JsonDocument Parse(ReadOnlyMemory<byte> body)
     {
@@ -90,9 +92,9 @@ internal static class RequestBody
         {
             return JsonDocument.Parse(body, GoJson.DocumentOptions);
         }
-        catch (JsonException e)
+        catch (JsonException e) when (GoJsonSyntax.Describe(body.Span, out var length) is var problem)
         {
-            throw new JsonException(GoJsonSyntax.Describe(body.Span) ?? e.Message, e);
+            return problem is null && length < body.Length ? Parse(body[..length]) : throw new JsonException(problem ?? e.Message, e);
         }
     }
 }

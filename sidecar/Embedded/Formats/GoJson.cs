@@ -106,7 +106,7 @@ internal static class GoJson
 
     /// <summary>
     /// A JSON value as Go writes what it has read with its numbers left as they are: of a name that comes twice the last field counts, escapes and what
-    /// is no UTF-8 are gone. False where it is not one JSON value and nothing else.
+    /// is no UTF-8 are gone, and so is what stands behind the value. False where none stands at the beginning.
     /// </summary>
     /// <param name="normal">The same bytes where there is nothing to change; white space, and the order of fields, are not looked at.</param>
     public static bool TryNormalize(ReadOnlyMemory<byte> json, out ReadOnlyMemory<byte> normal)
@@ -125,7 +125,7 @@ internal static class GoJson
         }
         catch (JsonException)
         {
-            return false;
+            return GoJsonSyntax.Describe(json.Span, out var length) is null && length < json.Length && TryNormalize(json[..length], out normal);
         }
     }
 

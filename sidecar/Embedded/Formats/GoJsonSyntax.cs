@@ -1,6 +1,3 @@
-using System.Globalization;
-using System.Text;
-
 namespace EmbeddedSidecar.Formats;
 
 /// <summary>Says what is wrong with a JSON text in the words of Go's encoding/json, which daprd's answers contain.</summary>
@@ -12,11 +9,26 @@ internal ref struct GoJsonSyntax
     private GoJsonSyntax(ReadOnlySpan<byte> text) => _text = text;
 
     /// <summary>Null when the text begins with a whole JSON value (Go's decoder does not look behind it).</summary>
-    public static string? Describe(ReadOnlySpan<byte> text)
+    public static string? Describe(ReadOnlySpan<byte> text) => Describe(text, out _);
+
+    /// <param name="length">To the end of the value that the text begins with.</param>
+    public static string? Describe(ReadOnlySpan<byte> text, out int length)
     {
         var scanner = new GoJsonSyntax(text);
         scanner.SkipSpace();
-        return scanner._at == text.Length ? "EOF" : scanner.Value();
+        var problem = scanner._at == text.Length ? "EOF" : scanner.Value();
+        length = scanner._at;
+        return problem;
+    }
+
+    /// <summary>Null when the text is one JSON value and nothing else, as <c>json.Unmarshal</c> wants it.</summary>
+    public static string? DescribeWhole(ReadOnlySpan<byte> text)
+    {
+        var scanner = new GoJsonSyntax(text);
+        if (scanner.Value() is { } problem)
+            return problem == "unexpected EOF" ? "unexpected end of JSON input" : problem;
+        scanner.SkipSpace();
+        return scanner._at == text.Length ? null : scanner.Invalid("after top-level value");
     }
 
     /// <summary>Keeps what is open itself: a text may be nested deeper than a thread's stack allows.</summary>
@@ -248,18 +260,14 @@ internal ref struct GoJsonSyntax
         return problem is not null;
     }
 
+    /// <summary>The character that Go names is that of one byte.</summary>
     private readonly string Invalid(string context)
     {
-        Rune.DecodeFromUtf8(_text[_at..], out var rune, out _);
-        var shown = rune.Value switch
+        var shown = _text[_at] switch
         {
-            '\'' => "\\'",
-            '"' => "\"",
-            '\n' => "\\n",
-            '\t' => "\\t",
-            '\r' => "\\r",
-            < ' ' => string.Create(CultureInfo.InvariantCulture, $"\\x{rune.Value:x2}"),
-            _ => rune.ToString(),
+            (byte)'"' => "\"",
+            (byte)'\'' => "\\'",
+            var other => GoText.Quote(((char)other).ToString())[1..^1],
         };
         return $"invalid character '{shown}' {context}";
     }

@@ -11,11 +11,8 @@ internal static class GoNetworkError
         ? address.ToString().Replace(address.UserInfo + "@", address.UserInfo[..colon] + ":***@", StringComparison.Ordinal)
         : address.ToString();
 
-    public static string Of(HttpMethod method, Uri address, HttpRequestException error)
-    {
-        var verb = CultureInfo.InvariantCulture.TextInfo.ToTitleCase(method.Method.ToLowerInvariant());
-        return $"{verb} \"{WithoutPassword(address)}\": {Reason(address, error)}";
-    }
+    public static string Of(HttpMethod method, Uri address, HttpRequestException error) =>
+        $"{Verb(method)} \"{WithoutPassword(address)}\": {Reason(address, error)}";
 
     /// <summary>The same of a call of gRPC.</summary>
     public static string OfGrpc(Uri address, HttpRequestException error)
@@ -23,6 +20,15 @@ internal static class GoNetworkError
         var doing = error.InnerException is SocketException ? "transport: Error while dialing" : "error reading from server";
         return $"connection error: desc = {GoText.Quote($"{doing}: {Reason(address, error)}")}";
     }
+
+    /// <summary>Of an address that does not begin with http:// or https://.</summary>
+    public static string OfScheme(HttpMethod method, string address)
+    {
+        var scheme = address.IndexOfAny([':', '/', '.']) is >= 0 and var end && address[end] == ':' ? address[..end] : "";
+        return $"{Verb(method)} \"{address}\": unsupported protocol scheme {GoText.Quote(scheme)}";
+    }
+
+    private static string Verb(HttpMethod method) => CultureInfo.InvariantCulture.TextInfo.ToTitleCase(method.Method.ToLowerInvariant());
 
     private static string Reason(Uri address, HttpRequestException error) => error switch
     {

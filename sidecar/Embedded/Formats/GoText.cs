@@ -50,7 +50,12 @@ internal static class GoText
                 '\n' => quoted.Append("\\n"),
                 '\r' => quoted.Append("\\r"),
                 '\t' => quoted.Append("\\t"),
+                '\a' => quoted.Append("\\a"),
+                '\b' => quoted.Append("\\b"),
+                '\f' => quoted.Append("\\f"),
+                '\v' => quoted.Append("\\v"),
                 < ' ' or '\x7f' => quoted.Append(CultureInfo.InvariantCulture, $"\\x{(int)c:x2}"),
+                > '\x7f' and <= '\xa0' or '\xad' => quoted.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}"),
                 _ => quoted.Append(c),
             };
         }
@@ -72,8 +77,17 @@ internal static class GoText
         _ => ReasonPhrases.GetReasonPhrase(status),
     };
 
-    /// <summary>With an exponent below 1e-4 and from 1e21 on.</summary>
-    private static string Number(double value) => value != 0 && Math.Abs(value) < 1e-4
-        ? value.ToString("0.################e+00", CultureInfo.InvariantCulture)
-        : GoJson.Number(value);
+    /// <summary>As Go's <c>%v</c>: with an exponent below 1e-4 and from 1e6 on.</summary>
+    private static string Number(double value)
+    {
+        if (value == 0 || Math.Abs(value) is >= 1e-4 and < 1e6)
+            return GoJson.Number(value);
+        var parts = value.ToString("R", CultureInfo.InvariantCulture).TrimStart('-').Split('E');
+        var point = parts[0].IndexOf('.', StringComparison.Ordinal) is >= 0 and var at ? at : parts[0].Length;
+        var digits = parts[0].Replace(".", "", StringComparison.Ordinal);
+        var exponent = point - 1 - (digits.Length - digits.TrimStart('0').Length) + (parts.Length > 1 ? int.Parse(parts[1], CultureInfo.InvariantCulture) : 0);
+        digits = digits.Trim('0');
+        return string.Create(
+            CultureInfo.InvariantCulture, $"{(value < 0 ? "-" : "")}{digits[0]}{(digits.Length > 1 ? "." : "")}{digits[1..]}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):00}");
+    }
 }

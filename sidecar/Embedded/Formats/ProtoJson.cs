@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using System.Text;
 using System.Text.Json;
 
 namespace EmbeddedSidecar.Formats;
@@ -19,10 +18,7 @@ internal static class ProtoJson
         }
         catch (JsonException e)
         {
-            var reason = GoJsonSyntax.Describe(body.Span) ?? e.Message;
-            var at = (e.BytePositionInLine ?? 0) + 1;
-            throw new JsonException(
-                reason == "unexpected EOF" ? $"proto: {reason}" : string.Create(CultureInfo.InvariantCulture, $"proto: syntax error (line {(e.LineNumber ?? 0) + 1}:{at}): {reason}"), e);
+            throw new JsonException($"proto: {ProtoJsonSyntax.Describe(body.Span) ?? e.Message}", e);
         }
 
         if (document.RootElement.ValueKind == JsonValueKind.Object)
@@ -65,7 +61,6 @@ internal static class ProtoJson
     private static string Position(ReadOnlyMemory<byte> body, JsonElement value)
     {
         body.Span.Overlaps(JsonMarshal.GetRawUtf8Value(value), out var offset);
-        var before = body.Span[..offset];
-        return string.Create(CultureInfo.InvariantCulture, $"(line {before.Count((byte)'\n') + 1}:{Encoding.UTF8.GetCharCount(before[(before.LastIndexOf((byte)'\n') + 1)..]) + 1})");
+        return ProtoJsonSyntax.Position(body.Span, offset);
     }
 }

@@ -136,27 +136,28 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
     private async Task ProbeAsync(AppChannel app, AppHealthCheck check, CancellationToken cancellationToken)
     {
         var failures = 0;
-        while (true)
+        // As daprd's: a probe that takes long does not delay the next one, and of several beats that were missed one is made up for.
+        using var beat = new PeriodicTimer(check.Interval, runtime.Time);
+        do
         {
             if (await IsHealthyAsync(app, check, cancellationToken))
             {
-                failures = 0;
                 if (!app.IsHealthy)
                 {
+                    failures = 0;
                     runtime.Logger.LogInformation("{AppId} is healthy", runtime.Options.AppId);
                     await BecomeHealthyOrTryAgainAsync(app, cancellationToken);
                 }
             }
             else if (++failures == check.Threshold && app.IsHealthy)
             {
+                // Failures add up until it is ill: a success among them does not count, as in daprd.
                 runtime.Logger.LogWarning("{AppId} failed {Failures} health checks: no more deliveries until it is healthy", runtime.Options.AppId, failures);
                 app.IsHealthy = false;
                 await UnderLockAsync(StopPartsAsync, cancellationToken);
             }
-
-            // From the end of one probe, and of the work that it led to: a slow start must not count as probes.
-            await Task.Delay(check.Interval, runtime.Time, cancellationToken);
         }
+        while (await beat.WaitForNextTickAsync(cancellationToken));
     }
 
     private async Task<bool> IsHealthyAsync(AppChannel app, AppHealthCheck check, CancellationToken cancellationToken)

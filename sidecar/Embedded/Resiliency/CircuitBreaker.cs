@@ -28,6 +28,23 @@ internal sealed class CircuitBreaker(CircuitBreakerPolicy policy, CelExpression 
         HalfOpen,
     }
 
+    /// <summary>What an expression may ask for.</summary>
+    public const string Known = "It knows requests, totalSuccesses, totalFailures, consecutiveSuccesses and consecutiveFailures";
+
+    /// <summary>Null where an expression can be evaluated.</summary>
+    public static string? WhyItNeverTrips(CelExpression trip)
+    {
+        try
+        {
+            trip.Matches(Variables(new() { Requests = 1, TotalSuccesses = 1, TotalFailures = 1, ConsecutiveSuccesses = 1, ConsecutiveFailures = 1 }));
+            return null;
+        }
+        catch (CelException error)
+        {
+            return error.Message;
+        }
+    }
+
     /// <summary>Asks to make an attempt; its answer goes to <see cref="Report"/>.</summary>
     /// <exception cref="CircuitBreakerOpenException">Not now.</exception>
     public long Enter()
@@ -82,21 +99,23 @@ internal sealed class CircuitBreaker(CircuitBreakerPolicy policy, CelExpression 
     {
         try
         {
-            return trip.Matches(new Dictionary<string, object?>
-            {
-                ["requests"] = _counts.Requests,
-                ["totalSuccesses"] = _counts.TotalSuccesses,
-                ["totalFailures"] = _counts.TotalFailures,
-                ["consecutiveSuccesses"] = _counts.ConsecutiveSuccesses,
-                ["consecutiveFailures"] = _counts.ConsecutiveFailures,
-            });
+            return trip.Matches(Variables(_counts));
         }
         catch (CelException)
         {
-            // As in daprd: what cannot be evaluated does not trip. ResiliencyPolicies has tried the expression once when loading it.
+            // As in daprd: what cannot be evaluated does not trip, which was told of its file.
             return false;
         }
     }
+
+    private static Dictionary<string, object?> Variables(Counts counts) => new()
+    {
+        ["requests"] = counts.Requests,
+        ["totalSuccesses"] = counts.TotalSuccesses,
+        ["totalFailures"] = counts.TotalFailures,
+        ["consecutiveSuccesses"] = counts.ConsecutiveSuccesses,
+        ["consecutiveFailures"] = counts.ConsecutiveFailures,
+    };
 
     private void Advance()
     {

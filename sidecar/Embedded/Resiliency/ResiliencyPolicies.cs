@@ -30,6 +30,9 @@ internal sealed class ResiliencyPolicies
     /// <summary>The library that daprd uses gives up an exponential retry after this long.</summary>
     private static readonly TimeSpan ExponentialRetryLimit = TimeSpan.FromMinutes(15);
 
+    /// <summary>Of an app, where its target says nothing (pkg/resiliency, defaultEndpointCacheSize).</summary>
+    private const int BreakersKeptOfApp = 100;
+
     private static readonly ResiliencePropertyKey<DateTimeOffset> FirstFailure = new("first failure");
 
     private readonly Dictionary<string, TimeSpan> _timeouts = [];
@@ -41,11 +44,12 @@ internal sealed class ResiliencyPolicies
     private readonly ConcurrentDictionary<(string Target, string Name), ResiliencePipeline?> _pipelines = new();
     private readonly ConcurrentDictionary<(string Policy, string Target), CircuitBreaker> _instances = new();
     private readonly ConcurrentDictionary<string, RecentlyUsed<ResiliencePipeline?>> _ofEachActor = new();
+    private readonly ConcurrentDictionary<string, Func<string, (ResiliencePipeline? Whole, ResiliencePipeline? Stream)>> _ofEachApp = new();
     private readonly TimeProvider _time;
 
     /// <param name="resources">Those in scope of the sidecar's app. Of two policies or targets with one name the later wins, as in daprd.</param>
     /// <param name="time">Measures delays, timeouts and open breakers.</param>
-    /// <exception cref="ResourceException">A trip expression cannot be used.</exception>
+    /// <exception cref="ResourceException">What trips a breaker is no expression.</exception>
     public ResiliencyPolicies(IEnumerable<ResiliencyResource> resources, TimeProvider time)
     {
         _time = time;
@@ -57,7 +61,7 @@ internal sealed class ResiliencyPolicies
             Merge(_actors, resource.Actors);
             Merge(_components, resource.Components);
             foreach (var (name, policy) in resource.CircuitBreakers)
-                _breakers[name] = (policy, ParseTrip(policy.Trip, policy.TripLocation == default ? resource.Location : policy.TripLocation));
+                _breakers[name] = (policy, CelExpression.Parse(policy.Trip, policy.TripLocation == default ? resource.Location : policy.TripLocation));
         }
     }
 
@@ -67,20 +71,18 @@ internal sealed class ResiliencyPolicies
     /// <summary>Deliveries of a pub/sub component, events of an input binding.</summary>
     public ResiliencePipeline? ForComponentInbound(string name, ComponentKind kind) => _pipelines.GetOrAdd(
         ("inbound", name),
-        _ => Build(name, _components.TryGetValue(name, out var target) ? target.Inbound : ComponentDefaults(kind, "Inbound")));
+        _ => BuildForComponent(name, _components.TryGetValue(name, out var target) ? target.Inbound : ComponentDefaults(kind, "Inbound")));
 
     /// <summary>Publishing, state, secrets, output bindings.</summary>
     public ResiliencePipeline? ForComponentOutbound(string name, ComponentKind kind) => _pipelines.GetOrAdd(
         ("outbound", name),
-        _ => Build(name, _components.TryGetValue(name, out var target) ? target.Outbound : ComponentDefaults(kind, "Outbound")));
+        _ => BuildForComponent(name, _components.TryGetValue(name, out var target) ? target.Outbound : ComponentDefaults(kind, "Outbound")));
 
-    /// <summary>Invocations of an app, and of an HTTPEndpoint by its name.</summary>
-    public ResiliencePipeline? ForApp(string id) => _pipelines.GetOrAdd(("app", id), _ => Build("app " + id, AppNames(id)));
+    /// <summary>Invocations of an app, and of an HTTPEndpoint by its name. Each of its methods has a breaker of its own.</summary>
+    public ResiliencePipeline? ForApp(string id, string method) => _ofEachApp.GetOrAdd(id, PoliciesOfApp)(method).Whole;
 
     /// <summary>As <see cref="ForApp"/>, for a body that cannot be sent twice: without the retries.</summary>
-    public ResiliencePipeline? ForStreamToApp(string id) => _pipelines.GetOrAdd(
-        ("app stream", id),
-        _ => Build("app " + id, AppNames(id) is { } names ? names with { Retry = null } : null));
+    public ResiliencePipeline? ForStreamToApp(string id, string method) => _ofEachApp.GetOrAdd(id, PoliciesOfApp)(method).Stream;
 
     /// <summary>
     /// Around a call of an actor, before it waits for its turn: retry and breaker. The breaker is that of its type, or its own (circuitBreakerScope
@@ -91,16 +93,17 @@ internal sealed class ResiliencyPolicies
         if (_actors.TryGetValue(type, out var target) && target is { CircuitBreaker: not null, BreakersKept: > 0 })
         {
             var own = _ofEachActor.GetOrAdd(type, _ => new(target.BreakersKept));
-            return own.GetOrAdd(id, () => Build($"actor {type}-{id}", target with { Timeout = null }, isShared: false));
+            return own.GetOrAdd(id, () => Build(target with { Timeout = null }, NewBreaker(target)));
         }
 
-        return _pipelines.GetOrAdd(("actor", type), _ => Build("actor " + type, ActorNames(type) is { } names ? names with { Timeout = null } : null));
+        return _pipelines.GetOrAdd(
+            ("actor", type), _ => ActorNames(type) is { } names ? Build(names with { Timeout = null }, NewBreaker(names)) : null);
     }
 
     /// <summary>Around one turn of an actor: the timeout.</summary>
     public ResiliencePipeline? ForActorTurn(string type) => _pipelines.GetOrAdd(
         ("turn", type),
-        _ => Build("actor " + type, ActorNames(type) is { } names ? names with { Retry = null, CircuitBreaker = null } : null));
+        _ => ActorNames(type) is { } names ? Build(names with { Retry = null }, breaker: null) : null);
 
     /// <summary>
     /// One of daprd's own retries, such as <c>DaprBuiltInServiceRetries</c>: a policy of that name in a file replaces it, with no fewer
@@ -110,7 +113,7 @@ internal sealed class ResiliencyPolicies
     {
         var policy = _retries.GetValueOrDefault(name, standard);
         var builder = new ResiliencePipelineBuilder { TimeProvider = _time };
-        AddRetry(builder, policy.MaxRetries is >= 0 and < 3 ? policy with { MaxRetries = 3 } : policy);
+        AddRetry(builder, policy.MaxRetries < 3 ? policy with { MaxRetries = 3 } : policy);
         return builder.Build();
     })!;
 
@@ -118,33 +121,6 @@ internal sealed class ResiliencyPolicies
     {
         foreach (var (name, value) in more)
             all[name] = value;
-    }
-
-    /// <exception cref="ResourceException">It cannot be parsed, or asks for what a breaker does not count.</exception>
-    internal static CelExpression ParseTrip(string text, SourceLocation location)
-    {
-        var trip = CelExpression.Parse(string.IsNullOrWhiteSpace(text) ? "consecutiveFailures > 5" : text, location);
-        try
-        {
-            trip.Matches(new Dictionary<string, object?>
-            {
-                ["requests"] = 1L,
-                ["totalSuccesses"] = 1L,
-                ["totalFailures"] = 1L,
-                ["consecutiveSuccesses"] = 1L,
-                ["consecutiveFailures"] = 1L,
-            });
-        }
-        catch (CelException error)
-        {
-            throw new ResourceException(
-                location,
-                $"the trip expression '{text}' cannot be evaluated: {error.Message}. It knows requests, totalSuccesses, totalFailures, "
-                + "consecutiveSuccesses and consecutiveFailures",
-                error);
-        }
-
-        return trip;
     }
 
     private PolicyNames? AppNames(string id) => _apps.TryGetValue(id, out var names) ? names : Defaults(["App"]);
@@ -166,27 +142,47 @@ internal sealed class ResiliencyPolicies
             levels.Append("").Select(level => $"Default{level}{suffix}").FirstOrDefault(exists);
     }
 
-    private ResiliencePipeline? Build(string target, PolicyNames? names, bool isShared = true)
+    private Func<string, (ResiliencePipeline? Whole, ResiliencePipeline? Stream)> PoliciesOfApp(string id)
+    {
+        var names = AppNames(id);
+        if (NewBreaker(names) is null)
+        {
+            var all = Both(null);
+            return _ => all;
+        }
+
+        var ofMethods = new RecentlyUsed<(ResiliencePipeline? Whole, ResiliencePipeline? Stream)>(names!.BreakersKept > 0 ? names.BreakersKept : BreakersKeptOfApp);
+        return method => ofMethods.GetOrAdd(method, () => Both(NewBreaker(names)));
+
+        (ResiliencePipeline? Whole, ResiliencePipeline? Stream) Both(CircuitBreaker? breaker) =>
+            names is null ? default : (Build(names, breaker), Build(names with { Retry = null }, breaker));
+    }
+
+    /// <summary>One breaker for what goes in and out of a component, as in daprd.</summary>
+    private ResiliencePipeline? BuildForComponent(string name, PolicyNames? names) => names is null
+        ? null
+        : Build(names, names.CircuitBreaker is { } breaker && _breakers.ContainsKey(breaker) ? _instances.GetOrAdd((breaker, name), _ => NewBreaker(names)!) : null);
+
+    private CircuitBreaker? NewBreaker(PolicyNames? names) =>
+        names?.CircuitBreaker is { } breaker && _breakers.TryGetValue(breaker, out var found) ? new(found.Policy, found.Trip, _time) : null;
+
+    private ResiliencePipeline? Build(PolicyNames names, CircuitBreaker? breaker)
     {
         var builder = new ResiliencePipelineBuilder { TimeProvider = _time };
         var empty = true;
-        if (names?.Retry is { } retry && _retries.TryGetValue(retry, out var retries) && retries.MaxRetries != 0)
+        if (names.Retry is { } retry && _retries.TryGetValue(retry, out var retries) && retries.MaxRetries != 0)
         {
             AddRetry(builder, retries);
             empty = false;
         }
 
-        if (names?.CircuitBreaker is { } breaker && _breakers.TryGetValue(breaker, out var found))
+        if (breaker is not null)
         {
-            // One breaker for what goes in and out of a component, as in daprd.
-            var instance = isShared
-                ? _instances.GetOrAdd((breaker, target), _ => new(found.Policy, found.Trip, _time))
-                : new CircuitBreaker(found.Policy, found.Trip, _time);
-            builder.AddStrategy(_ => new CircuitBreakerStrategy(instance), new CircuitBreakerStrategyOptions());
+            builder.AddStrategy(_ => new CircuitBreakerStrategy(breaker), new CircuitBreakerStrategyOptions());
             empty = false;
         }
 
-        if (names?.Timeout is { } timeout && _timeouts.TryGetValue(timeout, out var limit) && limit > TimeSpan.Zero)
+        if (names.Timeout is { } timeout && _timeouts.TryGetValue(timeout, out var limit) && limit > TimeSpan.Zero)
         {
             builder.AddTimeout(new TimeoutStrategyOptions { TimeoutGenerator = _ => ValueTask.FromResult(limit) });
             empty = false;

@@ -27,6 +27,7 @@ internal static class ComponentReader
             document.Texts("scopes"),
             document.Location)
         {
+            Namespace = Namespace(document),
             NameLocation = NameLocation(document),
             TypeLocation = spec?.LocationOf("type") ?? document.Location,
             SecretStoreLocation = SecretStoreLocation(document),
@@ -37,10 +38,15 @@ internal static class ComponentReader
 
     public static HttpEndpointResource ReadHttpEndpoint(YamlMap document, string name)
     {
-        var spec = document.RequiredMap("spec");
-        var baseUrl = spec?.RequiredText("baseUrl", "an address such as https://api.example.com") ?? "";
-        if (baseUrl.Length > 0 && !(Uri.TryCreate(baseUrl, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"))
-            spec!.Error($"expected an address that starts with http:// or https://, got \"{baseUrl}\"", "baseUrl");
+        var spec = document.Map("spec");
+        var baseUrl = spec?.Text("baseUrl") ?? "";
+        if (!HttpEndpointResource.IsAddress(baseUrl))
+        {
+            (spec ?? document).Warning(
+                $"expected an address that starts with http:// or https://, got {(baseUrl.Length == 0 ? "nothing" : $"\"{baseUrl}\"")}; Dapr starts, and fails every call of {name}",
+                spec is null ? "spec" : "baseUrl");
+        }
+
         if (spec?.Has("clientTLS") == true)
             spec.Error("client certificates are not supported by the embedded sidecar", "clientTLS");
 
@@ -53,12 +59,15 @@ internal static class ComponentReader
             document.Texts("scopes"),
             document.Location)
         {
+            Namespace = Namespace(document),
             NameLocation = NameLocation(document),
             SecretStoreLocation = SecretStoreLocation(document),
         };
         spec?.EndOfFields();
         return endpoint;
     }
+
+    private static string Namespace(YamlMap document) => document.Map("metadata")?.Text("namespace") ?? "";
 
     private static SourceLocation NameLocation(YamlMap document) => document.Map("metadata")?.LocationOf("name") ?? document.Location;
 

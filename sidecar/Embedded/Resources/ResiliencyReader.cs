@@ -1,4 +1,6 @@
 using System.Globalization;
+using EmbeddedSidecar.Expressions;
+using EmbeddedSidecar.Resiliency;
 
 namespace EmbeddedSidecar.Resources;
 
@@ -29,7 +31,7 @@ internal static class ResiliencyReader
             ReadTimeouts(policies),
             ReadNamed(policies, "retries", ReadRetry),
             ReadNamed(policies, "circuitBreakers", ReadCircuitBreaker),
-            ReadNamed(targets, "apps", map => ReadNames(map, references, "circuitBreakerCacheSize")),
+            ReadNamed(targets, "apps", map => ReadNames(map, references) with { BreakersKept = map.Integer("circuitBreakerCacheSize", minimum: 0) ?? 0 }),
             ReadNamed(targets, "actors", map => ReadActor(map, references)),
             ReadNamed(targets, "components", map => ReadComponent(map, references)),
             document.Texts("scopes"),
@@ -109,14 +111,28 @@ internal static class ResiliencyReader
             int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out code) && code >= lowest && code <= highest;
     }
 
-    private static CircuitBreakerPolicy ReadCircuitBreaker(YamlMap map) => new(
-        map.Integer("maxRequests", minimum: 0) is > 0 and var requests ? requests : 1,
-        map.Duration("interval", bareMilliseconds: true) ?? TimeSpan.Zero,
-        map.Duration("timeout", bareMilliseconds: true) is { Ticks: > 0 } timeout ? timeout : TimeSpan.FromSeconds(60),
-        map.Text("trip") is { Length: > 0 } trip ? trip : "consecutiveFailures > 5")
+    private static CircuitBreakerPolicy ReadCircuitBreaker(YamlMap map)
     {
-        TripLocation = map.LocationOf("trip"),
-    };
+        var policy = new CircuitBreakerPolicy(
+            map.Integer("maxRequests", minimum: 0) is > 0 and var requests ? requests : 1,
+            map.Duration("interval", bareMilliseconds: true) ?? TimeSpan.Zero,
+            map.Duration("timeout", bareMilliseconds: true) is { Ticks: > 0 } timeout ? timeout : TimeSpan.FromSeconds(60),
+            map.Text("trip") is { Length: > 0 } trip ? trip : "consecutiveFailures > 5")
+        {
+            TripLocation = map.LocationOf("trip"),
+        };
+        try
+        {
+            if (CircuitBreaker.WhyItNeverTrips(CelExpression.Parse(policy.Trip, policy.TripLocation)) is { } why)
+                map.Warning($"the expression '{policy.Trip}' cannot be evaluated: {why}. {CircuitBreaker.Known}; Dapr takes it, and it never trips", "trip");
+        }
+        catch (ResourceException e)
+        {
+            map.Error(e.Errors[0].Message, "trip");
+        }
+
+        return policy;
+    }
 
     private static PolicyNames ReadActor(YamlMap map, ICollection<PolicyReference> references)
     {
@@ -141,10 +157,8 @@ internal static class ResiliencyReader
         }
     }
 
-    private static PolicyNames ReadNames(YamlMap map, ICollection<PolicyReference> references, string? cacheSize = null)
+    private static PolicyNames ReadNames(YamlMap map, ICollection<PolicyReference> references)
     {
-        if (cacheSize is not null)
-            _ = map.Integer(cacheSize, minimum: 0);
         return new(Name("timeout", "timeouts"), Name("retry", "retries"), Name("circuitBreaker", "circuitBreakers"));
 
         string? Name(string field, string section)

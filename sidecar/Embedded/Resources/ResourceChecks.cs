@@ -1,6 +1,5 @@
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Expressions;
-using EmbeddedSidecar.Resiliency;
 
 namespace EmbeddedSidecar.Resources;
 
@@ -9,14 +8,63 @@ internal static class ResourceChecks
 {
     public static void Check(ResourceLoader.Found found, List<ResourceError> errors)
     {
-        RefuseDuplicates("component", found.Components.Select(c => (c.Name, c.NameLocation)), errors);
-        RefuseDuplicates("HTTPEndpoint", found.HttpEndpoints.Select(e => (e.Name, e.NameLocation)), errors);
         RefuseSecondActorStore(found.Components, errors);
         LeaveOutWhatWaitsForASecretStore(found, errors);
-        LeaveOutReplacedSubscriptions(found.Subscriptions, errors);
+        TellReplacedSubscriptions(found.Subscriptions, errors);
         TellUnknownPolicies(found, errors);
         TellUnusableOutboxes(found.Components, errors);
-        RefuseUnusableExpressions(found, errors);
+    }
+
+    /// <summary>What an application gets of its folders, as daprd's loader takes it (pkg/internal/loader/disk, pkg/runtime/compstore).</summary>
+    /// <param name="all">What the folders declare.</param>
+    /// <param name="appId">Of the application.</param>
+    /// <param name="ofApp">Its namespace.</param>
+    /// <param name="errors">Hears of what is passed over, and of what keeps daprd from starting.</param>
+    public static ResourceSet For(ResourceSet all, string appId, string ofApp, List<ResourceError> errors)
+    {
+        var components = Named(all.Components, one => (one.Name, one.Namespace, one.Scopes, one.NameLocation), "a component", out var twice);
+        errors.AddRange(twice);
+        var endpoints = Named(all.HttpEndpoints, one => (one.Name, one.Namespace, one.Scopes, one.NameLocation), "an HTTPEndpoint", out twice);
+        errors.AddRange(twice.Select(error => Lost(error.Location, $"{error.Message}; Dapr takes no HTTPEndpoint at all")));
+        var subscriptions = SubscriptionsOf(all, appId);
+        RefuseUnusableRules(subscriptions, errors);
+        return all with
+        {
+            Components = components,
+            Subscriptions = subscriptions,
+            Resiliencies = [.. all.Resiliencies.Where(one => one.Scopes.Include(appId))],
+            HttpEndpoints = twice.Count == 0 ? endpoints : [],
+        };
+
+        // One that is for others is passed over, unless its name is taken.
+        List<T> Named<T>(
+            IEnumerable<T> declared,
+            Func<T, (string Name, string Namespace, IReadOnlyList<string> Scopes, SourceLocation Location)> read,
+            string what,
+            out List<ResourceError> twice)
+        {
+            var taken = new Dictionary<string, SourceLocation>(StringComparer.Ordinal);
+            (var mine, twice) = (new List<T>(), []);
+            foreach (var one in declared)
+            {
+                var (name, itsNamespace, scopes, location) = read(one);
+                if (itsNamespace.Length > 0 && itsNamespace != ofApp && ofApp != SidecarOptions.DefaultNamespace)
+                {
+                    errors.Add(Lost(location, $"{what} named \"{name}\" is of the namespace \"{itsNamespace}\", and {appId} is of \"{ofApp}\"; Dapr passes over it"));
+                }
+                else if (taken.TryGetValue(name, out var first))
+                {
+                    twice.Add(new(location, $"{what} named \"{name}\" is already declared at {first}"));
+                }
+                else if (scopes.Include(appId))
+                {
+                    taken.Add(name, location);
+                    mine.Add(one);
+                }
+            }
+
+            return mine;
+        }
     }
 
     /// <summary>Subscriptions of an application by which no message comes, though the application starts.</summary>
@@ -24,7 +72,7 @@ internal static class ResourceChecks
     {
         var brokers = resources.Components.Where(c => c.Type.StartsWith("pubsub.", StringComparison.OrdinalIgnoreCase)).ToList();
         var topics = new Dictionary<(string PubSub, string Topic), SourceLocation>();
-        foreach (var subscription in resources.Subscriptions.Where(s => s.Scopes.Include(appId)))
+        foreach (var subscription in SubscriptionsOf(resources, appId))
         {
             if (!topics.TryAdd((subscription.PubSubName, subscription.Topic), subscription.TopicLocation))
             {
@@ -45,13 +93,11 @@ internal static class ResourceChecks
 
     private static ResourceError Lost(SourceLocation location, string message) => new(location, message) { IsWarning = true };
 
-    private static void RefuseDuplicates(string what, IEnumerable<(string Name, SourceLocation Location)> named, List<ResourceError> errors)
+    /// <summary>Of several of one name, be it none, daprd keeps the last that is for the application.</summary>
+    private static List<SubscriptionResource> SubscriptionsOf(ResourceSet all, string appId)
     {
-        foreach (var group in named.GroupBy(n => n.Name, StringComparer.Ordinal))
-        {
-            foreach (var (name, location) in group.Skip(1))
-                errors.Add(new(location, $"a {what} named \"{name}\" is already declared at {group.First().Location}"));
-        }
+        var mine = all.Subscriptions.Where(one => one.Scopes.Include(appId)).ToList();
+        return mine.FindAll(one => ReferenceEquals(one, mine.FindLast(other => other.Name == one.Name)));
     }
 
     private static void RefuseSecondActorStore(List<ComponentResource> components, List<ResourceError> errors)
@@ -59,7 +105,7 @@ internal static class ResourceChecks
         var stores = components.Select(component => (Component: component, Claim: ClaimToActors(component))).Where(store => store.Claim is not null).ToList();
         for (var i = 1; i < stores.Count; i++)
         {
-            if (stores.Take(i).FirstOrDefault(s => ShareAnApp(s.Component, stores[i].Component)) is { Claim: not null } first)
+            if (stores.Take(i).FirstOrDefault(s => ShareAnApp(s.Component.Scopes, stores[i].Component.Scopes)) is { Claim: not null } first)
             {
                 errors.Add(new(
                     stores[i].Claim!.Location,
@@ -73,8 +119,8 @@ internal static class ResourceChecks
             m.Name.Equals("actorStateStore", StringComparison.OrdinalIgnoreCase) && bool.TryParse(m.Value, out var isActorStore) && isActorStore)
         : null;
 
-    private static bool ShareAnApp(ComponentResource a, ComponentResource b) =>
-        a.Scopes.Count == 0 || b.Scopes.Count == 0 || a.Scopes.Intersect(b.Scopes, StringComparer.Ordinal).Any();
+    private static bool ShareAnApp(IReadOnlyList<string> scopes, IReadOnlyList<string> others) =>
+        scopes.Count == 0 || others.Count == 0 || scopes.Intersect(others, StringComparer.Ordinal).Any();
 
     /// <summary>daprd keeps them back until the store is there, and starts without.</summary>
     private static void LeaveOutWhatWaitsForASecretStore(ResourceLoader.Found found, List<ResourceError> errors)
@@ -95,31 +141,25 @@ internal static class ResourceChecks
         }
     }
 
-    /// <summary>Of several subscriptions of one name daprd keeps the last.</summary>
-    private static void LeaveOutReplacedSubscriptions(List<SubscriptionResource> subscriptions, List<ResourceError> errors)
+    private static void TellReplacedSubscriptions(List<SubscriptionResource> subscriptions, List<ResourceError> errors)
     {
-        foreach (var group in subscriptions.Where(s => s.Name.Length > 0).GroupBy(s => s.Name, StringComparer.Ordinal).ToList())
+        foreach (var (at, replaced) in subscriptions.Index())
         {
-            foreach (var replaced in group.SkipLast(1))
-            {
-                subscriptions.Remove(replaced);
-                errors.Add(Lost(replaced.NameLocation, $"a subscription named \"{replaced.Name}\" comes again at {group.Last().NameLocation}; Dapr takes only that one"));
-            }
+            if (subscriptions.Skip(at + 1).FirstOrDefault(later => later.Name == replaced.Name && ShareAnApp(replaced.Scopes, later.Scopes)) is not { } later)
+                continue;
+            var name = replaced.Name.Length == 0 ? "a subscription without a name" : $"a subscription named \"{replaced.Name}\"";
+            var whose = later.Scopes.Count == 0 ? "" : $" for {string.Join(", ", later.Scopes)}";
+            errors.Add(Lost(replaced.NameLocation, $"{name} comes again at {later.NameLocation}; Dapr takes only that one{whose}"));
         }
     }
 
-    /// <summary>Routing rules, and what trips a breaker.</summary>
-    private static void RefuseUnusableExpressions(ResourceLoader.Found found, List<ResourceError> errors)
+    private static void RefuseUnusableRules(IEnumerable<SubscriptionResource> subscriptions, List<ResourceError> errors)
     {
-        var rules = found.Subscriptions.SelectMany(subscription => subscription.Rules
-            .Where(rule => rule.Match.Length > 0).Select(rule => (Action)(() => CelExpression.Parse(rule.Match, rule.Location))));
-        var trips = found.Resiliencies.SelectMany(resource => resource.CircuitBreakers.Values
-            .Select(breaker => (Action)(() => ResiliencyPolicies.ParseTrip(breaker.Trip, breaker.TripLocation))));
-        foreach (var check in rules.Concat(trips))
+        foreach (var rule in subscriptions.SelectMany(subscription => subscription.Rules).Where(rule => rule.Match.Length > 0))
         {
             try
             {
-                check();
+                CelExpression.Parse(rule.Match, rule.Location);
             }
             catch (ResourceException error)
             {

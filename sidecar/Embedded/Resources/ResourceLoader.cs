@@ -116,16 +116,18 @@ internal static partial class ResourceLoader
         var (apiVersion, kind, name) = ReadHeader(document);
         Action? take = (kind, apiVersion) switch
         {
+            ("Component" or "HTTPEndpoint" or "Subscription", Version1 or SubscriptionReader.Version2) when name is "." or ".." || name.IndexOfAny(['/', '%']) >= 0 =>
+                LeftOut(null, $"metadata.name: expected a name without / and %, got \"{name}\"; Dapr leaves this {kind} out"),
             ("Component", Version1) when name.Length > 0 => Taken(found.Components, ComponentReader.ReadComponent(document, name)),
             ("HTTPEndpoint", Version1) when name.Length > 0 => Taken(found.HttpEndpoints, ComponentReader.ReadHttpEndpoint(document, name)),
             ("Component" or "HTTPEndpoint", Version1) => LeftOut(null, "expected metadata.name, got nothing; Dapr leaves this out"),
             ("Subscription", SubscriptionReader.Version1 or SubscriptionReader.Version2) =>
                 SubscriptionReader.Read(document, name, apiVersion) is { } subscription ? Taken(found.Subscriptions, subscription) : null,
-            ("Resiliency", Version1) when isFirst => ReadResiliency(),
-            ("Resiliency", Version1) => LeftOut("kind", "Dapr reads a Resiliency only where it is the first document of its file, and passes over this one: give it a file of its own"),
+            ("Resiliency", _) when isFirst => ReadResiliency(),
+            ("Resiliency", _) => LeftOut("kind", "Dapr reads a Resiliency only where it is the first document of its file, and passes over this one: give it a file of its own"),
             // Takes effect only as a configFilePath; here it is only looked at.
             ("Configuration", Version1) => Taken([], ConfigurationReader.Read(document, name)),
-            ("Component" or "HTTPEndpoint" or "Subscription" or "Resiliency" or "Configuration", _) => LeftOut(
+            ("Component" or "HTTPEndpoint" or "Subscription" or "Configuration", _) => LeftOut(
                 "apiVersion",
                 $"expected {(kind == "Subscription" ? $"{SubscriptionReader.Version2} or {Version1}" : Version1)}, got {Shown(apiVersion)}; Dapr passes over this {kind}"),
             ("MCPServer" or "WorkflowAccessPolicy", _) => LeftOut("kind", $"{kind} is not supported by the embedded sidecar, which passes over it"),
@@ -165,6 +167,8 @@ internal static partial class ResourceLoader
 
         Action ReadResiliency()
         {
+            if (apiVersion != Version1)
+                document.Warning($"expected {Version1}, got {Shown(apiVersion)}; Dapr does not look at it, and takes this Resiliency", "apiVersion");
             var references = new List<PolicyReference>();
             var resiliency = ResiliencyReader.Read(document, name, references);
             return () =>

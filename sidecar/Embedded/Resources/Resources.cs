@@ -22,14 +22,15 @@ internal sealed record ResourceSet(
     /// <summary>What Dapr passes over because it cannot be read; told among the warnings, too.</summary>
     public IReadOnlyList<ResourceError> Unreadable { get; init; } = [];
 
-    /// <summary>What is in the scope of an application.</summary>
-    public ResourceSet For(string appId) => this with
+    /// <summary>What an application gets of it, and what is told of that.</summary>
+    /// <exception cref="ResourceException">It keeps the application's Dapr from starting.</exception>
+    public ResourceSet For(SidecarOptions app)
     {
-        Components = [.. Components.Where(one => one.Scopes.Include(appId))],
-        Subscriptions = [.. Subscriptions.Where(one => one.Scopes.Include(appId))],
-        Resiliencies = [.. Resiliencies.Where(one => one.Scopes.Include(appId))],
-        HttpEndpoints = [.. HttpEndpoints.Where(one => one.Scopes.Include(appId))],
-    };
+        var errors = new List<ResourceError>();
+        var own = ResourceChecks.For(this, app.AppId, app.Namespace, errors);
+        ResourceException.ThrowIfAny(errors);
+        return own with { Warnings = [.. Warnings, .. errors] };
+    }
 
     public ResourceSet With(ResourceSet more) => new(
         [.. Components, .. more.Components],
@@ -59,6 +60,9 @@ internal sealed record ComponentResource(
     IReadOnlyList<string> Scopes,
     SourceLocation Location)
 {
+    /// <summary>Empty where nothing is said.</summary>
+    public string Namespace { get; init; } = "";
+
     public SourceLocation NameLocation { get => field == default ? Location : field; init; }
 
     public SourceLocation TypeLocation { get => field == default ? Location : field; init; }
@@ -129,7 +133,10 @@ internal sealed record CircuitBreakerPolicy(int MaxRequests, TimeSpan Interval, 
 /// <summary>Names of policies; null where a target names none.</summary>
 internal sealed record PolicyNames(string? Timeout, string? Retry, string? CircuitBreaker)
 {
-    /// <summary>Of an actor type whose actors have a breaker each (circuitBreakerScope id or both): how many are kept. 0: the type has one.</summary>
+    /// <summary>
+    /// Of an app, how many of its methods' breakers are kept; 0: the usual number. Of an actor type whose actors have a breaker each
+    /// (circuitBreakerScope id or both), how many of those; 0: the type has one.
+    /// </summary>
     public int BreakersKept { get; init; }
 }
 
@@ -154,9 +161,15 @@ internal sealed record HttpEndpointResource(
     IReadOnlyList<string> Scopes,
     SourceLocation Location)
 {
+    /// <summary>Empty where nothing is said.</summary>
+    public string Namespace { get; init; } = "";
+
     public SourceLocation NameLocation { get => field == default ? Location : field; init; }
 
     public SourceLocation SecretStoreLocation { get => field == default ? Location : field; init; }
+
+    /// <summary>Something can be called there.</summary>
+    public static bool IsAddress(string baseUrl) => Uri.TryCreate(baseUrl, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https";
 }
 
 /// <summary>The sections of a Dapr Configuration that the sidecar acts on.</summary>

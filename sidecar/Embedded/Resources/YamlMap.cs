@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using EmbeddedSidecar.Formats;
 using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
 using YamlDotNet.RepresentationModel;
 
 namespace EmbeddedSidecar.Resources;
@@ -42,9 +43,10 @@ internal sealed partial class YamlMap
 
     /// <summary>The documents of a file; empty ones are left out. Field names ignore case as Dapr's do, unless told otherwise.</summary>
     public static IReadOnlyList<YamlMap> Documents(
-        string file, string text, List<ResourceError> errors, StringComparison keyCase = StringComparison.OrdinalIgnoreCase)
+        string file, string text, List<ResourceError> errors, StringComparison keyCase = StringComparison.OrdinalIgnoreCase, bool lastKeyCounts = false)
     {
         var stream = new YamlStream();
+        var again = new List<Scalar>();
         try
         {
             if (TooDeepAt(text) is { } line)
@@ -53,7 +55,8 @@ internal sealed partial class YamlMap
                 return [];
             }
 
-            stream.Load(new StringReader(text));
+            var parser = new Parser(new StringReader(text));
+            stream.Load(lastKeyCounts ? LastOfEachKey(parser, again) : parser);
         }
         catch (YamlException e)
         {
@@ -72,6 +75,8 @@ internal sealed partial class YamlMap
                 errors.Add(new(new(file, (int)root.Start.Line), $"expected a map of fields, got {Describe(root)}"));
         }
 
+        foreach (var key in maps.Count > 0 ? again : [])
+            maps[0].Findings.Add(new(new(file, (int)key.Start.Line), $"\"{key.Value}\" is given twice; Dapr takes this, the last one") { IsWarning = true });
         return maps;
     }
 
@@ -83,7 +88,7 @@ internal sealed partial class YamlMap
         foreach (var document in DocumentStart().Split(text))
         {
             // Empty lines in the place of what came before keep the numbers of the lines.
-            maps.AddRange(Documents(file, new string('\n', lines) + document, errors));
+            maps.AddRange(Documents(file, new string('\n', lines) + document, errors, lastKeyCounts: true));
             lines += document.Count(c => c == '\n');
         }
 
@@ -236,6 +241,49 @@ internal sealed partial class YamlMap
         }
     }
 
+    /// <summary>Without the fields of a map whose name comes again in it: the library refuses them, and daprd takes the last one.</summary>
+    /// <exception cref="YamlException">It is not well-formed.</exception>
+    private static Replay LastOfEachKey(Parser parser, List<Scalar> again)
+    {
+        var events = new List<ParsingEvent>();
+        while (parser.MoveNext())
+            events.Add(parser.Current!);
+        var isLeftOut = new bool[events.Count];
+        for (var map = 0; map < events.Count; map++)
+        {
+            if (events[map] is not MappingStart)
+                continue;
+            var fields = new Dictionary<string, (int Key, int End)>(StringComparer.Ordinal);
+            for (var key = map + 1; events[key] is not MappingEnd;)
+            {
+                var end = EndOf(EndOf(key));
+                if (events[key] is Scalar { Value: not "<<" } name)
+                {
+                    if (fields.TryGetValue(name.Value, out var earlier))
+                    {
+                        isLeftOut.AsSpan(earlier.Key..earlier.End).Fill(true);
+                        again.Add(name);
+                    }
+
+                    fields[name.Value] = (key, end);
+                }
+
+                key = end;
+            }
+        }
+
+        return new(events.Where((_, at) => !isLeftOut[at]));
+
+        int EndOf(int node)
+        {
+            var depth = 0;
+            do
+                depth += events[node++].NestingIncrease;
+            while (depth > 0);
+            return node;
+        }
+    }
+
     /// <exception cref="YamlException">It is not well-formed.</exception>
     private static int? TooDeepAt(string text)
     {
@@ -343,6 +391,19 @@ internal sealed partial class YamlMap
 
     [GeneratedRegex(@"^-?(0|[1-9]\d*)(\.\d+)?$")]
     private static partial Regex JsonNumber();
+
+    private sealed class Replay(IEnumerable<ParsingEvent> events) : IParser
+    {
+        private readonly IEnumerator<ParsingEvent> _events = events.GetEnumerator();
+
+        public ParsingEvent? Current { get; private set; }
+
+        public bool MoveNext()
+        {
+            Current = _events.MoveNext() ? _events.Current : null;
+            return Current is not null;
+        }
+    }
 
     private T? Unexpected<T>(string field, string expected, YamlNode got)
         where T : class => UnexpectedAt<T>(PathOf(field), expected, got);

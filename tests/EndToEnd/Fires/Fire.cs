@@ -2,14 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace DaprOrders.EndToEnd.Tests.Fires;
 
-/// <summary>Fires are heavy: one at a time, and after everything else.</summary>
-[CollectionDefinition(Name, DisableParallelization = true)]
-public static class OneAtATime
-{
-    public const string Name = "Fires";
-}
-
-/// <summary>A system of its own under load, something that goes wrong meanwhile, and the audit at the end.</summary>
+/// <summary>A system of its own under load, something that goes wrong meanwhile, and the audit at the end. A fire waits more than it works: two burn at a time.</summary>
 internal sealed class Fire : IAsyncDisposable
 {
     private const int Buyers = 4;

@@ -1,6 +1,5 @@
 namespace DaprOrders.EndToEnd.Tests.Fires;
 
-[Collection(OneAtATime.Name)]
 public sealed class KilledServicesTests
 {
     private const int Kills = 30;

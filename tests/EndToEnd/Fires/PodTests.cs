@@ -7,7 +7,6 @@ using DaprOrders.Tests.Servers;
 namespace DaprOrders.EndToEnd.Tests.Fires;
 
 /// <summary>Services and sidecars end as they do in a cluster: on request, in either order, one after the other, or for good.</summary>
-[Collection(OneAtATime.Name)]
 public sealed class PodTests
 {
     private const int Stock = 1_000_000;

@@ -18,6 +18,7 @@ public sealed class ReminderFailurePolicyTests : IAsyncLifetime
     private TestApp _app = null!;
     private EmbeddedDapr _dapr = null!;
     private int _calls;
+    private string? _error;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -29,7 +30,9 @@ public sealed class ReminderFailurePolicyTests : IAsyncLifetime
                 return context.Response.WriteAsync("""{"entities": ["Cart"]}""", Cancellation);
             if (context.Request.Path == "/actors/Cart/1/method/remind/wake")
                 Interlocked.Increment(ref _calls);
-            context.Response.StatusCode = 500;
+            context.Response.StatusCode = _error is null ? 500 : 200;
+            if (_error is not null)
+                context.Response.Headers["X-DaprErrorResponseHeader"] = _error;
             return Task.CompletedTask;
         });
         _dapr = await EmbeddedDapr.StartAsync(new() { Apps = [Sidecars.App("one") with { AppPort = _app.Port }], Time = _time }, Cancellation);
@@ -76,6 +79,17 @@ public sealed class ReminderFailurePolicyTests : IAsyncLifetime
             cancellationToken: Cancellation);
 
         Assert.Equal(calls, await CallsUntilItIsGoneAsync());
+    }
+
+    /// <summary>So an SDK says that the actor's method failed (dapr pkg/actors/targets/app/transport/http).</summary>
+    [Fact]
+    public async Task An_answer_that_names_an_error_is_a_failure_though_its_status_is_200()
+    {
+        _error = "<h/>";
+        using var http = Sidecars.Http(_dapr["one"]);
+        (await http.PostAsJsonAsync(Reminder, new JsonObject { ["dueTime"] = "1s" }, Cancellation)).Dispose();
+
+        Assert.Equal(4, await CallsUntilItIsGoneAsync());
     }
 
     /// <summary>daprd decodes the field as Go's own JSON, to which the names of a oneof mean nothing (pkg/actors/api/reminders.go): none of them has an effect.</summary>

@@ -32,10 +32,14 @@ public sealed class GoJsonTests
     [InlineData("""{"b":1.0,"a":1,"a":1e400}""", """{"a":1e400,"b":1.0}""")]
     [InlineData("""[{"a":1},{"a":2,"c":{"a":3}}]""", """[{"a":1},{"a":2,"c":{"a":3}}]""")]
     [InlineData("\"\\ud800 <\\u00e9>\"", "\"\ufffd \\u003cé\\u003e\"")]
-    [InlineData("01", null)]
-    [InlineData("{} {}", null)]
+    [InlineData("01", "0")]
+    [InlineData("{} {}", "{}")]
+    [InlineData(" {\"a\":1,\"a\":2} x", "{\"a\":2}")]
+    [InlineData("1 2", "1")]
+    [InlineData("truex", "true")]
+    [InlineData("{\"a\":1", null)]
     [InlineData("", null)]
-    public void A_published_value_keeps_its_numbers_and_loses_what_go_does_not_keep(string json, string? expected) =>
+    public void A_published_value_keeps_its_numbers_and_loses_what_go_does_not_keep_and_what_stands_behind_it(string json, string? expected) =>
         Assert.Equal(expected, GoJson.TryNormalize(Encoding.UTF8.GetBytes(json), out var normal) ? Encoding.UTF8.GetString(normal.Span) : null);
 
     [Fact]
@@ -68,6 +72,26 @@ public sealed class GoJsonTests
     [InlineData("{\"a\":1 \"b\"}", "invalid character '\"' after object key:value pair")]
     [InlineData("\"a\\x\"", "invalid character 'x' in string escape code")]
     [InlineData("-x", "invalid character 'x' in numeric literal")]
+    [InlineData("\ufeff{}", "invalid character 'ï' looking for beginning of value")]
+    [InlineData("ü", "invalid character 'Ã' looking for beginning of value")]
+    [InlineData("ā", "invalid character 'Ä' looking for beginning of value")]
+    [InlineData("[1\u0440]", "invalid character 'Ñ' after array element")]
+    [InlineData("\\", "invalid character '\\\\' looking for beginning of value")]
+    [InlineData("\a", "invalid character '\\a' looking for beginning of value")]
+    [InlineData("\v", "invalid character '\\v' looking for beginning of value")]
+    [InlineData("\"\b", "invalid character '\\b' in string literal")]
+    [InlineData("\"\f", "invalid character '\\f' in string literal")]
+    [InlineData("\u007f", "invalid character '\\x7f' looking for beginning of value")]
+    [InlineData("\"\u0001", "invalid character '\\x01' in string literal")]
     public void What_is_wrong_is_said_in_gos_words(string json, string expected) =>
         Assert.Equal(expected, Assert.Throws<JsonException>(() => RequestBody.Parse(Encoding.UTF8.GetBytes(json))).Message);
+
+    /// <summary>strconv.Quote escapes what cannot be printed.</summary>
+    [Theory]
+    [InlineData(0x85, "\\u0085")]
+    [InlineData(0xA0, "\\u00a0")]
+    [InlineData(0xAD, "\\u00ad")]
+    [InlineData(0xFF, "ÿ")]
+    public void A_bad_character_is_named_as_that_of_its_first_byte(byte bad, string expected) => Assert.Equal(
+        $"invalid character '{expected}' looking for beginning of value", Assert.Throws<JsonException>(() => RequestBody.Parse(new[] { bad })).Message);
 }

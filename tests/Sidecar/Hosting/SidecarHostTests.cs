@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Threading.Channels;
 using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Tests.Servers;
 using EmbeddedSidecar.Api;
@@ -9,6 +10,7 @@ using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Time.Testing;
 
 namespace DaprOrders.Sidecar.Tests.Hosting;
 
@@ -66,6 +68,56 @@ public sealed class SidecarHostTests
             await app.NextCallAsync();
 
         Assert.True(Volatile.Read(ref failures) < 0);
+    }
+
+    [Fact]
+    public async Task A_health_check_that_succeeds_now_and_then_does_not_start_the_count_of_failures_anew()
+    {
+        var probes = 0;
+        await using var app = await TestApp.StartAsync(context =>
+        {
+            context.Response.StatusCode = context.Request.Path != "/live" ? 404 : Interlocked.Increment(ref probes) % 2 == 0 ? 500 : 200;
+            return Task.CompletedTask;
+        });
+        var check = new AppHealthCheck("/live", TimeSpan.FromMilliseconds(5), TimeSpan.FromSeconds(5), 3);
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { AppPort = app.Port, AppHealthCheck = check });
+        await dapr.Ready.WaitAsync(Cancellation);
+        var channel = dapr["one"].Runtime.App!;
+
+        // It is ill for one interval, after the third failure.
+        while (channel.IsHealthy)
+        {
+            await app.NextCallAsync();
+            Assert.True(Volatile.Read(ref probes) < 200, "three of six health checks failed again and again, and it is taken for healthy");
+        }
+    }
+
+    [Fact]
+    public async Task Health_checks_keep_their_beat_however_long_one_takes()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        var answers = Channel.CreateUnbounded<bool>();
+        await using var app = await TestApp.StartAsync(async context =>
+        {
+            if (context.Request.Path == "/live")
+                await answers.Reader.ReadAsync(Cancellation);
+            context.Response.StatusCode = context.Request.Path == "/live" ? 200 : 404;
+        });
+        var check = new AppHealthCheck("/live", TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5), 3);
+        await using var dapr = await EmbeddedDapr.StartAsync(new() { Apps = [Sidecars.App("one") with { AppPort = app.Port, AppHealthCheck = check }], Time = time }, Cancellation);
+        answers.Writer.TryWrite(true);
+        await dapr.Ready.WaitAsync(Cancellation);
+        foreach (var call in new[] { "GET /live", "GET /dapr/config" })
+            Assert.Equal(call, await app.NextCallAsync());
+
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal("GET /live", await app.NextCallAsync());
+        time.Advance(TimeSpan.FromSeconds(0.5));
+        answers.Writer.TryWrite(true);
+        time.Advance(TimeSpan.FromSeconds(0.5));
+        answers.Writer.TryWrite(true);
+
+        Assert.Equal("GET /live", await app.NextCallAsync().AsTask().WaitAsync(TimeSpan.FromMinutes(1), Cancellation));
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text;
+using System.Text.Json.Nodes;
 using DaprOrders.Sidecar.Tests.Hosting;
 using EmbeddedSidecar.Resources;
 using Microsoft.AspNetCore.Builder;
@@ -262,6 +263,87 @@ public sealed class InvocationTests
             Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
             Assert.Contains("out of order", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public async Task A_breaker_that_is_open_for_one_method_of_an_app_is_closed_for_the_others()
+    {
+        await using var shop = await StartAppAsync(context =>
+        {
+            context.Response.StatusCode = context.Request.Path == "/broken" ? 500 : 200;
+            return Task.CompletedTask;
+        });
+        var breaker = ResourceLoader.Read("""
+            apiVersion: dapr.io/v1alpha1
+            kind: Resiliency
+            metadata: {name: r}
+            spec:
+              policies: {circuitBreakers: {DefaultAppCircuitBreakerPolicy: {maxRequests: 1, timeout: 1h, trip: consecutiveFailures >= 1}}}
+            """);
+        await using var dapr = await StartAsync(Caller() with { Resources = breaker }, App("shop", shop));
+        using var client = Sidecars.Http(dapr["caller"]);
+
+        using var first = await CallAsync("broken");
+        Assert.Equal("", await first.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        foreach (var again in new[] { "broken", "broken?x=1", "./broken/" })
+        {
+            using var open = await CallAsync(again);
+            Assert.Contains("circuit breaker is open", await open.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        }
+
+        using var other = await CallAsync("fine");
+        Assert.Equal(HttpStatusCode.OK, other.StatusCode);
+
+        Task<HttpResponseMessage> CallAsync(string method) =>
+            client.GetAsync(new Uri($"/v1.0/invoke/shop/method/{method}", UriKind.Relative), TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task An_HTTPEndpoint_has_one_breaker_for_all_its_methods()
+    {
+        await using var provider = await StartAppAsync(context =>
+        {
+            context.Response.StatusCode = context.Request.Path == "/broken" ? 500 : 200;
+            return Task.CompletedTask;
+        });
+        var resources = ResourceLoader.Read($$$$"""
+            apiVersion: dapr.io/v1alpha1
+            kind: Resiliency
+            metadata: {name: r}
+            spec:
+              policies: {circuitBreakers: {cb: {maxRequests: 1, timeout: 1h, trip: consecutiveFailures >= 1}}}
+              targets: {apps: {provider: {circuitBreaker: cb}}}
+            ---
+            apiVersion: dapr.io/v1alpha1
+            kind: HTTPEndpoint
+            metadata: {name: provider}
+            spec: {baseUrl: "{{{{provider.Urls.Single()}}}}"}
+            """);
+        await using var dapr = await StartAsync(Caller() with { Resources = resources });
+        using var client = Sidecars.Http(dapr["caller"]);
+
+        (await client.GetAsync(new Uri("/v1.0/invoke/provider/method/broken", UriKind.Relative), TestContext.Current.CancellationToken)).Dispose();
+        using var other = await client.GetAsync(new Uri("/v1.0/invoke/provider/method/fine", UriKind.Relative), TestContext.Current.CancellationToken);
+
+        Assert.Contains("circuit breaker is open", await other.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("localhost:5199", "localhost")]
+    [InlineData("api.example.com", "")]
+    [InlineData("", "")]
+    public async Task An_HTTPEndpoint_of_which_nothing_can_be_called_fails_its_calls_and_nothing_else(string baseUrl, string scheme)
+    {
+        var resources = new ResourceSet([], [], [], [new HttpEndpointResource("provider", baseUrl, [], null, [], default)]);
+        await using var dapr = await StartAsync(Caller() with { Resources = resources });
+        using var client = Sidecars.Http(dapr["caller"]);
+
+        using var answer = await client.GetAsync(new Uri("/v1.0/invoke/provider/method/charges?x=1", UriKind.Relative), TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
+        Assert.Equal(
+            $"failed to invoke, id: provider, err: Get \"{baseUrl}/charges?x=1\": unsupported protocol scheme \"{scheme}\"",
+            (string?)JsonNode.Parse(await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken))!["message"]);
     }
 
     private static SidecarOptions Caller() => Sidecars.App("caller");

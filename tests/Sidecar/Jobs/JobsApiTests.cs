@@ -43,10 +43,11 @@ public sealed class JobsApiTests
         Assert.Contains("job name is invalid", await answer.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
     }
 
+    /// <summary>pkg/api/universal/jobs.go: one bar is enough.</summary>
     [Theory]
     [InlineData("a%7Cb")]
     [InlineData("a%7C%7Cb")]
-    public async Task A_name_with_a_bar_is_none_when_a_job_is_scheduled(string name)
+    public async Task A_name_with_a_bar_counts_as_none(string name)
     {
         await using var dapr = await Sidecars.StartAsync(Sidecars.App("one"));
         using var http = Sidecars.Http(dapr["one"]);

@@ -12,6 +12,7 @@ internal sealed class LaunchedApps : IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly List<string> _missing;
     private readonly List<string> _written = [];
+    private readonly List<(string Text, TaskCompletionSource Found)> _awaited = [];
     private readonly TaskCompletionSource _all = new();
     private readonly TaskCompletionSource _givenUp = new();
     private readonly Process _launcher;
@@ -62,6 +63,23 @@ internal sealed class LaunchedApps : IAsyncDisposable
         }
     }
 
+    /// <summary>Waits for a line, written from now on, that has this in it.</summary>
+    /// <exception cref="TimeoutException">It did not come; with the last lines that did.</exception>
+    public async Task NextAsync(string text, TimeSpan within, CancellationToken cancellationToken)
+    {
+        var found = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_lock)
+            _awaited.Add((text, found));
+        try
+        {
+            await found.Task.WaitAsync(within, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            throw new TimeoutException($"not written: {text}. The last lines: {string.Join("; ", Lines.TakeLast(6))}");
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (!Ended.IsCompleted)
@@ -81,6 +99,8 @@ internal sealed class LaunchedApps : IAsyncDisposable
         lock (_lock)
         {
             _written.Add(line ?? "");
+            foreach (var (text, found) in _awaited.Where(one => line?.Contains(one.Text, StringComparison.Ordinal) == true))
+                found.TrySetResult();
             _missing.RemoveAll(expected => line?.Contains(expected, StringComparison.Ordinal) == true);
             if (_missing.Count == 0)
                 _all.TrySetResult();

@@ -17,7 +17,7 @@ public sealed class QuickstartTests
     private const int PostgresPort = 5432;
 
     private static readonly string[] Blocks =
-        ["state_management", "pub_sub", "service_invocation", "bindings", "secrets_management", "configuration", "actors", "jobs", "resiliency"];
+        ["state_management", "pub_sub", "service_invocation", "bindings", "secrets_management", "configuration", "actors", "jobs"];
 
     private static readonly string[] Languages = ["csharp", "javascript"];
 
@@ -86,7 +86,7 @@ public sealed class QuickstartTests
         }
     }
 
-    private static async Task InstallAsync(string folder, CancellationToken cancel)
+    internal static async Task InstallAsync(string folder, CancellationToken cancel)
     {
         if (File.Exists(Path.Combine(folder, "package.json")))
             await ServerProgram.RunAsync("npm", ["install", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel", "error"], cancel);

@@ -18,7 +18,7 @@ public sealed class ResiliencyPoliciesTests
     {
         var policies = new ResiliencyPolicies([Resource(retries: Retries(("unused", Constant(3))))], _time);
 
-        Assert.Null(policies.ForApp("orders"));
+        Assert.Null(policies.ForApp("orders", "pay"));
         Assert.Null(policies.ForActor("Cart", "1"));
         Assert.Null(policies.ForActorTurn("Cart"));
         Assert.Null(policies.ForComponentInbound("pubsub", ComponentKind.Pubsub));
@@ -39,7 +39,7 @@ public sealed class ResiliencyPoliciesTests
     [Fact]
     public async Task A_retry_waits_its_duration_between_attempts()
     {
-        var pipeline = ForApp(Constant(1) with { Duration = TimeSpan.FromSeconds(2) }).ForApp("orders")!;
+        var pipeline = ForApp(Constant(1) with { Duration = TimeSpan.FromSeconds(2) }).ForApp("orders", "pay")!;
         var attempts = 0;
         var failed = new TaskCompletionSource();
         var running = pipeline.ExecuteAsync(
@@ -89,7 +89,7 @@ public sealed class ResiliencyPoliciesTests
     [Fact]
     public async Task The_last_answer_passes_through_when_the_retries_are_used_up()
     {
-        using var answer = await ForApp(Constant(2)).ForApp("orders")!.ExecuteAsync(
+        using var answer = await ForApp(Constant(2)).ForApp("orders", "pay")!.ExecuteAsync(
             _ => ValueTask.FromResult(new HttpResponseMessage(HttpStatusCode.BadGateway)), Cancellation);
 
         Assert.Equal(HttpStatusCode.BadGateway, answer.StatusCode);
@@ -107,7 +107,7 @@ public sealed class ResiliencyPoliciesTests
             ],
             _time);
         var attempts = 0;
-        var running = policies.ForApp("orders")!.ExecuteAsync(
+        var running = policies.ForApp("orders", "pay")!.ExecuteAsync(
             async stop =>
             {
                 attempts++;
@@ -130,7 +130,7 @@ public sealed class ResiliencyPoliciesTests
         using var given = new CancellationTokenSource();
         var attempts = 0;
 
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await ForApp(Constant(5)).ForApp("orders")!.ExecuteAsync(
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await ForApp(Constant(5)).ForApp("orders", "pay")!.ExecuteAsync(
             async stop =>
             {
                 attempts++;
@@ -171,18 +171,16 @@ public sealed class ResiliencyPoliciesTests
         Assert.Equal(2, await CountAttempts(policies, () => throw new InvalidOperationException("always")));
     }
 
-    [Fact]
-    public async Task A_built_in_retry_can_be_replaced_but_not_below_three_tries()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(-1)]
+    public async Task A_built_in_retry_can_be_replaced_but_not_below_three_tries_which_without_end_is_too(int maxRetries)
     {
-        var policies = new ResiliencyPolicies([Resource(retries: Retries(("DaprBuiltInServiceRetries", Constant(1))))], _time);
+        var policies = new ResiliencyPolicies([Resource(retries: Retries(("DaprBuiltInServiceRetries", Constant(maxRetries))))], _time);
         var attempts = 0;
 
-        await Assert.ThrowsAsync<InvalidOperationException>(async () => await policies.ForBuiltIn("DaprBuiltInServiceRetries", Constant(7)).ExecuteAsync(
-            _ =>
-            {
-                attempts++;
-                throw new InvalidOperationException("always");
-            },
+        await Assert.ThrowsAsync<AttemptFailedException>(async () => await policies.ForBuiltIn("DaprBuiltInServiceRetries", Constant(7)).ExecuteAsync(
+            _ => throw new AttemptFailedException("always", isFinal: ++attempts == 20),
             Cancellation));
 
         Assert.Equal(4, attempts);
@@ -214,14 +212,67 @@ public sealed class ResiliencyPoliciesTests
     }
 
     [Theory]
-    [InlineData("consecutiveFailures >")]
     [InlineData("failures > 5")]
     [InlineData("consecutiveFailures + 1")]
-    public void A_trip_expression_that_cannot_work_is_refused_by_its_place(string trip)
+    public async Task A_trip_expression_that_cannot_be_evaluated_never_trips(string trip)
     {
-        var resource = Resource(breakers: new Dictionary<string, CircuitBreakerPolicy> { ["cb"] = Breaker(trip) });
+        var policies = new ResiliencyPolicies(
+            [
+                Resource(
+                    breakers: new Dictionary<string, CircuitBreakerPolicy> { ["cb"] = Breaker(trip) },
+                    actors: new Dictionary<string, PolicyNames> { ["Cart"] = new(null, null, "cb") }),
+            ],
+            _time);
 
-        Assert.StartsWith("resiliency.yaml:7: ", Assert.Throws<ResourceException>(() => new ResiliencyPolicies([resource], _time)).Message, StringComparison.Ordinal);
+        for (var call = 0; call < 10; call++)
+            Assert.Equal("fails", await CallAsync(policies, "1", fails: true));
+    }
+
+    [Theory]
+    [InlineData("pay", "pay", "open")]
+    [InlineData("pay", "ship", "passes")]
+    public async Task Each_method_of_an_app_has_a_breaker_that_streams_share(string broken, string next, string expected)
+    {
+        var policies = new ResiliencyPolicies(
+            [
+                Resource(
+                    breakers: new Dictionary<string, CircuitBreakerPolicy> { ["cb"] = Breaker("consecutiveFailures >= 1") },
+                    apps: new Dictionary<string, PolicyNames> { ["orders"] = new(null, null, "cb") }),
+            ],
+            _time);
+        await Assert.ThrowsAsync<InvalidOperationException>(
+            async () => await policies.ForApp("orders", broken)!.ExecuteAsync(_ => throw new InvalidOperationException("fails"), Cancellation));
+
+        var outcome = "passes";
+        try
+        {
+            await policies.ForStreamToApp("orders", next)!.ExecuteAsync(_ => ValueTask.CompletedTask, Cancellation);
+        }
+        catch (CircuitBreakerOpenException)
+        {
+            outcome = "open";
+        }
+
+        Assert.Equal(expected, outcome);
+    }
+
+    [Fact]
+    public async Task Of_the_breakers_of_an_app_those_that_were_used_last_are_kept()
+    {
+        var policies = new ResiliencyPolicies(
+            [
+                Resource(
+                    breakers: new Dictionary<string, CircuitBreakerPolicy> { ["cb"] = Breaker("consecutiveFailures >= 1") },
+                    apps: new Dictionary<string, PolicyNames> { ["orders"] = new(null, null, "cb") { BreakersKept = 1 } }),
+            ],
+            _time);
+        foreach (var method in new[] { "pay", "ship" })
+        {
+            await Assert.ThrowsAsync<InvalidOperationException>(
+                async () => await policies.ForApp("orders", method)!.ExecuteAsync(_ => throw new InvalidOperationException("fails"), Cancellation));
+        }
+
+        await policies.ForApp("orders", "pay")!.ExecuteAsync(_ => ValueTask.CompletedTask, Cancellation);
     }
 
     internal static CircuitBreakerPolicy Breaker(string trip) => new(1, TimeSpan.Zero, TimeSpan.FromSeconds(10), trip);
@@ -267,7 +318,7 @@ public sealed class ResiliencyPoliciesTests
 
         try
         {
-            using var _ = policies.ForApp("orders") is { } pipeline ? await pipeline.ExecuteAsync(_ => One(), Cancellation) : await One();
+            using var _ = policies.ForApp("orders", "pay") is { } pipeline ? await pipeline.ExecuteAsync(_ => One(), Cancellation) : await One();
         }
         catch (Exception error) when (error is InvalidOperationException or AttemptFailedException or StateStoreException or CircuitBreakerOpenException)
         {

@@ -61,7 +61,6 @@ public sealed class ResourceMistakesTests
         { "component without spec", "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: x}\n", 1, "spec: expected a map of fields, got nothing" },
         { "component without type", Component.Replace("  type: state.in-memory\n", ""), 6, "spec.type: expected a component type such as state.redis, got nothing" },
         { "component type without a dot", Component.Replace("state.in-memory", "redis"), 6, "spec.type: expected a component type such as state.redis, got \"redis\"" },
-        { "two components of one name", Component + "---\n" + Component, 12, "a component named \"store\" is already declared at" },
         {
             "two actor state stores",
             Component + "  metadata: [{name: actorStateStore, value: true}]\n---\n"
@@ -69,10 +68,6 @@ public sealed class ResourceMistakesTests
             17, "\"other\" sets actorStateStore, but \"store\" at"
         },
         { "rule without path", Subscription + "  routes:\n    rules:\n    - match: event.type == \"x\"\n", 10, "spec.routes.rules[0].path: expected a path such as /orders, got nothing" },
-        { "rule that is no expression", Subscription + "  routes:\n    rules:\n    - path: /a\n      match: event.type ==\n", 11, "event.type ==" },
-        { "breaker with a trip that is no expression", Resiliency + "  policies:\n    circuitBreakers:\n      cb:\n        maxRequests: 1\n        trip: consecutiveFailures >\n", 10, "consecutiveFailures >" },
-        { "endpoint without address", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  headers: []\n", 5, "spec.baseUrl: expected an address such as https://api.example.com, got nothing" },
-        { "endpoint without scheme", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  baseUrl: localhost:5199\n", 5, "expected an address that starts with http:// or https://, got \"localhost:5199\"" },
         { "zipkin address", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    zipkin:\n      endpointAddress: localhost:9411\n", 6, "spec.tracing.zipkin.endpointAddress: expected the address of a Zipkin server such as http://localhost:9411/api/v2/spans, got \"localhost:9411\"" },
         { "collector address", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    otel:\n      protocol: grpc\n      endpointAddress: http://localhost:4317\n", 7, "spec.tracing.otel.endpointAddress: expected host and port of a collector such as localhost:4317, got \"http://localhost:4317\"" },
         { "action of access control", Access + "    defaultAction: alow\n", 5, "spec.accessControl.defaultAction: expected allow or deny, got \"alow\"" },
@@ -87,7 +82,15 @@ public sealed class ResourceMistakesTests
     public static TheoryData<string, string, int, string> Losses => new()
     {
         { "malformed YAML", "apiVersion: dapr.io/v1alpha1\nkind: [Component\n", 3, "not well-formed YAML" },
-        { "a field twice", "kind: Component\nkind: Component\n", 2, "not well-formed YAML: Duplicate key" },
+        { "a field twice", Component.Replace("  version: v1", "  version: v0\n  version: v1"), 8, "\"version\" is given twice; Dapr takes this, the last one" },
+        { "name that is no part of a path", Component.Replace("name: store", "name: a/store"), 1, "metadata.name: expected a name without / and %, got \"a/store\"; Dapr leaves this Component out" },
+        { "apiVersion of a resiliency", Resiliency.Replace("v1alpha1", "v2") + "  policies: {}\n", 1, "apiVersion: expected dapr.io/v1alpha1, got \"dapr.io/v2\"; Dapr does not look at it, and takes this Resiliency" },
+        { "breaker with a trip that is no expression", Resiliency + "  policies:\n    circuitBreakers:\n      cb:\n        maxRequests: 1\n        trip: consecutiveFailures >\n", 10, "; Dapr takes no target of this Resiliency, and runs without its retries, timeouts and circuit breakers" },
+        { "breaker with a trip that asks for what is not there", Resiliency + "  policies:\n    circuitBreakers:\n      cb:\n        trip: failures > 5\n", 9, "spec.policies.circuitBreakers.cb.trip: the expression 'failures > 5' cannot be evaluated" },
+        { "breaker with a trip that is not true or false", Resiliency + "  policies:\n    circuitBreakers:\n      cb:\n        trip: consecutiveFailures + 1\n", 9, "Dapr takes it, and it never trips" },
+        { "endpoint without address", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  headers: []\n", 5, "spec.baseUrl: expected an address that starts with http:// or https://, got nothing; Dapr starts, and fails every call of e" },
+        { "endpoint without scheme", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\nspec:\n  baseUrl: localhost:5199\n", 5, "expected an address that starts with http:// or https://, got \"localhost:5199\"" },
+        { "endpoint without spec", "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata: {name: e}\n", 1, "spec: expected an address" },
         { "no map", "- kind: Component\n", 1, "expected a map of fields, got a list" },
         { "no kind", "apiVersion: dapr.io/v1alpha1\n", 1, "kind: expected Component, Subscription, Resiliency, HTTPEndpoint or Configuration, got nothing" },
         { "unknown kind", "apiVersion: dapr.io/v1alpha1\nkind: Componnt\n", 2, "got \"Componnt\"" },
@@ -185,13 +188,25 @@ public sealed class ResourceMistakesTests
     public void All_mistakes_of_all_files_are_shown_together()
     {
         using var first = new ResourceFolder().With("b.yaml", Component.Replace("state.in-memory", "redis") + "  nope: 1\n").With("a.yml", "kind: [");
-        using var second = new ResourceFolder().With("c.yaml", Component);
+        using var second = new ResourceFolder().With("c.yaml", Component.Replace("  type: state.in-memory\n", ""));
 
         var e = Assert.Throws<ResourceException>(() => ResourceLoader.Load([first.Path, second.Path, Path.Combine(first.Path, "missing")]));
 
         Assert.Equal(3, e.Errors.Count);
         Assert.Contains("missing: expected a folder with resource files; it does not exist", e.Message, StringComparison.Ordinal);
-        Assert.Contains($"c.yaml:4: a component named \"store\" is already declared at {Path.Combine(first.Path, "b.yaml")}:4", e.Message, StringComparison.Ordinal);
+        Assert.Contains("c.yaml:6: spec.type: expected a component type such as state.redis, got nothing", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Of_a_field_that_comes_again_in_its_map_the_last_one_counts_with_all_that_is_in_it()
+    {
+        using var folder = new ResourceFolder().With("resource.yaml", Component
+            + "  metadata:\n  - {name: a, value: x}\n  - {name: b, value: x}\n  metadata:\n  - name: c\n    value: y\n    value: z\n");
+
+        var resources = ResourceLoader.Load([folder.Path]);
+
+        Assert.Equal([("c", "z")], Assert.Single(resources.Components).Metadata.Select(item => (item.Name, item.Value)));
+        Assert.Equal([11, 14], resources.Warnings.Select(warning => warning.Location.Line));
     }
 
     [Fact]

@@ -160,7 +160,9 @@ public sealed class HostileRequestsTests : IAsyncLifetime
         }
         catch (RpcException refused)
         {
-            Assert.False(refused.StatusCode is StatusCode.Unavailable or StatusCode.Unknown or StatusCode.Cancelled, $"{what}: {refused.Status}");
+            // Unknown is daprd's code for a value that is no JSON, and the server's for what nobody caught.
+            var isUncaught = refused is { StatusCode: StatusCode.Unknown, Status.Detail: var detail } && detail.StartsWith("Exception was thrown", StringComparison.Ordinal);
+            Assert.False(isUncaught || refused.StatusCode is StatusCode.Unavailable or StatusCode.Cancelled, $"{what}: {refused.Status}");
         }
     }
 

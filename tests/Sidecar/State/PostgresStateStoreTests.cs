@@ -3,6 +3,7 @@ using DaprOrders.Tests.Servers;
 using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Components.State.PostgreSql;
+using Npgsql;
 
 namespace DaprOrders.Sidecar.Tests.State;
 
@@ -41,6 +42,50 @@ public abstract class PostgresStateStoreTests(StoreServers servers) : StateStore
         await store.WriteAsync([Upsert("a", "2", ttl: ttl)], Cancellation);
 
         Assert.Null((await store.GetAsync("a", Cancellation))!.ExpiresAt);
+    }
+
+    [Fact]
+    public async Task Writes_of_many_callers_keep_their_own_results_when_they_are_committed_together()
+    {
+        await using var store = await OpenAsync();
+
+        await AssertOwnResultsOfManyCallersAsync(store);
+    }
+
+    /// <summary>A key with a NUL, which the server does not take, undoes none of those with which it went out.</summary>
+    [Fact]
+    public async Task A_write_that_the_server_refuses_takes_no_other_along()
+    {
+        await using var store = await OpenAsync();
+
+        var results = await Task.WhenAll(Enumerable.Range(0, 100).Select(number => WriteAsync(store, Upsert(number % 10 == 0 ? $"no\0{number}" : $"key-{number}", "1"))));
+
+        Assert.All(results.Index(), result => Assert.Equal(result.Index % 10 == 0, result.Item is not null));
+    }
+
+    [Fact]
+    public async Task Writes_that_wait_for_a_lock_hold_up_no_others()
+    {
+        ServerProgram.Require(PostgresServer.Missing);
+        var postgres = await servers.PostgresAsync();
+        var database = await postgres.NewDatabaseAsync(Cancellation);
+        await using var store = await OpenAsync(Type, ("connectionString", postgres.ConnectionString(database)), ("maxConns", "20"));
+        string[] held = ["held-1", "held-2", "held-3"];
+        await store.WriteAsync([.. held.Select(key => Upsert(key, "0"))], Cancellation);
+        await using var other = new NpgsqlConnection($"Host={PostgresServer.Host};Port={postgres.Port};Username=postgres;Database={database};Pooling=false");
+        await other.OpenAsync(Cancellation);
+        await using var holding = await other.BeginTransactionAsync(Cancellation);
+        await using var hold = new NpgsqlCommand("SELECT 1 FROM state WHERE key LIKE 'held%' FOR UPDATE", other, holding);
+        await hold.ExecuteNonQueryAsync(Cancellation);
+
+        var waiting = held.Select(key => WriteAsync(store, Upsert(key, "1"))).ToArray();
+        var others = Enumerable.Range(0, 100).Select(number => WriteAsync(store, Upsert($"key-{number}", "1")));
+        Assert.All(await Task.WhenAll(others), Assert.Null);
+
+        Assert.All(waiting, write => Assert.False(write.IsCompleted));
+        await holding.CommitAsync(Cancellation);
+        Assert.All(await Task.WhenAll(waiting), Assert.Null);
+        Assert.Equal("1", Text(await store.GetAsync(held[0], Cancellation)));
     }
 
     internal override async Task<IStateStore> OpenAsync()

@@ -251,6 +251,99 @@ public sealed class ServerStoreTests(StoreServers servers) : IClassFixture<Store
         Assert.Equal(isOverwritten ? "2" : "1", await http.GetStringAsync("/v1.0/state/store/a", Cancel));
     }
 
+    /// <summary>components-contrib, state/redis/redis.go: parseETag.</summary>
+    [Theory]
+    [InlineData("999")]
+    [InlineData("no-number")]
+    public async Task On_Redis_the_last_write_wins_whatever_tag_it_names(string tag)
+    {
+        ServerProgram.Require(RedisServer.Missing);
+        var redis = await servers.RedisAsync();
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Redis(("redisHost", redis.Address), ("redisDB", $"{redis.NewDatabase()}"))));
+        using var http = Sidecars.Http(dapr["one"]);
+        using var channel = Sidecars.Grpc(dapr["one"]);
+        var grpc = new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel);
+        await SaveAndReadAsync(dapr);
+
+        Assert.Equal("204 ", await PostAsync(http, "", $$"""[{"key":"a","value":2,"etag":"{{tag}}","options":{"concurrency":"last-write"} }]"""));
+        Assert.Equal("2", await http.GetStringAsync("/v1.0/state/store/a", Cancel));
+        Assert.Equal("204 ", await PostAsync(
+            http, "/transaction", $$"""{"operations":[{"operation":"upsert","request":{"key":"a","value":3,"etag":"{{tag}}","options":{"concurrency":"last-write"} } }]}"""));
+        Assert.Equal("3", await http.GetStringAsync("/v1.0/state/store/a", Cancel));
+        var item = new StateItem
+        {
+            Key = "a",
+            Value = Google.Protobuf.ByteString.CopyFromUtf8("4"),
+            Etag = new Etag { Value = tag },
+            Options = new StateOptions { Concurrency = StateOptions.Types.StateConcurrency.ConcurrencyLastWrite },
+        };
+        await grpc.SaveStateAsync(new SaveStateRequest { StoreName = "store", States = { item } }, cancellationToken: Cancel);
+        Assert.Equal("4", await http.GetStringAsync("/v1.0/state/store/a", Cancel));
+    }
+
+    /// <summary>components-contrib, state/redis/redis.go: Multi asks for no options.</summary>
+    [Fact]
+    public async Task On_Redis_a_transaction_does_not_look_at_words_that_no_option_has()
+    {
+        ServerProgram.Require(RedisServer.Missing);
+        var redis = await servers.RedisAsync();
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Redis(("redisHost", redis.Address), ("redisDB", $"{redis.NewDatabase()}"))));
+        using var http = Sidecars.Http(dapr["one"]);
+        const string Item = """{"key":"a","value":1,"options":{"concurrency":"sometimes","consistency":"perhaps"}}""";
+
+        var alone = await PostAsync(http, "", $"[{Item}]");
+        var transaction = await PostAsync(
+            http, "/transaction", $$"""{"operations":[{"operation":"upsert","request":{{Item}} },{"operation":"delete","request":{"key":"b","options":{"concurrency":"sometimes"} } }]}""");
+
+        Assert.Contains("unrecognized consistency model 'perhaps'", alone);
+        Assert.Equal("204 ", transaction);
+        Assert.Equal("1", await http.GetStringAsync("/v1.0/state/store/a", Cancel));
+    }
+
+    /// <summary>components-contrib, state/redis/redis.go: getDefault falls back on directGet.</summary>
+    [Fact]
+    public async Task On_Redis_a_key_that_somebody_else_has_set_is_read_as_a_value_without_a_tag()
+    {
+        ServerProgram.Require(RedisServer.Missing);
+        var redis = await servers.RedisAsync();
+        var database = redis.NewDatabase();
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App(
+            "one", Redis(("redisHost", redis.Address), ("redisDB", $"{database}"), ("keyPrefix", "none"))));
+        using var http = Sidecars.Http(dapr["one"]);
+        await using (var connection = await StackExchange.Redis.ConnectionMultiplexer.ConnectAsync(redis.Address))
+        {
+            await connection.GetDatabase(database).StringSetAsync("plain", "\"é\"");
+            await connection.GetDatabase(database).ListLeftPushAsync("list", "x");
+        }
+
+        using var plain = await http.GetAsync("/v1.0/state/store/plain", Cancel);
+        var list = await http.GetAsync("/v1.0/state/store/list", Cancel);
+
+        Assert.Equal((HttpStatusCode.OK, "\"é\"", null), (plain.StatusCode, await plain.Content.ReadAsStringAsync(Cancel), plain.Headers.ETag));
+        Assert.Equal("""200 [{"key":"plain","data":"é"}]""", await PostAsync(http, "/bulk", """{"keys":["plain"]}"""));
+        Assert.Equal(HttpStatusCode.InternalServerError, list.StatusCode);
+    }
+
+    [Fact]
+    public async Task On_PostgreSQL_a_key_that_is_named_twice_is_answered_once()
+    {
+        ServerProgram.Require(PostgresServer.Missing);
+        var postgres = await servers.PostgresAsync();
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one", Postgres(("connectionString", postgres.ConnectionString(await postgres.NewDatabaseAsync(Cancel))))));
+        using var http = Sidecars.Http(dapr["one"]);
+        await SaveAndReadAsync(dapr);
+
+        var answer = await PostAsync(http, "/bulk", """{"keys":["a","absent","a"]}""");
+
+        Assert.EndsWith(""",{"key":"absent"},{"key":""}]""", answer);
+    }
+
+    private static async Task<string> PostAsync(HttpClient http, string path, string body)
+    {
+        using var answer = await http.PostAsync($"/v1.0/state/store{path}", new StringContent(body), Cancel);
+        return $"{(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync(Cancel)}";
+    }
+
     private static async Task<string> SaveAndReadAsync(EmbeddedDapr dapr)
     {
         using var http = Sidecars.Http(dapr["one"]);

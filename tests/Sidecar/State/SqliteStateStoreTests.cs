@@ -8,6 +8,9 @@ public sealed class SqliteStateStoreTests : StateStoreContract, IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("state-");
 
+    /// <summary>components-contrib, state/sqlite: a delete looks at the tag alone, and an expired row is there until it is cleaned.</summary>
+    internal override StateFailure? DeleteOfExpired => null;
+
     private string File => Path.Combine(_folder.FullName, "new", "folder", "state.db");
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -44,18 +47,8 @@ public sealed class SqliteStateStoreTests : StateStoreContract, IDisposable
     public async Task Writes_of_many_callers_keep_their_own_results_when_they_are_committed_together()
     {
         await using var store = await OpenAsync();
-        await store.WriteAsync([Upsert("taken", "0")], Cancellation);
 
-        var results = await Task.WhenAll(Enumerable.Range(0, 300).Select(number => (number % 3) switch
-        {
-            0 => WriteAsync(store, Create("taken", "1")),
-            1 => WriteAsync(store, Create($"key-{number}", "1")),
-            _ => TransactAsync(store, [Upsert($"key-{number}", "1"), Create("taken", "1")]),
-        }));
-
-        Assert.All(results.Index(), result => Assert.Equal(result.Index % 3 != 1, result.Item is not null));
-        var kept = await store.GetManyAsync([.. Enumerable.Range(0, 300).Select(number => $"key-{number}")], Cancellation);
-        Assert.All(kept.Index(), entry => Assert.Equal(entry.Index % 3 == 1, entry.Item is not null));
+        await AssertOwnResultsOfManyCallersAsync(store);
     }
 
     [Fact]
@@ -152,19 +145,6 @@ public sealed class SqliteStateStoreTests : StateStoreContract, IDisposable
     }
 
     internal override Task<IStateStore> OpenAsync() => OpenAsync(SqliteStateStore.ComponentType, ("connectionString", File));
-
-    private static async Task<StateStoreException?> TransactAsync(IStateStore store, IReadOnlyList<StateWrite> writes)
-    {
-        try
-        {
-            await store.TransactAsync(writes, Cancellation);
-            return null;
-        }
-        catch (StateStoreException e)
-        {
-            return e;
-        }
-    }
 
     private static async Task AssertEventually(Func<Task<bool>> condition)
     {

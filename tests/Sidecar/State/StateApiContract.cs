@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text;
+using System.Text.Json.Nodes;
 using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Tests.Hosting;
 using EmbeddedSidecar.Resources;
@@ -18,6 +19,8 @@ public abstract class StateApiContract : IAsyncLifetime
     private Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient _grpc = null!;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    protected virtual bool AnswersAKeyOnce => false;
 
     public async ValueTask InitializeAsync()
     {
@@ -141,6 +144,21 @@ public abstract class StateApiContract : IAsyncLifetime
         Assert.False(unknown.Headers.Contains("metadata.ttlExpireTime"));
     }
 
+    /// <summary>A store that asks its database once for all keys gets a row once, however often its key was named (components-contrib, BulkGet).</summary>
+    [Fact]
+    public async Task A_key_that_is_named_twice_is_answered_as_often_as_the_store_answers_it()
+    {
+        await SaveAsync("a", "1");
+        using var content = new StringContent("""{"keys":["a","absent","a","absent"]}""");
+
+        using var http = await _http.PostAsync(new Uri("/v1.0/state/store/bulk", UriKind.Relative), content, Cancellation);
+        var grpc = await _grpc.GetBulkStateAsync(new GetBulkStateRequest { StoreName = "store", Keys = { "a", "absent", "a", "absent" } }, cancellationToken: Cancellation);
+
+        var keys = JsonNode.Parse(await http.Content.ReadAsStringAsync(Cancellation))!.AsArray().Select(item => (string?)item!["key"]);
+        Assert.Equal(AnswersAKeyOnce ? ["a", "absent", "absent", ""] : ["a", "absent", "a", "absent"], keys);
+        Assert.Equal(AnswersAKeyOnce ? ["a", "absent", "absent"] : ["a", "absent", "a", "absent"], grpc.Items.Select(item => item.Key));
+    }
+
     [Theory]
     [InlineData("""[{"key":"a","value":2,"etag":1}]""")]
     [InlineData("""[{"key":7,"value":2}]""")]
@@ -218,6 +236,8 @@ public sealed class StateApiOnInMemoryTests : StateApiContract
 public sealed class StateApiOnSqliteTests : StateApiContract
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("state-api-");
+
+    protected override bool AnswersAKeyOnce => true;
 
     public override async ValueTask DisposeAsync()
     {

@@ -44,21 +44,32 @@ internal static class ActorRequests
 
     private static ActorStateOperation Operation(JsonElement operation)
     {
-        Object(operation);
-        var request = GoJson.TryFind(operation, "request", out var given) && given.ValueKind == JsonValueKind.Object ? given : default;
-        if (request.ValueKind != JsonValueKind.Object)
-            return new(Text(operation, "operation"), "", default, null, NoMetadata);
-        return new(
-            Text(operation, "operation"),
-            Text(request, "key"),
-            GoJson.TryFind(request, "value", out var value) ? GoJson.Reencode(value) : "null"u8.ToArray(),
-            GoJson.TryFind(request, "etag", out var etag) && etag.ValueKind == JsonValueKind.String ? GoJson.Text(etag) : null,
-            GoJson.TryFind(request, "metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object
-                ? GoJson.Fields(metadata, field => field.Value.ValueKind == JsonValueKind.String ? GoJson.Text(field.Value) : field.Value.GetRawText())
-                : NoMetadata)
+        const string Type = "TransactionalOperation";
+        if (operation.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
+            throw new JsonException($"json: cannot unmarshal {GoJson.Kind(operation)} into Go value of type api.{Type}");
+        var name = !GoJson.TryFindValue(operation, "operation", out var named) ? "" : named.ValueKind == JsonValueKind.String
+            ? GoJson.Text(named)
+            : throw new JsonException($"json: cannot unmarshal {GoJson.Kind(named)} into Go struct field {Type}.operation of type api.OperationType");
+        if (!GoJson.TryFindValue(operation, "request", out var request))
+            return new(name, "", default, null, NoMetadata) { Problem = "request data is empty" };
+        if (name is not ("upsert" or "delete"))
+            return new(name, "", default, null, NoMetadata);
+        try
         {
-            IsJson = true,
-        };
+            var fields = new MapStructure(request);
+            var isUpsert = name == "upsert";
+            var (key, etag, metadata) = (fields.Text("Key") ?? "", fields.Text("ETag"), isUpsert ? fields.Texts("Metadata") : null);
+            fields.Check();
+            return new(name, key, isUpsert && fields.Any("Value") is { } value ? GoJson.Reencode(value) : "null"u8.ToArray(), etag, metadata ?? NoMetadata) { IsJson = true };
+        }
+        catch (JsonException e) when (e.Message.StartsWith("json: ", StringComparison.Ordinal))
+        {
+            throw new JsonException(e.Message.Replace("Go value", $"Go struct field {Type}.request", StringComparison.Ordinal), e);
+        }
+        catch (JsonException e)
+        {
+            return new(name, "", default, null, NoMetadata) { Problem = e.Message };
+        }
     }
 
     private static JsonElement Object(JsonElement json) => json.ValueKind is JsonValueKind.Object

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Text.Json;
 using Dapr.AppCallback.Autogen.Grpc.v1;
+using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Components.Bindings.Cron;
@@ -23,6 +24,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     private static readonly TimeSpan PatienceOfProbe = TimeSpan.FromSeconds(3);
 
     private readonly List<Binding> _known = [];
+    private IReadOnlyCollection<string>? _listed;
     private CancellationTokenSource _givingUp = new();
 
     /// <summary>One that the application does not want has ended already.</summary>
@@ -32,21 +34,27 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
     {
         if (runtime.App is not { } app)
             return;
+        if (!runtime.IsReady)
+            _listed = null;
         var declared = runtime.Loaded.Components.Where(component => component.Instance is CronSchedule).ToList();
         await EndAsync(_known.FindAll(binding => !declared.Exists(component => ReferenceEquals(component, binding.Component))), cancellationToken);
         var added = declared.FindAll(component => !_known.Exists(binding => ReferenceEquals(component, binding.Component)));
-        if (added.Count > 0 && app.Grpc is { } grpc)
-        {
-            var wanted = await ListAsync(grpc, cancellationToken);
-            foreach (var component in added)
-                Add(component, wanted.Contains(component.Name), attempt => CallAsync(grpc, component.Name, attempt));
-            return;
-        }
-
         foreach (var component in added)
         {
-            var route = "/" + component.Metadata.Text(BindingFields.Route, component.Name).TrimStart('/');
-            Add(component, await IsWantedAsync(app, component, route, cancellationToken), attempt => PostAsync(app, component.Name, route, attempt));
+            bool? isInput = component.Metadata.Text(BindingFields.Direction) is { Length: > 0 } direction
+                ? direction.Contains("input", StringComparison.OrdinalIgnoreCase)
+                : null;
+            if (app.Grpc is { } grpc)
+            {
+                // Asked once, whatever becomes of the application and of the files, as daprd does.
+                if (isInput is null)
+                    _listed ??= await ListAsync(grpc, cancellationToken);
+                Add(component, isInput ?? _listed!.Contains(component.Name), attempt => CallAsync(grpc, component.Name, attempt));
+                continue;
+            }
+
+            var route = "/" + InvocationTarget.Clean(component.Metadata.Text(BindingFields.Route, component.Name));
+            Add(component, isInput ?? await IsWantedAsync(app, component, route, cancellationToken), attempt => PostAsync(app, component.Name, route, attempt));
         }
     }
 
@@ -75,8 +83,6 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
 
     private async Task<bool> IsWantedAsync(AppChannel app, LoadedComponent component, string route, CancellationToken cancellationToken)
     {
-        if (component.Metadata.Text(BindingFields.Direction) is { Length: > 0 } direction)
-            return direction.Contains("input", StringComparison.OrdinalIgnoreCase);
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         patience.CancelAfter(PatienceOfProbe);
         try
@@ -142,7 +148,15 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
         var begun = Stopwatch.GetTimestamp();
         try
         {
-            await runtime.Resiliency.ForComponentInbound(binding, ComponentKind.Binding).RunAsync(call, cancellationToken);
+            try
+            {
+                await runtime.Resiliency.ForComponentInbound(binding, ComponentKind.Binding).RunAsync(call, cancellationToken);
+            }
+            catch (AttemptFailedException e) when (e.HttpStatus is >= 200 and < 300)
+            {
+                // To the policy alone it was a failure.
+            }
+
             runtime.Metrics.InputBindingHandled(binding, success: true, Stopwatch.GetElapsedTime(begun));
         }
         catch (Exception e) when (e is not OperationCanceledException)
@@ -162,7 +176,7 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
         using var answer = await app.SendAsync(request, cancellationToken);
         var status = (int)answer.StatusCode;
         span?.Answered(status);
-        if (status is < 200 or >= 300)
+        if (answer.StatusCode != HttpStatusCode.OK)
             throw new AttemptFailedException($"the application answered {status}", status);
     }
 

@@ -21,6 +21,9 @@ internal sealed record InvocationRoute(
     /// <summary>Between two daprd there would be a call of gRPC.</summary>
     public bool IsRemote => App is not null && !IsOwnApp;
 
+    /// <summary>It goes to an HTTPEndpoint.</summary>
+    public bool IsEndpoint { get; init; }
+
     /// <summary>Of the other sidecar, where it makes spans.</summary>
     public SidecarTracing? Tracing { get; init; }
 
@@ -102,7 +105,13 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         if (id.StartsWith("http:/", StringComparison.Ordinal) || id.StartsWith("https:/", StringComparison.Ordinal))
             return new(id, ToOutside(id), BaseUrl(id), [], App: null, IsOwnApp: false) { Sender = runtime.Metrics };
         if (EndpointOf(id) is { } endpoint)
-            return new(id, ToOutside(id), endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false) { Sender = runtime.Metrics };
+        {
+            return new(id, ToOutside(id), endpoint.BaseUrl.TrimEnd('/'), await HeadersAsync(endpoint, cancellationToken), App: null, IsOwnApp: false)
+            {
+                Sender = runtime.Metrics,
+                IsEndpoint = true,
+            };
+        }
 
         var (appId, appNamespace) = !id.Contains('.', StringComparison.Ordinal) ? (id, _options.Namespace) : id.Split('.') switch
         {
@@ -140,7 +149,12 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     }
 
     /// <summary>The policies of the target; null when there are none. A body of unknown length is not kept, so it cannot be sent twice.</summary>
-    public ResiliencePipeline? Policy(string id, bool streaming) => streaming ? runtime.Resiliency.ForStreamToApp(id) : runtime.Resiliency.ForApp(id);
+    public ResiliencePipeline? Policy(InvocationRoute route, string method, bool streaming)
+    {
+        // An HTTPEndpoint has one breaker, and not one for each of its methods.
+        var part = route.IsEndpoint ? "" : method;
+        return streaming ? runtime.Resiliency.ForStreamToApp(route.Id, part) : runtime.Resiliency.ForApp(route.Id, part);
+    }
 
     /// <summary>Describes a failed attempt as daprd does; null for what is not known here.</summary>
     public static ApiException? Describe(InvocationRoute route, HttpMethod method, Uri address, Exception? exception) => exception switch
@@ -153,9 +167,11 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
     };
 
     /// <exception cref="ApiException">The path cannot be sent, with daprd's text.</exception>
-    public static Uri Address(InvocationRoute route, string method, string query)
+    public static Uri Address(InvocationRoute route, HttpMethod verb, string method, string query)
     {
         var path = Normalized(route, method);
+        if (route.IsEndpoint && !HttpEndpointResource.IsAddress(route.BaseAddress))
+            throw Failed(route.Id, GoNetworkError.OfScheme(verb, $"{route.BaseAddress}/{path}{query}"));
         if (InvocationTarget.InvalidEscape(path) is { } bad)
             throw Failed(route.Id, route.Word($"parse \"{route.BaseAddress}/{path}\": invalid URL escape {GoText.Quote(bad)}"));
         return new Uri($"{route.BaseAddress}/{InvocationTarget.Escape(path)}{query}", AsWritten);

@@ -77,7 +77,7 @@ internal static class InvocationGrpc
 
             // A retry, and a timeout of the whole, are only for calls that do not say that they are streams.
             var isStream = headers["dapr-stream"].ToString().ToUpperInvariant() is "1" or "Y" or "YES" or "T" or "TRUE" or "ON";
-            var policy = route.IsRemote ? invoker.Policy(route.Id, isStream) : null;
+            var policy = route.IsRemote ? invoker.Policy(route, method, isStream) : null;
             // One's own sidecar sees no certificate either, and decides such a call all the same. Nobody looks at the application's health, and the called
             // side's daprd does not count what is proxied to it.
             var transport = new HttpMessageInvoker(new Gate(
@@ -164,8 +164,8 @@ internal static class InvocationGrpc
             throw AppInvoker.Failed(request.Id, "rpc error: code = InvalidArgument desc = missing HTTP extension field");
 
         var query = extension.Querystring.Length > 0 ? "?" + extension.Querystring : "";
-        using var message = new HttpRequestMessage(
-            new HttpMethod(extension.Verb.ToString().ToUpperInvariant()), AppInvoker.Address(route, request.Message.Method, query));
+        var verb = new HttpMethod(extension.Verb.ToString().ToUpperInvariant());
+        using var message = new HttpRequestMessage(verb, AppInvoker.Address(route, verb, request.Message.Method, query));
         var body = request.Message.Data?.Value ?? ByteString.Empty;
         var contentType = request.Message.Data is { TypeUrl.Length: > 0 } ? "application/x-protobuf" : request.Message.ContentType;
         if (!body.IsEmpty || contentType.Length > 0)
@@ -185,7 +185,7 @@ internal static class InvocationGrpc
         try
         {
             var app = route.InvokerFor(request.Message.Method, message.Method);
-            using var handler = invoker.Policy(request.Id, streaming: false) is { } policy ? new PolicyHandler(policy, app) : null;
+            using var handler = invoker.Policy(route, request.Message.Method, streaming: false) is { } policy ? new PolicyHandler(policy, app) : null;
             using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
             using var answer = await (underPolicy ?? app).SendAsync(message, call.CancellationToken);
             served?.Answered((int)answer.StatusCode);
@@ -215,7 +215,7 @@ internal static class InvocationGrpc
         Grpc.Core.Metadata answered = [];
         try
         {
-            return await invoker.Policy(request.Id, streaming: false).RunAsync(InvokeOnceAsync, call.CancellationToken);
+            return await invoker.Policy(route, message.Method, streaming: false).RunAsync(InvokeOnceAsync, call.CancellationToken);
         }
         catch (RpcException e)
         {

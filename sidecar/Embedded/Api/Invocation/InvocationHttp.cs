@@ -42,7 +42,7 @@ internal static class InvocationHttp
         HttpSpans.Invokes(context, target.Id, target.Method);
         var route = await invoker.RouteAsync(target.Id, context.RequestAborted);
         var query = context.Request.QueryString.Value is { Length: > 1 } given ? given : "";
-        var address = AppInvoker.Address(route, target.Method, query);
+        var address = AppInvoker.Address(route, VerbOf(context.Request), target.Method, query);
         if (route.IsRemote && !(target.IsUtf8 && ForwardedHeaders.AreUtf8(context.Request.Headers)))
             throw AppInvoker.NotUtf8(route.Id, "error sending message: ");
         if (HttpMethods.IsConnect(context.Request.Method))
@@ -50,7 +50,7 @@ internal static class InvocationHttp
         await RefuseTooLargeAsync(context, runtime, route, address);
 
         var streaming = context.Request.Headers.TransferEncoding.Count > 0;
-        var policy = invoker.Policy(route.Id, streaming);
+        var policy = invoker.Policy(route, AppInvoker.Normalized(route, target.Method), streaming);
         var app = route.InvokerFor(target.Method, VerbOf(context.Request));
         using var handler = policy is null ? null : new PolicyHandler(policy, app);
         using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
@@ -132,7 +132,11 @@ internal static class InvocationHttp
             (request.Method, request.RequestUri) = (VerbOf(context.Request), address);
             ForwardedHeaders.CopyRequest(context.Request.Headers, request);
             if (request.Content is not null && context.Request.ContentLength is { } length)
+            {
                 request.Content.Headers.ContentLength = length;
+                request.Options.Set(UnflushedContent.Wanted, true);
+            }
+
             request.Headers.Remove("traceparent");
             request.Headers.TryAddWithoutValidation("traceparent", passedOn);
             foreach (var (name, value) in route.AddedHeaders)

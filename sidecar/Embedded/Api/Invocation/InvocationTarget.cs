@@ -53,10 +53,16 @@ internal readonly record struct InvocationTarget(string Id, string Method, bool 
         if (method.AsSpan().IndexOfAny(Controls) is >= 0 and var at)
             throw new FormatException($"method contains control character at position {at}: {GoText.Quote(method)}");
 
-        if (!method.Contains("//", StringComparison.Ordinal) && !method.Contains("./", StringComparison.Ordinal) && !method.EndsWith('.'))
-            return method.Trim('/');
+        return Clean(method);
+    }
+
+    /// <summary>As Go's path.Clean, but for the slashes at both ends, of which none is left.</summary>
+    public static string Clean(string path)
+    {
+        if (!path.Contains("//", StringComparison.Ordinal) && !path.Contains("./", StringComparison.Ordinal) && !path.EndsWith('.'))
+            return path.Trim('/');
         var parts = new List<string>();
-        foreach (var part in method.Split('/', StringSplitOptions.RemoveEmptyEntries))
+        foreach (var part in path.Split('/', StringSplitOptions.RemoveEmptyEntries))
         {
             if (part == ".." && parts.Count > 0)
                 parts.RemoveAt(parts.Count - 1);

@@ -19,8 +19,8 @@ internal sealed partial class JobsApi(SidecarOptions options, JobScheduler sched
     {
         if (job is null)
             throw JobErrors.Empty(Mine, "Job", "DAPR_SCHEDULER_EMPTY");
-        // The bars part the names that the Scheduler service keeps.
-        CheckGiven(job.Name.Contains('|') ? "" : job.Name);
+        // Bars part the names that the Scheduler service keeps.
+        CheckGiven(job.Name.Contains('|', StringComparison.Ordinal) ? "" : job.Name);
         if (job is { HasSchedule: false, HasDueTime: false })
             throw JobErrors.Empty(Mine, "Schedule", "DAPR_SCHEDULER_SCHEDULE_EMPTY");
         Try(JobErrors.Schedule, () =>

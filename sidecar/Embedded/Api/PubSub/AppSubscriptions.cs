@@ -30,14 +30,14 @@ internal static class AppSubscriptions
         return (usable, leftOut);
     }
 
-    /// <summary>What an application that speaks gRPC answers; one without routes gets its events without a path.</summary>
+    /// <summary>What an application that speaks gRPC answers; one without any routes gets its events without a path.</summary>
     public static SubscriptionResource Read(TopicSubscription subscription) => new(
         "",
         subscription.PubsubName,
         subscription.Topic,
         [
             .. subscription.Routes?.Rules.Select(rule => new RouteRule(rule.Match.Trim(), rule.Path)) ?? [],
-            new("", subscription.Routes?.Default ?? ""),
+            .. subscription.Routes is { Default: "", Rules.Count: > 0 } ? Array.Empty<RouteRule>() : [new("", subscription.Routes?.Default ?? "")],
         ],
         subscription.DeadLetterTopic is { Length: > 0 } deadLetters ? deadLetters : null,
         subscription.Metadata.ToDictionary(),

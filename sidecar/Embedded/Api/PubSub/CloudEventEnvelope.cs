@@ -23,6 +23,9 @@ internal static class CloudEventEnvelope
     private const string DefaultType = "com.dapr.event.sent";
     private const string DefaultSource = "Dapr";
 
+    /// <summary>Go's longest duration, of 2^63 nanoseconds.</summary>
+    private static readonly TimeSpan Longest = TimeSpan.FromTicks(long.MaxValue / 100);
+
     private static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
     /// <param name="origin">Who publishes where.</param>
@@ -271,14 +274,23 @@ internal static class CloudEventEnvelope
         _ => token.ToString().ToLowerInvariant(),
     };
 
-    /// <summary>Where the broker knows no time to live the event carries its end, and the subscriber's sidecar looks at it. A wrong number is ignored.</summary>
-    private static string? Expiration(IReadOnlyDictionary<string, string>? metadata, in EventOrigin origin) =>
-        !origin.BrokerDropsExpired
-        && (MetadataFields.Find(metadata, "ttlInSeconds") ?? MetadataFields.Find(metadata, "ttl")) is { } text
-        && long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seconds)
-        && seconds is > 0 and < int.MaxValue
-            ? Format(origin.Time.GetUtcNow().AddSeconds(seconds))
-            : null;
+    /// <summary>
+    /// Where the broker knows no time to live the event carries its end, and the subscriber's sidecar looks at it. It is a duration, or a number of seconds above 0
+    /// (components-contrib, metadata/utils.go, TryGetTTL); a wrong one is ignored.
+    /// </summary>
+    private static string? Expiration(IReadOnlyDictionary<string, string>? metadata, in EventOrigin origin)
+    {
+        if (origin.BrokerDropsExpired || (MetadataFields.Find(metadata, "ttl") ?? MetadataFields.Find(metadata, "ttlInSeconds")) is not { } text)
+            return null;
+        if (!GoDuration.TryParse(text, out var duration))
+        {
+            if (!long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seconds) || seconds <= 0)
+                return null;
+            duration = seconds < Longest.TotalSeconds ? TimeSpan.FromSeconds(seconds) : Longest;
+        }
+
+        return Format(origin.Time.GetUtcNow() + (duration < TimeSpan.Zero ? TimeSpan.Zero : duration < Longest ? duration : Longest));
+    }
 
     private static string Format(DateTimeOffset time) => time.Offset == TimeSpan.Zero
         ? time.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture)

@@ -1,31 +1,31 @@
 namespace EmbeddedSidecar.Api.PubSub;
 
-/// <summary>Metadata of a publish call or of a subscription; its names are compared without case.</summary>
+/// <summary>Metadata of a publish call or of a subscription. Names are compared without case, but for rawPayload.</summary>
 internal static class MetadataFields
 {
-    public static string? Find(IReadOnlyDictionary<string, string>? metadata, string name) => Field(metadata, name)?.Value;
+    private const string RawPayload = "rawPayload";
 
-    /// <exception cref="ApiException">The value is none that Go reads as true or false.</exception>
-    public static bool IsRawPayload(string pubsub, IReadOnlyDictionary<string, string>? metadata) => Field(metadata, "rawPayload") switch
-    {
-        null or { Value: "0" or "f" or "F" or "false" or "False" or "FALSE" } => false,
-        { Value: "1" or "t" or "T" or "true" or "True" or "TRUE" } => true,
-        var (name, value) => throw PubSubErrors.RawPayloadInvalid(pubsub, name, value),
-    };
-
-    private static (string Name, string Value)? Field(IReadOnlyDictionary<string, string>? metadata, string name)
+    public static string? Find(IReadOnlyDictionary<string, string>? metadata, string name)
     {
         if (metadata is not null)
         {
             foreach (var (key, value) in metadata)
             {
                 if (key.Equals(name, StringComparison.OrdinalIgnoreCase))
-                    return (key, value);
+                    return value;
             }
         }
 
         return null;
     }
+
+    /// <exception cref="ApiException">The value is none that Go reads as true or false.</exception>
+    public static bool IsRawPayload(string pubsub, IReadOnlyDictionary<string, string>? metadata) => metadata?.GetValueOrDefault(RawPayload) switch
+    {
+        null or "" or "0" or "f" or "F" or "false" or "False" or "FALSE" => false,
+        "1" or "t" or "T" or "true" or "True" or "TRUE" => true,
+        var value => throw PubSubErrors.RawPayloadInvalid(pubsub, RawPayload, value),
+    };
 }
 
 /// <summary>Content types as components-contrib compares them: without case, without what follows a semicolon.</summary>
@@ -35,9 +35,9 @@ internal static class MediaTypes
     {
         var value = contentType.AsSpan();
         var end = value.IndexOf(';');
-        return (end < 0 ? value : value[..end]).Trim().Equals(mediaType, StringComparison.OrdinalIgnoreCase);
+        return (end < 0 ? value : value[..end]).Equals(mediaType, StringComparison.OrdinalIgnoreCase);
     }
 
     public static bool IsText(string? contentType) =>
-        contentType is null or "" || contentType.StartsWith("text/", StringComparison.OrdinalIgnoreCase) || Is(contentType, "application/xml");
+        contentType is not null && (contentType.StartsWith("text/", StringComparison.OrdinalIgnoreCase) || Is(contentType, "application/xml"));
 }

@@ -158,10 +158,10 @@ internal static class BulkPublishBody
             throw PubSubErrors.EntryContent(target.Component.Name, target.Topic, appId, ContentMismatch);
         if (!isBinary)
             return Encoding.UTF8.GetBytes(GoJson.Text(content));
-        return content.TryGetBytesFromBase64(out var bytes)
+        return GoBase64.TryDecode(GoJson.Text(content), out var bytes, out var at)
             ? bytes
             : throw PubSubErrors.EntryContent(
-                target.Component.Name, target.Topic, appId, "error: unable to decode base64 application/octect-stream data: illegal base64 data");
+                target.Component.Name, target.Topic, appId, $"error: unable to decode base64 application/octect-stream data: illegal base64 data at input byte {at}");
     }
 
     private static Dictionary<string, string> ReadMetadata(JsonProperty field) => field.Value.ValueKind == JsonValueKind.Object

@@ -23,6 +23,9 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
     private IReadOnlyList<(SubscriptionResource Subscription, PubsubSubscriptionType Type)> _known = [];
     private IReadOnlyList<SubscriptionResource>? _asked;
 
+    /// <summary>The application's answer could not be used: as in daprd, nothing begins until it was ill and is well, or is asked again.</summary>
+    private bool _startsNothing;
+
     private sealed record Running(SubscriptionResource Subscription, PubSubComponent Component, OpenDelivery Delivery);
 
     /// <summary>
@@ -42,7 +45,14 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         }
     }
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        _startsNothing = false;
+        return FollowAsync(cancellationToken);
+    }
+
+    /// <summary>What did not change goes on, and the application is not asked again.</summary>
+    public async Task FollowAsync(CancellationToken cancellationToken)
     {
         var loaded = runtime.Loaded;
         // As daprd: without a broker the application is not even asked.
@@ -51,8 +61,14 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
 
         // Asked once: an application that was ill keeps what it said at the start.
         if (_asked is null || !runtime.IsReady)
-            _asked = await AskAsync(app, cancellationToken);
+        {
+            var answer = await AskAsync(app, cancellationToken);
+            (_asked, _startsNothing) = (answer ?? [], answer is null);
+        }
+
         _known = Merge([.. Declared(loaded)], _asked);
+        if (_startsNothing)
+            return;
         var wanted = _known.Select(one => one.Subscription).Select(one => (Subscription: one, Component: ComponentOf(one, loaded))).ToList();
         List<Running> outdated =
             [.. _running.Where(running => !wanted.Exists(one => ReferenceEquals(one.Component, running.Component) && IsOf(running, one.Subscription)))];
@@ -70,9 +86,6 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
             await EndAsync(outdated, cancellationToken);
         }
     }
-
-    /// <summary>What did not change goes on, and the application is not asked again.</summary>
-    public Task FollowAsync(CancellationToken cancellationToken) => StartAsync(cancellationToken);
 
     public Task StopAsync(CancellationToken cancellationToken) => EndAsync([.. _running], cancellationToken);
 
@@ -146,21 +159,24 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         return merged;
     }
 
-    /// <summary>Whatever the application answers, its sidecar goes on: without what it cannot read, and saying so.</summary>
-    private async Task<IReadOnlyList<SubscriptionResource>> AskAsync(AppChannel app, CancellationToken cancellationToken)
+    /// <summary>Null, which is told, where nothing came that can be used; the sidecar goes on.</summary>
+    private async Task<IReadOnlyList<SubscriptionResource>?> AskAsync(AppChannel app, CancellationToken cancellationToken)
     {
         try
         {
             var retries = runtime.Resiliency.ForBuiltIn("DaprBuiltInInitializationRetries", InitializationRetries);
-            return await retries.ExecuteAsync(
+            var answer = await retries.ExecuteAsync(
                 async attempt => app.Grpc is { } grpc ? await AskGrpcAsync(grpc, attempt) : await AskOnceAsync(app, attempt), cancellationToken);
+            foreach (var subscription in answer ?? [])
+                _ = new RouteRules(subscription);
+            return answer;
         }
         catch (Exception error) when (!cancellationToken.IsCancellationRequested)
         {
             runtime.Logger.LogError(
-                "The question of {AppId} for its subscriptions got no answer that can be read, so it gets none of its own: {Reason}",
+                "The question of {AppId} for its subscriptions got no answer that can be used, so it gets neither its own nor those of files: {Reason}",
                 runtime.Options.AppId, error.Message);
-            return [];
+            return null;
         }
     }
 
@@ -177,7 +193,7 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         }
     }
 
-    private async Task<IReadOnlyList<SubscriptionResource>> AskOnceAsync(AppChannel app, CancellationToken cancellationToken)
+    private async Task<IReadOnlyList<SubscriptionResource>?> AskOnceAsync(AppChannel app, CancellationToken cancellationToken)
     {
         using var request = app.InitRequest("/dapr/subscribe");
         using var answer = await app.SendAsync(request, cancellationToken);
@@ -206,9 +222,9 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
         catch (JsonException error)
         {
             runtime.Logger.LogError(
-                "GET /dapr/subscribe of {AppId} must answer a JSON list of subscriptions, so it gets none of its own: {Reason}",
+                "GET /dapr/subscribe of {AppId} must answer a JSON list of subscriptions, so it gets neither its own nor those of files: {Reason}",
                 runtime.Options.AppId, error.Message);
-            return [];
+            return null;
         }
     }
 

@@ -5,6 +5,7 @@ using Google.Protobuf;
 using Google.Protobuf.Collections;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using Concurrency = Dapr.Client.Autogen.Grpc.v1.StateOptions.Types.StateConcurrency;
 
 namespace EmbeddedSidecar.Api.State;
 
@@ -45,10 +46,10 @@ internal static class StateGrpc
         var store = runtime.StateStore(request.StoreName);
         var entries = await store.GetManyAsync(request.Keys, call.CancellationToken);
         var response = new GetBulkStateResponse();
-        for (var i = 0; i < entries.Count; i++)
+        foreach (var (key, found) in entries)
         {
-            var item = new BulkStateItem { Key = request.Keys[i] };
-            if (entries[i] is { } entry)
+            var item = new BulkStateItem { Key = key };
+            if (found is { } entry)
             {
                 item.Data = UnsafeByteOperations.UnsafeWrap(entry.Value);
                 item.Etag = entry.ETag;
@@ -125,14 +126,14 @@ internal static class StateGrpc
     }
 
     private static StateWrite Upsert(StateStoreComponent store, StateItem item, ReadOnlyMemory<byte> value, bool isJson) =>
-        StateItems.Upsert(store, item.Key, value, isJson, Tag(item.Etag), IsFirstWrite(item.Options), item.Metadata);
+        StateItems.Upsert(store, item.Key, value, isJson, Tag(item.Etag), item.Options?.Concurrency ?? Concurrency.ConcurrencyUnspecified, item.Metadata);
 
     private static StateDelete Delete(StateStoreComponent store, StateItem item) =>
         new(store.FullKey(item.Key), Tag(item.Etag), IsFirstWrite(item.Options));
 
     private static string? Tag(Etag? etag) => etag is { Value.Length: > 0 } ? etag.Value : null;
 
-    private static bool IsFirstWrite(StateOptions? options) => options is { Concurrency: StateOptions.Types.StateConcurrency.ConcurrencyFirstWrite };
+    private static bool IsFirstWrite(StateOptions? options) => options is { Concurrency: Concurrency.ConcurrencyFirstWrite };
 
     private static void AddExpiry(MapField<string, string> metadata, StateEntry entry)
     {

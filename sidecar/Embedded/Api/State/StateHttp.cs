@@ -32,7 +32,8 @@ internal static class StateHttp
             return;
         }
 
-        context.Response.Headers.ETag = entry.ETag;
+        if (entry.ETag.Length > 0)
+            context.Response.Headers.ETag = entry.ETag;
         if (entry.ExpiresAt is { } expiry)
             context.Response.Headers["metadata." + StateItems.ExpireTime] = StateItems.Format(expiry);
 
@@ -47,7 +48,7 @@ internal static class StateHttp
         var key = KeyOf(context);
         var etag = ForwardedHeaders.Text(context.Request.Headers.IfMatch.ToString());
         var write = StateItems.Delete(
-            store, key, etag.Length > 0 ? etag : null, context.Request.Query["concurrency"], context.Request.Query["consistency"]);
+            store, key, etag.Length > 0 ? etag : null, context.Request.Query["concurrency"].FirstOrDefault(), context.Request.Query["consistency"].FirstOrDefault(), inTransaction: false);
         await store.DeleteAsync(key, write, context.RequestAborted);
         ApiErrors.NoContent(context);
     }
@@ -62,7 +63,7 @@ internal static class StateHttp
             if (items[i].Key.Length == 0)
                 throw StateErrors.Malformed("\"key\" is a required field");
 
-            writes[i] = items[i].ToUpsert(store);
+            writes[i] = items[i].ToUpsert(store, inTransaction: false);
         }
 
         if (writes.Length > 0)
@@ -74,23 +75,7 @@ internal static class StateHttp
     private static async Task TransactAsync(SidecarRuntime runtime, HttpContext context)
     {
         var store = StoreOf(runtime, context).Transactional();
-        var operations = await StateRequests.ReadTransactionAsync(context);
-        var transaction = new StateOperation[operations.Count];
-        for (var i = 0; i < transaction.Length; i++)
-        {
-            var (operation, item) = operations[i];
-            if (operation is "upsert" or "delete" && !StateStoreComponent.IsLegal(item.Key))
-                throw StateErrors.IllegalKey(store.Name, item.Key, namesKey: false);
-            var write = operation switch
-            {
-                "upsert" => item.ToUpsert(store),
-                "delete" => item.ToDelete(store),
-                _ => throw StateErrors.UnknownOperation(operation),
-            };
-            transaction[i] = new StateOperation(write, item.ContentType, item.Metadata);
-        }
-
-        await store.TransactAsync(transaction, context, context.RequestAborted);
+        await store.TransactAsync(await StateRequests.ReadTransactionAsync(context, store), context, context.RequestAborted);
         ApiErrors.NoContent(context);
     }
 
@@ -103,9 +88,11 @@ internal static class StateHttp
         using (var writer = new Utf8JsonWriter(body))
         {
             writer.WriteStartArray();
-            for (var i = 0; i < entries.Count; i++)
+            // Where the store gave fewer answers than there are keys, daprd's list has empty ones behind them.
+            for (var i = 0; i < keys.Count; i++)
             {
-                if (!TryWriteItem(writer, keys[i], entries[i]))
+                var (key, entry) = i < entries.Count ? entries[i] : ("", null);
+                if (!TryWriteItem(writer, key, entry))
                 {
                     // One value that is no JSON, and daprd's encoder gives up on the whole answer.
                     body = null;
@@ -139,7 +126,8 @@ internal static class StateHttp
                 writer.WriteRawValue(entry.Value.Span, skipInputValidation: true);
             }
 
-            writer.WriteString("etag", entry.ETag);
+            if (entry.ETag.Length > 0)
+                writer.WriteString("etag", entry.ETag);
             if (entry.ExpiresAt is { } expiry)
             {
                 writer.WriteStartObject("metadata");

@@ -3,6 +3,8 @@ using System.Text.Json;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Formats;
 using Google.Protobuf;
+using Concurrency = Dapr.Client.Autogen.Grpc.v1.StateOptions.Types.StateConcurrency;
+using StatusCode = Grpc.Core.StatusCode;
 
 namespace EmbeddedSidecar.Api.State;
 
@@ -17,13 +19,17 @@ internal static class StateItems
         ReadOnlyMemory<byte> value,
         bool isJson,
         string? etag,
-        bool firstWrite,
+        Concurrency concurrency,
         IDictionary<string, string>? metadata)
     {
         var fullKey = store.FullKey(key);
         try
         {
-            return new StateUpsert(fullKey, value, etag, firstWrite, Ttl(store.Store, metadata)) { IsJson = isJson };
+            return new StateUpsert(fullKey, value, etag, concurrency == Concurrency.ConcurrencyFirstWrite, Ttl(store.Store, metadata))
+            {
+                IsJson = isJson,
+                LastWrite = concurrency == Concurrency.ConcurrencyLastWrite,
+            };
         }
         catch (StateStoreException e)
         {
@@ -31,12 +37,13 @@ internal static class StateItems
         }
     }
 
-    public static StateWrite Delete(StateStoreComponent store, string key, string? etag, string? concurrency, string? consistency)
+    public static StateWrite Delete(StateStoreComponent store, string key, string? etag, string? concurrency, string? consistency, bool inTransaction)
     {
         var fullKey = store.FullKey(key);
         try
         {
-            return new StateDelete(fullKey, etag, store.Store.ReadsOptionsOfDeletes && IsFirstWrite(concurrency, consistency));
+            var refusesUnknown = store.Store.RefusesUnknownOptions(ofDelete: true, inTransaction);
+            return new StateDelete(fullKey, etag, ReadOptions(concurrency, consistency, refusesUnknown) == Concurrency.ConcurrencyFirstWrite);
         }
         catch (StateStoreException e)
         {
@@ -45,34 +52,35 @@ internal static class StateItems
     }
 
     /// <exception cref="StateStoreException">A word that Dapr does not know.</exception>
-    public static bool IsFirstWrite(string? concurrency, string? consistency)
+    public static Concurrency ReadOptions(string? concurrency, string? consistency, bool refusesUnknown)
     {
-        var firstWrite = concurrency switch
+        if (refusesUnknown && consistency is not (null or "" or "strong" or "eventual"))
+            throw new StateStoreException(StateFailure.Other, $"unrecognized consistency model '{consistency}'");
+        return concurrency switch
         {
-            "first-write" => true,
-            "last-write" or null or "" => false,
+            "first-write" => Concurrency.ConcurrencyFirstWrite,
+            "last-write" => Concurrency.ConcurrencyLastWrite,
+            null or "" => Concurrency.ConcurrencyUnspecified,
+            _ when !refusesUnknown => Concurrency.ConcurrencyUnspecified,
             _ => throw new StateStoreException(StateFailure.Other, $"unrecognized concurrency model '{concurrency}'"),
         };
-        return consistency is null or "" or "strong" or "eventual"
-            ? firstWrite
-            : throw new StateStoreException(StateFailure.Other, $"unrecognized consistency model '{consistency}'");
     }
 
     /// <summary>With contentType application/json daprd decodes a gRPC value and encodes it again.</summary>
     public static bool IsJson(IDictionary<string, string> metadata) =>
         metadata.Count > 0 && metadata.TryGetValue("contentType", out var contentType) && contentType == "application/json";
 
-    /// <exception cref="ApiException">It is no JSON, or JSON that Go cannot hold.</exception>
+    /// <exception cref="ApiException">It is no JSON, or JSON that Go cannot hold: Go's words, and no more.</exception>
     public static ReadOnlyMemory<byte> Reencode(ByteString value)
     {
         try
         {
-            using var document = RequestBody.Parse(value.Memory);
+            using var document = JsonDocument.Parse(value.Memory, GoJson.DocumentOptions);
             return GoJson.Reencode(document.RootElement);
         }
         catch (JsonException e)
         {
-            throw StateErrors.Malformed(e.Message);
+            throw new ApiException(400, StatusCode.Unknown, "ERR_MALFORMED_REQUEST", GoJsonSyntax.DescribeWhole(value.Span) ?? e.Message);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Formats;
@@ -14,11 +15,12 @@ internal sealed record StateRequestItem(
     string? ContentType,
     Dictionary<string, string> Metadata)
 {
-    public StateWrite ToUpsert(StateStoreComponent store)
+    public StateWrite ToUpsert(StateStoreComponent store, bool inTransaction)
     {
         try
         {
-            return StateItems.Upsert(store, Key, Value, isJson: true, ETag, StateItems.IsFirstWrite(Concurrency, Consistency), Metadata);
+            var refusesUnknown = store.Store.RefusesUnknownOptions(ofDelete: false, inTransaction);
+            return StateItems.Upsert(store, Key, Value, isJson: true, ETag, StateItems.ReadOptions(Concurrency, Consistency, refusesUnknown), Metadata);
         }
         catch (StateStoreException e)
         {
@@ -26,7 +28,7 @@ internal sealed record StateRequestItem(
         }
     }
 
-    public StateWrite ToDelete(StateStoreComponent store) => StateItems.Delete(store, Key, ETag, Concurrency, Consistency);
+    public StateWrite ToDelete(StateStoreComponent store) => StateItems.Delete(store, Key, ETag, Concurrency, Consistency, inTransaction: true);
 }
 
 /// <summary>Reads the bodies of the state API; daprd's texts for bodies of the wrong shape are those of Go's decoder.</summary>
@@ -54,33 +56,45 @@ internal static class StateRequests
         return items;
     }
 
-    public static async Task<IReadOnlyList<(string Operation, StateRequestItem Item)>> ReadTransactionAsync(HttpContext context)
+    public static async Task<IReadOnlyList<StateOperation>> ReadTransactionAsync(HttpContext context, StateStoreComponent store)
     {
+        const string Body = "stateTransactionRequestBody", Operation = "stateTransactionRequestBodyOperation";
         using var document = await ParseAsync(context, DeserializingPrefix);
-        var root = document.RootElement;
-        var operations = new List<(string, StateRequestItem)>();
-        if (!TryGetArray(root, "operations", out var list))
-            return operations;
+        var root = Root(document.RootElement, Body);
+        var operations = List(root, "operations", Body, $"http.{Operation}")
+            .Select(one => one.ValueKind == JsonValueKind.Null ? one : Expect(one, JsonValueKind.Object, $"{Body}.operations", $"http.{Operation}", DeserializingPrefix))
+            .Select(one => (Name: Text(one, "operation", $"{Operation}.operations", DeserializingPrefix) ?? "", Request: TryFind(one, "request", out var found) ? found : default))
+            .ToList();
+        Texts(root, "metadata", Body, DeserializingPrefix);
 
-        // URL metadata reaches the operations only when the body has a metadata object, or the URL has some.
         var metadata = RequestBody.QueryMetadata(context);
-        foreach (var element in list.EnumerateArray())
+        return [.. operations.Select(operation =>
         {
-            if (element.ValueKind != JsonValueKind.Object)
-                throw WrongType(element, "http.stateTransactionRequestBodyOperation", DeserializingPrefix);
-            var request = TryFind(element, "request", out var found) ? found : default;
-            operations.Add((Text(element, "operation", "operations", DeserializingPrefix) ?? "", ReadItem(request, metadata, DeserializingPrefix)));
-        }
-
-        return operations;
+            if (operation.Name is not ("upsert" or "delete"))
+                throw StateErrors.UnknownOperation(operation.Name);
+            var item = ReadOperation(operation.Request, operation.Name == "upsert", metadata);
+            if (!StateStoreComponent.IsLegal(item.Key))
+                throw StateErrors.IllegalKey(store.Name, item.Key, namesKey: false);
+            return new StateOperation(operation.Name == "upsert" ? item.ToUpsert(store, inTransaction: true) : item.ToDelete(store), item.ContentType, item.Metadata);
+        })];
     }
 
     public static async Task<IReadOnlyList<string>> ReadKeysAsync(HttpContext context)
     {
+        const string Body = "BulkGetRequest";
         using var document = await ParseAsync(context, DeserializingPrefix);
-        return TryGetArray(document.RootElement, "keys", out var keys)
-            ? [.. keys.EnumerateArray().Select(key => key.ValueKind == JsonValueKind.String ? GoJson.Text(key) : throw WrongType(key, "string", DeserializingPrefix))]
-            : [];
+        var root = Root(document.RootElement, Body);
+        List<string> keys = [.. List(root, "keys", Body, "string")
+            .Select(key => key.ValueKind == JsonValueKind.Null ? "" : GoJson.Text(Expect(key, JsonValueKind.String, $"{Body}.keys", "string", DeserializingPrefix)))];
+        Texts(root, "metadata", Body, DeserializingPrefix);
+        if (TryFind(root, "parallelism", out var parallelism))
+        {
+            var number = Expect(parallelism, JsonValueKind.Number, $"{Body}.parallelism", "int", DeserializingPrefix).GetRawText();
+            if (!long.TryParse(number, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _))
+                throw StateErrors.Malformed($"{DeserializingPrefix}json: cannot unmarshal number {number} into Go struct field {Body}.parallelism of type int");
+        }
+
+        return keys;
     }
 
     private static async Task<JsonDocument> ParseAsync(HttpContext context, string prefix)
@@ -102,41 +116,65 @@ internal static class StateRequests
 
     private static StateRequestItem ReadItem(JsonElement element, Dictionary<string, string> urlMetadata, string prefix)
     {
-        if (element.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
+        if (element.ValueKind == JsonValueKind.Null)
             return new StateRequestItem("", Null, null, null, null, null, urlMetadata);
 
         if (element.ValueKind != JsonValueKind.Object)
             throw WrongType(element, "state.SetRequest", prefix);
 
-        var metadata = urlMetadata;
-        if (TryFind(element, "metadata", out var own))
-        {
-            metadata = GoJson.Fields(
-                Expect(own, JsonValueKind.Object, "SetRequest.metadata", "map[string]string", prefix),
-                field => GoJson.Text(Expect(field.Value, JsonValueKind.String, "SetRequest.metadata", "string", prefix)));
-            foreach (var (name, value) in urlMetadata)
-                metadata[name] = value;
-        }
-
         string? concurrency = null, consistency = null;
         if (TryFind(element, "options", out var options))
         {
             Expect(options, JsonValueKind.Object, "SetRequest.options", "state.SetStateOption", prefix);
-            concurrency = Text(options, "concurrency", "SetStateOption", prefix);
-            consistency = Text(options, "consistency", "SetStateOption", prefix);
+            concurrency = Text(options, "Concurrency", "SetStateOption.options", prefix);
+            consistency = Text(options, "Consistency", "SetStateOption.options", prefix);
         }
 
         return new StateRequestItem(
             Text(element, "key", "SetRequest", prefix) ?? "",
-            TryFind(element, "value", out var content) ? Value(content, prefix) : Null,
+            TryFind(element, "value", out var content) ? Value(content, "SetRequest.value", prefix) : Null,
             Text(element, "etag", "SetRequest", prefix) is { Length: > 0 } etag ? etag : null,
             concurrency,
             consistency,
             Text(element, "contentType", "SetRequest", prefix),
-            metadata);
+            Merge(Texts(element, "metadata", "SetRequest", prefix), urlMetadata));
     }
 
-    private static byte[] Value(JsonElement value, string prefix)
+    /// <summary>What stands in an operation of a transaction: of one that deletes neither value nor content type are looked at.</summary>
+    private static StateRequestItem ReadOperation(JsonElement request, bool isUpsert, Dictionary<string, string> urlMetadata)
+    {
+        const string Field = "stateTransactionRequestBodyOperation.operations.request";
+        try
+        {
+            var fields = new MapStructure(request);
+            var options = fields.Struct("Options");
+            var item = new StateRequestItem(
+                fields.Text("Key") ?? "",
+                isUpsert && fields.Any("Value") is { } value ? Value(value, Field, DeserializingPrefix) : Null,
+                fields.Text("ETag") is { Length: > 0 } etag ? etag : null,
+                options.Text("Concurrency"),
+                options.Text("Consistency"),
+                isUpsert ? fields.Text("ContentType") : null,
+                Merge(fields.Texts("Metadata"), urlMetadata));
+            fields.Check();
+            return item;
+        }
+        catch (JsonException e)
+        {
+            throw StateErrors.Malformed(DeserializingPrefix + InField(e, Field));
+        }
+    }
+
+    private static Dictionary<string, string> Merge(Dictionary<string, string>? own, Dictionary<string, string> urlMetadata)
+    {
+        if (own is null)
+            return urlMetadata;
+        foreach (var (name, value) in urlMetadata)
+            own[name] = value;
+        return own;
+    }
+
+    private static byte[] Value(JsonElement value, string field, string prefix)
     {
         try
         {
@@ -144,28 +182,36 @@ internal static class StateRequests
         }
         catch (JsonException e)
         {
-            throw StateErrors.Malformed(prefix + e.Message.Replace("Go value", "Go struct field SetRequest.value", StringComparison.Ordinal));
+            throw StateErrors.Malformed(prefix + InField(e, field));
         }
     }
+
+    private static string InField(JsonException e, string field) => e.Message.Replace("Go value", $"Go struct field {field}", StringComparison.Ordinal);
 
     /// <summary>As Go finds the field of a struct: the exact name first, then any casing. A null counts as nothing.</summary>
     private static bool TryFind(JsonElement element, string name, out JsonElement value)
     {
+        value = default;
+        if (element.ValueKind != JsonValueKind.Object)
+            return false;
         if (!GoJson.TryFind(element, name, out value))
             value = element.EnumerateObject().FirstOrDefault(property => GoJson.Name(property).Equals(name, StringComparison.OrdinalIgnoreCase)).Value;
 
         return value.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
     }
 
-    private static bool TryGetArray(JsonElement root, string name, out JsonElement array)
-    {
-        array = default;
-        if (root.ValueKind == JsonValueKind.Null)
-            return false;
-        if (root.ValueKind != JsonValueKind.Object)
-            throw WrongType(root, "object", DeserializingPrefix);
-        return TryFind(root, name, out array) && Expect(array, JsonValueKind.Array, name, "[]", DeserializingPrefix).ValueKind == JsonValueKind.Array;
-    }
+    private static JsonElement Root(JsonElement root, string type) =>
+        root.ValueKind is JsonValueKind.Object or JsonValueKind.Null ? root : throw WrongType(root, "http." + type, DeserializingPrefix);
+
+    private static IEnumerable<JsonElement> List(JsonElement root, string name, string type, string itemType) => TryFind(root, name, out var list)
+        ? Expect(list, JsonValueKind.Array, $"{type}.{name}", $"[]{itemType}", DeserializingPrefix).EnumerateArray()
+        : Enumerable.Empty<JsonElement>();
+
+    private static Dictionary<string, string>? Texts(JsonElement element, string name, string type, string prefix) => TryFind(element, name, out var texts)
+        ? GoJson.Fields(
+            Expect(texts, JsonValueKind.Object, $"{type}.{name}", "map[string]string", prefix),
+            field => field.Value.ValueKind == JsonValueKind.Null ? "" : GoJson.Text(Expect(field.Value, JsonValueKind.String, $"{type}.{name}", "string", prefix)))
+        : null;
 
     private static string? Text(JsonElement element, string name, string type, string prefix) =>
         TryFind(element, name, out var value) ? GoJson.Text(Expect(value, JsonValueKind.String, $"{type}.{name}", "string", prefix)) : null;

@@ -36,7 +36,8 @@ internal sealed class StateStoreComponent
             "none" => "",
             "name" => component.Name + Separator,
             "appid" => app.AppId + Separator,
-            "namespace" => $"{app.Namespace}.{app.AppId}{Separator}",
+            "namespace" when app.IsNamespaceGiven => $"{app.Namespace}.{app.AppId}{Separator}",
+            "namespace" => app.AppId + Separator,
             _ => strategy + Separator,
         };
     }
@@ -79,7 +80,8 @@ internal sealed class StateStoreComponent
         }
     }
 
-    internal async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    /// <summary>In the order of the keys; fewer than keys where the store answers once what was asked for twice.</summary>
+    internal async Task<IReadOnlyList<(string Key, StateEntry? Entry)>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
     {
         var fullKeys = new string[keys.Count];
         for (var i = 0; i < fullKeys.Length; i++)
@@ -87,7 +89,9 @@ internal sealed class StateStoreComponent
 
         try
         {
-            return await CountAsync("bulk_get", keys.Count, () => UnderPolicyAsync(token => Store.GetManyAsync(fullKeys, token), cancellationToken));
+            var entries = await CountAsync("bulk_get", keys.Count, () => UnderPolicyAsync(token => Store.GetManyAsync(fullKeys, token), cancellationToken));
+            var answered = Store.AnswersKeysOnce ? new HashSet<string>(keys.Count) : null;
+            return [.. keys.Zip(entries).Where(one => one.Second is null || answered?.Add(one.First) != false)];
         }
         catch (StateStoreException e)
         {

@@ -1,6 +1,6 @@
 namespace EmbeddedSidecar.Components.State;
 
-/// <summary>A stored value. <c>ExpiresAt</c> only where the store tells it (redis does not).</summary>
+/// <summary>A stored value. <c>ExpiresAt</c> only where the store tells it (redis does not); an empty <c>ETag</c> is none.</summary>
 internal sealed record StateEntry(ReadOnlyMemory<byte> Value, string ETag, DateTimeOffset? ExpiresAt);
 
 /// <summary>One write of one key. <c>ETag</c> null means none was sent. Keys arrive with their prefix.</summary>
@@ -12,6 +12,9 @@ internal sealed record StateUpsert(string Key, ReadOnlyMemory<byte> Value, strin
 {
     /// <summary>The value came as a JSON value and was written anew, not as bytes that nobody looks into. It matters to a store that keeps JSON.</summary>
     public bool IsJson { get; init; }
+
+    /// <summary>Said so with the option last-write, and not just by saying nothing. It matters to Redis, which then passes over the tag.</summary>
+    public bool LastWrite { get; init; }
 
     /// <summary>In a transaction: only where the write before it was done. It matters to a store that has no rollback.</summary>
     public bool OnlyAfterPrevious { get; init; }
@@ -52,8 +55,11 @@ internal interface IStateStore : IAsyncDisposable
     /// <summary>daprd's in-memory store cannot tell an empty value from none: GET answers 204.</summary>
     bool HidesEmptyValues => false;
 
-    /// <summary>daprd's PostgreSQL looks at no option of a delete, not even at words that it does not know.</summary>
-    bool ReadsOptionsOfDeletes => true;
+    /// <summary>A key that is there is answered once, however often it was asked for: daprd's SQLite and PostgreSQL give the rows that they find.</summary>
+    bool AnswersKeysOnce => false;
+
+    /// <summary>Not every store of daprd looks for words that no option has.</summary>
+    bool RefusesUnknownOptions(bool ofDelete, bool inTransaction) => true;
 
     /// <summary>The seconds of a <c>ttlInSeconds</c>, which stores read with different rules and texts.</summary>
     /// <exception cref="StateStoreException">It is no number that the store takes.</exception>

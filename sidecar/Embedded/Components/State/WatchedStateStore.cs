@@ -8,7 +8,9 @@ internal sealed class WatchedStateStore(IStateStore store, string component, str
 
     public bool HidesEmptyValues => store.HidesEmptyValues;
 
-    public bool ReadsOptionsOfDeletes => store.ReadsOptionsOfDeletes;
+    public bool AnswersKeysOnce => store.AnswersKeysOnce;
+
+    public bool RefusesUnknownOptions(bool ofDelete, bool inTransaction) => store.RefusesUnknownOptions(ofDelete, inTransaction);
 
     public int ReadTtl(string text) => store.ReadTtl(text);
 

@@ -79,7 +79,7 @@ internal static class GrpcEvents
         if (!GoJson.TryFindValue(attributes, "data", out var data))
             return ByteString.Empty;
         var contentType = Text(attributes, "datacontenttype");
-        if (contentType.Length > 0 && MediaTypes.IsText(contentType))
+        if (MediaTypes.IsText(contentType))
         {
             return data.ValueKind == JsonValueKind.String
                 ? ByteString.CopyFrom(GoJson.Text(data), Encoding.UTF8)

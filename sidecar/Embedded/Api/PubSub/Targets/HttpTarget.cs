@@ -76,7 +76,7 @@ internal sealed class HttpTarget(Func<SidecarTracing?> tracing, AppChannel app, 
         string? traceParent,
         CancellationToken cancellationToken)
     {
-        var route = new Uri(app.Address, "/" + path.TrimStart('/'));
+        var route = new Uri(app.Address, "/" + InvocationTarget.Clean(path));
         using var request = new HttpRequestMessage(HttpMethod.Post, route) { Content = new ReadOnlyMemoryContent(body) };
         request.Content.Headers.ContentType = contentType;
         request.Headers.TryAddWithoutValidation("pubsubName", pubsub);

@@ -1,10 +1,12 @@
 using System.Text.Json;
+using EmbeddedSidecar.Formats;
 
 namespace EmbeddedSidecar.Components.Secrets.LocalFile;
 
 /// <summary>
 /// secretstores.local.file: a JSON file, read once. Nested values are secrets of their own, named by their path (<c>nested:key</c>); with
-/// <c>multiValued</c> a nested object is one secret with several values.
+/// <c>multiValued</c> a nested object is one secret with several values, and besides there are only texts. What is no text becomes one as in daprd, by Go's <c>%s</c>,
+/// which says so: <c>%!s(float64=5)</c>.
 /// </summary>
 internal sealed class LocalFileSecretStore : ISecretStore
 {
@@ -15,6 +17,8 @@ internal sealed class LocalFileSecretStore : ISecretStore
         foreach (var property in root.EnumerateObject())
         {
             var values = new Dictionary<string, string>();
+            if (multiValued && property.Value.ValueKind is not (JsonValueKind.Object or JsonValueKind.String))
+                continue;
             if (multiValued && property.Value.ValueKind == JsonValueKind.Object)
             {
                 foreach (var inner in property.Value.EnumerateObject())
@@ -75,10 +79,11 @@ internal sealed class LocalFileSecretStore : ISecretStore
                 values[name] = element.GetString()!;
                 break;
             case JsonValueKind.Null:
-                values[name] = "";
+                values[name] = "%!s(<nil>)";
                 break;
             default:
-                values[name] = element.GetRawText();
+                var type = element.ValueKind == JsonValueKind.Number ? "float64" : "bool";
+                values[name] = $"%!s({type}={GoText.OfJson(GoJson.Reencode(element))})";
                 break;
         }
     }

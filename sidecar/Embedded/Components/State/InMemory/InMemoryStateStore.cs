@@ -18,6 +18,8 @@ internal sealed class InMemoryStateStore(TimeProvider time) : IStateStore
 
     public bool HidesEmptyValues => true;
 
+    public bool RefusesUnknownOptions(bool ofDelete, bool inTransaction) => !(ofDelete && inTransaction);
+
     public int ReadTtl(string text) => StateTtl.ReadLoosely(text);
 
     public Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) => Task.FromResult(Find(key));
@@ -75,7 +77,7 @@ internal sealed class InMemoryStateStore(TimeProvider time) : IStateStore
                 : null;
         }
 
-        return write is StateUpsert { FirstWrite: true } && current is not null
+        return write.FirstWrite && current is not null
             ? StateStoreException.Mismatch("item already exists and no etag was passed")
             : null;
     }

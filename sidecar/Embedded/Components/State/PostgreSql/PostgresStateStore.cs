@@ -9,11 +9,16 @@ internal sealed class PostgresStateStore : IStateStore
 {
     private const string NothingChanged = "no item was updated";
 
-    private const int GetsAtOnce = 2;
-    private const int KeysInGet = 64;
+    private const int CallsAtOnce = 2;
+    private const int RequestsInCall = 64;
+    private const int MostWritesOfGathered = 8;
+
+    /// <summary>Those that go out together wait for a lock so long at most. Then each waits alone, and holds up no other.</summary>
+    private const string PatienceOfGathered = "SELECT set_config('lock_timeout', '100ms', true)";
 
     private readonly NpgsqlDataSource _database;
-    private readonly GatheredGets _gets;
+    private readonly Gathered<string, StateEntry?> _gets;
+    private readonly Gathered<IReadOnlyList<StateWrite>, StateStoreException?> _writes;
     private readonly PostgresStateTable _table;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -23,7 +28,12 @@ internal sealed class PostgresStateStore : IStateStore
     private PostgresStateStore(NpgsqlDataSource database, PostgresStateTable table, TimeSpan cleanupInterval, ComponentContext context)
     {
         (_database, _table, _time, _logger) = (database, table, context.Time, context.Logger);
-        _gets = new GatheredGets(keys => GetManyAsync(keys, CancellationToken.None), e => e.InnerException is PostgresException refused && IsOfStatement(refused), GetsAtOnce, KeysInGet);
+        _gets = new(keys => GetManyAsync(keys, CancellationToken.None), CallsAtOnce, RequestsInCall) { IsOfOneRequest = IsOfStatement };
+        _writes = new(groups => WriteGroupsAsync(groups, PatienceOfGathered), CallsAtOnce, RequestsInCall)
+        {
+            IsOfOneRequest = IsOfStatement,
+            Alone = async group => (await WriteGroupsAsync([group]))[0],
+        };
         _cleaning = cleanupInterval > TimeSpan.Zero ? CleanAsync(cleanupInterval, _closing.Token) : Task.CompletedTask;
     }
 
@@ -33,11 +43,13 @@ internal sealed class PostgresStateStore : IStateStore
 
     public IReadOnlyList<string> Capabilities => _table.Capabilities;
 
-    public bool ReadsOptionsOfDeletes => false;
+    public bool AnswersKeysOnce => true;
+
+    public bool RefusesUnknownOptions(bool ofDelete, bool inTransaction) => !ofDelete;
 
     public int ReadTtl(string text) => StateTtl.ReadStrictly(text);
 
-    public Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) => _gets.GetAsync(key, cancellationToken);
+    public Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) => _gets.AskAsync(key, cancellationToken);
 
     public async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
     {
@@ -66,46 +78,67 @@ internal sealed class PostgresStateStore : IStateStore
         if (writes.Count == 1)
             return [await WriteAsync(writes[0], cancellationToken)];
 
+        var results = writes.Select(_table.MalformedTag).ToArray();
+        int[] sent = [.. Enumerable.Range(0, results.Length).Where(i => results[i] is null)];
         try
         {
-            return await WriteTogetherAsync(writes, cancellationToken);
+            var rows = await ExecuteAsync([.. sent.Select(i => writes[i])], cancellationToken);
+            for (var i = 0; i < sent.Length; i++)
+                results[sent[i]] = Refusal(writes[sent[i]], rows[i]);
         }
-        catch (PostgresException e) when (IsOfStatement(e))
+        catch (StateStoreException e) when (IsOfStatement(e))
         {
             // One that the server cannot take undoes the others, which have nothing to do with it. What ends a connection leaves open what was done.
-            var results = new StateStoreException?[writes.Count];
-            for (var i = 0; i < results.Length; i++)
+            foreach (var i in sent)
                 results[i] = await WriteAsync(writes[i], cancellationToken);
-            return results;
         }
-        catch (NpgsqlException e)
+        catch (StateStoreException e)
         {
-            return [.. writes.Select(_ => Failure(e))];
+            foreach (var i in sent)
+                results[i] = e;
         }
+
+        return results;
+    }
+
+    /// <summary>Each a write, or the writes of a transaction without conditions, to which nothing can happen but a failure of all.</summary>
+    /// <exception cref="StateStoreException">Nothing was written, or it is not known.</exception>
+    private async Task<IReadOnlyList<StateStoreException?>> WriteGroupsAsync(IReadOnlyList<IReadOnlyList<StateWrite>> groups, string? before = null)
+    {
+        var rows = await ExecuteAsync([.. groups.SelectMany(group => group)], CancellationToken.None, before);
+        var results = new StateStoreException?[groups.Count];
+        for (var (i, row) = (0, 0); i < results.Length; row += groups[i].Count, i++)
+            results[i] = groups[i] is [var single] ? Refusal(single, rows[row]) : null;
+        return results;
     }
 
     /// <summary>One commit of the server for all, and one time to wait for their locks. A write whose condition does not hold changes no row and touches no other.</summary>
-    private async Task<IReadOnlyList<StateStoreException?>> WriteTogetherAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
+    /// <returns>How many rows each has changed.</returns>
+    /// <exception cref="StateStoreException">Nothing was written, or it is not known.</exception>
+    private async Task<int[]> ExecuteAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken, string? before = null)
     {
-        var results = new StateStoreException?[writes.Count];
-        var sent = new List<int>(writes.Count);
-        for (var i = 0; i < writes.Count; i++)
-        {
-            results[i] = _table.MalformedTag(writes[i]);
-            if (results[i] is null)
-                sent.Add(i);
-        }
-
         // Two batches that lock rows in one order cannot wait for each other; what is written twice is so in the order in which it came.
-        sent.Sort((one, other) => string.CompareOrdinal(writes[one].Key, writes[other].Key) is not 0 and var order ? order : one - other);
-        await using var batch = _database.CreateBatch();
-        foreach (var i in sent)
-            batch.BatchCommands.Add(CommandOf(writes[i]));
-        if (sent.Count > 0)
+        int[] order = [.. Enumerable.Range(0, writes.Count).OrderBy(i => writes[i].Key, StringComparer.Ordinal)];
+        var rows = new int[writes.Count];
+        if (rows.Length == 0)
+            return rows;
+        try
+        {
+            await using var batch = _database.CreateBatch();
+            if (before is not null)
+                batch.BatchCommands.Add(new NpgsqlBatchCommand(before));
+            foreach (var i in order)
+                batch.BatchCommands.Add(CommandOf(writes[i]));
             await batch.ExecuteNonQueryAsync(cancellationToken);
-        for (var i = 0; i < sent.Count; i++)
-            results[sent[i]] = Refusal(writes[sent[i]], batch.BatchCommands[i].RecordsAffected);
-        return results;
+            var first = before is null ? 0 : 1;
+            for (var i = 0; i < order.Length; i++)
+                rows[order[i]] = batch.BatchCommands[first + i].RecordsAffected;
+            return rows;
+        }
+        catch (NpgsqlException e)
+        {
+            throw Failure(e);
+        }
     }
 
     private NpgsqlBatchCommand CommandOf(StateWrite write)
@@ -126,25 +159,35 @@ internal sealed class PostgresStateStore : IStateStore
         {
             if (await WriteAsync(writes[0], cancellationToken) is { } failure)
                 throw failure;
-            return;
         }
+        else if (writes.Any(write => write is { ETag.Length: > 0 } or { FirstWrite: true }))
+        {
+            await TransactConditionallyAsync([.. writes.OrderBy(write => write.Key, StringComparer.Ordinal)], cancellationToken);
+        }
+        else if (writes.Count <= MostWritesOfGathered)
+        {
+            await _writes.AskAsync(writes, cancellationToken);
+        }
+        else
+        {
+            await ExecuteAsync(writes, cancellationToken);
+        }
+    }
 
-        StateWrite[] ordered = [.. writes.OrderBy(write => write.Key, StringComparer.Ordinal)];
+    private async Task TransactConditionallyAsync(IReadOnlyList<StateWrite> ordered, CancellationToken cancellationToken)
+    {
         if (ordered.Select(_table.MalformedTag).FirstOrDefault(malformed => malformed is not null) is { } refused)
             throw refused;
         try
         {
             await using var connection = await _database.OpenConnectionAsync(cancellationToken);
-            var isUnconditional = ordered.All(write => write is { ETag: null or "", FirstWrite: false });
-            await using var transaction = isUnconditional ? null : await connection.BeginTransactionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             await using var batch = new NpgsqlBatch(connection, transaction);
             foreach (var write in ordered)
                 batch.BatchCommands.Add(CommandOf(write));
 
             await batch.ExecuteNonQueryAsync(cancellationToken);
-            if (transaction is null)
-                return;
-            for (var i = 0; i < ordered.Length; i++)
+            for (var i = 0; i < ordered.Count; i++)
             {
                 // Left without a commit, the transaction is rolled back.
                 if (Refusal(ordered[i], batch.BatchCommands[i].RecordsAffected) is { } refusal)
@@ -237,14 +280,11 @@ internal sealed class PostgresStateStore : IStateStore
             return malformed;
         try
         {
-            var (sql, parameters) = _table.Of(write);
-            await using var command = _database.CreateCommand(sql);
-            command.Parameters.AddRange(parameters);
-            return Refusal(write, await command.ExecuteNonQueryAsync(cancellationToken));
+            return await _writes.AskAsync([write], cancellationToken);
         }
-        catch (NpgsqlException e)
+        catch (StateStoreException e)
         {
-            return Failure(e);
+            return e;
         }
     }
 
@@ -255,7 +295,7 @@ internal sealed class PostgresStateStore : IStateStore
         : null;
 
     /// <summary>The server refuses what it was asked, and is there for the next.</summary>
-    private static bool IsOfStatement(PostgresException e) => e.InvariantSeverity == "ERROR";
+    private static bool IsOfStatement(Exception e) => e.InnerException is PostgresException { InvariantSeverity: "ERROR" };
 
     private static StateStoreException Failure(NpgsqlException e) => new(StateFailure.Other, Text(e), e);
 

@@ -19,12 +19,14 @@ internal sealed class RedisStateStore : IStateStore
 
     private readonly ConnectionMultiplexer _connection;
     private readonly IDatabase _database;
+    private readonly RedisPipeline _pipeline;
     private readonly int? _ttlSeconds;
 
     private RedisStateStore(ConnectionMultiplexer connection, int? ttlSeconds)
     {
         _connection = connection;
         _database = connection.GetDatabase();
+        _pipeline = new RedisPipeline(_database);
         _ttlSeconds = ttlSeconds;
     }
 
@@ -37,30 +39,30 @@ internal sealed class RedisStateStore : IStateStore
 
     public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
 
+    public bool RefusesUnknownOptions(bool ofDelete, bool inTransaction) => !inTransaction;
+
     public int ReadTtl(string text) => StateTtl.ReadLoosely(text, "failed to parse ttl from metadata: strconv.ParseInt: ");
 
-    public async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return Entry(await _database.HashGetAsync(key, Fields).WaitAsync(cancellationToken));
-        }
-        catch (Exception e) when (IsOfRedis(e))
-        {
-            throw new StateStoreException(StateFailure.Other, e.Message, e);
-        }
-    }
+    public Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) =>
+        EntryAsync(key, _pipeline.SendAsync(redis => redis.HashGetAsync(key, Fields), cancellationToken));
 
-    public async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
-        await Task.WhenAll(keys.Select(key => GetAsync(key, cancellationToken)));
+    public async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    {
+        var batch = _database.CreateBatch();
+        Task<StateEntry?>[] entries = [.. keys.Select(key => EntryAsync(key, batch.HashGetAsync(key, Fields)))];
+        batch.Execute();
+        return await Task.WhenAll(entries).WaitAsync(cancellationToken);
+    }
 
     public async Task<IReadOnlyList<StateStoreException?>> WriteAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
         if (writes.Count == 1)
-            return [await WriteAsync(writes[0], cancellationToken)];
+            return [await ResultAsync(writes[0], () => _pipeline.SendAsync(redis => EvaluateAsync(redis, writes[0]), cancellationToken))];
 
-        // All are on their way before the first is awaited.
-        return await Task.WhenAll(writes.Select(write => WriteAsync(write, cancellationToken)));
+        var batch = _database.CreateBatch();
+        Task<StateStoreException?>[] results = [.. writes.Select(write => ResultAsync(write, () => EvaluateAsync(batch, write)))];
+        batch.Execute();
+        return await Task.WhenAll(results).WaitAsync(cancellationToken);
     }
 
     public async Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
@@ -79,7 +81,11 @@ internal sealed class RedisStateStore : IStateStore
 
         try
         {
-            await _database.ScriptEvaluateAsync(RedisScripts.Transact, keys, values).WaitAsync(cancellationToken);
+            await _pipeline.SendAsync(redis => redis.ScriptEvaluateAsync(RedisScripts.Transact, keys, values), cancellationToken);
+        }
+        catch (RedisServerException e) when (e.Message.StartsWith("WRONGTYPE", StringComparison.Ordinal))
+        {
+            return await GetPlainAsync(key);
         }
         catch (Exception e) when (IsOfRedis(e))
         {
@@ -97,16 +103,44 @@ internal sealed class RedisStateStore : IStateStore
         return new RedisStateStore(await RedisConnection.OpenAsync(metadata), ttlSeconds);
     }
 
-    private static StateEntry? Entry(RedisValue[] fields) =>
-        fields[0].IsNull ? null : new StateEntry((byte[])fields[0]!, fields[1].ToString(), ExpiresAt: null);
+    private async Task<StateEntry?> EntryAsync(string key, Task<RedisValue[]> read)
+    {
+        try
+        {
+            var fields = await read;
+            return fields[0].IsNull ? null : new StateEntry((byte[])fields[0]!, fields[1].ToString(), ExpiresAt: null);
+        }
+        catch (RedisServerException e) when (e.Message.StartsWith("WRONGTYPE", StringComparison.Ordinal))
+        {
+            return await GetPlainAsync(key);
+        }
+        catch (Exception e) when (IsOfRedis(e))
+        {
+            throw new StateStoreException(StateFailure.Other, e.Message, e);
+        }
+    }
 
-    private async Task<StateStoreException?> WriteAsync(StateWrite write, CancellationToken cancellationToken)
+    /// <summary>A text that somebody else has set.</summary>
+    private async Task<StateEntry?> GetPlainAsync(string key)
+    {
+        try
+        {
+            var value = await _database.StringGetAsync(key);
+            return value.IsNull ? null : new StateEntry((byte[])value!, ETag: "", ExpiresAt: null);
+        }
+        catch (Exception e) when (IsOfRedis(e))
+        {
+            throw new StateStoreException(StateFailure.Other, e.Message, e);
+        }
+    }
+
+    private static async Task<StateStoreException?> ResultAsync(StateWrite write, Func<Task<RedisResult>> evaluate)
     {
         if (MalformedTag(write) is { } malformed)
             return malformed;
         try
         {
-            await EvaluateAsync(write).WaitAsync(cancellationToken);
+            await evaluate();
             return null;
         }
         catch (RedisServerException e) when (write.ETag is { Length: > 0 })
@@ -119,11 +153,11 @@ internal sealed class RedisStateStore : IStateStore
         }
     }
 
-    private Task<RedisResult> EvaluateAsync(StateWrite write) => write is StateUpsert upsert
-        ? _database.ScriptEvaluateAsync(RedisScripts.Set, [upsert.Key], [Tag(upsert), Data(upsert), upsert.FirstWrite ? "1" : "0", Ttl(upsert)])
-        : _database.ScriptEvaluateAsync(RedisScripts.Delete, [write.Key], [Tag(write)]);
+    private Task<RedisResult> EvaluateAsync(IDatabaseAsync redis, StateWrite write) => write is StateUpsert upsert
+        ? redis.ScriptEvaluateAsync(RedisScripts.Set, [upsert.Key], [Tag(upsert), Data(upsert), upsert.FirstWrite ? "1" : "0", Ttl(upsert)])
+        : redis.ScriptEvaluateAsync(RedisScripts.Delete, [write.Key], [Tag(write)]);
 
-    private static RedisValue Tag(StateWrite write) => write.ETag is { Length: > 0 } etag ? etag : NoTag;
+    private static RedisValue Tag(StateWrite write) => write is { ETag: { Length: > 0 } etag } and not StateUpsert { LastWrite: true } ? etag : NoTag;
 
     private static RedisValue Data(StateUpsert upsert) => upsert.Value.IsEmpty ? RedisValue.EmptyString : upsert.Value;
 
@@ -131,7 +165,7 @@ internal sealed class RedisStateStore : IStateStore
 
     /// <summary>A delete compares the tag as it is.</summary>
     private static StateStoreException? MalformedTag(StateWrite write) =>
-        write is StateUpsert { ETag: { Length: > 0 } etag } && !long.TryParse(etag, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _)
+        write is StateUpsert { ETag: { Length: > 0 } etag, LastWrite: false } && !long.TryParse(etag, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _)
             ? new StateStoreException(StateFailure.ETagInvalid, $"invalid etag value: strconv.Atoi: parsing \"{etag}\": invalid syntax")
             : null;
 

@@ -37,7 +37,7 @@ internal sealed class SqliteStateStatements : IDisposable
         _create = Prepare($"{insert} WHERE NOT {isAlive}");
         _update = Prepare($"UPDATE \"{table}\" SET value = ?2, etag = ?3, expires = ?4 WHERE key = ?1 AND etag = ?6 AND {isAlive}");
         _delete = Prepare($"DELETE FROM \"{table}\" WHERE key = ?1");
-        _deleteMatching = Prepare($"DELETE FROM \"{table}\" WHERE key = ?1 AND etag = ?6 AND {isAlive}");
+        _deleteMatching = Prepare($"DELETE FROM \"{table}\" WHERE key = ?1 AND etag = ?2");
         _removeExpired = Prepare($"DELETE FROM \"{table}\" WHERE expires <= ?1");
     }
 
@@ -61,7 +61,7 @@ internal sealed class SqliteStateStatements : IDisposable
         StateUpsert { ETag.Length: > 0 } upsert => Bind(_update, upsert).Bind(5, Now).Bind(6, upsert.ETag).Run() > 0,
         StateUpsert { FirstWrite: true } upsert => Bind(_create, upsert).Bind(5, Now).Run() > 0,
         StateUpsert upsert => Bind(_upsert, upsert).Run() > 0,
-        { ETag.Length: > 0 } => _deleteMatching.Bind(1, write.Key).Bind(5, Now).Bind(6, write.ETag).Run() > 0,
+        { ETag.Length: > 0 } => _deleteMatching.Bind(1, write.Key).Bind(2, write.ETag).Run() > 0,
         _ => _delete.Bind(1, write.Key).Run() >= 0,
     };
 

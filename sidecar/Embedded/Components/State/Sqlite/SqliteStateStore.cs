@@ -37,6 +37,8 @@ internal sealed class SqliteStateStore : IStateStore
 
     public IReadOnlyList<string> Capabilities { get; } = ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"];
 
+    public bool AnswersKeysOnce => true;
+
     public int ReadTtl(string text) => StateTtl.ReadStrictly(text);
 
     public Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) =>

@@ -1,10 +1,11 @@
 using System.Text;
+using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Components.State;
 
 namespace DaprOrders.Sidecar.Tests.State;
 
 /// <summary>Reads that come at once share a call, and nothing else: neither failures nor patience.</summary>
-public sealed class GatheredGetsTests
+public sealed class GatheredTests
 {
     private readonly List<string[]> _calls = [];
     private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -14,10 +15,10 @@ public sealed class GatheredGetsTests
     [Fact]
     public async Task One_that_comes_alone_goes_at_once_and_those_that_come_meanwhile_go_together()
     {
-        var gets = new GatheredGets(ReadAsync, e => e is StateStoreException, callsAtOnce: 1, keysInCall: 3);
-        List<Task<StateEntry?>> asked = [gets.GetAsync("a", Cancellation)];
+        var gets = new Gathered<string, StateEntry?>(ReadAsync, callsAtOnce: 1, requestsInCall: 3) { IsOfOneRequest = e => e is StateStoreException };
+        List<Task<StateEntry?>> asked = [gets.AskAsync("a", Cancellation)];
         Assert.Equal(["a"], Assert.Single(_calls));
-        asked.AddRange("bcade".Select(key => gets.GetAsync($"{key}", Cancellation)));
+        asked.AddRange("bcade".Select(key => gets.AskAsync($"{key}", Cancellation)));
 
         _opened.SetResult();
         var entries = await Task.WhenAll(asked);
@@ -29,8 +30,8 @@ public sealed class GatheredGetsTests
     [Fact]
     public async Task A_key_that_the_store_refuses_is_refused_alone()
     {
-        var gets = new GatheredGets(ReadAsync, e => e is StateStoreException, callsAtOnce: 1, keysInCall: 10);
-        var (first, bad, good) = (gets.GetAsync("a", Cancellation), gets.GetAsync("bad", Cancellation), gets.GetAsync("b", Cancellation));
+        var gets = new Gathered<string, StateEntry?>(ReadAsync, callsAtOnce: 1, requestsInCall: 10) { IsOfOneRequest = e => e is StateStoreException };
+        var (first, bad, good) = (gets.AskAsync("a", Cancellation), gets.AskAsync("bad", Cancellation), gets.AskAsync("b", Cancellation));
 
         _opened.SetResult();
 
@@ -39,12 +40,32 @@ public sealed class GatheredGetsTests
         Assert.Equal("bad key", (await Assert.ThrowsAsync<StateStoreException>(() => bad)).Message);
     }
 
+    /// <summary>One for whose answer a lock has to go, for instance.</summary>
+    [Fact]
+    public async Task One_that_is_asked_alone_holds_up_no_other()
+    {
+        var answer = new TaskCompletionSource<StateEntry?>();
+        _opened.SetResult();
+        var gets = new Gathered<string, StateEntry?>(ReadAsync, callsAtOnce: 1, requestsInCall: 10)
+        {
+            IsOfOneRequest = e => e is StateStoreException,
+            Alone = _ => answer.Task,
+        };
+        var slow = gets.AskAsync("bad", Cancellation);
+
+        Assert.NotNull(await gets.AskAsync("a", Cancellation));
+
+        Assert.False(slow.IsCompleted);
+        answer.SetResult(null);
+        Assert.Null(await slow);
+    }
+
     [Fact]
     public async Task A_store_that_is_away_is_not_asked_again_for_each_key()
     {
-        var gets = new GatheredGets(ReadAsync, e => e is StateStoreException, callsAtOnce: 1, keysInCall: 10);
-        var first = gets.GetAsync("a", Cancellation);
-        Task<StateEntry?>[] failing = [gets.GetAsync("away", Cancellation), gets.GetAsync("b", Cancellation)];
+        var gets = new Gathered<string, StateEntry?>(ReadAsync, callsAtOnce: 1, requestsInCall: 10) { IsOfOneRequest = e => e is StateStoreException };
+        var first = gets.AskAsync("a", Cancellation);
+        Task<StateEntry?>[] failing = [gets.AskAsync("away", Cancellation), gets.AskAsync("b", Cancellation)];
 
         _opened.SetResult();
 
@@ -57,10 +78,10 @@ public sealed class GatheredGetsTests
     [Fact]
     public async Task Who_does_not_wait_any_more_takes_nobody_along()
     {
-        var gets = new GatheredGets(ReadAsync, e => e is StateStoreException, callsAtOnce: 1, keysInCall: 10);
-        var first = gets.GetAsync("a", Cancellation);
+        var gets = new Gathered<string, StateEntry?>(ReadAsync, callsAtOnce: 1, requestsInCall: 10) { IsOfOneRequest = e => e is StateStoreException };
+        var first = gets.AskAsync("a", Cancellation);
         using var gone = new CancellationTokenSource();
-        var (left, stays) = (gets.GetAsync("b", gone.Token), gets.GetAsync("c", Cancellation));
+        var (left, stays) = (gets.AskAsync("b", gone.Token), gets.AskAsync("c", Cancellation));
 
         await gone.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
