@@ -30,6 +30,7 @@ internal sealed class ActiveActor
     /// <summary>Ends when the application was told of the deactivation.</summary>
     public Task Gone => _gone.Task;
 
+    /// <summary>At the start of a turn: from then on the time counts, however long the call takes, as in daprd.</summary>
     public void Touch() => Volatile.Write(ref _lastUsed, _time.GetTimestamp());
 
     public void End()

@@ -76,11 +76,11 @@ internal sealed class ActorHost(
         {
             if (!isHere())
                 throw new ActorClosedException();
+            actor.Touch();
             return await SendAsync(call, reentrancyId, cancellationToken);
         }
         finally
         {
-            actor.Touch();
             actor.Turns.Leave(turn);
         }
     }
@@ -221,6 +221,7 @@ internal sealed class ActorHost(
         return new ActiveActor(key, settings, time, DeactivateIdle);
     }
 
+    /// <summary>One with a call that takes longer than the timeout is not idle; daprd would break the call off.</summary>
     private void DeactivateIdle(ActiveActor actor)
     {
         if (actor.Turns.TryClose())

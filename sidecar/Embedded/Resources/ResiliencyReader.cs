@@ -10,16 +10,6 @@ internal static class ResiliencyReader
     /// <summary>Of an actor type (pkg/resiliency, defaultActorCacheSize).</summary>
     private const int DefaultBreakersKept = 5000;
 
-    /// <summary>Names that a target may use without a policy in any file.</summary>
-    public static IReadOnlySet<string> BuiltInRetries { get; } = new HashSet<string>(StringComparer.Ordinal)
-    {
-        "DaprBuiltInServiceRetries",
-        "DaprBuiltInActorRetries",
-        "DaprBuiltInActorReminderRetries",
-        "DaprBuiltInInitializationRetries",
-        "DaprBuiltInActorNotFoundRetries",
-    };
-
     public static ResiliencyResource Read(YamlMap document, string name, ICollection<PolicyReference> references)
     {
         var spec = document.RequiredMap("spec");

@@ -1,5 +1,6 @@
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Expressions;
+using EmbeddedSidecar.Resiliency;
 
 namespace EmbeddedSidecar.Resources;
 
@@ -174,12 +175,12 @@ internal static class ResourceChecks
         var known = new Dictionary<string, HashSet<string>>(StringComparer.Ordinal)
         {
             ["timeouts"] = Names(r => r.Timeouts.Keys),
-            ["retries"] = Names(r => r.Retries.Keys.Concat(ResiliencyReader.BuiltInRetries)),
+            ["retries"] = Names(r => r.Retries.Keys.Concat(ResiliencyPolicies.BuiltIn.Keys)),
             ["circuitBreakers"] = Names(r => r.CircuitBreakers.Keys),
         };
         foreach (var reference in found.PolicyReferences.Where(r => !known[r.Section].Contains(r.Name)))
         {
-            var names = known[reference.Section].Except(ResiliencyReader.BuiltInRetries).Order(StringComparer.Ordinal).ToList();
+            var names = known[reference.Section].Except(ResiliencyPolicies.BuiltIn.Keys).Order(StringComparer.Ordinal).ToList();
             var problem = reference.Map.Problem(
                 $"expected one of spec.policies.{reference.Section}, {Choice(names)}; got \"{reference.Name}\", and Dapr runs without a {reference.Field} here", reference.Field);
             errors.Add(problem with { IsWarning = true });

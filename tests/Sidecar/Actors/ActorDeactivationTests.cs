@@ -27,6 +27,41 @@ public sealed class ActorDeactivationTests
         Assert.Equal("PUT /actors/Cart/1/method/go", await app.NextCallAsync());
     }
 
+    [Fact]
+    public async Task The_time_to_be_idle_counts_from_the_start_of_the_last_call()
+    {
+        var app = new ScriptedActorApp("one", 5000, _time, idleTimeout: TimeSpan.FromSeconds(10));
+        var gate = new TaskCompletionSource();
+        app.Gate = gate.Task;
+        var call = CallAsync(app.Host);
+        await app.NextCallAsync();
+        _time.Advance(TimeSpan.FromSeconds(6));
+        gate.SetResult();
+        await call;
+
+        _time.Advance(TimeSpan.FromSeconds(4));
+
+        Assert.Equal("DELETE /actors/Cart/1", await app.NextCallAsync());
+    }
+
+    [Fact]
+    public async Task A_call_that_takes_longer_than_that_time_is_not_broken_off_and_the_time_counts_anew()
+    {
+        var app = new ScriptedActorApp("one", 5000, _time, idleTimeout: TimeSpan.FromSeconds(10));
+        var gate = new TaskCompletionSource();
+        app.Gate = gate.Task;
+        var call = CallAsync(app.Host);
+        await app.NextCallAsync();
+        _time.Advance(TimeSpan.FromSeconds(10));
+        gate.SetResult();
+        await call;
+        Assert.True(app.Host.IsActive(new("Cart", "1")));
+
+        _time.Advance(TimeSpan.FromSeconds(10));
+
+        Assert.Equal("DELETE /actors/Cart/1", await app.NextCallAsync());
+    }
+
     private static async Task CallAsync(ActorHost host)
     {
         using var reply = await host.InvokeAsync(

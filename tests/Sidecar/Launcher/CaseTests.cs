@@ -78,7 +78,7 @@ public sealed class CaseTests : IAsyncDisposable
 
         await StartReadyAsync();
 
-        Assert.Contains("GET /dapr/subscribe of a must answer a JSON list of subscriptions, so it gets none of its own", _workspace.Shown, StringComparison.Ordinal);
+        Assert.Contains("GET /dapr/subscribe of a must answer a JSON list of subscriptions, so it gets neither its own nor those of files", _workspace.Shown, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -201,7 +201,7 @@ public sealed class CaseTests : IAsyncDisposable
         await StartReadyAsync();
 
         Assert.Contains(
-            "GET /dapr/subscribe of a must answer a JSON list of subscriptions, so it gets none of its own: expected a text in 'topic', got number", _workspace.Shown, StringComparison.Ordinal);
+            "GET /dapr/subscribe of a must answer a JSON list of subscriptions, so it gets neither its own nor those of files: expected a text in 'topic', got number", _workspace.Shown, StringComparison.Ordinal);
         using var metadata = JsonDocument.Parse(await _http.GetStringAsync(
             new Uri($"http://127.0.0.1:{_system!.Dapr["a"].HttpPort}/v1.0/metadata"), TestContext.Current.CancellationToken));
         Assert.False(metadata.RootElement.TryGetProperty("subscriptions", out _));

@@ -1,5 +1,6 @@
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
+using DaprOrders.Sidecar.Tests.PubSub;
 using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.Sidecar.Tests.Quickstarts;
@@ -47,11 +48,14 @@ public sealed class ResiliencyQuickstartTests
         }
     }
 
-    /// <summary>resiliency/service-to-service-resiliency.md. What is ended there by hand is started again by hand; here the launcher does, too soon for the breaker.</summary>
+    /// <summary>
+    /// resiliency/service-to-service-resiliency.md. What is ended there by hand is started again by hand; here the launcher does, too soon for the breaker. The caller in C# sends bodies of
+    /// unknown length, which daprd 1.18 does not try again (pkg/api/http/directmessaging.go): it loses some orders, here as there.
+    /// </summary>
     [Theory]
     [InlineData("csharp", "dotnet run", 7001)]
-    [InlineData("javascript", "npm start", 5001)]
-    public async Task A_caller_goes_on_when_the_app_that_it_calls_is_back(string language, string command, int port)
+    [InlineData("javascript", "npm start", 5001, "Error processing operation {0}. Retrying in 5s", "Recovered processing operation {0}")]
+    public async Task A_caller_goes_on_when_the_app_that_it_calls_is_back(string language, string command, int port, params string[] told)
     {
         var clone = Clone();
         using var folder = new TemporaryFolder();
@@ -67,8 +71,10 @@ public sealed class ResiliencyQuickstartTests
         var metadata = await http.GetFromJsonAsync<JsonObject>(new Uri("http://localhost:3501/v1.0/metadata"), Cancellation);
         using (var process = System.Diagnostics.Process.GetProcessById(int.Parse((string)metadata!["extended"]!["appPID"]!, null)))
             process.Kill(entireProcessTree: true);
-        await apps.NextAsync("Error processing operation endpoint[order-processor, order-processor:orders]. Retrying in 5s", Limit, Cancellation);
-        await apps.NextAsync("Recovered processing operation endpoint[order-processor, order-processor:orders]", Limit, Cancellation);
+        var again = apps.NextAsync("ready order-processor again", Limit, Cancellation);
+        foreach (var line in told)
+            await apps.NextAsync(string.Format(null, line, "endpoint[order-processor, order-processor:orders]"), Limit, Cancellation);
+        await again;
         await apps.NextAsync("Order received", Limit, Cancellation);
 
         string Folder(string name) => Path.Combine(clone, "service_invocation", language, "http", name);

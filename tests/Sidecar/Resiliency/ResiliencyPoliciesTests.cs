@@ -1,4 +1,5 @@
 using System.Net;
+using DaprOrders.Sidecar.Tests.PubSub;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Resiliency;
 using EmbeddedSidecar.Resources;
@@ -142,6 +143,41 @@ public sealed class ResiliencyPoliciesTests
         Assert.Equal(1, attempts);
     }
 
+    /// <summary>In daprd's words (pkg/resiliency/policy.go, breaker/circuitbreaker.go): it is where the pages of Dapr's quickstart of resiliency look.</summary>
+    [Fact]
+    public async Task Retries_and_breakers_that_open_and_close_are_told()
+    {
+        using var log = new WrittenLog();
+        var policies = new ResiliencyPolicies(
+            [
+                Resource(
+                    retries: Retries(("r", Constant(1))),
+                    breakers: new() { ["cb"] = new(1, TimeSpan.Zero, TimeSpan.FromSeconds(5), "consecutiveFailures >= 2") },
+                    apps: new() { ["orders"] = new(null, "r", "cb") }),
+            ],
+            _time,
+            log);
+
+        await CallAsync(failures: 1);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => CallAsync(failures: 2));
+        _time.Advance(TimeSpan.FromSeconds(5));
+        await CallAsync(failures: 0);
+
+        Assert.Equal(
+            [
+                "Error processing operation endpoint[orders, orders:pay]. Retrying in 0s…",
+                "Recovered processing operation endpoint[orders, orders:pay] after 2 attempts",
+                "Error processing operation endpoint[orders, orders:pay]. Retrying in 0s…",
+                "Circuit breaker \"orders:pay\" changed state from closed to open",
+                "Circuit breaker \"orders:pay\" changed state from open to half-open",
+                "Circuit breaker \"orders:pay\" changed state from half-open to closed",
+            ],
+            log.Lines);
+
+        async Task CallAsync(int failures) => await policies.ForApp("orders", "pay")!.ExecuteAsync(
+            _ => failures-- > 0 ? throw new InvalidOperationException("down") : ValueTask.CompletedTask, Cancellation);
+    }
+
     public static TheoryData<string, bool> DefaultNames => new()
     {
         { "DefaultPubsubComponentInboundRetryPolicy", true },
@@ -179,11 +215,27 @@ public sealed class ResiliencyPoliciesTests
         var policies = new ResiliencyPolicies([Resource(retries: Retries(("DaprBuiltInServiceRetries", Constant(maxRetries))))], _time);
         var attempts = 0;
 
-        await Assert.ThrowsAsync<AttemptFailedException>(async () => await policies.ForBuiltIn("DaprBuiltInServiceRetries", Constant(7)).ExecuteAsync(
+        await Assert.ThrowsAsync<AttemptFailedException>(async () => await policies.ForBuiltIn("DaprBuiltInServiceRetries").ExecuteAsync(
             _ => throw new AttemptFailedException("always", isFinal: ++attempts == 20),
             Cancellation));
 
         Assert.Equal(4, attempts);
+    }
+
+    [Fact]
+    public async Task A_target_may_name_a_built_in_retry_without_a_policy_in_any_file()
+    {
+        var policies = new ResiliencyPolicies(
+            [Resource(apps: new Dictionary<string, PolicyNames> { ["orders"] = new(null, "DaprBuiltInServiceRetries", null) })], _time);
+
+        var counting = CountAttempts(policies, () => throw new InvalidOperationException("always"));
+        while (!counting.IsCompleted)
+        {
+            _time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Delay(1, Cancellation);
+        }
+
+        Assert.Equal(4, await counting);
     }
 
     [Theory]

@@ -15,10 +15,6 @@ namespace EmbeddedSidecar.Api.PubSub;
 /// </summary>
 internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
 {
-    /// <summary>For an application that hangs up on the question: it may only just be starting.</summary>
-    private static readonly RetryPolicy InitializationRetries =
-        new(RetryPolicyKind.Exponential, TimeSpan.Zero, TimeSpan.FromSeconds(10), MaxRetries: 3, [], []);
-
     private readonly List<Running> _running = [];
     private IReadOnlyList<(SubscriptionResource Subscription, PubsubSubscriptionType Type)> _known = [];
     private IReadOnlyList<SubscriptionResource>? _asked;
@@ -164,7 +160,8 @@ internal sealed class Subscriptions(SidecarRuntime runtime) : ISidecarPart
     {
         try
         {
-            var retries = runtime.Resiliency.ForBuiltIn("DaprBuiltInInitializationRetries", InitializationRetries);
+            // For an application that hangs up on the question: it may only just be starting.
+            var retries = runtime.Resiliency.ForBuiltIn("DaprBuiltInInitializationRetries");
             var answer = await retries.ExecuteAsync(
                 async attempt => app.Grpc is { } grpc ? await AskGrpcAsync(grpc, attempt) : await AskOnceAsync(app, attempt), cancellationToken);
             foreach (var subscription in answer ?? [])

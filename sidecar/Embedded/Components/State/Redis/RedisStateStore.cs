@@ -83,10 +83,6 @@ internal sealed class RedisStateStore : IStateStore
         {
             await _pipeline.SendAsync(redis => redis.ScriptEvaluateAsync(RedisScripts.Transact, keys, values), cancellationToken);
         }
-        catch (RedisServerException e) when (e.Message.StartsWith("WRONGTYPE", StringComparison.Ordinal))
-        {
-            return await GetPlainAsync(key);
-        }
         catch (Exception e) when (IsOfRedis(e))
         {
             throw new StateStoreException(StateFailure.Other, e.Message, e);
