@@ -94,6 +94,15 @@ internal static class GoJson
         return json.ValueKind == JsonValueKind.Object && TryFind(json, name, out value) && value.ValueKind != JsonValueKind.Null;
     }
 
+    /// <summary>As Go finds the field of a struct: by its exact name, else in any case, of which the last one counts. Null is none, and what is no object has no fields.</summary>
+    public static bool TryFindField(JsonElement json, string name, out JsonElement value)
+    {
+        value = default;
+        if (json.ValueKind == JsonValueKind.Object && !TryFind(json, name, out value))
+            value = json.EnumerateObject().LastOrDefault(field => Name(field).Equals(name, StringComparison.OrdinalIgnoreCase)).Value;
+        return value.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
+    }
+
     /// <summary>The fields of an object; of a name that comes twice the last one counts.</summary>
     public static Dictionary<string, T> Fields<T>(JsonElement json, Func<JsonProperty, T> read)
     {

@@ -38,6 +38,8 @@ public sealed class ActorStateApiTests : IDisposable
     [InlineData("null", "request data is empty")]
     [InlineData("""{"request":{"key":"k"}}""", "operation is empty")]
     [InlineData("""{"operation":"upsert","request":{}}""", "missing key")]
+    [InlineData("""{"OPERATION":"merge","Request":{"KEY":"k"}}""", "operation type merge not supported")]
+    [InlineData("""{"Operation":"delete","Request":{"KEY":""}}""", "missing key")]
     [InlineData("""{"operation":"merge","request":{"key":"k"}}""", "operation type merge not supported")]
     [InlineData("""{"operation":"merge","request":5}""", "operation type merge not supported")]
     [InlineData("""{"operation":"upsert","request":"x"}""", "'' expected a map, got 'string'")]

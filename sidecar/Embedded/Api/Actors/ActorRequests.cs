@@ -26,7 +26,7 @@ internal static class ActorRequests
     {
         using var json = RequestBody.Parse(body);
         var root = Object(json.RootElement);
-        var overwrite = !GoJson.TryFind(root, "overwrite", out var given) || given.ValueKind != JsonValueKind.False;
+        var overwrite = !GoJson.TryFindField(root, "overwrite", out var given) || given.ValueKind != JsonValueKind.False;
         return new(Text(root, "dueTime"), Text(root, "period"), Text(root, "ttl"), Data(root), overwrite, ReminderRetry.Default);
     }
 
@@ -47,10 +47,10 @@ internal static class ActorRequests
         const string Type = "TransactionalOperation";
         if (operation.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
             throw new JsonException($"json: cannot unmarshal {GoJson.Kind(operation)} into Go value of type api.{Type}");
-        var name = !GoJson.TryFindValue(operation, "operation", out var named) ? "" : named.ValueKind == JsonValueKind.String
+        var name = !GoJson.TryFindField(operation, "operation", out var named) ? "" : named.ValueKind == JsonValueKind.String
             ? GoJson.Text(named)
             : throw new JsonException($"json: cannot unmarshal {GoJson.Kind(named)} into Go struct field {Type}.operation of type api.OperationType");
-        if (!GoJson.TryFindValue(operation, "request", out var request))
+        if (!GoJson.TryFindField(operation, "request", out var request))
             return new(name, "", default, null, NoMetadata) { Problem = "request data is empty" };
         if (name is not ("upsert" or "delete"))
             return new(name, "", default, null, NoMetadata);
@@ -78,7 +78,7 @@ internal static class ActorRequests
 
     private static string Text(JsonElement json, string field)
     {
-        if (!GoJson.TryFindValue(json, field, out var value))
+        if (!GoJson.TryFindField(json, field, out var value))
             return "";
         return value.ValueKind == JsonValueKind.String
             ? GoJson.Text(value)

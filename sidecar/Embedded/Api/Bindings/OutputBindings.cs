@@ -104,7 +104,7 @@ internal static class OutputBindings
             var root = json.RootElement;
             if (root.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
                 throw new JsonException($"json: cannot unmarshal {GoJson.Kind(root)} into Go value of type http.OutputBindingRequest");
-            if (TryFind(root, "metadata", out var given))
+            if (GoJson.TryFindField(root, "metadata", out var given))
             {
                 if (given.ValueKind != JsonValueKind.Object)
                     throw Mismatch(given, "metadata", "map[string]string");
@@ -112,22 +112,13 @@ internal static class OutputBindings
                     metadata.TryAdd(field, value.ValueKind is JsonValueKind.String ? GoJson.Text(value) : value.ValueKind is JsonValueKind.Null ? "" : throw Mismatch(value, "metadata", "string"));
             }
 
-            var operation = !TryFind(root, "operation", out var named) ? "" : named.ValueKind is JsonValueKind.String ? GoJson.Text(named) : throw Mismatch(named, "operation", "string");
-            return new(operation, TryFind(root, "data", out var data) ? GoJson.Reencode(data) : "null"u8.ToArray(), metadata);
+            var operation = !GoJson.TryFindField(root, "operation", out var named) ? "" : named.ValueKind is JsonValueKind.String ? GoJson.Text(named) : throw Mismatch(named, "operation", "string");
+            return new(operation, GoJson.TryFindField(root, "data", out var data) ? GoJson.Reencode(data) : "null"u8.ToArray(), metadata);
         }
         catch (JsonException e)
         {
             throw new ApiException(400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", $"failed deserializing HTTP body: {e.Message}");
         }
-    }
-
-    /// <summary>A field of a Go struct: by its name in any case, of which the last one counts.</summary>
-    private static bool TryFind(JsonElement root, string name, out JsonElement value)
-    {
-        value = root.ValueKind == JsonValueKind.Object
-            ? root.EnumerateObject().LastOrDefault(field => GoJson.Name(field).Equals(name, StringComparison.OrdinalIgnoreCase)).Value
-            : default;
-        return value.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
     }
 
     private static JsonException Mismatch(JsonElement value, string field, string type) =>

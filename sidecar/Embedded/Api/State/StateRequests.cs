@@ -63,7 +63,7 @@ internal static class StateRequests
         var root = Root(document.RootElement, Body);
         var operations = List(root, "operations", Body, $"http.{Operation}")
             .Select(one => one.ValueKind == JsonValueKind.Null ? one : Expect(one, JsonValueKind.Object, $"{Body}.operations", $"http.{Operation}", DeserializingPrefix))
-            .Select(one => (Name: Text(one, "operation", $"{Operation}.operations", DeserializingPrefix) ?? "", Request: TryFind(one, "request", out var found) ? found : default))
+            .Select(one => (Name: Text(one, "operation", $"{Operation}.operations", DeserializingPrefix) ?? "", Request: GoJson.TryFindField(one, "request", out var found) ? found : default))
             .ToList();
         Texts(root, "metadata", Body, DeserializingPrefix);
 
@@ -87,7 +87,7 @@ internal static class StateRequests
         List<string> keys = [.. List(root, "keys", Body, "string")
             .Select(key => key.ValueKind == JsonValueKind.Null ? "" : GoJson.Text(Expect(key, JsonValueKind.String, $"{Body}.keys", "string", DeserializingPrefix)))];
         Texts(root, "metadata", Body, DeserializingPrefix);
-        if (TryFind(root, "parallelism", out var parallelism))
+        if (GoJson.TryFindField(root, "parallelism", out var parallelism))
         {
             var number = Expect(parallelism, JsonValueKind.Number, $"{Body}.parallelism", "int", DeserializingPrefix).GetRawText();
             if (!long.TryParse(number, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _))
@@ -123,7 +123,7 @@ internal static class StateRequests
             throw WrongType(element, "state.SetRequest", prefix);
 
         string? concurrency = null, consistency = null;
-        if (TryFind(element, "options", out var options))
+        if (GoJson.TryFindField(element, "options", out var options))
         {
             Expect(options, JsonValueKind.Object, "SetRequest.options", "state.SetStateOption", prefix);
             concurrency = Text(options, "Concurrency", "SetStateOption.options", prefix);
@@ -132,7 +132,7 @@ internal static class StateRequests
 
         return new StateRequestItem(
             Text(element, "key", "SetRequest", prefix) ?? "",
-            TryFind(element, "value", out var content) ? Value(content, "SetRequest.value", prefix) : Null,
+            GoJson.TryFindField(element, "value", out var content) ? Value(content, "SetRequest.value", prefix) : Null,
             Text(element, "etag", "SetRequest", prefix) is { Length: > 0 } etag ? etag : null,
             concurrency,
             consistency,
@@ -188,33 +188,21 @@ internal static class StateRequests
 
     private static string InField(JsonException e, string field) => e.Message.Replace("Go value", $"Go struct field {field}", StringComparison.Ordinal);
 
-    /// <summary>As Go finds the field of a struct: the exact name first, then any casing. A null counts as nothing.</summary>
-    private static bool TryFind(JsonElement element, string name, out JsonElement value)
-    {
-        value = default;
-        if (element.ValueKind != JsonValueKind.Object)
-            return false;
-        if (!GoJson.TryFind(element, name, out value))
-            value = element.EnumerateObject().FirstOrDefault(property => GoJson.Name(property).Equals(name, StringComparison.OrdinalIgnoreCase)).Value;
-
-        return value.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
-    }
-
     private static JsonElement Root(JsonElement root, string type) =>
         root.ValueKind is JsonValueKind.Object or JsonValueKind.Null ? root : throw WrongType(root, "http." + type, DeserializingPrefix);
 
-    private static IEnumerable<JsonElement> List(JsonElement root, string name, string type, string itemType) => TryFind(root, name, out var list)
+    private static IEnumerable<JsonElement> List(JsonElement root, string name, string type, string itemType) => GoJson.TryFindField(root, name, out var list)
         ? Expect(list, JsonValueKind.Array, $"{type}.{name}", $"[]{itemType}", DeserializingPrefix).EnumerateArray()
         : Enumerable.Empty<JsonElement>();
 
-    private static Dictionary<string, string>? Texts(JsonElement element, string name, string type, string prefix) => TryFind(element, name, out var texts)
+    private static Dictionary<string, string>? Texts(JsonElement element, string name, string type, string prefix) => GoJson.TryFindField(element, name, out var texts)
         ? GoJson.Fields(
             Expect(texts, JsonValueKind.Object, $"{type}.{name}", "map[string]string", prefix),
             field => field.Value.ValueKind == JsonValueKind.Null ? "" : GoJson.Text(Expect(field.Value, JsonValueKind.String, $"{type}.{name}", "string", prefix)))
         : null;
 
     private static string? Text(JsonElement element, string name, string type, string prefix) =>
-        TryFind(element, name, out var value) ? GoJson.Text(Expect(value, JsonValueKind.String, $"{type}.{name}", "string", prefix)) : null;
+        GoJson.TryFindField(element, name, out var value) ? GoJson.Text(Expect(value, JsonValueKind.String, $"{type}.{name}", "string", prefix)) : null;
 
     /// <summary>A wrong type is refused: an ETag that is a number must not become a write without condition.</summary>
     private static JsonElement Expect(JsonElement value, JsonValueKind kind, string field, string type, string prefix) =>
