@@ -29,8 +29,24 @@ internal sealed class RedisPipeline
     {
         var batch = commands.Count > 1 ? _database.CreateBatch() : null;
         Task[] sent = [.. commands.Select(command => command(batch ?? (IDatabaseAsync)_database))];
-        batch?.Execute();
+        batch?.Send();
         await Task.WhenAll(sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return sent;
+    }
+}
+
+internal static class RedisBatches
+{
+    /// <summary>Without a connection the client fails each of the commands, and throws besides.</summary>
+    public static void Send(this IBatch batch)
+    {
+        try
+        {
+            batch.Execute();
+        }
+        catch (RedisException)
+        {
+            // Each command says so to whoever waits for it.
+        }
     }
 }

@@ -59,7 +59,7 @@ internal sealed class RedisPubSub : IPubSub
     {
         var batch = _database.CreateBatch();
         Task<Exception?>[] failures = [.. messages.Select(message => FailureAsync(AddAsync(batch, topic, message)))];
-        batch.Execute();
+        batch.Send();
         return await Task.WhenAll(failures).WaitAsync(cancellationToken);
     }
 

@@ -50,7 +50,7 @@ internal sealed class RedisStateStore : IStateStore
     {
         var batch = _database.CreateBatch();
         Task<StateEntry?>[] entries = [.. keys.Select(key => EntryAsync(key, batch.HashGetAsync(key, Fields)))];
-        batch.Execute();
+        batch.Send();
         return await Task.WhenAll(entries).WaitAsync(cancellationToken);
     }
 
@@ -61,7 +61,7 @@ internal sealed class RedisStateStore : IStateStore
 
         var batch = _database.CreateBatch();
         Task<StateStoreException?>[] results = [.. writes.Select(write => ResultAsync(write, () => EvaluateAsync(batch, write)))];
-        batch.Execute();
+        batch.Send();
         return await Task.WhenAll(results).WaitAsync(cancellationToken);
     }
 
