@@ -11,20 +11,14 @@ internal static class GoNetworkError
         ? address.ToString().Replace(address.UserInfo + "@", address.UserInfo[..colon] + ":***@", StringComparison.Ordinal)
         : address.ToString();
 
-    public static string Of(HttpMethod method, Uri address, HttpRequestException error)
+    public static string Of(HttpMethod method, Uri address, HttpRequestException error) =>
+        $"{Verb(method)} \"{WithoutPassword(address)}\": {Reason(address, error)}";
+
+    /// <summary>The same of a call of gRPC.</summary>
+    public static string OfGrpc(Uri address, HttpRequestException error)
     {
-        var reason = error switch
-        {
-            { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionRefused } } =>
-                $"dial tcp {address.Authority}: connect: connection refused",
-            { HttpRequestError: HttpRequestError.NameResolutionError } => $"dial tcp: lookup {address.Host}: no such host",
-            { HttpRequestError: HttpRequestError.ResponseEnded } => "EOF",
-            { InnerException: IOException { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionReset } } } =>
-                $"read tcp {address.Authority}: read: connection reset by peer",
-            { HttpRequestError: HttpRequestError.InvalidResponse } => $"net/http: HTTP/1.x transport connection broken: {error.Message}",
-            _ => error.Message,
-        };
-        return $"{Verb(method)} \"{WithoutPassword(address)}\": {reason}";
+        var doing = error.InnerException is SocketException ? "transport: Error while dialing" : "error reading from server";
+        return $"connection error: desc = {GoText.Quote($"{doing}: {Reason(address, error)}")}";
     }
 
     /// <summary>Of an address that does not begin with http:// or https://.</summary>
@@ -35,4 +29,16 @@ internal static class GoNetworkError
     }
 
     private static string Verb(HttpMethod method) => CultureInfo.InvariantCulture.TextInfo.ToTitleCase(method.Method.ToLowerInvariant());
+
+    private static string Reason(Uri address, HttpRequestException error) => error switch
+    {
+        { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionRefused } } =>
+            $"dial tcp {address.Authority}: connect: connection refused",
+        { HttpRequestError: HttpRequestError.NameResolutionError } => $"dial tcp: lookup {address.Host}: no such host",
+        { HttpRequestError: HttpRequestError.ResponseEnded } => "EOF",
+        { InnerException: IOException { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionReset } } } =>
+            $"read tcp {address.Authority}: read: connection reset by peer",
+        { HttpRequestError: HttpRequestError.InvalidResponse } => $"net/http: HTTP/1.x transport connection broken: {error.Message}",
+        _ => error.Message,
+    };
 }

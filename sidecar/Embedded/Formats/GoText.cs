@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Microsoft.AspNetCore.WebUtilities;
 
 namespace EmbeddedSidecar.Formats;
 
@@ -60,6 +61,21 @@ internal static class GoText
         }
         return quoted.Append('"').ToString();
     }
+
+    /// <summary>What may be the name of metadata over gRPC.</summary>
+    public static bool IsMetadataName(string name) => name.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '_' or '-' or '.');
+
+    /// <summary>As Go's <c>http.StatusText</c>: empty for a status that it does not know.</summary>
+    public static string StatusText(int status) => status switch
+    {
+        203 => "Non-Authoritative Information",
+        413 => "Request Entity Too Large",
+        414 => "Request URI Too Long",
+        416 => "Requested Range Not Satisfiable",
+        425 => "Too Early",
+        306 or 419 or 499 => "",
+        _ => ReasonPhrases.GetReasonPhrase(status),
+    };
 
     /// <summary>As Go's <c>%v</c>: with an exponent below 1e-4 and from 1e6 on.</summary>
     private static string Number(double value)

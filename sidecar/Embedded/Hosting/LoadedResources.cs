@@ -48,7 +48,7 @@ internal sealed class LoadedResources
         Components = [.. components.Select(one => IsKept(one) ? before!.Components.First(kept => kept.Name == one.Name) : Shown(one))];
         foreach (var made in components.Where(one => !IsKept(one)))
             metrics.ComponentLoaded(made.Type);
-        Resiliency = before?.Resiliency ?? new ResiliencyPolicies(declared.Resiliencies, runtime.Time);
+        Resiliency = before?.Resiliency ?? new ResiliencyPolicies(declared.Resiliencies, runtime.Time, runtime.Logger);
         ApiAccess = before?.ApiAccess ?? new ApiAccess(configuration);
         AccessControl = configuration.AccessControl is { } rules
             ? before?.AccessControl ?? new(rules, isHttp: options.AppProtocol is not (AppProtocol.Grpc or AppProtocol.Grpcs), metrics)

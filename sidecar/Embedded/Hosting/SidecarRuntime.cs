@@ -18,7 +18,7 @@ internal sealed class SidecarRuntime
     /// <summary>The daprd whose behaviour is the model; the metadata API tells it.</summary>
     public const string DaprVersion = "1.18.1";
 
-    private const string RuntimeVersionEntry = "daprRuntimeVersion";
+    public const string RuntimeVersionEntry = "daprRuntimeVersion";
 
     private readonly ConcurrentDictionary<string, bool> _missing = new();
     private readonly TaskCompletionSource<bool> _shutdown = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -86,7 +86,7 @@ internal sealed class SidecarRuntime
     public int? MetricsPort { get; internal set; }
 
     /// <summary>PUT /v1.0/metadata/{key}.</summary>
-    public ConcurrentDictionary<string, string> ExtendedMetadata { get; } = new() { [RuntimeVersionEntry] = DaprVersion };
+    public ConcurrentDictionary<string, string> ExtendedMetadata { get; } = new();
 
     /// <summary>Completes when the application asked for the end of its sidecar (POST /v1.0/shutdown); true: at once, whatever runs.</summary>
     public Task<bool> ShutdownRequested => _shutdown.Task;
@@ -120,8 +120,7 @@ internal sealed class SidecarRuntime
         AppConfiguration = null;
         if (App is not null && Options.AppHealthCheck is not null)
             App.IsHealthy = false;
-        foreach (var entry in ExtendedMetadata.Keys.Where(key => key != RuntimeVersionEntry))
-            ExtendedMetadata.TryRemove(entry, out _);
+        ExtendedMetadata.Clear();
     }
 
     internal void Exchange(LoadedResources loaded) => Interlocked.Exchange(ref _loaded, loaded);

@@ -11,8 +11,12 @@ internal sealed class CircuitBreakerOpenException(string message) : Exception(me
 /// Counts as daprd's breaker does, so that a trip expression means the same: in the closed state the counts start anew every
 /// interval, and the expression is asked at each failure; open for the timeout; then up to maxRequests trials at once decide.
 /// </summary>
-internal sealed class CircuitBreaker(CircuitBreakerPolicy policy, CelExpression trip, TimeProvider time)
+/// <param name="changed">Hears of each change, from which state to which, in daprd's words for them.</param>
+internal sealed class CircuitBreaker(CircuitBreakerPolicy policy, CelExpression trip, TimeProvider time, Action<string, string>? changed = null)
 {
+    /// <summary>Timers here are up to some milliseconds early. A retry that waits as long as the breaker is open is to meet it half-open, as in daprd, and not to be the last.</summary>
+    private static readonly TimeSpan EarlyTimer = TimeSpan.FromMilliseconds(20);
+
     private readonly Lock _lock = new();
     private readonly TimeSpan _openFor = policy.Timeout > TimeSpan.Zero ? policy.Timeout : TimeSpan.FromSeconds(60);
     private readonly int _maxTrials = Math.Max(1, policy.MaxRequests);
@@ -119,7 +123,7 @@ internal sealed class CircuitBreaker(CircuitBreakerPolicy policy, CelExpression 
 
     private void Advance()
     {
-        if (time.GetUtcNow() < _expiry)
+        if (time.GetUtcNow() < _expiry - EarlyTimer)
             return;
 
         Become(_state == State.Open ? State.HalfOpen : State.Closed);
@@ -127,6 +131,8 @@ internal sealed class CircuitBreaker(CircuitBreakerPolicy policy, CelExpression 
 
     private void Become(State state)
     {
+        if (state != _state)
+            changed?.Invoke(Word(_state), Word(state));
         _state = state;
         _generation++;
         _counts = default;
@@ -137,6 +143,13 @@ internal sealed class CircuitBreaker(CircuitBreakerPolicy policy, CelExpression 
             _ => DateTimeOffset.MaxValue,
         };
     }
+
+    private static string Word(State state) => state switch
+    {
+        State.Closed => "closed",
+        State.Open => "open",
+        _ => "half-open",
+    };
 
     private struct Counts
     {

@@ -6,6 +6,8 @@ namespace EmbeddedSidecar.Resiliency;
 /// <summary>Calls under a policy where there is one; where there is none, nothing stands between.</summary>
 internal static class OptionalPolicy
 {
+    public const string TimedOut = "context deadline exceeded";
+
     public static async Task<T> RunAsync<T>(this ResiliencePipeline? policy, Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken) =>
         policy is null ? await call(cancellationToken) : await policy.ExecuteAsync(async attempt => await call(attempt), cancellationToken);
 
@@ -59,7 +61,7 @@ internal static class OptionalPolicy
     /// <summary>daprd's words where the policy gave up; null where the call itself failed.</summary>
     public static string? WhyGivenUp(Exception error) => error switch
     {
-        TimeoutRejectedException => "context deadline exceeded",
+        TimeoutRejectedException => TimedOut,
         CircuitBreakerOpenException => error.Message,
         _ => null,
     };

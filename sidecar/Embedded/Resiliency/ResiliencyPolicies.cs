@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using EmbeddedSidecar.Expressions;
+using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Resources;
+using Microsoft.Extensions.Logging.Abstractions;
 using Polly;
 using Polly.Retry;
 using Polly.Timeout;
@@ -60,13 +62,15 @@ internal sealed class ResiliencyPolicies
     private readonly ConcurrentDictionary<string, RecentlyUsed<ResiliencePipeline?>> _ofEachActor = new();
     private readonly ConcurrentDictionary<string, Func<string, (ResiliencePipeline? Whole, ResiliencePipeline? Stream)>> _ofEachApp = new();
     private readonly TimeProvider _time;
+    private readonly ILogger _logger;
 
     /// <param name="resources">Those in scope of the sidecar's app. Of two policies or targets with one name the later wins, as in daprd.</param>
     /// <param name="time">Measures delays, timeouts and open breakers.</param>
+    /// <param name="logger">Hears of retries and of breakers that open and close, in daprd's words.</param>
     /// <exception cref="ResourceException">What trips a breaker is no expression.</exception>
-    public ResiliencyPolicies(IEnumerable<ResiliencyResource> resources, TimeProvider time)
+    public ResiliencyPolicies(IEnumerable<ResiliencyResource> resources, TimeProvider time, ILogger? logger = null)
     {
-        _time = time;
+        (_time, _logger) = (time, logger ?? NullLogger.Instance);
         foreach (var resource in resources)
         {
             Merge(_timeouts, resource.Timeouts);
@@ -86,12 +90,12 @@ internal sealed class ResiliencyPolicies
     /// <summary>Deliveries of a pub/sub component, events of an input binding.</summary>
     public ResiliencePipeline? ForComponentInbound(string name, ComponentKind kind) => _pipelines.GetOrAdd(
         ("inbound", name),
-        _ => BuildForComponent(name, _components.TryGetValue(name, out var target) ? target.Inbound : ComponentDefaults(kind, "Inbound")));
+        _ => BuildForComponent(name, "input", _components.TryGetValue(name, out var target) ? target.Inbound : ComponentDefaults(kind, "Inbound")));
 
     /// <summary>Publishing, state, secrets, output bindings.</summary>
     public ResiliencePipeline? ForComponentOutbound(string name, ComponentKind kind) => _pipelines.GetOrAdd(
         ("outbound", name),
-        _ => BuildForComponent(name, _components.TryGetValue(name, out var target) ? target.Outbound : ComponentDefaults(kind, "Outbound")));
+        _ => BuildForComponent(name, "output", _components.TryGetValue(name, out var target) ? target.Outbound : ComponentDefaults(kind, "Outbound")));
 
     /// <summary>Invocations of an app, and of an HTTPEndpoint by its name. Each of its methods has a breaker of its own.</summary>
     public ResiliencePipeline? ForApp(string id, string method) => _ofEachApp.GetOrAdd(id, PoliciesOfApp)(method).Whole;
@@ -108,23 +112,23 @@ internal sealed class ResiliencyPolicies
         if (_actors.TryGetValue(type, out var target) && target is { CircuitBreaker: not null, BreakersKept: > 0 })
         {
             var own = _ofEachActor.GetOrAdd(type, _ => new(target.BreakersKept));
-            return own.GetOrAdd(id, () => Build(target with { Timeout = null }, NewBreaker(target)));
+            return own.GetOrAdd(id, () => Build($"actor[{type}, {id}]", target with { Timeout = null }, NewBreaker(target, $"{type}-{id}")));
         }
 
         return _pipelines.GetOrAdd(
-            ("actor", type), _ => ActorNames(type) is { } names ? Build(names with { Timeout = null }, NewBreaker(names)) : null);
+            ("actor", type), _ => ActorNames(type) is { } names ? Build($"actor[{type}]", names with { Timeout = null }, NewBreaker(names, type)) : null);
     }
 
     /// <summary>Around one turn of an actor: the timeout.</summary>
     public ResiliencePipeline? ForActorTurn(string type) => _pipelines.GetOrAdd(
         ("turn", type),
-        _ => ActorNames(type) is { } names ? Build(names with { Retry = null }, breaker: null) : null);
+        _ => ActorNames(type) is { } names ? Build($"actor[{type}]", names with { Retry = null }, breaker: null) : null);
 
     /// <summary>
     /// One of daprd's own retries, such as <c>DaprBuiltInServiceRetries</c>: a policy of that name in a file replaces it, with three retries where it
     /// has fewer, or is without end.
     /// </summary>
-    public ResiliencePipeline ForBuiltIn(string name) => _pipelines.GetOrAdd(("built in", name), _ => Build(new(null, name, null), breaker: null))!;
+    public ResiliencePipeline ForBuiltIn(string name) => _pipelines.GetOrAdd(("built in", name), _ => Build(name, new(null, name, null), breaker: null))!;
 
     private static RetryPolicy BuiltInConstant(int maxRetries) => new(RetryPolicyKind.Constant, TimeSpan.FromSeconds(1), TimeSpan.Zero, maxRetries, [], []);
 
@@ -155,35 +159,34 @@ internal sealed class ResiliencyPolicies
 
     private Func<string, (ResiliencePipeline? Whole, ResiliencePipeline? Stream)> PoliciesOfApp(string id)
     {
-        var names = AppNames(id);
-        if (NewBreaker(names) is null)
+        if (AppNames(id) is not { } names)
+            return _ => default;
+        var ofMethods = new RecentlyUsed<(ResiliencePipeline? Whole, ResiliencePipeline? Stream)>(names.BreakersKept > 0 ? names.BreakersKept : BreakersKeptOfApp);
+        return method => ofMethods.GetOrAdd(method, () =>
         {
-            var all = Both(null);
-            return _ => all;
-        }
-
-        var ofMethods = new RecentlyUsed<(ResiliencePipeline? Whole, ResiliencePipeline? Stream)>(names!.BreakersKept > 0 ? names.BreakersKept : BreakersKeptOfApp);
-        return method => ofMethods.GetOrAdd(method, () => Both(NewBreaker(names)));
-
-        (ResiliencePipeline? Whole, ResiliencePipeline? Stream) Both(CircuitBreaker? breaker) =>
-            names is null ? default : (Build(names, breaker), Build(names with { Retry = null }, breaker));
+            var endpoint = method.Length == 0 ? id : $"{id}:{method}";
+            var (operation, breaker) = ($"endpoint[{id}, {endpoint}]", NewBreaker(names, endpoint));
+            return (Build(operation, names, breaker), Build(operation, names with { Retry = null }, breaker));
+        });
     }
 
     /// <summary>One breaker for what goes in and out of a component, as in daprd.</summary>
-    private ResiliencePipeline? BuildForComponent(string name, PolicyNames? names) => names is null
-        ? null
-        : Build(names, names.CircuitBreaker is { } breaker && _breakers.ContainsKey(breaker) ? _instances.GetOrAdd((breaker, name), _ => NewBreaker(names)!) : null);
+    private ResiliencePipeline? BuildForComponent(string name, string direction, PolicyNames? names) => names is null ? null : Build(
+        $"component[{name}] {direction}",
+        names,
+        names.CircuitBreaker is { } breaker && _breakers.ContainsKey(breaker) ? _instances.GetOrAdd((breaker, name), _ => NewBreaker(names, $"{breaker}-{name}")!) : null);
 
-    private CircuitBreaker? NewBreaker(PolicyNames? names) =>
-        names?.CircuitBreaker is { } breaker && _breakers.TryGetValue(breaker, out var found) ? new(found.Policy, found.Trip, _time) : null;
+    private CircuitBreaker? NewBreaker(PolicyNames names, string instance) => names.CircuitBreaker is { } breaker && _breakers.TryGetValue(breaker, out var found)
+        ? new(found.Policy, found.Trip, _time, (from, to) => _logger.LogInformation("Circuit breaker \"{Breaker}\" changed state from {From} to {To}", instance, from, to))
+        : null;
 
-    private ResiliencePipeline? Build(PolicyNames names, CircuitBreaker? breaker)
+    private ResiliencePipeline? Build(string operation, PolicyNames names, CircuitBreaker? breaker)
     {
         var builder = new ResiliencePipelineBuilder { TimeProvider = _time };
         var empty = true;
         if (names.Retry is { } retry && _retries.TryGetValue(retry, out var retries) && retries.MaxRetries != 0)
         {
-            AddRetry(builder, retries);
+            AddRetry(builder, operation, retries);
             empty = false;
         }
 
@@ -202,7 +205,7 @@ internal sealed class ResiliencyPolicies
         return empty ? null : builder.Build();
     }
 
-    private void AddRetry(ResiliencePipelineBuilder builder, RetryPolicy policy) => builder.AddRetry(new RetryStrategyOptions
+    private void AddRetry(ResiliencePipelineBuilder builder, string operation, RetryPolicy policy) => builder.AddRetry(new RetryStrategyOptions
     {
         MaxRetryAttempts = policy.MaxRetries < 0 ? int.MaxValue : policy.MaxRetries,
         UseJitter = false,
@@ -210,7 +213,14 @@ internal sealed class ResiliencyPolicies
         ShouldHandle = arguments =>
         {
             var result = AttemptResult.Of(arguments.Outcome.Exception, arguments.Outcome.Result, arguments.Context);
+            if (!result.Failed && arguments.AttemptNumber > 0)
+                _logger.LogInformation("Recovered processing operation {Operation} after {Attempts} attempts", operation, arguments.AttemptNumber + 1);
             return ValueTask.FromResult(result.Failed && result.Retriable && Matches(policy, result) && !TookTooLong(policy, arguments.Context));
+        },
+        OnRetry = arguments =>
+        {
+            _logger.LogWarning("Error processing operation {Operation}. Retrying in {Delay}…", operation, GoDuration.Format(arguments.RetryDelay));
+            return default;
         },
     });
 

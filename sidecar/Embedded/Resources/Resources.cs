@@ -237,6 +237,9 @@ internal sealed record TracingSettings(double? SamplingRate = null, bool Stdout 
     /// <summary>daprd's, where the file says nothing, or nothing of use.</summary>
     public const double DefaultRate = 1e-4;
 
+    /// <summary>At a rate of 0 daprd has no tracing at all, whoever began the trace.</summary>
+    public bool IsOn => SamplingRate != 0;
+
     /// <summary>Some spans go somewhere.</summary>
     public bool IsExported => Stdout || Zipkin is not null || Otel is not null;
 

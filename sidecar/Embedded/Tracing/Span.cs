@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using Microsoft.AspNetCore.WebUtilities;
+using EmbeddedSidecar.Formats;
 
 namespace EmbeddedSidecar.Tracing;
 
@@ -33,7 +33,7 @@ internal sealed class Span(Activity? activity, string traceParent) : IDisposable
     {
         if (status < 400)
             return;
-        var words = ReasonPhrases.GetReasonPhrase(status);
+        var words = GoText.StatusText(status);
         Fail($"Code({status}): {(words.Length == 0 ? "Unknown" : words)}");
     }
 

@@ -3,6 +3,7 @@ using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using Dapr.Client.Autogen.Grpc.v1;
 using DaprOrders.Sidecar.Tests.Hosting;
+using Grpc.Core;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Time.Testing;
 
@@ -42,6 +43,20 @@ public sealed class ReminderFailurePolicyTests : IAsyncLifetime
     {
         await _dapr.DisposeAsync();
         await _app.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task One_without_a_name_is_refused_as_by_the_Scheduler_service()
+    {
+        using var channel = Sidecars.Grpc(_dapr["one"]);
+
+        var refused = await Assert.ThrowsAsync<RpcException>(async () => await new Dapr.Client.Autogen.Grpc.v1.Dapr.DaprClient(channel).RegisterActorReminderAsync(
+            new RegisterActorReminderRequest { ActorType = "Cart", ActorId = "1", DueTime = "1s" }, cancellationToken: Cancellation));
+
+        Assert.Equal(StatusCode.Internal, refused.StatusCode);
+        Assert.StartsWith(
+            "error creating actor reminder: rpc error: code = Unknown desc = job name is invalid \"actorreminder||default||Cart||1||\": a lowercase RFC 1123 subdomain",
+            refused.Status.Detail, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -251,6 +251,45 @@ public sealed class SidecarHostTests
     }
 
     [Fact]
+    public async Task Health_is_asked_of_an_app_id_only_once_the_sidecar_is_ready_and_an_empty_one_is_none()
+    {
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one"), Sidecars.App("late") with { AppPort = FreePort.Next() });
+        await dapr["one"].Ready;
+        using var ready = Sidecars.Http(dapr["one"]);
+        using var waiting = Sidecars.Http(dapr["late"]);
+
+        Assert.Equal("204 ", await HealthAsync(ready, "?appid=one"));
+        Assert.StartsWith("500 {\"errorCode\":\"ERR_HEALTH_APPID_NOT_MATCH\"", await HealthAsync(ready, "?appid=other"), StringComparison.Ordinal);
+        Assert.StartsWith("500 {\"errorCode\":\"ERR_HEALTH_APPID_NOT_MATCH\"", await HealthAsync(ready, "?appid="), StringComparison.Ordinal);
+        Assert.StartsWith("500 {\"errorCode\":\"ERR_HEALTH_NOT_READY\"", await HealthAsync(waiting, "?appid=other"), StringComparison.Ordinal);
+
+        static async Task<string> HealthAsync(HttpClient client, string query)
+        {
+            using var answer = await client.GetAsync(new Uri("/v1.0/healthz" + query, UriKind.Relative), TestContext.Current.CancellationToken);
+            return $"{(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)}";
+        }
+    }
+
+    [Theory]
+    [InlineData(AppProtocol.Grpc, false)]
+    [InlineData(AppProtocol.H2c, true)]
+    public async Task The_metadata_tell_a_path_of_health_only_of_HTTP_and_always_the_version_that_this_is(AppProtocol protocol, bool hasPath)
+    {
+        var check = new AppHealthCheck("/well", TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(1), 3);
+        await using var dapr = await Sidecars.StartAsync(Sidecars.App("one") with { AppPort = FreePort.Next(), AppProtocol = protocol, AppHealthCheck = check });
+        using var client = Sidecars.Http(dapr["one"]);
+        using (await client.PutAsync(new Uri("/v1.0/metadata/daprRuntimeVersion", UriKind.Relative), new StringContent("mine"), TestContext.Current.CancellationToken))
+        {
+        }
+
+        var metadata = await client.GetStringAsync(new Uri("/v1.0/metadata", UriKind.Relative), TestContext.Current.CancellationToken);
+
+        Assert.Equal(hasPath, metadata.Contains("\"healthCheckPath\":\"/well\"", StringComparison.Ordinal));
+        Assert.Contains("\"healthProbeInterval\"", metadata, StringComparison.Ordinal);
+        Assert.Contains("\"extended\":{\"daprRuntimeVersion\":\"1.18.1\"}", metadata, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_method_that_does_not_exist_is_unimplemented()
     {
         await using var dapr = await Sidecars.StartAsync(Sidecars.App("one"));

@@ -4,6 +4,7 @@ using DaprOrders.Tests.Servers;
 using EmbeddedSidecar.Resources;
 using Grpc.Core;
 using Grpc.Net.Client;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace DaprOrders.Sidecar.Tests.Invocation;
 
@@ -217,21 +218,89 @@ public sealed class GrpcProxyTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData("nobody", StatusCode.Unknown, "failed to invoke, id: nobody, err: no host found with the given ID")]
-    [InlineData("", StatusCode.Unknown, "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found")]
+    [InlineData("nobody", StatusCode.Unknown, "no host found with the given ID")]
+    [InlineData("", StatusCode.Unknown, "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata")]
     [InlineData("caller", StatusCode.Unknown, "cannot invoke local endpoint: app channel not initialized")]
-    [InlineData("http", StatusCode.Unknown, "http does not speak gRPC (appProtocol grpc), so shop.Orders/Get cannot be proxied to it")]
-    [InlineData("away", StatusCode.Unavailable, "away was not reached")]
+    [InlineData("away", StatusCode.Unavailable, "connection error: desc = \"transport: Error while dialing: dial tcp 127.0.0.1:PORT: connect: connection refused\"")]
     public async Task An_app_that_cannot_be_called_is_told(string id, StatusCode status, string message)
     {
-        await using var http = await TestApp.StartAsync();
-        await StartAsync(null, Sidecars.App("http") with { AppPort = http.Port });
-        await _dapr.AddAsync(Sidecars.App("away") with { AppPort = FreePort.Next(), AppProtocol = AppProtocol.Grpc }, Cancellation);
+        await StartAsync();
+        var away = FreePort.Next();
+        await _dapr.AddAsync(Sidecars.App("away") with { AppPort = away, AppProtocol = AppProtocol.Grpc }, Cancellation);
 
         var refused = await Assert.ThrowsAsync<RpcException>(() => GetAsync(id, "x"));
 
-        Assert.Equal(status, refused.StatusCode);
-        Assert.Contains(message, refused.Status.Detail, StringComparison.Ordinal);
+        Assert.Equal((status, message), (refused.StatusCode, refused.Status.Detail.Replace($":{away}:", ":PORT:", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task Where_nothing_is_traced_the_proxy_itself_misses_the_app_id_and_hands_no_trace_on()
+    {
+        var untraced = ConfigurationResource.Default with { Tracing = new(SamplingRate: 0) };
+        var shop = Sidecars.App("shop") with { AppPort = _shop.Port, AppProtocol = AppProtocol.Grpc };
+        _dapr = await Sidecars.StartAsync(Sidecars.App("caller") with { Configuration = untraced }, shop);
+        await _dapr.Ready;
+        _shop.OnGet = (_, call) => Task.FromResult(MetadataOf(call));
+
+        var refused = await Assert.ThrowsAsync<RpcException>(() => GetAsync("", "x"));
+
+        Assert.Equal("failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found", refused.Status.Detail);
+        Assert.Equal("dapr-callee-app-id=shop dapr-caller-app-id=caller", await GetAsync("shop", "x"));
+    }
+
+    [Theory]
+    [InlineData(200, "text/plain", StatusCode.Unknown, "unexpected HTTP status code received from server: 200 (OK); transport: received unexpected content-type \"text/plain\"")]
+    [InlineData(404, null, StatusCode.Unimplemented, "unexpected HTTP status code received from server: 404 (Not Found); malformed header: missing HTTP content-type")]
+    [InlineData(503, "application/grpcs", StatusCode.Unavailable, "unexpected HTTP status code received from server: 503 (Service Unavailable); transport: received unexpected content-type \"application/grpcs\"")]
+    public async Task An_app_of_HTTP_gets_the_bytes_and_its_answer_is_a_status(int answered, string? contentType, StatusCode status, string message)
+    {
+        await using var http = await TestApp.StartAsync(
+            context =>
+            {
+                var isCall = context.Request.ContentType == "application/grpc+proto";
+                (context.Response.StatusCode, context.Response.ContentType) = isCall ? (answered, contentType) : (404, null);
+                return Task.CompletedTask;
+            },
+            listen: listen => listen.Protocols = HttpProtocols.Http2);
+        await StartAsync(null, Sidecars.App("http") with { AppPort = http.Port, AppProtocol = AppProtocol.H2c });
+        Assert.DoesNotContain(http.FurtherCalls(), call => call.StartsWith("POST", StringComparison.Ordinal));
+
+        var refused = await Assert.ThrowsAsync<RpcException>(() => GetAsync("http", "x"));
+
+        Assert.Equal((status, message), (refused.StatusCode, refused.Status.Detail));
+        Assert.Equal(["POST /shop.Orders/Get"], http.FurtherCalls());
+    }
+
+    [Fact]
+    public async Task The_app_gets_the_callers_metadata_who_calls_whom_and_the_trace_and_nothing_else()
+    {
+        await StartAsync();
+        _shop.OnGet = (_, call) => Task.FromResult(MetadataOf(call));
+
+        Assert.Equal("dapr-callee-app-id=shop dapr-caller-app-id=caller grpc-trace-bin traceparent=1 x-mine=m", await GetAsync("shop", "x", ("x-mine", "m")));
+        Assert.Equal(
+            "dapr-callee-app-id=shop dapr-caller-app-id=caller grpc-trace-bin traceparent=2",
+            await GetAsync("shop", "x", ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")));
+        using var own = Sidecars.Grpc(_dapr["shop"]);
+        using var toItself = own.CreateCallInvoker().AsyncUnaryCall(ShopApp.Get, null, To("shop", ("x-mine", "m")), new());
+        Assert.Equal("x-mine=m", (await toItself).Value);
+    }
+
+    [Fact]
+    public async Task Metadata_of_an_answer_without_a_message_are_lost_and_its_trailers_are_not()
+    {
+        await StartAsync();
+        _shop.OnGet = async (_, call) =>
+        {
+            await call.WriteResponseHeadersAsync(new() { { "x-head", "h" } });
+            throw new RpcException(new(StatusCode.NotFound, "no"), new Metadata { { "x-tail", "t" } });
+        };
+
+        using var call = Caller.AsyncUnaryCall(ShopApp.Get, null, To("shop"), new());
+        var refused = await Assert.ThrowsAsync<RpcException>(() => call.ResponseAsync);
+
+        Assert.Equal((StatusCode.NotFound, "no", "t"), (refused.StatusCode, refused.Status.Detail, refused.Trailers.GetValue("x-tail")));
+        Assert.Null((await call.ResponseHeadersAsync).Get("x-head"));
     }
 
     [Fact]
@@ -333,6 +402,17 @@ public sealed class GrpcProxyTests : IAsyncLifetime
 
         Assert.Equal(1, _shop.Calls);
     }
+
+    /// <summary>Without what belongs to the call itself; of a traceparent how many there are.</summary>
+    private static string MetadataOf(ServerCallContext call) => string.Join(' ', call.RequestHeaders
+        .Where(entry => entry.Key is not ("user-agent" or "te" or "grpc-accept-encoding" or "grpc-timeout" or "content-type" or "accept-encoding"))
+        .OrderBy(entry => entry.Key, StringComparer.Ordinal)
+        .Select(entry => entry.Key switch
+        {
+            "traceparent" => $"traceparent={entry.Value.Split(',').Length}",
+            _ when entry.IsBinary => entry.Key,
+            _ => $"{entry.Key}={entry.Value}",
+        }));
 
     private void EchoTalk() => _shop.OnTalk = async (requests, answer, _) =>
     {

@@ -1,4 +1,5 @@
 using System.Net;
+using DaprOrders.Sidecar.Tests.PubSub;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Resiliency;
 using EmbeddedSidecar.Resources;
@@ -140,6 +141,41 @@ public sealed class ResiliencyPoliciesTests
             given.Token));
 
         Assert.Equal(1, attempts);
+    }
+
+    /// <summary>In daprd's words (pkg/resiliency/policy.go, breaker/circuitbreaker.go): it is where the pages of Dapr's quickstart of resiliency look.</summary>
+    [Fact]
+    public async Task Retries_and_breakers_that_open_and_close_are_told()
+    {
+        using var log = new WrittenLog();
+        var policies = new ResiliencyPolicies(
+            [
+                Resource(
+                    retries: Retries(("r", Constant(1))),
+                    breakers: new() { ["cb"] = new(1, TimeSpan.Zero, TimeSpan.FromSeconds(5), "consecutiveFailures >= 2") },
+                    apps: new() { ["orders"] = new(null, "r", "cb") }),
+            ],
+            _time,
+            log);
+
+        await CallAsync(failures: 1);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => CallAsync(failures: 2));
+        _time.Advance(TimeSpan.FromSeconds(5));
+        await CallAsync(failures: 0);
+
+        Assert.Equal(
+            [
+                "Error processing operation endpoint[orders, orders:pay]. Retrying in 0s…",
+                "Recovered processing operation endpoint[orders, orders:pay] after 2 attempts",
+                "Error processing operation endpoint[orders, orders:pay]. Retrying in 0s…",
+                "Circuit breaker \"orders:pay\" changed state from closed to open",
+                "Circuit breaker \"orders:pay\" changed state from open to half-open",
+                "Circuit breaker \"orders:pay\" changed state from half-open to closed",
+            ],
+            log.Lines);
+
+        async Task CallAsync(int failures) => await policies.ForApp("orders", "pay")!.ExecuteAsync(
+            _ => failures-- > 0 ? throw new InvalidOperationException("down") : ValueTask.CompletedTask, Cancellation);
     }
 
     public static TheoryData<string, bool> DefaultNames => new()

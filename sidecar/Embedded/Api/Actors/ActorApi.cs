@@ -1,5 +1,6 @@
 using EmbeddedSidecar.Actors;
 using EmbeddedSidecar.Api.Invocation;
+using EmbeddedSidecar.Api.Jobs;
 using EmbeddedSidecar.Components.State;
 using EmbeddedSidecar.Hosting;
 
@@ -79,6 +80,9 @@ internal readonly struct ActorApi(SidecarRuntime runtime)
         try
         {
             var schedule = ActorSchedule.OfReminder(request.DueTime, request.Period, request.Ttl, runtime.Time.GetUtcNow());
+            // Others may not be names of hosts, and are kept all the same.
+            if (key.Name.Length == 0)
+                RefuseNameless(key.Actor);
             var reminder = new Reminder(key, request.Data, request.DueTime, request.Ttl, schedule, request.Retry);
             await reminders.CreateAsync(reminder, request.Overwrite, cancellationToken);
         }
@@ -89,6 +93,18 @@ internal readonly struct ActorApi(SidecarRuntime runtime)
         catch (Exception e) when (e is FormatException or StateStoreException)
         {
             throw ActorErrors.ReminderCreate(e.Message);
+        }
+    }
+
+    private void RefuseNameless(ActorKey actor)
+    {
+        try
+        {
+            JobsApi.CheckKey($"actorreminder||{runtime.Options.Namespace}||{actor.Type}||{actor.Id}||");
+        }
+        catch (FormatException e)
+        {
+            throw ActorErrors.ReminderCreate(JobsApi.Unknown(e.Message));
         }
     }
 

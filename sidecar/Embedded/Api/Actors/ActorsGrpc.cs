@@ -76,8 +76,6 @@ internal static class ActorsGrpc
 
     private static async Task<Empty> RegisterReminderAsync(SidecarRuntime runtime, RegisterActorReminderRequest request, ServerCallContext call)
     {
-        if (request.Name.Length == 0)
-            throw ActorErrors.BadRequest("reminder name cannot be empty");
         await new ActorApi(runtime).RegisterReminderAsync(
             new(new(request.ActorType, request.ActorId), request.Name),
             new(request.DueTime, request.Period, request.Ttl, Json(request.Data), !request.HasOverwrite || request.Overwrite, Retry(request.FailurePolicy)),

@@ -1,11 +1,13 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Text.Json;
 using Dapr.AppCallback.Autogen.Grpc.v1;
 using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Components;
 using EmbeddedSidecar.Components.Bindings;
 using EmbeddedSidecar.Components.Bindings.Cron;
+using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Resiliency;
 using Grpc.Core;
@@ -183,14 +185,62 @@ internal sealed class CronBindings(SidecarRuntime runtime) : ISidecarPart
         using var span = runtime.Loaded.Tracing?.StartInputBinding(binding, AppCallbacks.OnBindingEvent.FullName);
         var request = new BindingEventRequest { Name = binding, Metadata = { ["readTimeUTC"] = ReadTime(), ["timeZone"] = "UTC" } };
         var headers = AppCallbacks.Traced(span?.TraceParent ?? TraceParent.Continue(null, runtime.Loaded.Configuration.Tracing.RateOfNew));
+        BindingEventResponse answer;
         try
         {
-            await app.AsyncUnaryCall(AppCallbacks.OnBindingEvent, null, new(headers, cancellationToken: cancellationToken), request);
+            answer = await app.AsyncUnaryCall(AppCallbacks.OnBindingEvent, null, new(headers, cancellationToken: cancellationToken), request);
         }
         catch (RpcException error)
         {
             span?.Fail(error.Status.Detail);
             throw;
+        }
+
+        await SendOnAsync(answer, cancellationToken);
+    }
+
+    /// <summary>The output bindings that the answer names get its data, one after the other until one fails, or all at once. What fails is logged, and is no failure of the tick.</summary>
+    private async Task SendOnAsync(BindingEventResponse answer, CancellationToken cancellationToken)
+    {
+        var data = Json(answer.Data.Memory);
+        if (answer.Concurrency == BindingEventResponse.Types.BindingEventConcurrency.Parallel)
+        {
+            await Task.WhenAll(answer.To.Select(SendAsync));
+            return;
+        }
+
+        foreach (var binding in answer.To)
+        {
+            if (!await SendAsync(binding))
+                return;
+        }
+
+        async Task<bool> SendAsync(string binding)
+        {
+            try
+            {
+                await OutputBindings.InvokeAsync(runtime, binding, new("create", data, new Dictionary<string, string>()), cancellationToken);
+                return true;
+            }
+            catch (BindingException e)
+            {
+                runtime.Logger.LogError("{AppId} sent the answer to a tick to the output binding {Binding}, which failed: {Reason}", runtime.Options.AppId, binding, e.Message);
+                return false;
+            }
+        }
+    }
+
+    /// <summary>Data goes the way of daprd: through Go's untyped JSON; what is none is null.</summary>
+    private static byte[] Json(ReadOnlyMemory<byte> data)
+    {
+        try
+        {
+            using var json = RequestBody.Parse(data);
+            return GoJson.Reencode(json.RootElement);
+        }
+        catch (JsonException)
+        {
+            return "null"u8.ToArray();
         }
     }
 

@@ -10,6 +10,8 @@ namespace EmbeddedSidecar.Api.Bindings;
 /// <summary>An output binding as one application sees it, under its policies.</summary>
 internal sealed class OutputBindingComponent(LoadedComponent component, SidecarMetrics metrics, ResiliencePipeline? policy)
 {
+    public const string NoOperation = "operation field is missing from request";
+
     private readonly IOutputBinding _binding = (IOutputBinding)component.Instance;
 
     /// <summary>For this application and for good, as in daprd; other applications may have the same instance.</summary>
@@ -36,7 +38,7 @@ internal sealed class OutputBindingComponent(LoadedComponent component, SidecarM
     private async Task<BindingAnswer?> InvokeUncountedAsync(BindingCall call, CancellationToken cancellationToken)
     {
         if (call.Operation.Length == 0)
-            throw new BindingException("operation field is missing from request");
+            throw new BindingException(NoOperation);
         if (!_binding.Operations.Contains(call.Operation))
         {
             throw new BindingException(

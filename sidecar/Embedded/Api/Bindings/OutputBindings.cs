@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Dapr.Client.Autogen.Grpc.v1;
 using EmbeddedSidecar.Api.Invocation;
@@ -61,18 +62,38 @@ internal static class OutputBindings
         try
         {
             var answer = await InvokeAsync(runtime, request.Name, new(request.Operation, request.Data.Memory, metadata), call.CancellationToken);
+            await call.WriteResponseHeadersAsync(Headers(answer?.Metadata ?? new Dictionary<string, string>()));
             return answer is null ? new() : new() { Data = UnsafeByteOperations.UnsafeWrap(answer.Data), Metadata = { answer.Metadata.ToDictionary() } };
         }
         catch (BindingException e)
         {
+            await call.WriteResponseHeadersAsync(Headers(e.Metadata));
             throw Refusal(request.Name, e.Message);
+        }
+
+        Grpc.Core.Metadata Headers(IReadOnlyDictionary<string, string> ofAnswer)
+        {
+            Grpc.Core.Metadata headers = [];
+            if (runtime.Loaded.Configuration.Tracing.IsOn && AppCallbacks.Traced(TraceParent.Of(call.GetHttpContext())).Get("grpc-trace-bin") is { } trace)
+                headers.Add(trace);
+            foreach (var (field, value) in ofAnswer)
+            {
+                var name = $"metadata.{field.ToLowerInvariant()}";
+                if (name.EndsWith("-bin", StringComparison.Ordinal))
+                    headers.Add(name, Encoding.UTF8.GetBytes(value));
+                else if (GoText.IsMetadataName(name))
+                    headers.Add(name, ForwardedHeaders.Value(value.ReplaceLineEndings(" ")));
+            }
+
+            return headers;
         }
     }
 
-    private static Task<BindingAnswer?> InvokeAsync(SidecarRuntime runtime, string name, BindingCall call, CancellationToken cancellationToken) =>
+    /// <exception cref="BindingException">With daprd's text.</exception>
+    public static Task<BindingAnswer?> InvokeAsync(SidecarRuntime runtime, string name, BindingCall call, CancellationToken cancellationToken) =>
         runtime.Loaded.OutputBindings.TryGetValue(name, out var binding)
             ? binding.InvokeAsync(call, cancellationToken)
-            : throw new BindingException($"couldn't find output binding {name}");
+            : throw new BindingException(call.Operation.Length == 0 ? OutputBindingComponent.NoOperation : $"couldn't find output binding {name}");
 
     /// <summary>Data goes the way of daprd: through Go's untyped JSON; where there is none, it is null.</summary>
     private static BindingCall Read(ReadOnlyMemory<byte> body, Dictionary<string, string> metadata)
@@ -83,7 +104,7 @@ internal static class OutputBindings
             var root = json.RootElement;
             if (root.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
                 throw new JsonException($"json: cannot unmarshal {GoJson.Kind(root)} into Go value of type http.OutputBindingRequest");
-            if (GoJson.TryFindValue(root, "metadata", out var given))
+            if (TryFind(root, "metadata", out var given))
             {
                 if (given.ValueKind != JsonValueKind.Object)
                     throw Mismatch(given, "metadata", "map[string]string");
@@ -91,13 +112,22 @@ internal static class OutputBindings
                     metadata.TryAdd(field, value.ValueKind is JsonValueKind.String ? GoJson.Text(value) : value.ValueKind is JsonValueKind.Null ? "" : throw Mismatch(value, "metadata", "string"));
             }
 
-            var operation = !GoJson.TryFindValue(root, "operation", out var named) ? "" : named.ValueKind is JsonValueKind.String ? GoJson.Text(named) : throw Mismatch(named, "operation", "string");
-            return new(operation, GoJson.TryFindValue(root, "data", out var data) ? GoJson.Reencode(data) : "null"u8.ToArray(), metadata);
+            var operation = !TryFind(root, "operation", out var named) ? "" : named.ValueKind is JsonValueKind.String ? GoJson.Text(named) : throw Mismatch(named, "operation", "string");
+            return new(operation, TryFind(root, "data", out var data) ? GoJson.Reencode(data) : "null"u8.ToArray(), metadata);
         }
         catch (JsonException e)
         {
             throw new ApiException(400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", $"failed deserializing HTTP body: {e.Message}");
         }
+    }
+
+    /// <summary>A field of a Go struct: by its name in any case, of which the last one counts.</summary>
+    private static bool TryFind(JsonElement root, string name, out JsonElement value)
+    {
+        value = root.ValueKind == JsonValueKind.Object
+            ? root.EnumerateObject().LastOrDefault(field => GoJson.Name(field).Equals(name, StringComparison.OrdinalIgnoreCase)).Value
+            : default;
+        return value.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
     }
 
     private static JsonException Mismatch(JsonElement value, string field, string type) =>

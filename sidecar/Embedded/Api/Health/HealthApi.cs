@@ -10,11 +10,11 @@ internal static class HealthApi
     {
         routes.MapGet("/v1.0/healthz", context =>
         {
-            if (context.Request.Query["appid"] is [{ Length: > 0 } appId] && appId != runtime.Options.AppId)
-                throw new ApiException(500, StatusCode.Internal, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match");
-
             if (!runtime.IsReady)
                 throw new ApiException(500, StatusCode.Internal, "ERR_HEALTH_NOT_READY", "dapr is not ready: [app]");
+
+            if (context.Request.Query["appid"] is [var appId, ..] && appId != runtime.Options.AppId)
+                throw new ApiException(500, StatusCode.Internal, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match");
 
             ApiErrors.NoContent(context);
             return Task.CompletedTask;

@@ -195,7 +195,12 @@ internal sealed class AppInvoker(SidecarRuntime runtime)
         Failed(id, $"{attempt}rpc error: code = Internal desc = grpc: error while marshaling: string field contains invalid UTF-8");
 
     public static ApiException Failed(string id, string reason, int httpStatus = StatusCodes.Status500InternalServerError) =>
-        new(httpStatus, Grpc.Core.StatusCode.Internal, "ERR_DIRECT_INVOKE", $"failed to invoke, id: {id}, err: {reason}");
+        new(httpStatus, Grpc.Core.StatusCode.Internal, "ERR_DIRECT_INVOKE", FailureOf(id) + reason);
+
+    /// <summary>What <see cref="Failed"/> was given: to a proxied call daprd says no more.</summary>
+    public static string Reason(string id, ApiException failed) => failed.Message.Replace(FailureOf(id), "", StringComparison.Ordinal);
+
+    private static string FailureOf(string id) => $"failed to invoke, id: {id}, err: ";
 
     /// <summary>In turns, those first whose application was reached.</summary>
     private SidecarRuntime Choose(ImmutableArray<SidecarRuntime> replicas)

@@ -57,6 +57,8 @@ internal static class ForwardedHeaders
 
     private static bool IsUtf8(string? value) => value is null || Ascii.IsValid(value) || Utf8.IsValid(Encoding.Latin1.GetBytes(value));
 
+    public static bool AreOfTheConnection(string name) => OfTheConnection.Contains(name);
+
     public static bool AreOfTheSidecar(string name) => OfTheSidecar.Contains(name);
 
     /// <summary>The request has its content already, so that content headers find their place; without a body they have none.</summary>

@@ -1,7 +1,10 @@
+using System.Collections.Frozen;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
+using System.Text.Unicode;
 using Dapr.Client.Autogen.Grpc.v1;
+using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Resiliency;
 using EmbeddedSidecar.Tracing;
@@ -9,7 +12,6 @@ using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.WebUtilities;
 using Polly.Timeout;
 using Yarp.ReverseProxy.Forwarder;
 
@@ -28,6 +30,16 @@ internal static class InvocationGrpc
         VersionPolicy = HttpVersionPolicy.RequestVersionExact,
     };
 
+    /// <summary>Bytes of an application's message that the details of a status hold.</summary>
+    private const int LongestDetail = 63;
+
+    /// <summary>daprd's list of them (isPermanentHTTPHeader), without those of a connection.</summary>
+    private static readonly FrozenSet<string> OfHttp = new[]
+    {
+        "accept", "accept-charset", "accept-language", "accept-ranges", "cache-control", "content-type", "cookie", "date", "expect", "from", "host", "if-match",
+        "if-modified-since", "if-none-match", "if-schedule-tag-match", "if-unmodified-since", "max-forwards", "origin", "pragma", "referer", "via", "warning",
+    }.ToFrozenSet(StringComparer.Ordinal);
+
     public static void BindInvocation(this DaprGrpcMethods methods) =>
         methods.Unary<InvokeServiceRequest, InvokeResponse>("InvokeService", InvokeAsync);
 
@@ -43,9 +55,12 @@ internal static class InvocationGrpc
         }
 
         var headers = context.Request.Headers;
+        var isTraced = runtime.Loaded.Configuration.Tracing.IsOn;
         if ((headers["dapr-callee-app-id"] is [{ Length: > 0 } callee, ..] ? callee : headers["dapr-app-id"].ToString()) is not { Length: > 0 } id)
         {
-            await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found");
+            await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, isTraced
+                ? "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata"
+                : "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found");
             return;
         }
 
@@ -54,9 +69,9 @@ internal static class InvocationGrpc
         {
             var invoker = new AppInvoker(runtime);
             var route = await invoker.RouteAsync(id, context.RequestAborted);
-            if (route.App is not { Grpc: not null } app)
+            if (route.App is not { } app)
             {
-                await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, $"{id} does not speak gRPC (appProtocol grpc), so {method[1..]} cannot be proxied to it");
+                await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, $"{id} is no application, so {method[1..]} cannot be proxied to it");
                 return;
             }
 
@@ -69,14 +84,14 @@ internal static class InvocationGrpc
                 () =>
                 {
                     route.Sender?.InvocationSent(route.Destination, isStream);
-                    return route.AccessControl?.Refusal(route.Caller, method, "NONE") is { } refusal ? Refused(refusal) : null;
+                    return route.AccessControl?.Refusal(route.Caller, method, "NONE") is { } refusal ? ProxiedAnswer.Refused(StatusCode.PermissionDenied, refusal) : null;
                 },
-                app.Transport));
+                new HttpMessageInvoker(new ProxiedAnswer(app.Transport, isStream), disposeHandler: false)));
             using var handler = policy is null ? null : new ProxiedCallPolicy(policy, transport, runtime.Options.MaxBodyBytes);
             using var underPolicy = handler is null ? null : new HttpMessageInvoker(handler, disposeHandler: false);
             using var served = route.Tracing?.Start(method, ActivityKind.Server, TraceParent.Of(context));
             var error = await context.RequestServices.GetRequiredService<IHttpForwarder>().SendAsync(
-                context, route.BaseAddress, underPolicy ?? transport, Forwarding, new ProxyTransformer(route, served?.TraceParent ?? TraceParent.Of(context)), context.RequestAborted);
+                context, route.BaseAddress, underPolicy ?? transport, Forwarding, new ProxyTransformer(route, isTraced ? TraceParent.Of(context) : null), context.RequestAborted);
             TellOutcome(context, span, served);
             if (error != ForwarderError.None && !context.RequestAborted.IsCancellationRequested && !context.Response.HasStarted)
             {
@@ -92,18 +107,8 @@ internal static class InvocationGrpc
         }
         catch (ApiException error)
         {
-            await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, error.Message);
+            await GrpcRefusal.WriteAsync(context, StatusCode.Unknown, AppInvoker.Reason(id, error));
         }
-    }
-
-    /// <summary>As the answer of the other sidecar: a status without messages.</summary>
-    private static HttpResponseMessage Refused(string reason)
-    {
-        var answer = new HttpResponseMessage { Version = Forwarding.Version!, Content = new ByteArrayContent([]) };
-        answer.Content.Headers.TryAddWithoutValidation("Content-Type", "application/grpc");
-        answer.Headers.TryAddWithoutValidation("grpc-status", StatusCode.PermissionDenied.ToString("D"));
-        answer.Headers.TryAddWithoutValidation("grpc-message", Uri.EscapeDataString(reason));
-        return answer;
     }
 
     private static void TellOutcome(HttpContext context, params ReadOnlySpan<Span?> spans)
@@ -118,19 +123,33 @@ internal static class InvocationGrpc
             trailers?.TryGetValue(name, out var trailer) == true ? trailer.ToString() : context.Response.Headers[name].ToString();
     }
 
-    /// <summary>As it came, but for what callers may not say of themselves.</summary>
-    private sealed class ProxyTransformer(InvocationRoute route, string traceParent) : HttpTransformer
+    /// <summary>
+    /// As it came, but for what callers may not say of themselves. Between two daprd the trace comes behind what the caller said of it; one's own daprd
+    /// adds none.
+    /// </summary>
+    private sealed class ProxyTransformer(InvocationRoute route, string? traceParent) : HttpTransformer
     {
         public override async ValueTask TransformRequestAsync(
             HttpContext context, HttpRequestMessage request, string destinationPrefix, CancellationToken cancellationToken)
         {
             await base.TransformRequestAsync(context, request, destinationPrefix, cancellationToken);
             request.Headers.Host = null;
+            request.Content?.Headers.Remove("Content-Type");
+            request.Content?.Headers.TryAddWithoutValidation("Content-Type", "application/grpc+proto");
             foreach (var name in request.Headers.NonValidated.Select(header => header.Key).Where(ForwardedHeaders.AreOfTheSidecar).ToList())
                 request.Headers.Remove(name);
-            request.Headers.Remove("traceparent");
-            request.Headers.TryAddWithoutValidation("traceparent", traceParent);
-            foreach (var (name, value) in route.AddedHeaders)
+            if (!route.IsRemote)
+                return;
+
+            if (traceParent is not null)
+            {
+                // Of several in one header not every server can read the binary ones.
+                request.Headers.Remove("grpc-trace-bin");
+                foreach (var entry in AppCallbacks.Traced(traceParent))
+                    request.Headers.TryAddWithoutValidation(entry.Key, entry.IsBinary ? Convert.ToBase64String(entry.ValueBytes) : entry.Value);
+            }
+
+            foreach (var (name, value) in route.AddedHeaders.Where(header => header.Key is "Dapr-Caller-App-Id" or "Dapr-Callee-App-Id"))
                 request.Headers.TryAddWithoutValidation(name, value);
         }
     }
@@ -238,26 +257,51 @@ internal static class InvocationGrpc
     {
         var status = (int)answer.StatusCode;
         var data = await AppChannel.ReadAsync(answer, call.CancellationToken);
+        await call.WriteResponseHeadersAsync(HeadersOf(answer, call));
         if (status is < 200 or >= 300)
         {
-            var reason = ReasonPhrases.GetReasonPhrase(status);
+            var reason = GoText.StatusText(status);
+            var message = data.AsSpan(0, Math.Min(data.Length, LongestDetail));
             throw new ApiException(status, CodeOf(status), "ERR_DIRECT_INVOKE", reason)
             {
-                GrpcDetails =
+                // Which are texts of protobuf: a message that is not UTF-8, or no longer, has none.
+                GrpcDetails = !Utf8.IsValid(message) ? [] :
                 [
                     ApiException.Info(
                         reason,
                         ("http.code", status.ToString(CultureInfo.InvariantCulture)),
-                        ("http.error_message", Encoding.UTF8.GetString(data))),
+                        ("http.error_message", Encoding.UTF8.GetString(message))),
                 ],
             };
         }
-        await call.WriteResponseHeadersAsync(new() { { "dapr-http-status", status.ToString(CultureInfo.InvariantCulture) } });
+
         return new()
         {
             Data = new Any { Value = UnsafeByteOperations.UnsafeWrap(data) },
             ContentType = answer.Content.Headers.ContentType?.ToString() ?? "",
         };
+    }
+
+    /// <summary>The application's, and its status; those that HTTP itself knows get a name of Dapr's.</summary>
+    private static Grpc.Core.Metadata HeadersOf(HttpResponseMessage answer, ServerCallContext call)
+    {
+        var headers = AppCallbacks.Traced(TraceParent.Of(call.GetHttpContext()));
+        foreach (var (header, values) in answer.Headers.NonValidated.Concat(answer.Content.Headers.NonValidated))
+        {
+            var name = header.ToLowerInvariant();
+            if (ForwardedHeaders.AreOfTheConnection(name) || name is "traceparent" or "tracestate" or "dapr-http-status" || !GoText.IsMetadataName(name))
+                continue;
+            foreach (var value in values)
+            {
+                if (name.EndsWith("-bin", StringComparison.Ordinal))
+                    headers.Add(name, Encoding.Latin1.GetBytes(value));
+                else
+                    headers.Add(OfHttp.Contains(name) ? $"dapr-{name}" : name, value);
+            }
+        }
+
+        headers.Add("dapr-http-status", ((int)answer.StatusCode).ToString(CultureInfo.InvariantCulture));
+        return headers;
     }
 
     /// <summary>dapr pkg/messaging/v1/util.go: 500 is Unknown, 400 is Internal.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Net;
 using EmbeddedSidecar.Formats;
 using EmbeddedSidecar.Hosting;
 using EmbeddedSidecar.Tracing;
@@ -10,11 +11,13 @@ namespace EmbeddedSidecar.Api.Invocation;
 /// <summary>Service invocation over HTTP: what every request comes to that is no route of an API, as in daprd, so that a dapr-app-id header works with any path.</summary>
 internal static class InvocationHttp
 {
+    private const string EventStream = "text/event-stream";
+
     private static readonly ForwarderRequestConfig Forwarding = new()
     {
         // daprd has no timeout of its own, and an event stream may be silent for long.
         ActivityTimeout = Timeout.InfiniteTimeSpan,
-        Version = System.Net.HttpVersion.Version11,
+        Version = HttpVersion.Version11,
         VersionPolicy = HttpVersionPolicy.RequestVersionExact,
     };
 
@@ -146,13 +149,20 @@ internal static class InvocationHttp
         {
             if (route.IsRemote && response is not null && !ForwardedHeaders.AreUtf8(response.Headers.NonValidated))
                 throw AppInvoker.NotUtf8(route.Id, "");
+            var isEventStream = context.Request.Headers.Accept is [{ } accepted, ..] && accepted.Trim().Equals(EventStream, StringComparison.OrdinalIgnoreCase);
+            if (isEventStream && response is not null)
+                RefuseNoStream(response);
             var copyBody = await base.TransformResponseAsync(context, response, cancellationToken);
+            if (isEventStream && response is { IsSuccessStatusCode: true })
+                context.Response.StatusCode = StatusCodes.Status200OK;
             var headers = context.Response.Headers;
             headers.TraceParent = traceParent;
             if (TraceParent.StateOf(context) is { Length: > 0 } traceState)
                 headers.TraceState = traceState;
             if (context.Request.Headers.Baggage is { Count: > 0 } baggage)
                 headers.Baggage = baggage;
+            if (isEventStream && (route.IsRemote || (int?)response?.StatusCode is >= 300 and < 400))
+                (headers.ContentType, headers.CacheControl, headers.ContentLength) = (EventStream, "no-cache", null);
             // daprd takes such an answer into memory, and gives it this content type when it has none.
             if (!streaming && (int?)response?.StatusCode is < 200 or >= 400 && headers.ContentType.Count == 0)
                 headers.ContentType = "application/json";
@@ -166,6 +176,18 @@ internal static class InvocationHttp
             if (copyBody && headers is { ContentType.Count: 0, ContentEncoding.Count: 0 } && !HttpMethods.IsHead(context.Request.Method))
                 await BeginAsync(context.Response, response!.Content, cancellationToken);
             return copyBody;
+        }
+
+        /// <summary>
+        /// An event stream that the caller asks for: from another application any success is 200, and nothing else is an answer (pkg/sse, pkg/api/grpc/daprinternal.go);
+        /// of its own, and of an endpoint, only a success changes.
+        /// </summary>
+        private void RefuseNoStream(HttpResponseMessage answer)
+        {
+            if (route.IsRemote && (!answer.IsSuccessStatusCode || route.App?.Grpc is not null))
+                throw AppInvoker.Failed(route.Id, route.Word("no response received from stream"));
+            if (route.IsRemote && (answer.StatusCode is HttpStatusCode.NoContent or HttpStatusCode.ResetContent || answer.Content.Headers.ContentLength == 0))
+                throw AppInvoker.Failed(route.Id, "EOF");
         }
 
         /// <summary>Go's server looks at the beginning of a body that has no type, and names one. The rest goes the usual way.</summary>

@@ -104,9 +104,12 @@ internal sealed partial class JobsApi(SidecarOptions options, JobScheduler sched
     }
 
     /// <summary>The key of a job without what go-etcd-cron takes out of it (internal/api/validator) must consist of names as hosts have them.</summary>
-    private void CheckName(string name)
+    private void CheckName(string name) => CheckKey(new JobKey(Mine, name).ToString());
+
+    /// <exception cref="FormatException">The Scheduler service does not take it.</exception>
+    internal static void CheckKey(string key)
     {
-        var key = Ignored().Replace(new JobKey(Mine, name).ToString(), "");
+        key = Ignored().Replace(key, "");
         if (!key.Split("||").All(part => part.Length <= 253 && Subdomain().IsMatch(part)))
         {
             throw new FormatException(
@@ -115,7 +118,7 @@ internal sealed partial class JobsApi(SidecarOptions options, JobScheduler sched
         }
     }
 
-    private static string Unknown(string reason) => $"rpc error: code = Unknown desc = {reason}";
+    internal static string Unknown(string reason) => $"rpc error: code = Unknown desc = {reason}";
 
     [GeneratedRegex("[_: -]")]
     private static partial Regex Ignored();

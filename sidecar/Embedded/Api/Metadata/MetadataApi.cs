@@ -87,7 +87,7 @@ internal static class MetadataApi
         {
             metadata.AppConnectionProperties.Health = new AppConnectionHealthProperties
             {
-                HealthCheckPath = check.Path,
+                HealthCheckPath = options.AppProtocol is AppProtocol.Grpc or AppProtocol.Grpcs ? "" : check.Path,
                 HealthProbeInterval = GoDuration.Format(check.Interval),
                 HealthProbeTimeout = GoDuration.Format(check.Timeout),
                 HealthThreshold = check.Threshold,
@@ -97,6 +97,7 @@ internal static class MetadataApi
         var features = DefaultFeatures.Except(loaded.Configuration.DisabledFeatures).Union(loaded.Configuration.EnabledFeatures);
         metadata.EnabledFeatures.Add(features.Order(StringComparer.Ordinal));
         metadata.ExtendedMetadata.Add(runtime.ExtendedMetadata.ToDictionary());
+        metadata.ExtendedMetadata[SidecarRuntime.RuntimeVersionEntry] = SidecarRuntime.DaprVersion;
         foreach (var component in loaded.Components.OrderBy(component => component.Name, StringComparer.Ordinal))
         {
             metadata.RegisteredComponents.Add(new RegisteredComponents

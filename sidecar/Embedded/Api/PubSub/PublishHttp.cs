@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using EmbeddedSidecar.Api.Invocation;
 using EmbeddedSidecar.Hosting;
@@ -40,9 +43,19 @@ internal static class PublishHttp
             return;
         }
 
+        var answer = Failed(failures);
+        var error = PubSubErrors.PublishFailed(pubsub, topic, failures[0].Failure.Message).Message;
         context.Response.StatusCode = StatusCodes.Status500InternalServerError;
         context.Response.ContentType = "application/json";
-        await using var json = new Utf8JsonWriter(context.Response.BodyWriter);
+        context.Response.Headers["metadata.responseData"] = ForwardedHeaders.Value(Encoding.UTF8.GetString(answer.Span));
+        context.Response.Headers["metadata.error"] = ForwardedHeaders.Value($"api error: code = Internal desc = {error}".ReplaceLineEndings(" "));
+        await context.Response.Body.WriteAsync(answer, context.RequestAborted);
+    }
+
+    private static ReadOnlyMemory<byte> Failed(IReadOnlyList<(string EntryId, Exception Failure)> failures)
+    {
+        var answer = new ArrayBufferWriter<byte>(256);
+        using var json = new Utf8JsonWriter(answer, new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
         json.WriteStartObject();
         json.WriteStartArray("failedEntries"u8);
         foreach (var (entryId, failure) in failures)
@@ -56,6 +69,8 @@ internal static class PublishHttp
         json.WriteEndArray();
         json.WriteString("errorCode"u8, "ERR_PUBSUB_PUBLISH_MESSAGE"u8);
         json.WriteEndObject();
+        json.Flush();
+        return answer.WrittenMemory;
     }
 
     private static (string PubSub, string Topic) Route(HttpContext context) =>

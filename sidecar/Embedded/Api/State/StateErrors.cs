@@ -1,4 +1,5 @@
 using EmbeddedSidecar.Components.State;
+using EmbeddedSidecar.Resiliency;
 using Google.Rpc;
 using StatusCode = Grpc.Core.StatusCode;
 
@@ -56,9 +57,11 @@ internal static class StateErrors
     public static ApiException Malformed(string message) => Basic(400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", message);
 
     public static ApiException Get(string store, string key, StateStoreException e) =>
-        Basic(500, StatusCode.Internal, "ERR_STATE_GET", $"failed getting {key} from state store {store}: {e.Message}");
+        Basic(500, StatusCode.Internal, "ERR_STATE_GET", $"fail to get {key} from state store {store}: {e.Message}");
 
-    public static ApiException GetBulk(StateStoreException e) => Basic(500, StatusCode.Internal, "ERR_STATE_BULK_GET", e.Message);
+    /// <summary>Over gRPC it is handed on as it is.</summary>
+    public static ApiException GetBulk(StateStoreException e) =>
+        new(500, e.Message == OptionalPolicy.TimedOut ? StatusCode.DeadlineExceeded : StatusCode.Unknown, "ERR_STATE_BULK_GET", e.Message) { GrpcDetails = [] };
 
     public static ApiException Save(string store, StateStoreException e) =>
         OfWrite(e, "ERR_STATE_SAVE", $"failed saving state in state store {store}: {e.Message}");
