@@ -15,11 +15,13 @@ internal sealed class Gathered<TRequest, TAnswer>(
     public Func<Exception, bool> IsOfOneRequest { get; init; } = _ => false;
 
     /// <summary>Asks for one. It may take as long as it likes: it holds up no other.</summary>
-    public Func<TRequest, Task<TAnswer>> Alone { get; init; } = async request => (await call([request]))[0];
+    public Func<TRequest, CancellationToken, Task<TAnswer>> Alone { get; init; } = async (request, _) => (await call([request]))[0];
 
     public Task<TAnswer> AskAsync(TRequest request, CancellationToken cancellationToken)
     {
-        var asked = new Asked(request);
+        if (cancellationToken.IsCancellationRequested)
+            return Task.FromCanceled<TAnswer>(cancellationToken);
+        var asked = new Asked(request, cancellationToken);
         bool calls;
         lock (_lock)
         {
@@ -68,7 +70,8 @@ internal sealed class Gathered<TRequest, TAnswer>(
     {
         try
         {
-            asked.Answer.SetResult(await Alone(asked.Request));
+            asked.GivenUp.ThrowIfCancellationRequested();
+            asked.Answer.SetResult(await Alone(asked.Request, asked.GivenUp));
         }
         catch (Exception e)
         {
@@ -82,13 +85,18 @@ internal sealed class Gathered<TRequest, TAnswer>(
         {
             var taken = new List<Asked>(Math.Min(_waiting.Count, requestsInCall));
             while (taken.Count < requestsInCall && _waiting.TryDequeue(out var one))
-                taken.Add(one);
+            {
+                if (!one.GivenUp.IsCancellationRequested)
+                    taken.Add(one);
+            }
+
             _calls -= taken.Count == 0 ? 1 : 0;
             return taken;
         }
     }
 
-    private sealed record Asked(TRequest Request)
+    /// <param name="GivenUp">By its caller: what has not gone out does not any more, for it would take effect when nobody expects it.</param>
+    private sealed record Asked(TRequest Request, CancellationToken GivenUp)
     {
         public TaskCompletionSource<TAnswer> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }

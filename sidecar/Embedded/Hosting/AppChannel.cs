@@ -226,7 +226,7 @@ internal sealed class AppChannel : IDisposable
                 request.Headers.TryAddWithoutValidation("dapr-api-token", _token);
             }
 
-            if (request.Content is { } content && request.Options.TryGetValue(UnflushedContent.Wanted, out _))
+            if (request.Content is { } content and not UnflushedContent && request.Options.TryGetValue(UnflushedContent.Wanted, out _))
                 request.Content = new UnflushedContent(content);
             if (_isH2c)
                 (request.Version, request.VersionPolicy) = (HttpVersion.Version20, HttpVersionPolicy.RequestVersionExact);

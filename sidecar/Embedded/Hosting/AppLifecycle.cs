@@ -136,7 +136,7 @@ internal sealed class AppLifecycle(SidecarRuntime runtime)
     private async Task ProbeAsync(AppChannel app, AppHealthCheck check, CancellationToken cancellationToken)
     {
         var failures = 0;
-        // As daprd's: a probe that takes long does not delay the next one, and of several beats that were missed one is made up for.
+        // As daprd's: the beat does not wait for a probe that takes long, and of several beats that were missed one is made up for.
         using var beat = new PeriodicTimer(check.Interval, runtime.Time);
         do
         {

@@ -123,7 +123,8 @@ internal sealed class CircuitBreaker(CircuitBreakerPolicy policy, CelExpression 
 
     private void Advance()
     {
-        if (time.GetUtcNow() < _expiry - EarlyTimer)
+        var early = _state == State.Open ? TimeSpan.FromTicks(Math.Min(EarlyTimer.Ticks, _openFor.Ticks / 2)) : TimeSpan.Zero;
+        if (time.GetUtcNow() < _expiry - early)
             return;
 
         Become(_state == State.Open ? State.HalfOpen : State.Closed);

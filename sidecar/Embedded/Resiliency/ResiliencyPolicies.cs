@@ -213,7 +213,7 @@ internal sealed class ResiliencyPolicies
         ShouldHandle = arguments =>
         {
             var result = AttemptResult.Of(arguments.Outcome.Exception, arguments.Outcome.Result, arguments.Context);
-            if (!result.Failed && arguments.AttemptNumber > 0)
+            if (!result.Failed && arguments is { AttemptNumber: > 0, Outcome.Exception: null })
                 _logger.LogInformation("Recovered processing operation {Operation} after {Attempts} attempts", operation, arguments.AttemptNumber + 1);
             return ValueTask.FromResult(result.Failed && result.Retriable && Matches(policy, result) && !TookTooLong(policy, arguments.Context));
         },

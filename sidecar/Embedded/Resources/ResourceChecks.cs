@@ -9,7 +9,6 @@ internal static class ResourceChecks
 {
     public static void Check(ResourceLoader.Found found, List<ResourceError> errors)
     {
-        RefuseSecondActorStore(found.Components, errors);
         LeaveOutWhatWaitsForASecretStore(found, errors);
         TellReplacedSubscriptions(found.Subscriptions, errors);
         TellUnknownPolicies(found, errors);
@@ -25,6 +24,7 @@ internal static class ResourceChecks
     {
         var components = Named(all.Components, one => (one.Name, one.Namespace, one.Scopes, one.NameLocation), "a component", out var twice);
         errors.AddRange(twice);
+        RefuseSecondActorStore(components, errors);
         var endpoints = Named(all.HttpEndpoints, one => (one.Name, one.Namespace, one.Scopes, one.NameLocation), "an HTTPEndpoint", out twice);
         errors.AddRange(twice.Select(error => Lost(error.Location, $"{error.Message}; Dapr takes no HTTPEndpoint at all")));
         var subscriptions = SubscriptionsOf(all, appId);
@@ -104,14 +104,11 @@ internal static class ResourceChecks
     private static void RefuseSecondActorStore(List<ComponentResource> components, List<ResourceError> errors)
     {
         var stores = components.Select(component => (Component: component, Claim: ClaimToActors(component))).Where(store => store.Claim is not null).ToList();
-        for (var i = 1; i < stores.Count; i++)
+        foreach (var (component, claim) in stores.Skip(1))
         {
-            if (stores.Take(i).FirstOrDefault(s => ShareAnApp(s.Component.Scopes, stores[i].Component.Scopes)) is { Claim: not null } first)
-            {
-                errors.Add(new(
-                    stores[i].Claim!.Location,
-                    $"\"{stores[i].Component.Name}\" sets actorStateStore, but \"{first.Component.Name}\" at {first.Claim.Location} already is the actor state store"));
-            }
+            errors.Add(new(
+                claim!.Location,
+                $"\"{component.Name}\" sets actorStateStore, but \"{stores[0].Component.Name}\" at {stores[0].Claim!.Location} already is the actor state store"));
         }
     }
 

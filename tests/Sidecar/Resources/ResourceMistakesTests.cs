@@ -61,12 +61,6 @@ public sealed class ResourceMistakesTests
         { "component without spec", "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: x}\n", 1, "spec: expected a map of fields, got nothing" },
         { "component without type", Component.Replace("  type: state.in-memory\n", ""), 6, "spec.type: expected a component type such as state.redis, got nothing" },
         { "component type without a dot", Component.Replace("state.in-memory", "redis"), 6, "spec.type: expected a component type such as state.redis, got \"redis\"" },
-        {
-            "two actor state stores",
-            Component + "  metadata: [{name: actorStateStore, value: true}]\n---\n"
-                + Component.Replace("store", "other") + "  metadata: [{name: actorStateStore, value: \"true\"}]\n",
-            17, "\"other\" sets actorStateStore, but \"store\" at"
-        },
         { "rule without path", Subscription + "  routes:\n    rules:\n    - match: event.type == \"x\"\n", 10, "spec.routes.rules[0].path: expected a path such as /orders, got nothing" },
         { "zipkin address", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    zipkin:\n      endpointAddress: localhost:9411\n", 6, "spec.tracing.zipkin.endpointAddress: expected the address of a Zipkin server such as http://localhost:9411/api/v2/spans, got \"localhost:9411\"" },
         { "collector address", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nspec:\n  tracing:\n    otel:\n      protocol: grpc\n      endpointAddress: http://localhost:4317\n", 7, "spec.tracing.otel.endpointAddress: expected host and port of a collector such as localhost:4317, got \"http://localhost:4317\"" },

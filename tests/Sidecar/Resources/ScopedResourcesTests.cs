@@ -67,6 +67,21 @@ public sealed class ScopedResourcesTests : IDisposable
     }
 
     [Fact]
+    public async Task A_second_actor_state_store_is_refused_unless_it_is_for_others()
+    {
+        var store = Component.Replace("version: v1", "version: v1, metadata: [{name: actorStateStore, value: \"true\"}]");
+        _folder.With("a.yaml", store).With("b.yaml", store.Replace("name: store", "name: other"));
+
+        var refused = await Assert.ThrowsAsync<ResourceException>(() => StartAsync("one"));
+        Assert.Contains($"b.yaml:5: \"other\" sets actorStateStore, but \"store\" at {Path.Combine(_folder.Path, "a.yaml")}:5", refused.Message, StringComparison.Ordinal);
+
+        _folder.With("a.yaml", store.Replace("name: store", "name: store\n  namespace: elsewhere"));
+        await using var dapr = await EmbeddedDapr.StartAsync(
+            new() { Apps = [new() { AppId = "one", Namespace = "prod" }], ResourcesPaths = [_folder.Path] }, Cancellation);
+        Assert.Equal("other", Assert.Single(dapr["one"].Runtime.Loaded.Components).Name);
+    }
+
+    [Fact]
     public async Task Of_HTTPEndpoints_of_which_two_have_one_name_none_is_there()
     {
         _folder.With("a.yaml", Endpoint).With("b.yaml", Endpoint + "---\n" + Endpoint.Replace("shop", "other"));

@@ -49,7 +49,7 @@ public sealed class GatheredTests
         var gets = new Gathered<string, StateEntry?>(ReadAsync, callsAtOnce: 1, requestsInCall: 10)
         {
             IsOfOneRequest = e => e is StateStoreException,
-            Alone = _ => answer.Task,
+            Alone = (_, _) => answer.Task,
         };
         var slow = gets.AskAsync("bad", Cancellation);
 
@@ -89,6 +89,9 @@ public sealed class GatheredTests
 
         Assert.NotNull(await first);
         Assert.NotNull(await stays);
+        // What nobody waits for would be done when nobody expects it.
+        Assert.Equal(["a", "c"], _calls.Select(keys => string.Join(' ', keys)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => gets.AskAsync("d", gone.Token));
     }
 
     /// <summary>Everything but "e" is there, as its own name.</summary>

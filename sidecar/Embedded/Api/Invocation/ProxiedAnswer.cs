@@ -68,8 +68,20 @@ internal sealed class ProxiedAnswer(HttpMessageInvoker app, bool isStream) : Htt
 
     private static async Task<HttpResponseMessage> WithItsFirstMessageAsync(HttpResponseMessage answer, CancellationToken cancellationToken)
     {
-        var messages = PipeReader.Create(await answer.Content.ReadAsStreamAsync(cancellationToken));
-        var first = await messages.ReadAsync(cancellationToken);
+        PipeReader messages;
+        ReadResult first;
+        try
+        {
+            messages = PipeReader.Create(await answer.Content.ReadAsStreamAsync(cancellationToken));
+            first = await messages.ReadAsync(cancellationToken);
+        }
+        catch
+        {
+            // Only then the application hears that nobody waits any more.
+            answer.Dispose();
+            throw;
+        }
+
         messages.AdvanceTo(first.Buffer.Start);
         if (first.Buffer.IsEmpty)
         {

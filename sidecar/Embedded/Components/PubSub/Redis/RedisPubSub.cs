@@ -24,7 +24,6 @@ internal sealed class RedisPubSub : IPubSub
     private readonly RedisPubSubOptions _options;
     private readonly ConnectionMultiplexer _connection;
     private readonly IDatabase _database;
-    private readonly RedisPipeline _pipeline;
     private readonly ComponentContext _context;
     private readonly ConcurrentDictionary<string, SemaphoreSlim> _workers = [];
     private readonly OpenSubscriptions _topics = new();
@@ -35,7 +34,6 @@ internal sealed class RedisPubSub : IPubSub
     {
         (_configuration, _options, _connection, _context) = (configuration, options, connection, context);
         _database = connection.GetDatabase();
-        _pipeline = new RedisPipeline(_database);
     }
 
     public static ComponentType ComponentType { get; } = new("pubsub.redis", "v1", RedisPubSubOptions.Fields, CreateAsync)
@@ -50,18 +48,14 @@ internal sealed class RedisPubSub : IPubSub
 
     public async Task PublishAsync(string topic, BrokerMessage message, CancellationToken cancellationToken)
     {
-        if (await FailureAsync(_pipeline.SendAsync(redis => AddAsync(redis, topic, message), cancellationToken)) is { } failure)
+        if (await TryAddAsync(topic, message, cancellationToken) is { } failure)
             throw new IOException($"redis streams: error from publish: {failure.Message}", failure);
     }
 
+    /// <summary>All are on their way before the first is awaited.</summary>
     public async Task<IReadOnlyList<Exception?>> PublishManyAsync(
-        string topic, IReadOnlyList<BrokerMessage> messages, CancellationToken cancellationToken)
-    {
-        var batch = _database.CreateBatch();
-        Task<Exception?>[] failures = [.. messages.Select(message => FailureAsync(AddAsync(batch, topic, message)))];
-        batch.Send();
-        return await Task.WhenAll(failures).WaitAsync(cancellationToken);
-    }
+        string topic, IReadOnlyList<BrokerMessage> messages, CancellationToken cancellationToken) =>
+        await Task.WhenAll(messages.Select(message => TryAddAsync(topic, message, cancellationToken)));
 
     /// <summary>Waits until it was tried once. What failed is tried on, and a group that comes later has all the same what its stream holds.</summary>
     public Task<IAsyncDisposable> SubscribeAsync(
@@ -91,17 +85,15 @@ internal sealed class RedisPubSub : IPubSub
         return new RedisPubSub(RedisConnection.Read(metadata), options, await RedisConnection.OpenAsync(metadata), context);
     }
 
-    private Task<RedisResult> AddAsync(IDatabaseAsync redis, string topic, BrokerMessage message) => redis.ExecuteAsync("XADD", Arguments(topic, message));
-
     /// <summary>Null, or why it may not be there.</summary>
-    private static async Task<Exception?> FailureAsync(Task<RedisResult> added)
+    private async Task<Exception?> TryAddAsync(string topic, BrokerMessage message, CancellationToken cancellationToken)
     {
         try
         {
-            await added;
+            await _database.ExecuteAsync("XADD", Arguments(topic, message)).WaitAsync(cancellationToken);
             return null;
         }
-        catch (Exception failure) when (failure is not OperationCanceledException)
+        catch (Exception failure) when (!cancellationToken.IsCancellationRequested)
         {
             return failure;
         }

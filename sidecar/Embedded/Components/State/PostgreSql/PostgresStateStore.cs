@@ -28,11 +28,15 @@ internal sealed class PostgresStateStore : IStateStore
     private PostgresStateStore(NpgsqlDataSource database, PostgresStateTable table, TimeSpan cleanupInterval, ComponentContext context)
     {
         (_database, _table, _time, _logger) = (database, table, context.Time, context.Logger);
-        _gets = new(keys => GetManyAsync(keys, CancellationToken.None), CallsAtOnce, RequestsInCall) { IsOfOneRequest = IsOfStatement };
-        _writes = new(groups => WriteGroupsAsync(groups, PatienceOfGathered), CallsAtOnce, RequestsInCall)
+        _gets = new(keys => GetManyAsync(keys, CancellationToken.None), CallsAtOnce, RequestsInCall)
         {
             IsOfOneRequest = IsOfStatement,
-            Alone = async group => (await WriteGroupsAsync([group]))[0],
+            Alone = async (key, cancellationToken) => (await GetManyAsync([key], cancellationToken))[0],
+        };
+        _writes = new(groups => WriteGroupsAsync(groups, CancellationToken.None, PatienceOfGathered), CallsAtOnce, RequestsInCall)
+        {
+            IsOfOneRequest = IsOfStatement,
+            Alone = async (group, cancellationToken) => (await WriteGroupsAsync([group], cancellationToken))[0],
         };
         _cleaning = cleanupInterval > TimeSpan.Zero ? CleanAsync(cleanupInterval, _closing.Token) : Task.CompletedTask;
     }
@@ -103,9 +107,10 @@ internal sealed class PostgresStateStore : IStateStore
 
     /// <summary>Each a write, or the writes of a transaction without conditions, to which nothing can happen but a failure of all.</summary>
     /// <exception cref="StateStoreException">Nothing was written, or it is not known.</exception>
-    private async Task<IReadOnlyList<StateStoreException?>> WriteGroupsAsync(IReadOnlyList<IReadOnlyList<StateWrite>> groups, string? before = null)
+    private async Task<IReadOnlyList<StateStoreException?>> WriteGroupsAsync(
+        IReadOnlyList<IReadOnlyList<StateWrite>> groups, CancellationToken cancellationToken, string? before = null)
     {
-        var rows = await ExecuteAsync([.. groups.SelectMany(group => group)], CancellationToken.None, before);
+        var rows = await ExecuteAsync([.. groups.SelectMany(group => group)], cancellationToken, before);
         var results = new StateStoreException?[groups.Count];
         for (var (i, row) = (0, 0); i < results.Length; row += groups[i].Count, i++)
             results[i] = groups[i] is [var single] ? Refusal(single, rows[row]) : null;

@@ -19,14 +19,12 @@ internal sealed class RedisStateStore : IStateStore
 
     private readonly ConnectionMultiplexer _connection;
     private readonly IDatabase _database;
-    private readonly RedisPipeline _pipeline;
     private readonly int? _ttlSeconds;
 
     private RedisStateStore(ConnectionMultiplexer connection, int? ttlSeconds)
     {
         _connection = connection;
         _database = connection.GetDatabase();
-        _pipeline = new RedisPipeline(_database);
         _ttlSeconds = ttlSeconds;
     }
 
@@ -43,26 +41,32 @@ internal sealed class RedisStateStore : IStateStore
 
     public int ReadTtl(string text) => StateTtl.ReadLoosely(text, "failed to parse ttl from metadata: strconv.ParseInt: ");
 
-    public Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken) =>
-        EntryAsync(key, _pipeline.SendAsync(redis => redis.HashGetAsync(key, Fields), cancellationToken));
-
-    public async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    public async Task<StateEntry?> GetAsync(string key, CancellationToken cancellationToken)
     {
-        var batch = _database.CreateBatch();
-        Task<StateEntry?>[] entries = [.. keys.Select(key => EntryAsync(key, batch.HashGetAsync(key, Fields)))];
-        batch.Send();
-        return await Task.WhenAll(entries).WaitAsync(cancellationToken);
+        try
+        {
+            return Entry(await _database.HashGetAsync(key, Fields).WaitAsync(cancellationToken));
+        }
+        catch (RedisServerException e) when (e.Message.StartsWith("WRONGTYPE", StringComparison.Ordinal))
+        {
+            return await GetPlainAsync(key, cancellationToken);
+        }
+        catch (Exception e) when (IsOfRedis(e))
+        {
+            throw new StateStoreException(StateFailure.Other, e.Message, e);
+        }
     }
+
+    public async Task<IReadOnlyList<StateEntry?>> GetManyAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken) =>
+        await Task.WhenAll(keys.Select(key => GetAsync(key, cancellationToken)));
 
     public async Task<IReadOnlyList<StateStoreException?>> WriteAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
     {
         if (writes.Count == 1)
-            return [await ResultAsync(writes[0], () => _pipeline.SendAsync(redis => EvaluateAsync(redis, writes[0]), cancellationToken))];
+            return [await WriteAsync(writes[0], cancellationToken)];
 
-        var batch = _database.CreateBatch();
-        Task<StateStoreException?>[] results = [.. writes.Select(write => ResultAsync(write, () => EvaluateAsync(batch, write)))];
-        batch.Send();
-        return await Task.WhenAll(results).WaitAsync(cancellationToken);
+        // All are on their way before the first is awaited.
+        return await Task.WhenAll(writes.Select(write => WriteAsync(write, cancellationToken)));
     }
 
     public async Task TransactAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellationToken)
@@ -81,7 +85,7 @@ internal sealed class RedisStateStore : IStateStore
 
         try
         {
-            await _pipeline.SendAsync(redis => redis.ScriptEvaluateAsync(RedisScripts.Transact, keys, values), cancellationToken);
+            await _database.ScriptEvaluateAsync(RedisScripts.Transact, keys, values).WaitAsync(cancellationToken);
         }
         catch (Exception e) when (IsOfRedis(e))
         {
@@ -99,29 +103,15 @@ internal sealed class RedisStateStore : IStateStore
         return new RedisStateStore(await RedisConnection.OpenAsync(metadata), ttlSeconds);
     }
 
-    private async Task<StateEntry?> EntryAsync(string key, Task<RedisValue[]> read)
-    {
-        try
-        {
-            var fields = await read;
-            return fields[0].IsNull ? null : new StateEntry((byte[])fields[0]!, fields[1].ToString(), ExpiresAt: null);
-        }
-        catch (RedisServerException e) when (e.Message.StartsWith("WRONGTYPE", StringComparison.Ordinal))
-        {
-            return await GetPlainAsync(key);
-        }
-        catch (Exception e) when (IsOfRedis(e))
-        {
-            throw new StateStoreException(StateFailure.Other, e.Message, e);
-        }
-    }
+    private static StateEntry? Entry(RedisValue[] fields) =>
+        fields[0].IsNull ? null : new StateEntry((byte[])fields[0]!, fields[1].ToString(), ExpiresAt: null);
 
     /// <summary>A text that somebody else has set.</summary>
-    private async Task<StateEntry?> GetPlainAsync(string key)
+    private async Task<StateEntry?> GetPlainAsync(string key, CancellationToken cancellationToken)
     {
         try
         {
-            var value = await _database.StringGetAsync(key);
+            var value = await _database.StringGetAsync(key).WaitAsync(cancellationToken);
             return value.IsNull ? null : new StateEntry((byte[])value!, ETag: "", ExpiresAt: null);
         }
         catch (Exception e) when (IsOfRedis(e))
@@ -130,13 +120,13 @@ internal sealed class RedisStateStore : IStateStore
         }
     }
 
-    private static async Task<StateStoreException?> ResultAsync(StateWrite write, Func<Task<RedisResult>> evaluate)
+    private async Task<StateStoreException?> WriteAsync(StateWrite write, CancellationToken cancellationToken)
     {
         if (MalformedTag(write) is { } malformed)
             return malformed;
         try
         {
-            await evaluate();
+            await EvaluateAsync(write).WaitAsync(cancellationToken);
             return null;
         }
         catch (RedisServerException e) when (write.ETag is { Length: > 0 })
@@ -149,9 +139,9 @@ internal sealed class RedisStateStore : IStateStore
         }
     }
 
-    private Task<RedisResult> EvaluateAsync(IDatabaseAsync redis, StateWrite write) => write is StateUpsert upsert
-        ? redis.ScriptEvaluateAsync(RedisScripts.Set, [upsert.Key], [Tag(upsert), Data(upsert), upsert.FirstWrite ? "1" : "0", Ttl(upsert)])
-        : redis.ScriptEvaluateAsync(RedisScripts.Delete, [write.Key], [Tag(write)]);
+    private Task<RedisResult> EvaluateAsync(StateWrite write) => write is StateUpsert upsert
+        ? _database.ScriptEvaluateAsync(RedisScripts.Set, [upsert.Key], [Tag(upsert), Data(upsert), upsert.FirstWrite ? "1" : "0", Ttl(upsert)])
+        : _database.ScriptEvaluateAsync(RedisScripts.Delete, [write.Key], [Tag(write)]);
 
     private static RedisValue Tag(StateWrite write) => write is { ETag: { Length: > 0 } etag } and not StateUpsert { LastWrite: true } ? etag : NoTag;
 
