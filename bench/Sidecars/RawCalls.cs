@@ -17,8 +17,8 @@ internal sealed class RawCalls(string address) : IDisposable
     private readonly GrpcChannel _channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions { MaxReceiveMessageSize = null });
 
     /// <summary>Makes the call whose message has that number, again from the first after the last.</summary>
-    /// <param name="atLeast">Bytes of a whole answer; one that is shorter lacks what was asked for, and where none are expected, one that is longer tells of failures.</param>
-    public Func<int, CancellationToken, Task> Of<TRequest>(string name, IEnumerable<TRequest> messages, int atLeast = 0)
+    /// <param name="fewest">Bytes of a whole answer; one that is shorter lacks what was asked for, and where none are expected, one that is longer tells of failures.</param>
+    public Func<int, CancellationToken, Task> Of<TRequest>(string name, IEnumerable<TRequest> messages, int fewest = 0)
         where TRequest : IMessage<TRequest>
     {
         var method = new Method<byte[], Answer>(MethodType.Unary, Dapr.Client.Autogen.Grpc.v1.Dapr.Descriptor.FullName, name, Written, Counted);
@@ -28,8 +28,8 @@ internal sealed class RawCalls(string address) : IDisposable
         {
             using var call = invoker.AsyncUnaryCall(method, null, new CallOptions(cancellationToken: stop), written[number % written.Length]);
             var length = (await call.ResponseAsync).Length;
-            if (length < atLeast || (atLeast == 0 && length > 0))
-                throw new InvalidOperationException($"{name}: expected an answer of {(atLeast > 0 ? "at least " : "")}{atLeast} bytes, got {length}");
+            if (length < fewest || (fewest == 0 && length > 0))
+                throw new InvalidOperationException($"{name}: expected an answer of {(fewest > 0 ? "at least " : "")}{fewest} bytes, got {length}");
         };
     }
 

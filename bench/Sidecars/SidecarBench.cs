@@ -45,9 +45,9 @@ internal sealed class SidecarBench(TimeSpan warmUp, TimeSpan time, int rounds, s
             ("transactions of 2, 64 callers", new(Callers, 1, calls.Of("ExecuteStateTransaction", Each(2).Select(Transaction)))),
             ("transactions of 64, 4 callers, items", new(BulkCallers, Items, calls.Of("ExecuteStateTransaction", Each(Items).Select(Transaction)))),
             ("gets, 64 callers", new(Callers, 1, calls.Of(
-                "GetState", Each(1).Select(keys => new GetStateRequest { StoreName = Store, Key = keys.Single() }), atLeast: Value.Length))),
+                "GetState", Each(1).Select(keys => new GetStateRequest { StoreName = Store, Key = keys.Single() }), fewest: Value.Length))),
             ("bulk gets of 64, 4 callers, items", new(BulkCallers, Items, calls.Of(
-                "GetBulkState", Each(Items).Select(keys => new GetBulkStateRequest { StoreName = Store, Keys = { keys }, Parallelism = 10 }), atLeast: Items * Value.Length))),
+                "GetBulkState", Each(Items).Select(keys => new GetBulkStateRequest { StoreName = Store, Keys = { keys }, Parallelism = 10 }), fewest: Items * Value.Length))),
         ];
     }
 
