@@ -76,7 +76,7 @@ public sealed partial class CommandLinesTests
     [GeneratedRegex(@"^published/DaprOrders\.Sidecar (?<arguments>.*)$")]
     private static partial Regex Published();
 
-    [GeneratedRegex("""^(?:SIMULATION_SEEDS=\S+ )?dotnet test --project (?<project>\S+)(?: -- --explicit only --max-threads 2)?(?: -- --filter-class "\*(?<class>\w+)\*")?$""")]
+    [GeneratedRegex("""^(?:SIMULATION_SEEDS=\S+ )?dotnet test --project (?<project>\S+)(?: -- --explicit only)?(?: -- --filter-class "\*(?<class>\w+)\*")?$""")]
     private static partial Regex Test();
 
     [GeneratedRegex(@"^dotnet publish sidecar (?<options>.*)$")]

@@ -1,5 +1,6 @@
 namespace DaprOrders.EndToEnd.Tests.Fires;
 
+[Collection(OneAtATime.Name)]
 public sealed class BadBrokerTests
 {
     private static readonly TimeSpan Under = TimeSpan.FromSeconds(20);

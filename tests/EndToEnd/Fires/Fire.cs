@@ -2,7 +2,14 @@ using System.Text.Json.Nodes;
 
 namespace DaprOrders.EndToEnd.Tests.Fires;
 
-/// <summary>A system of its own under load, something that goes wrong meanwhile, and the audit at the end. A fire waits more than it works: two burn at a time.</summary>
+/// <summary>Fires are heavy: one at a time, and after everything else.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public static class OneAtATime
+{
+    public const string Name = "Fires";
+}
+
+/// <summary>A system of its own under load, something that goes wrong meanwhile, and the audit at the end.</summary>
 internal sealed class Fire : IAsyncDisposable
 {
     private const int Buyers = 4;

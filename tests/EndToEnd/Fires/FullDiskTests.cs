@@ -4,6 +4,7 @@ using DaprOrders.Tests.Servers;
 
 namespace DaprOrders.EndToEnd.Tests.Fires;
 
+[Collection(OneAtATime.Name)]
 public sealed class FullDiskTests
 {
     private static readonly TimeSpan Before = TimeSpan.FromSeconds(5);

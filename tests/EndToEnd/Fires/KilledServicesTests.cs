@@ -1,5 +1,6 @@
 namespace DaprOrders.EndToEnd.Tests.Fires;
 
+[Collection(OneAtATime.Name)]
 public sealed class KilledServicesTests
 {
     private const int Kills = 30;

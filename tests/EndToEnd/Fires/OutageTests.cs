@@ -5,6 +5,7 @@ using DaprOrders.Tests.Servers;
 namespace DaprOrders.EndToEnd.Tests.Fires;
 
 /// <summary>What the services stand on is away for a while.</summary>
+[Collection(OneAtATime.Name)]
 public sealed class OutageTests(StoreServers servers)
 {
     private static readonly TimeSpan Before = TimeSpan.FromSeconds(5);

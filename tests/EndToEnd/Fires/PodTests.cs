@@ -7,6 +7,7 @@ using DaprOrders.Tests.Servers;
 namespace DaprOrders.EndToEnd.Tests.Fires;
 
 /// <summary>Services and sidecars end as they do in a cluster: on request, in either order, one after the other, or for good.</summary>
+[Collection(OneAtATime.Name)]
 public sealed class PodTests
 {
     private const int Stock = 1_000_000;

@@ -2,6 +2,7 @@ using System.Net;
 
 namespace DaprOrders.EndToEnd.Tests.Fires;
 
+[Collection(OneAtATime.Name)]
 public sealed class RebuildTests
 {
     private const int Rebuilds = 3;

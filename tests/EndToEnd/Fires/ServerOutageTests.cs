@@ -5,6 +5,7 @@ namespace DaprOrders.EndToEnd.Tests.Fires;
 /// <summary>
 /// The servers of each folder of components go, one after the other, while orders flow: what was acknowledged ends as it must, without anybody's help.
 /// </summary>
+[Collection(OneAtATime.Name)]
 public sealed class ServerOutageTests
 {
     private static readonly TimeSpan Between = TimeSpan.FromSeconds(5);

@@ -9,6 +9,7 @@ namespace DaprOrders.EndToEnd.Tests.Fires;
 /// What docs/upgrades.md promises, with processes of two releases: this one, and a later one of Shipping, built from this one's source with a changed
 /// contract (LaterShipping): a field more, a type more, and a type of another shape.
 /// </summary>
+[Collection(OneAtATime.Name)]
 public sealed partial class UpgradeTests
 {
     private const string Later = "LaterShipping";
