@@ -161,6 +161,13 @@ internal sealed class ResiliencyPolicies
     {
         if (AppNames(id) is not { } names)
             return _ => default;
+        if (names is { Retry: null, CircuitBreaker: null })
+        {
+            // Nothing of it is a method's own: calls, which ask for it each time, need not look for theirs.
+            var timeout = Build(id, names, breaker: null);
+            return _ => (timeout, timeout);
+        }
+
         var ofMethods = new RecentlyUsed<(ResiliencePipeline? Whole, ResiliencePipeline? Stream)>(names.BreakersKept > 0 ? names.BreakersKept : BreakersKeptOfApp);
         return method => ofMethods.GetOrAdd(method, () =>
         {
